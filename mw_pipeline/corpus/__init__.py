@@ -1,0 +1,1 @@
+"""From source records to aligned rows: compose, augment, align, split, check and count."""

@@ -1,0 +1,114 @@
+"""The three tables of the corpus (record, row, quarantine) and the request and reject log that every adapter shares."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow as pa
+
+from mw_pipeline.labels import STAGE3_TAGS
+
+RECORD_BATCH_ROWS = 65_536
+
+TAG_COLUMNS: tuple[str, ...] = STAGE3_TAGS
+
+# What an adapter yields: one address family member per row, one nullable column per tag.
+# base_id names the family (near duplicates of one real address share it); region_key is "US:vermont" or "".
+RECORD_SCHEMA = pa.schema(
+    [
+        pa.field("source_id", pa.string(), nullable=False),
+        pa.field("base_id", pa.string(), nullable=False),
+        pa.field("country", pa.string(), nullable=False),
+        pa.field("locale", pa.string(), nullable=False),
+        pa.field("license", pa.string(), nullable=False),
+        pa.field("line", pa.int64(), nullable=False),
+        pa.field("region_key", pa.string(), nullable=False),
+        *(pa.field(tag, pa.string()) for tag in TAG_COLUMNS),
+    ]
+)
+
+# An aligned row. Spans are Unicode code points into raw, end-exclusive, sorted, not overlapping.
+ROW_SCHEMA = pa.schema(
+    [
+        pa.field("row_id", pa.string(), nullable=False),
+        pa.field("raw", pa.string(), nullable=False),
+        pa.field("components", pa.map_(pa.string(), pa.string()), nullable=False),
+        pa.field("country", pa.string(), nullable=False),
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("source_id", pa.string(), nullable=False),
+        pa.field("base_id", pa.string(), nullable=False),
+        pa.field("locale", pa.string(), nullable=False),
+        pa.field("license", pa.string(), nullable=False),
+        pa.field("method", pa.string()),
+        pa.field("split", pa.string(), nullable=False),
+        pa.field("region_key", pa.string(), nullable=False),
+        pa.field("span_tags", pa.list_(pa.string()), nullable=False),
+        pa.field("span_starts", pa.list_(pa.int32()), nullable=False),
+        pa.field("span_ends", pa.list_(pa.int32()), nullable=False),
+    ]
+)
+
+QUARANTINE_SCHEMA = pa.schema(
+    [
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("line", pa.int64(), nullable=False),
+        pa.field("source_id", pa.string(), nullable=False),
+        pa.field("reason", pa.string(), nullable=False),
+        pa.field("detail", pa.string(), nullable=False),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class ReadRequest:
+    """What one adapter is asked to read: already resolved paths, and the source's own settings.
+
+    `country` is the country of a file that does not say it; `countries` are the ones the corpus wants (empty: all).
+    """
+
+    paths: tuple[Path, ...]
+    source: str
+    country: str | None = None
+    countries: tuple[str, ...] = ()
+    seed: int = 0
+    max_records: int | None = None
+    licence: str | None = None
+
+
+@dataclass
+class Rejects:
+    """Every record that was read and not yielded: quarantined with a reason, or filtered by a named filter.
+
+    An adapter calls `add` once per unusable record and `filtered` for records that are sound but not wanted, so that
+    records read = records yielded + quarantined + filtered. `drain` hands the pending quarantine rows on, which keeps
+    memory flat however many there are.
+    """
+
+    source: str
+    counts: Counter[str] = field(default_factory=Counter)
+    filters: Counter[str] = field(default_factory=Counter)
+    _pending: list[tuple[int, str, str, str]] = field(default_factory=list)
+
+    def add(self, line: int, source_id: str, reason: str, detail: str = "") -> None:
+        """Quarantine one record. `reason` is a short stable name, `detail` quotes what was found."""
+        self.counts[reason] += 1
+        self._pending.append((line, source_id, reason, detail[:200]))
+
+    def filtered(self, filter_name: str, n: int = 1) -> None:
+        """Count n records that the named filter left out."""
+        self.filters[filter_name] += n
+
+    @property
+    def pending(self) -> int:
+        """Quarantine rows added since the last drain."""
+        return len(self._pending)
+
+    def drain(self) -> pa.RecordBatch:
+        """The quarantine rows added since the last drain, as QUARANTINE_SCHEMA; the counts stay."""
+        columns: list[list[object]] = [[self.source] * len(self._pending)]
+        columns += [[row[column] for row in self._pending] for column in range(4)]
+        self._pending.clear()
+        arrays = [pa.array(values, field_.type) for values, field_ in zip(columns, QUARANTINE_SCHEMA, strict=True)]
+        return pa.record_batch(arrays, schema=QUARANTINE_SCHEMA)
