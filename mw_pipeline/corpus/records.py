@@ -16,11 +16,12 @@ TAG_COLUMNS: tuple[str, ...] = STAGE3_TAGS
 
 # What an adapter yields: one address family member per row, one nullable column per tag.
 # base_id names the family (near duplicates of one real address share it); region_key is "US:vermont" or "".
+# country_code is the ISO code of the record; the tag column `country` is what an address writes ("France", "USA").
 RECORD_SCHEMA = pa.schema(
     [
         pa.field("source_id", pa.string(), nullable=False),
         pa.field("base_id", pa.string(), nullable=False),
-        pa.field("country", pa.string(), nullable=False),
+        pa.field("country_code", pa.string(), nullable=False),
         pa.field("locale", pa.string(), nullable=False),
         pa.field("license", pa.string(), nullable=False),
         pa.field("line", pa.int64(), nullable=False),
