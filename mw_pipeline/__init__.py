@@ -1,0 +1,3 @@
+"""From raw public address files to packaged weights of an address parser, with gates that refuse weak evidence."""
+
+__version__ = "0.1.0"
