@@ -267,7 +267,7 @@ def read_artifact(path: Path) -> Artifact:
         raise ArtifactError(f"{path / MANIFEST}: not JSON ({error}). Delete the folder and materialize again.") from None
     manifest = Manifest.from_json(value, path)
     expected = manifest.key + content_of(manifest.files)
-    if manifest.digest != expected or path.name not in (manifest.digest, path.name if len(path.name) < 64 else ""):
+    if manifest.digest != expected:
         raise ArtifactError(
             f"{path}: the digest {manifest.digest!r} is not that of its inputs and files ({expected!r}): it was edited. "
             "Delete the folder and materialize it again."
@@ -327,7 +327,12 @@ class Store:
         path = self.root / kind / digest
         if not (path / MANIFEST).is_file():
             raise ArtifactError(f"{path}: there is no such artifact in this store. Materialize {kind} again.")
-        return read_artifact(path)
+        artifact = read_artifact(path)
+        if artifact.digest != digest:
+            raise ArtifactError(
+                f"{path}: holds the artifact {artifact.digest}: it was renamed. Delete the folder and materialize again."
+            )
+        return artifact
 
     def verify(self, artifact: Artifact) -> None:
         """Checks every byte; see `verify_artifact`."""

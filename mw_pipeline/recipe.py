@@ -90,10 +90,11 @@ class CorpusSpec(Section):
     test_share: Share = 0.01
     holdout_regions: tuple[str, ...] = ()
     licences_allowed: tuple[str, ...] = ()
+    golden: tuple[str, ...] = ("golden/*.jsonl",)
     augmentations: Augmentations = Augmentations()
     budgets: Budgets = Budgets()
 
-    _lists = field_validator("countries", "holdout_regions", "licences_allowed", mode="before")(_tuple_of)
+    _lists = field_validator("countries", "holdout_regions", "licences_allowed", "golden", mode="before")(_tuple_of)
 
     @field_validator("countries")
     @classmethod
@@ -219,14 +220,14 @@ class SmokeConfig(Section):
 
 
 class EvalConfig(Section):
-    """Gold files and the gates that a release must pass; scores are normalised core macro-F1 (0..1)."""
+    """The gates that a release must pass; scores are normalised core macro-F1 (0..1).
 
-    golden: tuple[str, ...] = ("golden/us.jsonl", "golden/fr.jsonl", "golden/adversarial.jsonl")
+    `baseline` names the recipe whose eval report the diagnosis compares with; without one it only explains misses."""
+
+    baseline: str | None = None
     min_core_macro_f1: Share = 0.0
     max_quantisation_cost: Share = 0.005
     min_label_agreement: Share = 0.995
-
-    _lists = field_validator("golden", mode="before")(_tuple_of)
 
 
 class PackageConfig(Section):
