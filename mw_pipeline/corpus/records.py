@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +17,7 @@ TAG_COLUMNS: tuple[str, ...] = STAGE3_TAGS
 
 # What an adapter yields: one address family member per row, one nullable column per tag.
 # base_id names the family (near duplicates of one real address share it); region_key is "US:vermont" or "".
+# raw is null unless the source is labelled text: then the first row of the record is that text, aligned.
 # country_code is the ISO code of the record; the tag column `country` is what an address writes ("France", "USA").
 RECORD_SCHEMA = pa.schema(
     [
@@ -26,6 +28,7 @@ RECORD_SCHEMA = pa.schema(
         pa.field("license", pa.string(), nullable=False),
         pa.field("line", pa.int64(), nullable=False),
         pa.field("region_key", pa.string(), nullable=False),
+        pa.field("raw", pa.string()),
         *(pa.field(tag, pa.string()) for tag in TAG_COLUMNS),
     ]
 )
@@ -60,6 +63,20 @@ QUARANTINE_SCHEMA = pa.schema(
         pa.field("detail", pa.string(), nullable=False),
     ]
 )
+
+
+def record_batch(columns: Mapping[str, pa.Array | Sequence[object]]) -> pa.RecordBatch:
+    """A RECORD_SCHEMA batch from the columns at hand: nullable columns that are not given are null throughout."""
+    rows = len(columns["source_id"])
+    arrays = []
+    for field_ in RECORD_SCHEMA:
+        values = columns.get(field_.name)
+        if values is None:
+            assert field_.nullable, f"column {field_.name!r} must be given"
+            arrays.append(pa.nulls(rows, field_.type))
+        else:
+            arrays.append(values if isinstance(values, pa.Array) else pa.array(values, field_.type))
+    return pa.record_batch(arrays, schema=RECORD_SCHEMA)
 
 
 @dataclass(frozen=True)
