@@ -115,7 +115,7 @@ class Tokenizer:
         readable = list(texts)
         try:
             rows = self._model.encode(readable, return_type="numpy", num_threads=1)
-        except RuntimeError:  # the binding refuses every batch that holds a lone surrogate
+        except TypeError:  # the binding refuses every batch that holds a lone surrogate
             readable = [_SURROGATE.sub("\ufffd", text) for text in readable]
             rows = self._model.encode(readable, return_type="numpy", num_threads=1)
         offsets = np.zeros(len(rows) + 1, dtype=np.int64)
