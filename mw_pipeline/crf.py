@@ -12,7 +12,7 @@ from mw_pipeline.labels import LabelSet
 
 
 class LinearChainCrf(nn.Module):
-    """Learned scores of moves between labels and of first labels; what BIO forbids stays forbidden whatever is learned."""
+    """Learned scores of moves between labels and of first labels; what BIO forbids, no learning allows."""
 
     legal_moves: Tensor
     legal_starts: Tensor
@@ -70,8 +70,8 @@ def _gold_score(emissions: Tensor, tags: Tensor, mask: Tensor | None, transition
 class _LogPartition(torch.autograd.Function):
     """log Z of each row; its gradient is the marginals, from one forward and one backward sweep run side by side.
 
-    Both sweeps carry vectors scaled to sum 1, in float64: exp() of a 700-nat gap between scores is still a number there,
-    where float32 would flush it to zero after 87 and take the row's only legal path with it.
+    Both sweeps carry vectors scaled to sum 1, in float64: exp() of a 700-nat gap between scores is still a number
+    there, where float32 would flush it to zero after 87 and take the row's only legal path with it.
     """
 
     @staticmethod
@@ -116,7 +116,7 @@ def _sweep(weight: Tensor, move: Tensor, first: Tensor, real: Tensor | None) -> 
     real     (T, B, 1)  bool, or None when nothing is padded; past a row's end both vectors stand still
     returns  ahead (T, B, K) sum 1, ahead_scale (T, B, 1), behind (T, B, K)
     """
-    pieces, rows, labels = weight.shape
+    pieces, rows, _ = weight.shape
     ahead, behind = torch.empty_like(weight), torch.empty_like(weight)
     scale = weight.new_ones(pieces, rows, 1)
     both_moves = torch.stack((move, move.t()))

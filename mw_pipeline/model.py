@@ -36,7 +36,7 @@ class Encoder(nn.Module):
         """Label logits of every piece.
 
         input_ids       (B, T)     int64         piece ids; PAD_ID under padding
-        attention_mask  (B, T)     bool | int64  true on real pieces; None says that nothing is padded and skips the work
+        attention_mask  (B, T)     bool | int64  true on real pieces; None: nothing is padded
         returns         (B, T, K)  float         unspecified under padding
         """
         hidden = self.dropout(self.embedding(input_ids))  # (B, T, C)
@@ -91,12 +91,12 @@ class Attention(nn.Module):
         """hidden (B, T, C) -> (B, T, C); bias (B, 1, 1, T) is added to the scores of every query."""
         rows, pieces, width = hidden.shape
         projected = self.query_key_value(hidden).view(rows, pieces, 3 * self.heads, self.head_width)
-        query_key, value = projected.split((2 * self.heads, self.heads), dim=2)
-        query, key = rotate(query_key, rotation).transpose(1, 2).split(self.heads, dim=1)  # (B, H, T, D) each
+        query, key = rotate(projected[:, :, : 2 * self.heads], rotation).transpose(1, 2).chunk(2, dim=1)  # (B, H, T, D)
+        value = projected[:, :, 2 * self.heads :].transpose(1, 2)
         scores = torch.matmul(query, key.transpose(2, 3)) * self.head_width**-0.5  # (B, H, T, T)
         if bias is not None:
             scores = scores + bias
-        mixed = torch.matmul(scores.softmax(dim=-1), value.transpose(1, 2))  # (B, H, T, D)
+        mixed = torch.matmul(scores.softmax(dim=-1), value)  # (B, H, T, D)
         return self.output(mixed.transpose(1, 2).reshape(rows, pieces, width))  # type: ignore[no-any-return]
 
 
