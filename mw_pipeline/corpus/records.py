@@ -93,6 +93,7 @@ class ReadRequest:
     seed: int = 0
     max_records: int | None = None
     licence: str | None = None
+    share_alike_allowed: bool = False
 
 
 @dataclass
