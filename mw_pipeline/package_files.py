@@ -1,0 +1,143 @@
+"""The files of a package folder and how a reader opens them. Needs no more than the parser does."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mw_pipeline.artifact import JSON
+from mw_pipeline.checksums import SUMS_NAME, sums_findings
+from mw_pipeline.errors import ArtifactError, RecipeError
+from mw_pipeline.labels import LabelSet, label_set_of
+from mw_pipeline.tokenizer import MODEL_NAME as TOKENIZER_NAME
+from mw_pipeline.tokenizer import Tokenizer
+
+FACTS_NAME = "package.json"
+ONNX_NAME = "model.onnx"
+TRANSITIONS_NAME = "crf-transitions.json"
+CARD_NAME = "model-card.json"
+LINEAGE_NAME = "lineage.json"
+README_NAME = "README.md"
+ATTRIBUTION_NAME = "ATTRIBUTION.md"
+READ_BY_PARSER = (FACTS_NAME, ONNX_NAME, TOKENIZER_NAME, TRANSITIONS_NAME)
+
+
+@dataclass(frozen=True)
+class PackageFiles:
+    """A package whose parser files are as sealed and fit each other.
+
+    transitions  (K, K)  float32  score of label j after label i; -inf where BIO forbids it
+    starts       (K,)    float32  score of label j on the first piece
+    """
+
+    path: Path
+    facts: dict[str, JSON]
+    labels: LabelSet
+    max_length: int
+    transitions: NDArray[np.float32]
+    starts: NDArray[np.float32]
+
+    @classmethod
+    def read(cls, path: Path) -> PackageFiles:
+        """Opens a package. Raises ArtifactError when a byte that the parser reads is not as sealed or labels differ."""
+        path = Path(path)
+        if not (path / FACTS_NAME).is_file():
+            raise ArtifactError(f"{path}: has no {FACTS_NAME}, so it is not a package. {_where_packages_are(path)}")
+        if findings := sums_findings(path, only=READ_BY_PARSER):
+            raise ArtifactError(f"{path}: {findings[0]}. Fetch the package again, or run `mw-pipeline inspect {path}`.")
+        facts, crf = _read_json(path / FACTS_NAME), _read_json(path / TRANSITIONS_NAME)
+        try:
+            labels = label_set_of(tuple(facts["labels"]))
+            sealed = {FACTS_NAME: facts["label_hash"], TRANSITIONS_NAME: crf["label_hash"]}
+            transitions, starts = _scores(crf["transitions"]), _scores(crf["start"])
+            max_length = int(facts["max_length"])
+        except (KeyError, TypeError, ValueError, RecipeError) as error:
+            raise ArtifactError(f"{path}: not a package of this version ({error!r}). Build it again.") from None
+        for name, found in sealed.items():
+            if found != labels.hash:
+                raise ArtifactError(
+                    f"{path / name}: label_hash {found!r} is not that of the package's labels, {labels.hash!r}. "
+                    "Build the package again from one checkpoint."
+                )
+        if transitions.shape != (len(labels), len(labels)) or starts.shape != (len(labels),):
+            raise ArtifactError(
+                f"{path / TRANSITIONS_NAME}: transitions {transitions.shape} and start {starts.shape}, expected "
+                f"{len(labels)} labels in every axis. Build the package again."
+            )
+        return cls(path, facts, labels, max_length, transitions, starts)
+
+    @property
+    def model_path(self) -> Path:
+        """The int8 ONNX model."""
+        return self.path / ONNX_NAME
+
+    @property
+    def locale(self) -> str:
+        """The locale that the package is for, such as `en-us`."""
+        return str(self.facts["locale"])
+
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer that the model was trained with."""
+        return Tokenizer(self.path / TOKENIZER_NAME)
+
+
+def transitions_json(labels: LabelSet, transitions: NDArray[np.floating], starts: NDArray[np.floating]) -> JSON:
+    """What `crf-transitions.json` holds: JSON knows no infinity, so a forbidden move is null."""
+    return {
+        "meaning": "transitions[i][j] is added when label j follows label i, start[j] on the first piece; null forbids",
+        "labels": list(labels.labels),
+        "label_hash": labels.hash,
+        "transitions": [_score_row(row) for row in transitions],
+        "start": _score_row(starts),
+    }
+
+
+def package_at(path: Path, locale: str | None) -> Path:
+    """The package folder meant by a path, which may be a package or a release folder of one package per locale.
+
+    Raises ArtifactError when there is no such package or the package is for another locale."""
+    if locale is None:
+        return path
+    inside = path / locale
+    if not (path / FACTS_NAME).is_file():
+        if (inside / FACTS_NAME).is_file():
+            return inside
+        raise ArtifactError(f"{path}: holds no package for locale {locale!r}. {_where_packages_are(path)}")
+    found = PackageFiles.read(path).locale
+    if found != locale:
+        raise ArtifactError(f"{path}: is the package for {found!r}, not {locale!r}. Name the release folder above it.")
+    return path
+
+
+def packages_below(path: Path) -> list[str]:
+    """The locales that a release folder has packages for."""
+    return sorted(found.parent.name for found in path.glob(f"*/{FACTS_NAME}"))
+
+
+def _where_packages_are(path: Path) -> str:
+    locales = packages_below(path)
+    if locales:
+        return f"It holds packages for {', '.join(locales)}: choose one with --locale."
+    return f"Name a folder with {FACTS_NAME} and {SUMS_NAME}, or a release folder with one per locale."
+
+
+def _read_json(path: Path) -> dict[str, JSON]:
+    try:
+        value: dict[str, JSON] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ArtifactError(f"{path}: cannot be read as JSON ({error}). Build the package again.") from None
+    return value
+
+
+def _score_row(row: NDArray[np.floating]) -> list[float | None]:
+    return [None if np.isneginf(score) else float(str(np.float32(score))) for score in row]
+
+
+def _scores(value: JSON) -> NDArray[np.float32]:
+    """Nested lists with null for a forbidden move -> float32 with -inf."""
+    scores = np.array(value, dtype=np.float64).astype(np.float32)
+    return np.where(np.isnan(scores), np.float32(-np.inf), scores)
