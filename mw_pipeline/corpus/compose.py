@@ -1,0 +1,163 @@
+"""From component columns to address lines: text and spans by construction, whole batches at a time.
+
+Letters: N rows, S positions of a form, T tags. A row's form says which tag stands at each position; an absent component
+takes no text and no separator, so one form serves every pattern of present components. Spans are sums of lengths in
+code points: nothing is searched for, and raw[start:end] is the component.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mw_pipeline.corpus.tables import LINE_TAGS, TAG_INDEX, Forms, crossings, forms, separators
+from mw_pipeline.corpus.text import Mask, code_point_lengths
+from mw_pipeline.labels import STAGE3_TAGS
+
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Draft:
+    """Addresses of one country before they are written out.
+
+    values   tag -> (N,) text  the component as it will be written, "" where absent
+    order    (N, S) int64      tag index at each position
+    block    (N, S) int64      block number at each position
+    between  (N,)   int64      index of the separator between blocks
+    within   (N,)   int64      index of the separator inside a block
+    crossing (N,)   int64      index of the separator between two crossing streets
+    """
+
+    country: str
+    values: Mapping[str, pa.StringArray]
+    order: Ints
+    block: Ints
+    between: Ints
+    within: Ints
+    crossing: Ints
+
+    @property
+    def rows(self) -> int:
+        return len(self.between)
+
+    def present(self) -> Mask:
+        """(N, T): where a component has text."""
+        mask = np.zeros((self.rows, len(STAGE3_TAGS)), np.bool_)
+        for tag, texts in self.values.items():
+            mask[:, TAG_INDEX[tag]] = pc.not_equal(texts, "").to_numpy(zero_copy_only=False)
+        return mask
+
+    def with_values(self, values: Mapping[str, pa.StringArray]) -> Draft:
+        """The draft with some components written differently."""
+        return replace(self, values={**self.values, **values})
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Written addresses. Spans are in code points, one list per row, in the order of the text; `texts` are their values."""
+
+    raw: pa.StringArray
+    tags: pa.ListArray
+    texts: pa.ListArray
+    starts: pa.ListArray
+    ends: pa.ListArray
+
+    def components(self) -> pa.MapArray:
+        """tag -> written value per row, in the order of the spans."""
+        return pa.MapArray.from_arrays(self.tags.offsets, self.tags.values, self.texts.values)
+
+
+def native_draft(country: str, columns: Mapping[str, pa.StringArray], rng: np.random.Generator) -> Draft:
+    """A draft in the country's own form with plain separators. Columns may hold nulls; tags without a place are left out."""
+    table = forms(country)
+    values = {
+        tag: pc.fill_null(texts, "")
+        for tag, texts in columns.items()
+        if tag in LINE_TAGS and texts.null_count < len(texts)
+    }
+    rows = len(next(iter(columns.values())))
+    zeros = np.zeros(rows, np.int64)
+    draft = Draft(country, values, zeros[:, None], zeros[:, None], zeros, zeros, crossings(country).draw(rows, rng))
+    return in_form(draft, table, zeros)
+
+
+def in_form(draft: Draft, table: Forms, form: Ints) -> Draft:
+    """The draft with row i written in form[i] of the table."""
+    return replace(draft, order=table.order[form], block=table.block[form])
+
+
+def sequence(draft: Draft) -> Ints:
+    """(N, S): what a row's form amounts to: present tags in order with their blocks renumbered, padded with -1.
+
+    Two rows with equal values and separators read the same exactly when their sequences are equal.
+    """
+    present = np.take_along_axis(draft.present(), draft.order, axis=1)
+    packed = np.argsort(~present, axis=1, kind="stable")
+    block = np.take_along_axis(draft.block, packed, axis=1)
+    opens = np.diff(block, axis=1, prepend=-1) != 0
+    code = 2 * np.take_along_axis(draft.order, packed, axis=1) + opens
+    return np.where(np.take_along_axis(present, packed, axis=1), code, -1)
+
+
+def write_lines(draft: Draft) -> Lines:
+    """The text of every row and the spans in it."""
+    rows, positions = draft.order.shape
+    columns = [draft.values.get(tag) for tag in STAGE3_TAGS]
+    slots = np.array([-1 if texts is None else 0 for texts in columns])
+    slots[slots == 0] = np.arange(int((slots == 0).sum()))
+    pool = pa.chunked_array(
+        [texts for texts in columns if texts is not None] or [pa.array([""] * rows)]
+    ).combine_chunks()
+    slot = slots[draft.order]
+    present = np.take_along_axis(draft.present(), draft.order, axis=1)
+    source = np.where(present, slot * rows + np.arange(rows)[:, None], 0)
+    separator_texts, separator_codes = _separators(draft, present)
+
+    parts: list[pa.StringArray] = []
+    for position in range(positions):
+        if not present[:, position].any():
+            continue
+        shown = pa.array(source[:, position], mask=~present[:, position])
+        parts += [separator_texts.take(pa.array(separator_codes[:, position])), pc.fill_null(pool.take(shown), "")]
+    raw = pc.binary_join_element_wise(*parts, "") if parts else pa.array([""] * rows)
+
+    lengths = np.where(present, code_point_lengths(pool)[source], 0)
+    gaps = code_point_lengths(separator_texts)[separator_codes]
+    ends = np.cumsum(lengths + gaps, axis=1)
+    offsets = pa.array(np.concatenate([[0], np.cumsum(present.sum(axis=1))]), pa.int32())
+    tag_texts = pa.array(STAGE3_TAGS).take(pa.array(draft.order[present]))
+    return Lines(
+        raw=raw,
+        tags=pa.ListArray.from_arrays(offsets, tag_texts),
+        texts=pa.ListArray.from_arrays(offsets, pool.take(pa.array(source[present]))),
+        starts=pa.ListArray.from_arrays(offsets, pa.array((ends - lengths)[present], pa.int32())),
+        ends=pa.ListArray.from_arrays(offsets, pa.array(ends[present], pa.int32())),
+    )
+
+
+def _separators(draft: Draft, present: Mask) -> tuple[pa.StringArray, Ints]:
+    """The separator texts, and (N, S) the index of the one before each position: 0 is none, before the first and absent."""
+    between, within = separators()
+    crossing = crossings(draft.country)
+    texts = pa.concat_arrays([pa.array([""]), between.texts, within.texts, crossing.texts])
+    of_between = 1 + draft.between
+    of_within = 1 + len(between.texts) + draft.within
+    of_crossing = 1 + len(between.texts) + len(within.texts) + draft.crossing
+    codes = np.zeros(draft.order.shape, np.int64)
+    previous = np.full(draft.rows, -1)
+    follows_street = np.zeros(draft.rows, np.bool_)
+    for position in range(draft.order.shape[1]):
+        here, block = present[:, position], draft.block[:, position]
+        tag = draft.order[:, position]
+        crosses = follows_street & (tag == TAG_INDEX["intersection_b"])
+        inside = np.where(crosses, of_crossing, of_within)
+        codes[:, position] = np.where(here & (previous >= 0), np.where(previous == block, inside, of_between), 0)
+        previous = np.where(here, block, previous)
+        follows_street = np.where(here, tag == TAG_INDEX["intersection_a"], follows_street)
+    return texts, codes

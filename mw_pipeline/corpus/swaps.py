@@ -1,0 +1,95 @@
+"""Words written another way, for whole columns: full and short forms, chosen by the word's place in its component."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mw_pipeline.corpus.tables import Swaps, word_swaps
+from mw_pipeline.corpus.text import Mask, replaced
+
+# Which words of a component a table of swaps is about: see _at_place.
+PLACES = ("type", "direction", "first", "last")
+
+
+def swap_words(texts: pa.StringArray, country: str, tag: str, rng: np.random.Generator) -> pa.StringArray:
+    """The texts with every word that the country's tables know, and that stands where it can mean that, swapped.
+
+    A street type is a type only at the end or before a closing direction, so that "Court Street" and "Lake Road" keep
+    their first word; a direction needs a name beside it, so that "North Avenue" stays.
+    """
+    tables = {place: word_swaps(country, tag, place) for place in PLACES}
+    if not any(tables.values()) or not len(texts):
+        return texts
+    lists = pc.split_pattern(texts, " ")
+    words = lists.flatten()
+    offsets = lists.offsets.to_numpy()
+    counts = np.diff(offsets)
+    size = np.repeat(counts, counts)
+    index = np.arange(len(words)) - np.repeat(offsets[:-1], counts)
+    lowered = pc.utf8_lower(words)
+    closes = index == size - 1
+    closing_direction = closes & _known(lowered, tables["direction"])
+    before_direction = np.append(closing_direction[1:], False) & ~closes
+    where = {
+        "type": (closes | before_direction) & (index > 0),
+        "direction": ((index == 0) | closes) & (size >= 3),
+        "first": (index == 0) & (size >= 2),
+        "last": closes & (size >= 2),
+    }
+    all_caps = np.repeat(_equal(texts, pc.utf8_upper(texts)), counts)
+    for place, table in tables.items():
+        if table is not None:
+            words = _swap(words, lowered, table, where[place], all_caps, rng)
+    return pc.binary_join(pa.ListArray.from_arrays(lists.offsets, words), " ")
+
+
+def swap_whole(texts: pa.StringArray, table: Swaps, rng: np.random.Generator) -> pa.StringArray:
+    """The texts with every one that is itself a key swapped."""
+    everywhere = np.ones(len(texts), np.bool_)
+    all_caps = _equal(texts, pc.utf8_upper(texts)) & (pc.utf8_length(texts).to_numpy(zero_copy_only=False) > 3)
+    return _swap(texts, pc.utf8_lower(texts), table, everywhere, all_caps, rng)
+
+
+def swap_saints(texts: pa.StringArray) -> pa.StringArray:
+    """The texts with the French Saint and Sainte shortened or, where short already, written out, hyphens included."""
+    short = texts
+    for full, brief in (("Saint", "St"), ("saint", "st"), ("SAINT", "ST")):
+        short = pc.replace_substring_regex(short, rf"\b{full}([eE]?)([- ])", rf"{brief}\1\2")
+    written_out = texts
+    for full, brief in (("Saint", "St"), ("saint", "st"), ("SAINT", "ST")):
+        written_out = pc.replace_substring_regex(written_out, rf"\b{brief}([eE]?)\.?([- ])", rf"{full}\1\2")
+    return pc.if_else(pc.not_equal(short, texts), short, written_out)
+
+
+def _swap(
+    texts: pa.StringArray, lowered: pa.StringArray, table: Swaps, where: Mask, all_caps: Mask, rng: np.random.Generator
+) -> pa.StringArray:
+    """The texts under the mask swapped by the table, in the case of what they replace."""
+    found = pc.index_in(lowered, value_set=table.keys)
+    hit = where & found.is_valid().to_numpy(zero_copy_only=False)
+    rows = np.flatnonzero(hit)
+    if not len(rows):
+        return texts
+    key = found.take(pa.array(rows)).to_numpy()
+    option = table.first[key] + (rng.random(len(rows)) * table.count[key]).astype(np.int64)
+    new = table.options.take(pa.array(option))
+    old = texts.take(pa.array(rows))
+    capitalised = pc.binary_join_element_wise(
+        pc.utf8_upper(pc.utf8_slice_codeunits(new, 0, 1)), pc.utf8_slice_codeunits(new, 1), ""
+    )
+    starts_lower = _equal(pc.utf8_slice_codeunits(old, 0, 1), pc.utf8_lower(pc.utf8_slice_codeunits(old, 0, 1)))
+    cased = pc.if_else(pa.array(starts_lower), pc.utf8_lower(new), capitalised)
+    cased = pc.if_else(pa.array(all_caps[rows]), pc.utf8_upper(new), cased)
+    return replaced(texts, hit, cased)
+
+
+def _known(lowered: pa.StringArray, table: Swaps | None) -> Mask:
+    if table is None:
+        return np.zeros(len(lowered), np.bool_)
+    return pc.is_in(lowered, value_set=table.keys).to_numpy(zero_copy_only=False)
+
+
+def _equal(left: pa.StringArray, right: pa.StringArray) -> Mask:
+    return pc.equal(left, right).to_numpy(zero_copy_only=False)

@@ -1,0 +1,111 @@
+"""Column kernels over text: hashing, normalising and word edits on whole Arrow arrays, never row by row."""
+
+from __future__ import annotations
+
+import unicodedata
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+Mask = npt.NDArray[np.bool_]
+Hashes = npt.NDArray[np.uint64]
+
+# The marks that Latin, Greek and Cyrillic letters take. Vowel signs of other scripts are letters, not accents.
+_MARKS = r"[\x{0300}-\x{036F}]+"
+
+
+def hash64(texts: pa.StringArray, *, salt: int = 0) -> Hashes:
+    """A 64-bit hash of each text's UTF-8 bytes, the same on every machine and version.
+
+    Each 8-byte word is mixed with a key of its position, and the mixed words are summed modulo 2^64: one pass of array
+    arithmetic whatever the lengths. The array must hold no null.
+    """
+    offsets, data = utf8_bytes(texts)
+    lengths = np.diff(offsets)
+    counts = (lengths + 7) // 8
+    ends = np.cumsum(counts)
+    position = np.arange(int(counts.sum())) - np.repeat(ends - counts, counts)
+    padded = np.concatenate([data, np.zeros(8, np.uint8)])
+    overlapping = np.ndarray((len(data) + 1,), dtype="<u8", buffer=padded.data, strides=(1,))
+    words = overlapping[np.repeat(offsets[:-1], counts) + 8 * position]
+    unused_bits = np.clip(8 * position + 8 - np.repeat(lengths, counts), 0, 7).astype(np.uint64) * _EIGHT
+    words = (words << unused_bits) >> unused_bits
+    keys = _splitmix(np.arange(int(counts.max(initial=0)), dtype=np.uint64) + _splitmix(np.uint64([salt])))
+    sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(_splitmix(words ^ keys[position]), dtype=np.uint64)])
+    return _splitmix(sums[ends] - sums[ends - counts] + lengths.astype(np.uint64) * _GOLDEN)
+
+
+def utf8_bytes(texts: pa.StringArray) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
+    """The UTF-8 bytes of all texts end to end, and the rows + 1 offsets into them."""
+    _, offset_buffer, data_buffer = texts.buffers()
+    offsets = np.frombuffer(offset_buffer, dtype=np.int32)[texts.offset : texts.offset + len(texts) + 1].astype(
+        np.int64
+    )
+    if not len(offsets):
+        return np.zeros(1, np.int64), np.zeros(0, np.uint8)
+    data = np.frombuffer(data_buffer or b"", dtype=np.uint8)[offsets[0] : offsets[-1]]
+    return offsets - offsets[0], data
+
+
+def code_points(texts: pa.StringArray) -> npt.NDArray[np.uint32]:
+    """The Unicode code points of all texts end to end."""
+    _, data = utf8_bytes(texts)
+    return np.frombuffer(data.tobytes().decode().encode("utf-32-le"), dtype=np.uint32)
+
+
+def code_point_lengths(texts: pa.StringArray) -> npt.NDArray[np.int64]:
+    """The length of each text in code points; what a person would count as UTF-16 units is never used (M19)."""
+    return pc.utf8_length(texts).to_numpy(zero_copy_only=False).astype(np.int64)
+
+
+def normalised_text(texts: pa.StringArray) -> pa.StringArray:
+    """Each text as the leak checks compare it: lower case, accents off, runs of anything but letters and digits as one
+    space. Case, accent and punctuation variants of one address are equal under it (M20, M21)."""
+    lowered = pc.utf8_lower(pc.utf8_normalize(texts, form="NFKD"))
+    plain = pc.replace_substring_regex(lowered, _MARKS, "")
+    return pc.utf8_trim(pc.replace_substring_regex(plain, r"[^\p{L}\p{M}\p{N}]+", " "), " ")
+
+
+def without_accents(texts: pa.StringArray) -> pa.StringArray:
+    """Each text with the accents of its Latin letters taken off and ligatures spelled out; other scripts stay."""
+    plain = pc.replace_substring_regex(pc.utf8_normalize(texts, form="NFD"), r"([A-Za-z])" + _MARKS, r"\1")
+    for ligature, letters in (("œ", "oe"), ("Œ", "Oe"), ("æ", "ae"), ("Æ", "Ae")):
+        plain = pc.replace_substring(plain, ligature, letters)
+    return pc.utf8_normalize(plain, form="NFC")
+
+
+def tidy(texts: pa.StringArray) -> pa.StringArray:
+    """Each value in NFC, outer white space off, inner white space as single spaces; null where no letter or digit is left."""
+    squeezed = pc.utf8_trim_whitespace(
+        pc.replace_substring_regex(pc.utf8_normalize(texts, form="NFC"), r"[\s\x{00A0}]+", " ")
+    )
+    return pc.if_else(pc.match_substring_regex(squeezed, r"[\p{L}\p{N}]"), squeezed, pa.scalar(None, pa.string()))
+
+
+def replaced(texts: pa.StringArray, mask: Mask, new: pa.StringArray) -> pa.StringArray:
+    """The texts, with those under the mask taken from `new`, which holds one text per true entry."""
+    return pc.replace_with_mask(texts, pa.array(mask), new)
+
+
+def differs(before: pa.StringArray, after: pa.StringArray) -> Mask:
+    """Where two columns without nulls differ."""
+    return pc.not_equal(before, after).to_numpy(zero_copy_only=False)
+
+
+def casefold_text(text: str) -> str:
+    """One text under NFKC and full case folding, as scores compare it."""
+    return unicodedata.normalize("NFKC", text).casefold()
+
+
+_EIGHT = np.uint64(8)
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+
+
+def _splitmix(values: Hashes) -> Hashes:
+    """Steele, Lea and Flood's SplitMix64 finaliser (OOPSLA 2014), on whole arrays; it wraps modulo 2^64."""
+    mixed = values + _GOLDEN
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return mixed ^ (mixed >> np.uint64(31))
