@@ -1,0 +1,85 @@
+"""The command line: one module per command, imported only when that command is asked for."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import importlib
+import os
+import sys
+from types import ModuleType
+
+from mw_pipeline.errors import GateError, MwError
+
+COMMANDS: dict[str, str] = {
+    "corpus": "Read one raw file or folder through one adapter and count what became of every record.",
+    "audit": "Show a recipe's source mix, as its sampler really draws it, and what is wrong with it.",
+    "train": "Build what a recipe needs and run its smoke, or its full run behind the smoke's verdict.",
+    "verdict": "Judge a folder of training logs: pass, fail or invalid, with the evidence.",
+    "evaluate": "Score a package or a checkpoint on gold rows, with ceilings and intervals.",
+    "score": "Score anyone's predictions on gold rows, with the same numbers.",
+    "diagnose": "Sort every miss into a bucket, and compare with a baseline.",
+    "package": "Turn a checkpoint into packages that run without torch.",
+    "parse": "Parse addresses with a package.",
+    "inspect": "Verify an artifact, a checkpoint or a package, byte by byte.",
+    "lineage": "Print the whole chain behind a package or an artifact.",
+}
+
+EXIT_OK, EXIT_REFUSED, EXIT_BAD_INPUT = 0, 1, 2
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command. Returns 0 when it is done, 1 when a gate refused, 2 on bad input; stdout carries JSON only."""
+    arguments = sys.argv[1:] if argv is None else argv
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(_overview(), file=sys.stderr if not arguments else sys.stdout)
+        return EXIT_OK if arguments else EXIT_BAD_INPUT
+    if arguments[0] not in COMMANDS:
+        near = difflib.get_close_matches(arguments[0], COMMANDS, n=1, cutoff=0.0)[0]
+        print(f"{arguments[0]!r} is not a command; did you mean {near!r}? Commands: {', '.join(COMMANDS)}.", file=sys.stderr)
+        return EXIT_BAD_INPUT
+    return _run(arguments[0], arguments[1:])
+
+
+def _run(name: str, arguments: list[str]) -> int:
+    try:
+        command = _import(name)
+        parser = argparse.ArgumentParser(
+            prog=f"mw-pipeline {name}",
+            description=COMMANDS[name],
+            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        )
+        command.add_arguments(parser)
+        return int(command.run(parser.parse_args(arguments)))
+    except GateError as error:
+        print(f"refused: {error}", file=sys.stderr)
+        return EXIT_REFUSED
+    except MwError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_BAD_INPUT
+    except KeyboardInterrupt:
+        print("stopped by the keyboard", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output has left: nothing more to say to it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_OK
+
+
+def _import(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(f"mw_pipeline.cli.{name}")
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("mw_pipeline"):
+            raise
+        raise MwError(
+            f"the command {name!r} needs the package {error.name!r}, which is not installed. "
+            "Run `pip install 'mw-pipeline[pipeline]'`."
+        ) from None
+
+
+def _overview() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {text}" for name, text in COMMANDS.items()]
+    return "\n".join(
+        ["usage: mw-pipeline COMMAND ...", "", *lines, "", "`mw-pipeline COMMAND --help` explains a command."]
+    )
