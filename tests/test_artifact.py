@@ -1,0 +1,214 @@
+"""Artifacts are named by what went in and what came out; what is not whole is not there."""
+
+import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mw_pipeline.artifact import MANIFEST, Artifact, Store, code_digest, digest_of, read_artifact, verify_artifact
+from mw_pipeline.errors import ArtifactError
+
+METRICS = {"rows": 2}
+
+
+def make_text(text: str):
+    def make(folder: Path) -> dict[str, int]:
+        (folder / "sub").mkdir()
+        (folder / "sub" / "a.txt").write_text(text)
+        return METRICS
+
+    return make
+
+
+def build(store: Store, text: str = "hello", **config: object) -> Artifact:
+    return store.build("thing", make=make_text(text), config=config).artifact
+
+
+def test_the_same_request_is_made_once(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    first = store.build("thing", make=make_text("hello"), config={"a": 1})
+    second = store.build("thing", make=lambda folder: pytest.fail("made twice"), config={"a": 1})
+
+    assert (first.reused, second.reused) == (False, True)
+    assert second.artifact.digest == first.artifact.digest
+    assert second.artifact.metrics == METRICS
+
+
+def test_another_config_input_or_content_gives_another_digest(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    one, two = build(store, a=1), build(store, a=2)
+    above = store.build("above", make=make_text("x"), inputs=[one]).artifact
+    beside = store.build("above", make=make_text("x"), inputs=[two]).artifact
+
+    assert one.digest != two.digest
+    assert one.digest[32:] == two.digest[32:], "the same bytes came out"
+    assert above.digest != beside.digest
+    assert above.input("thing").digest == one.digest
+
+
+def test_what_was_written_verifies_and_a_flipped_byte_does_not(tmp_path: Path) -> None:
+    artifact = build(Store(tmp_path))
+    verify_artifact(artifact)
+    artifact.file("sub/a.txt").write_text("jello")
+
+    with pytest.raises(ArtifactError, match=r"a\.txt: its bytes are not those that the manifest hashed"):
+        verify_artifact(artifact)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda a: a.file("sub/a.txt").unlink(), "is missing, the manifest lists it with 5 bytes"),
+        (lambda a: a.file("sub/a.txt").write_text("hell"), "has 4 bytes, the manifest says 5"),
+        (lambda a: (a.path / "b.txt").write_text("b"), r"holds 'b\.txt', which the manifest does not list"),
+    ],
+)
+def test_damage_is_named(tmp_path: Path, damage, message: str) -> None:
+    artifact = build(Store(tmp_path))
+    damage(artifact)
+
+    with pytest.raises(ArtifactError, match=message):
+        verify_artifact(artifact)
+
+
+def test_an_edited_manifest_no_longer_fits_its_digest(tmp_path: Path) -> None:
+    artifact = build(Store(tmp_path), a=1)
+    manifest = artifact.path / MANIFEST
+    manifest.write_text(manifest.read_text().replace('"a": 1', '"a": 2'))
+
+    with pytest.raises(ArtifactError, match="it was edited"):
+        read_artifact(artifact.path)
+
+
+def test_a_folder_without_manifest_or_with_a_broken_one_is_not_an_artifact(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match="has no manifest.json"):
+        read_artifact(tmp_path)
+    (tmp_path / MANIFEST).write_text("{")
+    with pytest.raises(ArtifactError, match="not JSON"):
+        read_artifact(tmp_path)
+    (tmp_path / MANIFEST).write_text("{}")
+    with pytest.raises(ArtifactError, match="not a manifest of this version"):
+        read_artifact(tmp_path)
+
+
+def test_loading_refuses_what_is_not_there_or_was_renamed(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    with pytest.raises(ArtifactError, match="there is no such artifact in this store"):
+        store.load("thing", "0" * 64)
+    artifact = build(store)
+    artifact.path.rename(artifact.path.with_name("0" * 64))
+    with pytest.raises(ArtifactError, match="it was renamed"):
+        store.load("thing", "0" * 64)
+
+
+def test_two_answers_to_one_request_are_refused_by_name(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    first = build(store, "one", a=1)
+    first.path.rename(tmp_path / "aside")
+    build(store, "two", a=1)
+    (tmp_path / "aside").rename(first.path)
+
+    with pytest.raises(ArtifactError, match="2 artifacts were made from the same inputs with different content"):
+        store.find("thing", first.manifest.key)
+
+
+def test_an_unknown_file_or_input_of_an_artifact_is_refused(tmp_path: Path) -> None:
+    artifact = build(Store(tmp_path))
+    with pytest.raises(ArtifactError, match=r"has no file 'b\.txt': it has sub/a\.txt"):
+        artifact.file("b.txt")
+    with pytest.raises(ArtifactError, match="has 0 inputs of kind 'corpus'"):
+        artifact.input("corpus")
+
+
+def test_a_maker_that_fails_leaves_nothing_that_can_be_found(tmp_path: Path) -> None:
+    def fails(folder: Path) -> dict[str, int]:
+        (folder / "half.txt").write_text("half")
+        raise ArtifactError("disk full")
+
+    store = Store(tmp_path)
+    with pytest.raises(ArtifactError, match="disk full"):
+        store.build("thing", make=fails)
+    built = store.build("thing", make=make_text("whole"))
+
+    assert not built.reused
+    assert [entry.path for entry in built.artifact.manifest.files] == ["sub/a.txt"]
+
+
+KILLED = """
+import sys, time
+from pathlib import Path
+from mw_pipeline.artifact import Store
+
+def make(folder):
+    (folder / "half.txt").write_text("half")
+    print("started", flush=True)
+    time.sleep(60)
+    return {}
+
+Store(sys.argv[1]).build("thing", make=make)
+"""
+
+
+def test_a_killed_maker_leaves_nothing_and_frees_its_claim(tmp_path: Path, project: Path) -> None:
+    child = subprocess.Popen([sys.executable, "-c", KILLED, str(tmp_path)], stdout=subprocess.PIPE, cwd=project)
+    assert child.stdout is not None
+    child.stdout.readline()
+    with pytest.raises(ArtifactError, match=rf"is being made by process {child.pid} on "):
+        Store(tmp_path).build("thing", make=make_text("x"))
+    os.kill(child.pid, signal.SIGKILL)
+    child.wait()
+    child.stdout.close()
+
+    built = Store(tmp_path).build("thing", make=make_text("x"))
+    assert [entry.path for entry in built.artifact.manifest.files] == ["sub/a.txt"]
+
+
+def test_a_remote_store_gives_back_what_another_mirror_put_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = f"memory://store-{time.monotonic_ns()}"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "one"))
+    made = build(Store(url), a=1)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "two"))
+    found = Store(url).find("thing", made.manifest.key)
+
+    assert found is not None
+    assert found.path != made.path
+    verify_artifact(found)
+
+
+def test_code_counts_with_everything_it_imports_and_nothing_else() -> None:
+    labels, recipe = code_digest(["mw_pipeline.labels"]), code_digest(["mw_pipeline.recipe"])
+
+    assert labels != recipe
+    assert code_digest(["mw_pipeline.recipe", "mw_pipeline.labels"]) == recipe, "recipe already imports labels"
+    with pytest.raises(ArtifactError, match="'mw_pipeline.nothing' has no source file"):
+        code_digest(["mw_pipeline.nothing"])
+
+
+@given(st.dictionaries(st.text(), st.integers() | st.text() | st.booleans() | st.none(), min_size=1))
+def test_a_digest_does_not_depend_on_the_order_of_keys(value: dict[str, object]) -> None:
+    backwards = dict(reversed(list(value.items())))
+
+    assert digest_of(value) == digest_of(backwards) == digest_of(json.loads(json.dumps(value)))
+
+
+def test_building_in_two_processes_makes_it_once(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(2) as pool:
+        results = pool.map(_try_to_build, [str(tmp_path)] * 2)
+
+    assert sorted(results) in (["made", "refused"], ["made", "reused"])
+
+
+def _try_to_build(root: str) -> str:
+    try:
+        return "reused" if Store(root).build("thing", make=make_text("x")).reused else "made"
+    except ArtifactError:
+        return "refused"

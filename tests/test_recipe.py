@@ -1,0 +1,130 @@
+"""Config files are strict, inherit, and say what they change."""
+
+from pathlib import Path
+
+import pytest
+
+from mw_pipeline.errors import RecipeError
+from mw_pipeline.recipe import load_corpus_spec, load_recipe
+
+BASE = """
+corpus = "builtin"
+[mix.weights]
+builtin = 1.0
+[model]
+width = 128
+layers = 3
+heads = 4
+feed_forward = 512
+[train]
+steps = 4000
+peak_lr = 3e-3
+warmup_steps = 200
+batch_size = 256
+[smoke]
+steps = 1100
+"""
+
+CORPUS = """
+version = "1"
+seed = 1
+countries = ["US", "NO"]
+[sources.builtin]
+adapter = "builtin"
+"""
+
+
+def write(folder: Path, name: str, text: str) -> Path:
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def test_a_recipe_is_named_by_its_path_below_the_recipes_folder(tmp_path: Path) -> None:
+    assert load_recipe(write(tmp_path, "recipes/v1/a.toml", BASE)).name == "v1/a"
+
+
+def test_a_base_is_inherited_and_the_changed_keys_are_listed(tmp_path: Path) -> None:
+    write(tmp_path, "recipes/a.toml", BASE)
+    child = load_recipe(write(tmp_path, "recipes/b.toml", 'base = "a.toml"\n[train]\npeak_lr = 1e-3\n'))
+
+    assert child.train.peak_lr == 1e-3
+    assert child.train.steps == 4000
+    assert child.changes == {"train.peak_lr": 1e-3}
+
+
+def test_weights_of_a_base_are_replaced_whole(tmp_path: Path) -> None:
+    write(tmp_path, "recipes/a.toml", BASE)
+    child = load_recipe(write(tmp_path, "recipes/b.toml", 'base = "a.toml"\n[mix.weights]\nban = 2.0\n'))
+
+    assert child.mix.weights == {"ban": 2.0}
+
+
+def test_equal_effective_recipes_have_equal_digests_however_they_are_split(tmp_path: Path) -> None:
+    one = load_recipe(write(tmp_path, "recipes/a.toml", BASE))
+    two = load_recipe(write(tmp_path, "recipes/b.toml", 'base = "a.toml"\n'))
+    other = load_recipe(write(tmp_path, "recipes/c.toml", 'base = "a.toml"\n[train]\nseed = 1\n'))
+
+    assert one.digest == two.digest != other.digest
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (BASE.replace("peak_lr", "peak_ir"), r"train\.peak_lr is missing|train\.peak_ir is not a key; the nearest"),
+        (BASE + "[train2]\n", "train2 is not a key; the nearest known key is 'train'"),
+        (BASE.replace("3e-3", '"3e-3"'), r"train\.peak_lr is '3e-3': input should be a valid number"),
+        (BASE.replace("heads = 4", "heads = 5"), "width 128 must be an even multiple of heads 5"),
+        (BASE.replace("warmup_steps = 200", "warmup_steps = 4000"), "warmup_steps 4000 must be below steps 4000"),
+        (BASE + 'mode = "long-tail"\n', "mode 'long-tail' needs steps ≥ 10000, found 1100"),
+        (BASE.replace("corpus =", "corpus"), "not readable as TOML"),
+        ('name = "x"\n' + BASE, "name is not a key: it follows from the file"),
+        ("base = 3\n" + BASE, "base is 3, expected the path of a TOML file"),
+        (BASE.replace("128", "0"), r"model\.width is 0: input should be greater than 0"),
+    ],
+)
+def test_a_wrong_recipe_is_refused_with_its_key(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        load_recipe(write(tmp_path, "recipes/a.toml", text))
+
+
+def test_every_misspelt_key_is_refused_with_the_nearest_known_one(tmp_path: Path) -> None:
+    for line in BASE.splitlines():
+        key, equals, value = line.partition(" = ")
+        if not equals or key == "builtin":
+            continue
+        broken = BASE.replace(line, f"{line}\n{key}_ = {value}")
+        with pytest.raises(RecipeError, match=f"{key}_ is not a key; the nearest known key is '{key}'"):
+            load_recipe(write(tmp_path, "recipes/a.toml", broken))
+
+
+def test_a_circle_of_bases_is_refused(tmp_path: Path) -> None:
+    write(tmp_path, "recipes/a.toml", 'base = "b.toml"\n')
+    with pytest.raises(RecipeError, match="base leads back to this file"):
+        load_recipe(write(tmp_path, "recipes/b.toml", 'base = "a.toml"\n'))
+
+
+def test_a_missing_file_names_the_nearest(tmp_path: Path) -> None:
+    write(tmp_path, "recipes/demo.toml", BASE)
+    with pytest.raises(RecipeError, match=r"demos\.toml: there is no such file; did you mean 'demo'\?"):
+        load_recipe(tmp_path / "recipes" / "demos.toml")
+
+
+def test_norway_is_a_country_and_not_false(tmp_path: Path) -> None:
+    assert load_corpus_spec(write(tmp_path, "corpora/a.toml", CORPUS)).countries == ("US", "NO")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        ('"NO"', "false", r"countries\.1 is False|countries is .*False"),
+        ('"NO"', '"XX"', "'XX' is not an ISO 3166-1 alpha-2 country code"),
+        ('"NO"', '"no"', "did you mean 'NO'"),
+        ('adapter = "builtin"', 'adapter = "builtin"\ninptu = "x"', "sources.builtin.inptu is not a key; the nearest .* 'input'"),
+        ('version = "1"', "version = 1", "version is 1: input should be a valid string"),
+    ],
+)
+def test_a_wrong_corpus_spec_is_refused(tmp_path: Path, before: str, after: str, message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        load_corpus_spec(write(tmp_path, "corpora/a.toml", CORPUS.replace(before, after)))
