@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from mw_pipeline.corpus.compose import Draft, Ints, sequence
 from mw_pipeline.corpus.swaps import swap_saints, swap_whole, swap_words
-from mw_pipeline.corpus.tables import (
+from mw_pipeline.corpus.conventions import (
     TAG_INDEX,
     Forms,
     country_names,

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mw_pipeline.corpus.tables import LINE_TAGS, TAG_INDEX, Forms, crossings, forms, separators
+from mw_pipeline.corpus.conventions import LINE_TAGS, TAG_INDEX, Forms, crossings, forms, separators
 from mw_pipeline.corpus.text import Mask, code_point_lengths
 from mw_pipeline.labels import STAGE3_TAGS
 

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mw_pipeline.corpus.tables import Swaps, word_swaps
+from mw_pipeline.corpus.conventions import Swaps, word_swaps
 from mw_pipeline.corpus.text import Mask, replaced
 
 # Which words of a component a table of swaps is about: see _at_place.

@@ -1,6 +1,6 @@
 """How people write addresses, as data: forms, subsets, separators, country names, regions and word pairs per country.
 
-The TOML and TSV files beside this module hold the facts; here they become arrays that the column kernels can look up in.
+The TOML and TSV files in `tables/` hold the facts; here they become arrays that the column kernels look up in.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Subsets:
 
 @dataclass(frozen=True)
 class Swaps:
-    """Words and what each may be written as instead. `keys` are in lower case; key k has `count[k]` options from `first[k]` on."""
+    """Words and what each may be written as instead: key k, in lower case, has `count[k]` options from `first[k]` on."""
 
     keys: pa.StringArray
     first: npt.NDArray[np.int64]
@@ -195,4 +195,4 @@ def _tsv(name: str) -> tuple[dict[str, str], ...]:
 
 
 def _read(name: str) -> str:
-    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
+    return resources.files("mw_pipeline.corpus").joinpath("tables", name).read_text(encoding="utf-8")
