@@ -1,0 +1,76 @@
+"""The texts that a tokenizer learns from: training rows only, balanced over sources and scripts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import duckdb
+
+from mw_pipeline.errors import CorpusError
+
+# The first script found names a text's group; RE2 knows Unicode's script names.
+_SCRIPTS = ("Han", "Hiragana", "Katakana", "Hangul", "Cyrillic", "Greek", "Arabic", "Hebrew", "Devanagari", "Thai")
+
+
+def sample_texts(row_files: Mapping[str, Sequence[Path]], *, rows: int, seed: int) -> list[str]:
+    """At most `rows` raw texts of training rows, the same ones for the same seed, whatever the files' order.
+
+    A group (one script of one source) gets a share in proportion to the square root of its rows, so that a large
+    source cannot crowd a small script out, and a small one is not repeated: temperature 0.5, as in Conneau & Lample,
+    "Cross-lingual language model pretraining", 2019, §3.1. Raises CorpusError when there are no training rows.
+    """
+    connection = duckdb.connect()
+    connection.execute(f"create view texts as {_texts(row_files)}")
+    counted = connection.execute("select source, script, count(*) from texts group by all order by all").fetchall()
+    if not counted:
+        raise CorpusError(
+            f"tokenizer: no training row in the shards of {', '.join(row_files)}, expected at least one. "
+            "Look at the corpus' split counts."
+        )
+    counts = {(source, script): n for source, script, n in counted}
+    quotas = root_quotas(counts, rows)
+    connection.execute("create table quotas (source varchar, script varchar, share double, quota bigint)")
+    connection.executemany(
+        "insert into quotas values (?, ?, ?, ?)",
+        # A little more than the quota is let through the hash, so that a group rarely falls short of it.
+        [(*group, min(1.0, 1.1 * (quota + 50) / counts[group]), quota) for group, quota in quotas.items()],
+    )
+    # The number is a function of seed and row id: independent of file order, threads and DuckDB's own random numbers.
+    taken = connection.sql(
+        f"""
+        with numbered as (
+            select raw, row_id, texts.source, texts.script, quota, share,
+                   md5_number_upper('{int(seed)}:' || row_id) as number
+            from texts join quotas on texts.source = quotas.source and texts.script = quotas.script
+        )
+        select raw from numbered where number / 18446744073709551616.0 <= share
+        qualify row_number() over (partition by source, script order by number, row_id) <= quota
+        order by number, row_id
+        """
+    ).fetchall()
+    return [raw for (raw,) in taken]
+
+
+def root_quotas(counts: Mapping[tuple[str, str], int], total: int) -> dict[tuple[str, str], int]:
+    """Rows to take per group: in proportion to √count, never more than there are, what is left over going to others."""
+    quotas: dict[tuple[str, str], int] = {}
+    left = min(total, sum(counts.values()))
+    weight = sum(count**0.5 for count in counts.values())
+    # A group fills up sooner the smaller it is, so one pass from the smallest sees every leftover.
+    for group, count in sorted(counts.items(), key=lambda item: (item[1], item[0])):
+        quotas[group] = min(count, int(left * count**0.5 / weight + 0.5))
+        left -= quotas[group]
+        weight -= count**0.5
+    return quotas
+
+
+def _texts(row_files: Mapping[str, Sequence[Path]]) -> str:
+    """A query for row_id, raw, source and script of every training row."""
+    cases = " ".join(rf"when regexp_matches(raw, '\p{{{script}}}') then '{script}'" for script in _SCRIPTS)
+    other = r"when regexp_matches(raw, '[^\p{Latin}\p{Common}\p{Inherited}]') then 'other'"
+    files = ", ".join("'" + str(path).replace("'", "''") + "'" for paths in row_files.values() for path in paths)
+    return (
+        f"select row_id, raw, source, case {cases} {other} else 'Latin' end as script "
+        f"from read_parquet([{files}]) where split = 'train'"
+    )
