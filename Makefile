@@ -1,0 +1,47 @@
+# Everything a person types. Each target sets up what it needs; nothing outside this folder is touched.
+
+RECIPE ?= demo
+PORT ?= 3000
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+export DAGSTER_HOME := $(CURDIR)/.dagster
+export MW_DATA ?= data
+# Dagster warns that its stable command has a newer sibling, and that partitioned checks are young; both are known.
+export PYTHONWARNINGS := ignore
+
+.PHONY: demo test test-fast ui lint clean help
+
+help:  ## Show the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: $(INSTALLED) $(DAGSTER_HOME)/dagster.yaml  ## Raw rows to packaged weights: make demo [RECIPE=us-fr MW_DATA=folder]
+	@$(BIN)/python -m assets.plan $(RECIPE) | PATH="$(CURDIR)/$(BIN):$$PATH" sh -ex
+
+test: $(INSTALLED)  ## All tests
+	$(BIN)/python -W default -m pytest -q
+
+test-fast: $(INSTALLED)  ## The tests that take seconds
+	$(BIN)/python -W default -m pytest -q -m "not slow"
+
+ui: $(INSTALLED) $(DAGSTER_HOME)/dagster.yaml  ## The Dagster UI with its daemon, on loopback
+	$(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port $(PORT)
+
+lint: $(INSTALLED)  ## Formatting, lint rules and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+clean:  ## Remove the store, the releases and Dagster's records; keep the installation
+	rm -rf .mw .dagster releases
+
+$(INSTALLED): pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+$(DAGSTER_HOME)/dagster.yaml: dagster.yaml
+	mkdir -p $(DAGSTER_HOME)
+	cp dagster.yaml $@

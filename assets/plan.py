@@ -1,0 +1,58 @@
+"""`python -m assets.plan RECIPE` prints the commands that take a recipe from raw rows to packages.
+
+A run covers one partition of one set, so there is one command per source, one for the corpus and one for the recipe.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+
+from assets.partitions import source_key
+from mw_pipeline.errors import MwError
+from mw_pipeline.stages.place import Place
+
+MATERIALIZE = "dagster asset materialize -m assets.definitions"
+RECIPE_ASSETS = (
+    "source_mix",
+    "tokenizer",
+    "tokenized_dataset",
+    "smoke_checkpoint",
+    "full_checkpoint",
+    "eval_report",
+    "regression_diagnosis",
+    "packaged_weights",
+)
+
+
+def commands(place: Place, name: str) -> list[str]:
+    """The commands, in order. Raises RecipeError when the recipe or its corpus is not there."""
+    recipe = place.recipe(name)
+    spec = place.corpus_spec(recipe.corpus)
+    return [
+        *(_materialize("corpus_shards", source_key(spec.name, source)) for source in sorted(spec.sources)),
+        _materialize("corpus_manifest,golden_set", spec.name),
+        _materialize(",".join(RECIPE_ASSETS), recipe.name),
+    ]
+
+
+def _materialize(select: str, partition: str) -> str:
+    return f"{MATERIALIZE} --select {select} --partition {shlex.quote(partition)}"
+
+
+def main() -> int:
+    """Print the commands of the recipe that is named on the command line."""
+    if len(sys.argv) != 2:
+        print("usage: python -m assets.plan RECIPE", file=sys.stderr)  # noqa: T201
+        return 2
+    try:
+        print("\n".join(commands(Place.of(), sys.argv[1])))  # noqa: T201
+    except MwError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        print("exit 2")  # noqa: T201  the shell that reads this stops with the same code
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
