@@ -15,7 +15,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mw_pipeline.corpus.compose import Draft, Ints, sequence
-from mw_pipeline.corpus.swaps import swap_saints, swap_whole, swap_words
 from mw_pipeline.corpus.conventions import (
     TAG_INDEX,
     Forms,
@@ -27,6 +26,7 @@ from mw_pipeline.corpus.conventions import (
     separators,
     subsets,
 )
+from mw_pipeline.corpus.swaps import swap_saints, swap_whole, swap_words
 from mw_pipeline.corpus.text import Mask, differs, replaced, without_accents
 
 Method = Callable[[Draft, Mask, np.random.Generator], tuple[Draft, Mask]]
@@ -35,6 +35,7 @@ Columns = Mapping[str, pa.StringArray]
 RANDOM_FORMS = 16
 REVERSED_BLOCK_SHARE = 0.25
 ABBREVIATED_COMPONENT_SHARE = 0.7
+ABBREVIATED = ("region", "street", "locality", "dependent_locality", "subregion")
 # Wholly upper or lower, each word with a capital, or the French post's own rule: the city line in capitals.
 CASE_SHARES = {"upper": 0.35, "lower": 0.3, "title": 0.1, "city": 0.25}
 TITLED = ("venue", "street", "dependent_locality", "locality", "subregion")
@@ -49,6 +50,7 @@ class Tally:
 
     @property
     def failed(self) -> int:
+        """Rows that were asked and could not be changed."""
         return self.asked - self.applied
 
 
@@ -60,7 +62,9 @@ def augment(
     Returns the draft, the names of the methods that changed each row joined by "+" (null where none did), and a tally
     per method. A dose is the probability that a row is asked; the methods are independent of each other.
     """
-    names, marks, tallies = [], np.zeros(draft.rows, np.int64), {}
+    names: list[str] = []
+    marks = np.zeros(draft.rows, np.int64)
+    tallies: dict[str, Tally] = {}
     for name, method in METHODS.items():
         asked = rng.random(draft.rows) < doses.get(name, 0.0)
         if not asked.any():
@@ -73,7 +77,7 @@ def augment(
 
 
 def keep_some(draft: Draft, asked: Mask, rng: np.random.Generator) -> tuple[Draft, Mask]:
-    """Rows cut down to a subset of components that people write; a subset is taken only where it leaves something out."""
+    """Rows cut down to a subset of components that people write, wherever one fits and leaves something out."""
     table = subsets(draft.country)
     rows = np.flatnonzero(asked)
     bits = draft.present()[rows] @ (np.int64(1) << np.arange(len(TAG_INDEX), dtype=np.int64))
@@ -116,21 +120,18 @@ def add_zip4(draft: Draft, asked: Mask, rng: np.random.Generator) -> tuple[Draft
 
 
 def abbreviate(draft: Draft, asked: Mask, rng: np.random.Generator) -> tuple[Draft, Mask]:
-    """Rows with known words in their other form: states and codes, street types, directions, saints. Either way round."""
+    """Rows with known words in their other form, either way round: states, street types, directions, saints."""
     regions = region_swaps(draft.country)
-
-    def other_form(tag: str, texts: pa.StringArray) -> pa.StringArray:
-        if tag == "region" and regions is not None:
-            return swap_whole(texts, regions, rng)
-        if tag in ("street", "locality", "dependent_locality", "subregion"):
-            texts = swap_words(texts, draft.country, tag, rng)
-            return swap_saints(texts) if draft.country == "FR" else texts
-        return texts
-
     new: dict[str, pa.StringArray] = {}
-    for tag, texts in draft.values.items():
+    for tag in (tag for tag in ABBREVIATED if tag in draft.values):
         chosen = asked & (rng.random(draft.rows) < ABBREVIATED_COMPONENT_SHARE)
-        new[tag] = _edited(texts, chosen, lambda part, tag=tag: other_form(tag, part))
+        texts = draft.values[tag].filter(pa.array(chosen))
+        if tag == "region":
+            edited = texts if regions is None else swap_whole(texts, regions, rng)
+        else:
+            edited = swap_words(texts, draft.country, tag, rng)
+            edited = swap_saints(edited) if draft.country == "FR" else edited
+        new[tag] = replaced(draft.values[tag], chosen, edited)
     return _with_edits(draft, new)
 
 
@@ -173,12 +174,8 @@ def separate(draft: Draft, asked: Mask, rng: np.random.Generator) -> tuple[Draft
     opened = ((codes >= 0) & (codes % 2 == 1)).sum(axis=1)
     continued = ((codes >= 0) & (codes % 2 == 0)).sum(axis=1)
     applied = asked & (((opened > 1) & (between > 0)) | ((continued > 0) & (within > 0)))
-    return (
-        replace(
-            draft, between=np.where(applied, between, draft.between), within=np.where(applied, within, draft.within)
-        ),
-        applied,
-    )
+    between, within = np.where(applied, between, draft.between), np.where(applied, within, draft.within)
+    return replace(draft, between=between, within=within), applied
 
 
 def title_case(texts: pa.StringArray) -> pa.StringArray:

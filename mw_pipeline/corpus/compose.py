@@ -44,6 +44,7 @@ class Draft:
 
     @property
     def rows(self) -> int:
+        """N."""
         return len(self.between)
 
     def present(self) -> Mask:
@@ -60,7 +61,7 @@ class Draft:
 
 @dataclass(frozen=True)
 class Lines:
-    """Written addresses. Spans are in code points, one list per row, in the order of the text; `texts` are their values."""
+    """Written addresses: per row the tags, values, starts and ends of its spans, in code points, in text order."""
 
     raw: pa.StringArray
     tags: pa.ListArray
@@ -74,13 +75,10 @@ class Lines:
 
 
 def native_draft(country: str, columns: Mapping[str, pa.StringArray], rng: np.random.Generator) -> Draft:
-    """A draft in the country's own form with plain separators. Columns may hold nulls; tags without a place are left out."""
+    """A draft in the country's own form with plain separators; columns may hold nulls, unplaced tags drop out."""
     table = forms(country)
-    values = {
-        tag: pc.fill_null(texts, "")
-        for tag, texts in columns.items()
-        if tag in LINE_TAGS and texts.null_count < len(texts)
-    }
+    used = [tag for tag, texts in columns.items() if tag in LINE_TAGS and texts.null_count < len(texts)]
+    values = {tag: pc.fill_null(columns[tag], "") for tag in used}
     rows = len(next(iter(columns.values())))
     zeros = np.zeros(rows, np.int64)
     draft = Draft(country, values, zeros[:, None], zeros[:, None], zeros, zeros, crossings(country).draw(rows, rng))
@@ -111,9 +109,7 @@ def write_lines(draft: Draft) -> Lines:
     columns = [draft.values.get(tag) for tag in STAGE3_TAGS]
     slots = np.array([-1 if texts is None else 0 for texts in columns])
     slots[slots == 0] = np.arange(int((slots == 0).sum()))
-    pool = pa.chunked_array(
-        [texts for texts in columns if texts is not None] or [pa.array([""] * rows)]
-    ).combine_chunks()
+    pool = pa.concat_arrays([texts for texts in columns if texts is not None] or [pa.array([""] * rows)])
     slot = slots[draft.order]
     present = np.take_along_axis(draft.present(), draft.order, axis=1)
     source = np.where(present, slot * rows + np.arange(rows)[:, None], 0)
@@ -142,7 +138,7 @@ def write_lines(draft: Draft) -> Lines:
 
 
 def _separators(draft: Draft, present: Mask) -> tuple[pa.StringArray, Ints]:
-    """The separator texts, and (N, S) the index of the one before each position: 0 is none, before the first and absent."""
+    """The separator texts, and (N, S) which one stands before each position: 0, none, before the first and absent."""
     between, within = separators()
     crossing = crossings(draft.country)
     texts = pa.concat_arrays([pa.array([""]), between.texts, within.texts, crossing.texts])

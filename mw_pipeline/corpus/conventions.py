@@ -65,7 +65,7 @@ class Subsets:
 
 @dataclass(frozen=True)
 class Swaps:
-    """Words and what each may be written as instead: key k, in lower case, has `count[k]` options from `first[k]` on."""
+    """Words and what each may be written as instead: key k, in lower case, has count[k] options from first[k] on."""
 
     keys: pa.StringArray
     first: npt.NDArray[np.int64]

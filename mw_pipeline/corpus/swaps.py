@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mw_pipeline.corpus.conventions import Swaps, word_swaps
-from mw_pipeline.corpus.text import Mask, replaced
+from mw_pipeline.corpus.text import Mask, code_point_lengths, differs, mask_of, replaced
 
 # Which words of a component a table of swaps is about: see _at_place.
 PLACES = ("type", "direction", "first", "last")
@@ -38,7 +38,7 @@ def swap_words(texts: pa.StringArray, country: str, tag: str, rng: np.random.Gen
         "first": (index == 0) & (size >= 2),
         "last": closes & (size >= 2),
     }
-    all_caps = np.repeat(_equal(texts, pc.utf8_upper(texts)), counts)
+    all_caps = np.repeat(~differs(texts, pc.utf8_upper(texts)), counts)
     for place, table in tables.items():
         if table is not None:
             words = _swap(words, lowered, table, where[place], all_caps, rng)
@@ -48,7 +48,7 @@ def swap_words(texts: pa.StringArray, country: str, tag: str, rng: np.random.Gen
 def swap_whole(texts: pa.StringArray, table: Swaps, rng: np.random.Generator) -> pa.StringArray:
     """The texts with every one that is itself a key swapped."""
     everywhere = np.ones(len(texts), np.bool_)
-    all_caps = _equal(texts, pc.utf8_upper(texts)) & (pc.utf8_length(texts).to_numpy(zero_copy_only=False) > 3)
+    all_caps = ~differs(texts, pc.utf8_upper(texts)) & (code_point_lengths(texts) > 3)
     return _swap(texts, pc.utf8_lower(texts), table, everywhere, all_caps, rng)
 
 
@@ -79,7 +79,7 @@ def _swap(
     capitalised = pc.binary_join_element_wise(
         pc.utf8_upper(pc.utf8_slice_codeunits(new, 0, 1)), pc.utf8_slice_codeunits(new, 1), ""
     )
-    starts_lower = _equal(pc.utf8_slice_codeunits(old, 0, 1), pc.utf8_lower(pc.utf8_slice_codeunits(old, 0, 1)))
+    starts_lower = ~differs(pc.utf8_slice_codeunits(old, 0, 1), pc.utf8_lower(pc.utf8_slice_codeunits(old, 0, 1)))
     cased = pc.if_else(pa.array(starts_lower), pc.utf8_lower(new), capitalised)
     cased = pc.if_else(pa.array(all_caps[rows]), pc.utf8_upper(new), cased)
     return replaced(texts, hit, cased)
@@ -88,8 +88,4 @@ def _swap(
 def _known(lowered: pa.StringArray, table: Swaps | None) -> Mask:
     if table is None:
         return np.zeros(len(lowered), np.bool_)
-    return pc.is_in(lowered, value_set=table.keys).to_numpy(zero_copy_only=False)
-
-
-def _equal(left: pa.StringArray, right: pa.StringArray) -> Mask:
-    return pc.equal(left, right).to_numpy(zero_copy_only=False)
+    return mask_of(pc.is_in(lowered, value_set=table.keys))

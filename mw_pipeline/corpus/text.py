@@ -32,7 +32,7 @@ def hash64(texts: pa.StringArray, *, salt: int = 0) -> Hashes:
     words = overlapping[np.repeat(offsets[:-1], counts) + 8 * position]
     unused_bits = np.clip(8 * position + 8 - np.repeat(lengths, counts), 0, 7).astype(np.uint64) * _EIGHT
     words = (words << unused_bits) >> unused_bits
-    keys = _splitmix(np.arange(int(counts.max(initial=0)), dtype=np.uint64) + _splitmix(np.uint64([salt])))
+    keys = _splitmix(np.arange(int(counts.max(initial=0)), dtype=np.uint64) + _splitmix(np.full(1, salt, np.uint64)))
     sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(_splitmix(words ^ keys[position]), dtype=np.uint64)])
     return _splitmix(sums[ends] - sums[ends - counts] + lengths.astype(np.uint64) * _GOLDEN)
 
@@ -40,11 +40,9 @@ def hash64(texts: pa.StringArray, *, salt: int = 0) -> Hashes:
 def utf8_bytes(texts: pa.StringArray) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
     """The UTF-8 bytes of all texts end to end, and the rows + 1 offsets into them."""
     _, offset_buffer, data_buffer = texts.buffers()
-    offsets = np.frombuffer(offset_buffer, dtype=np.int32)[texts.offset : texts.offset + len(texts) + 1].astype(
-        np.int64
-    )
-    if not len(offsets):
+    if not len(texts):
         return np.zeros(1, np.int64), np.zeros(0, np.uint8)
+    offsets = np.frombuffer(offset_buffer, np.int32, len(texts) + 1, 4 * texts.offset).astype(np.int64)
     data = np.frombuffer(data_buffer or b"", dtype=np.uint8)[offsets[0] : offsets[-1]]
     return offsets - offsets[0], data
 
@@ -57,7 +55,8 @@ def code_points(texts: pa.StringArray) -> npt.NDArray[np.uint32]:
 
 def code_point_lengths(texts: pa.StringArray) -> npt.NDArray[np.int64]:
     """The length of each text in code points; what a person would count as UTF-16 units is never used (M19)."""
-    return pc.utf8_length(texts).to_numpy(zero_copy_only=False).astype(np.int64)
+    lengths: npt.NDArray[np.int64] = pc.utf8_length(texts).to_numpy(zero_copy_only=False).astype(np.int64)
+    return lengths
 
 
 def normalised_text(texts: pa.StringArray) -> pa.StringArray:
@@ -77,10 +76,9 @@ def without_accents(texts: pa.StringArray) -> pa.StringArray:
 
 
 def tidy(texts: pa.StringArray) -> pa.StringArray:
-    """Each value in NFC, outer white space off, inner white space as single spaces; null where no letter or digit is left."""
-    squeezed = pc.utf8_trim_whitespace(
-        pc.replace_substring_regex(pc.utf8_normalize(texts, form="NFC"), r"[\s\x{00A0}]+", " ")
-    )
+    """Each value in NFC with single spaces and no outer white space; null where it has no letter or digit."""
+    squeezed = pc.replace_substring_regex(pc.utf8_normalize(texts, form="NFC"), r"[\s\p{Z}]+", " ")
+    squeezed = pc.utf8_trim_whitespace(squeezed)
     return pc.if_else(pc.match_substring_regex(squeezed, r"[\p{L}\p{N}]"), squeezed, pa.scalar(None, pa.string()))
 
 
@@ -91,7 +89,13 @@ def replaced(texts: pa.StringArray, mask: Mask, new: pa.StringArray) -> pa.Strin
 
 def differs(before: pa.StringArray, after: pa.StringArray) -> Mask:
     """Where two columns without nulls differ."""
-    return pc.not_equal(before, after).to_numpy(zero_copy_only=False)
+    return mask_of(pc.not_equal(before, after))
+
+
+def mask_of(flags: pa.BooleanArray) -> Mask:
+    """A Boolean column without nulls as a numpy mask."""
+    mask: Mask = flags.to_numpy(zero_copy_only=False)
+    return mask
 
 
 def casefold_text(text: str) -> str:
