@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from mw_pipeline.artifact import JSON
 from mw_pipeline.errors import CorpusError, RecipeError
 from mw_pipeline.recipe import MixConfig
-from mw_pipeline.sampler import MixSampler as MixSampler
-from mw_pipeline.sampler import shares_of
+from mw_pipeline.sampler import MixSampler, shares_of
 
 WINDOWS = 10
 TOLERANCE_SHARE = 0.02

@@ -1,0 +1,31 @@
+"""`mw-pipeline verdict`: judges the log of a training run, whoever wrote it."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from mw_pipeline.recipe import load_recipe
+from mw_pipeline.runlog import read_run
+from mw_pipeline.verdict import judge_run
+
+NAME = "verdict"
+HELP = "Judge the log of a training run as evidence for the full run of a recipe: pass, fail or invalid."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds --recipe and --run."""
+    parser.add_argument("--recipe", type=Path, required=True, help="recipe file whose full run is to be licensed")
+    parser.add_argument(
+        "--run", type=Path, required=True, help="folder with steps.jsonl and evals.jsonl (and run.json, if any)"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prints the verdict as JSON on stdout and one line on stderr; 0 for pass, 1 for fail and invalid."""
+    judged = judge_run(load_recipe(args.recipe), read_run(args.run))
+    print(json.dumps(judged.to_json(), indent=2, ensure_ascii=False))
+    print(judged.one_line(), file=sys.stderr)
+    for text in judged.not_checked:
+        print(f"not checked: {text}", file=sys.stderr)
+    return 0 if judged.outcome == "pass" else 1
