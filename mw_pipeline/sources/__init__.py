@@ -10,25 +10,41 @@ import pyarrow as pa
 
 from mw_pipeline.corpus.records import ReadRequest, Rejects
 from mw_pipeline.errors import CorpusError
+from mw_pipeline.sources.ban import Ban
+from mw_pipeline.sources.geonames_postal import GeonamesPostal
+from mw_pipeline.sources.usgov_imls_pls import UsgovImlsPls
 
 
 class Adapter(Protocol):
     """Turns the raw files of one upstream format into RECORD_SCHEMA batches.
 
-    `licence` and `attribution` are what the upstream asks for; `share_alike` says that its rows may not be mixed into a
-    corpus that has not allowed it. `needs_input` is False where the adapter makes its records without a file.
+    Rows under a share-alike licence may only enter a corpus that allows them.
     """
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The name that specs and the command line use."""
+        ...
+
     @property
-    def licence(self) -> str: ...
+    def licence(self) -> str:
+        """Of its rows, unless the source says otherwise."""
+        ...
+
     @property
-    def attribution(self) -> str: ...
+    def attribution(self) -> str:
+        """The credit line of a model card."""
+        ...
+
     @property
-    def share_alike(self) -> bool: ...
+    def share_alike(self) -> bool:
+        """Whether everything made from its rows must be shared alike."""
+        ...
+
     @property
-    def needs_input(self) -> bool: ...
+    def needs_input(self) -> bool:
+        """False where the records are made without a file."""
+        ...
 
     def read(self, request: ReadRequest, rejects: Rejects) -> Iterator[pa.RecordBatch]:
         """Batches of at most 65,536 records; every record that is not yielded is counted in `rejects`.
@@ -38,7 +54,9 @@ class Adapter(Protocol):
         ...
 
 
-ADAPTERS: dict[str, Adapter] = {}
+_ALL: tuple[Adapter, ...] = (Ban(), GeonamesPostal(), UsgovImlsPls())
+
+ADAPTERS: dict[str, Adapter] = {adapter.name: adapter for adapter in _ALL}
 
 
 def get_adapter(name: str) -> Adapter:

@@ -1,0 +1,180 @@
+"""Column kernels that adapters share: tidy text, look-ups by distinct value, sifting with a reason, family ids."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
+from importlib import resources
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mw_pipeline.corpus.records import ReadRequest, Rejects
+
+US_PUBLIC_DOMAIN = "Public Domain (US)"
+
+# the language that an address of the country is written in, where there is one
+_LANGUAGES = {
+    **dict.fromkeys(("US", "GB", "AU", "NZ", "IE", "AS", "GU", "MP", "VI"), "en"),
+    **dict.fromkeys(("FR", "GF", "GP", "MC", "MQ", "PM", "RE", "YT"), "fr"),
+    **{"DE": "de", "AT": "de", "ES": "es", "PR": "es", "IT": "it", "NL": "nl", "PT": "pt", "PL": "pl"},
+}
+
+
+def tidy(column: pa.Array) -> pa.Array:
+    """Trimmed text in which every run of blanks or control characters is one space; null where nothing is left."""
+    spaced = pc.replace_substring_regex(column, r"[\s\p{Z}\p{Cc}]+", " ")
+    trimmed = pc.utf8_trim_whitespace(spaced)
+    return pc.if_else(pc.equal(trimmed, ""), None, trimmed)
+
+
+def tidied(batch: pa.RecordBatch, names: Iterable[str]) -> pa.RecordBatch:
+    """The batch with the named columns tidy."""
+    for name in names:
+        batch = batch.set_column(batch.schema.get_field_index(name), name, tidy(batch[name]))
+    return batch
+
+
+def unlike(column: pa.Array, other: pa.Array) -> pa.Array:
+    """The column, null where it says the same as the other: nobody writes "Guadeloupe, Guadeloupe"."""
+    return pc.if_else(pc.equal(folded(column), folded(other)), None, column)
+
+
+def mapped(column: pa.Array, function: Callable[[str], str | None]) -> pa.StringArray:
+    """The function of every value, called once per distinct value; null stays null."""
+    encoded = column.dictionary_encode()
+    values = pa.array([function(value) for value in encoded.dictionary.to_pylist()], pa.string())
+    return values.take(encoded.indices)
+
+
+def constant(value: str, batch: pa.RecordBatch) -> pa.StringArray:
+    """The value, once per record of the batch."""
+    return pa.repeat(pa.scalar(value, pa.string()), batch.num_rows)
+
+
+def quarantined(
+    batch: pa.RecordBatch, where: pa.BooleanArray, *, reason: str, detail: str, rejects: Rejects
+) -> pa.RecordBatch:
+    """The batch without the records where the mask is true, which go to quarantine; null counts as false.
+
+    `detail` names the column whose value the quarantine row quotes.
+    """
+    mask = pc.fill_null(where, False)
+    if not pc.any(mask).as_py():
+        return batch
+    bad = batch.filter(mask)
+    for line, source_id, found in zip(bad["line"], bad["source_id"], bad[detail], strict=True):
+        rejects.add(line.as_py(), source_id.as_py(), reason, f"{detail}: {found.as_py()!r}")
+    return batch.filter(pc.invert(mask))
+
+
+def filtered(batch: pa.RecordBatch, where: pa.BooleanArray, *, name: str, rejects: Rejects) -> pa.RecordBatch:
+    """The batch without the records where the mask is true, which are counted under the filter's name."""
+    mask = pc.fill_null(where, False)
+    dropped = pc.sum(mask).as_py() or 0
+    if not dropped:
+        return batch
+    rejects.filtered(name, dropped)
+    return batch.filter(pc.invert(mask))
+
+
+def of_wanted_countries(batch: pa.RecordBatch, request: ReadRequest, rejects: Rejects) -> pa.RecordBatch:
+    """The records whose `country_code` the corpus wants; the filter is called `country_not_wanted`."""
+    if not request.countries:
+        return batch
+    wanted = pc.is_in(batch["country_code"], value_set=pa.array(request.countries, pa.string()))
+    return filtered(batch, pc.invert(wanted), name="country_not_wanted", rejects=rejects)
+
+
+def at_most(batches: Iterator[pa.RecordBatch], max_records: int | None) -> Iterator[pa.RecordBatch]:
+    """The first `max_records` well-formed records; the rest of the input is not read. None means all."""
+    left = max_records
+    for batch in batches:
+        if left is None:
+            yield batch
+            continue
+        yield batch.slice(0, left)
+        left -= min(left, batch.num_rows)
+        if not left:
+            return
+
+
+def folded(column: pa.Array) -> pa.Array:
+    """Letters and digits only, lower case, without accents, single spaces between words; "" for null."""
+    decomposed = pc.utf8_normalize(pc.utf8_lower(pc.fill_null(column, "")), form="NFKD")
+    plain = pc.replace_substring_regex(decomposed, r"\p{M}+", "")
+    return pc.utf8_trim_whitespace(pc.replace_substring_regex(plain, r"[^\p{L}\p{N}]+", " "))
+
+
+def address_family_ids(
+    country_code: pa.Array, *, house_number: pa.Array, street: pa.Array, locality: pa.Array, postcode: pa.Array
+) -> pa.StringArray:
+    """One id per building, the same whichever source tells of it.
+
+    The number counts by its leading digits ("12", "12 bis" and "12-14" are one family), the place by the first five
+    characters of its postcode or, without one, by its locality; units do not count.
+    """
+    number = pc.replace_substring_regex(folded(house_number), r"^[^0-9]*0*([0-9]*).*$", r"\1")
+    code = pc.utf8_slice_codeunits(folded(postcode), 0, 5)
+    place = pc.if_else(pc.equal(code, ""), folded(locality), code)
+    return family_ids(country_code, number, folded(street), place)
+
+
+def family_ids(*parts: pa.Array) -> pa.StringArray:
+    """A short hash of the joined parts, one per record."""
+    joined = pc.binary_join_element_wise(*parts, "|")
+    return pa.array([hashlib.blake2b(text.encode(), digest_size=10).hexdigest() for text in joined.to_pylist()])
+
+
+def zip_codes(zip_code: pa.Array, plus4: pa.Array | None = None) -> pa.Array:
+    """US postcodes as they are written, "06242" or "99577-7743", from what the files hold.
+
+    Leading zeros that a spreadsheet has eaten come back, nine digits get their dash, "0000" is no add-on, and what is
+    not a ZIP code at all is null.
+    """
+    digits = pc.replace_substring(zip_code, "-", "")
+    first = pc.utf8_lpad(
+        pc.if_else(pc.greater(pc.utf8_length(digits), 5), pc.utf8_slice_codeunits(digits, 0, -4), digits), 5, "0"
+    )
+    rest = pc.if_else(pc.greater(pc.utf8_length(digits), 5), pc.utf8_slice_codeunits(digits, -4), plus4)
+    rest = pc.utf8_lpad(rest, 4, "0")
+    sound = pc.match_substring_regex(digits, "^([0-9]{3,5}|[0-9]{8,9})$")
+    has_rest = pc.fill_null(pc.match_substring_regex(rest, "^[0-9]*[1-9][0-9]*$"), False)
+    whole = pc.if_else(has_rest, pc.binary_join_element_wise(first, rest, "-"), first)
+    return pc.if_else(sound, whole, None)
+
+
+def locales(country_code: pa.Array) -> pa.StringArray:
+    """The locale of each country ("en-US"); "und-BE" where the country has several languages or none listed."""
+    return mapped(country_code, lambda code: f"{_LANGUAGES.get(code, 'und')}-{code}")
+
+
+def region_keys(country_code: pa.Array, region: pa.Array) -> pa.Array:
+    """The region of each record as "US:vermont", whether given by name or by code; "" where there is none."""
+    joined = pc.binary_join_element_wise(country_code, region, ":")
+    return pc.fill_null(mapped(joined, _region_key), "")
+
+
+def _region_key(joined: str) -> str:
+    country, region = joined.split(":", 1)
+    name = us_states().get(region.upper(), region) if country == "US" else region
+    return f"{country}:{name.casefold()}"
+
+
+@cache
+def us_states() -> dict[str, str]:
+    """Name by two-letter postal code, for the states, the District of Columbia and the territories."""
+    return {row[0]: row[1] for row in table_rows("us_states.tsv")}
+
+
+@cache
+def fr_departements() -> dict[str, tuple[str, str]]:
+    """(name, région) by INSEE code; an overseas collectivity is its own région and has no département ("")."""
+    return {code: (name, region) for code, name, region in table_rows("fr_departements.tsv")}
+
+
+def table_rows(name: str) -> list[list[str]]:
+    """The rows of a TSV file of the tables folder, without its comment lines."""
+    text = (resources.files("mw_pipeline.sources") / "tables" / name).read_text(encoding="utf-8")
+    return [line.split("\t") for line in text.splitlines() if line and not line.startswith("#")]

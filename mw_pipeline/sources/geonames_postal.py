@@ -1,0 +1,129 @@
+"""GeoNames postal codes: which places a postcode serves.
+
+Format: tab-separated, no header, 12 columns, UTF-8: country, postcode, place, admin1_name, admin1_code, admin2_name,
+admin2_code, admin3_name, admin3_code, lat, lon, accuracy. Needed: the first three.
+Licence: CC-BY-4.0.
+
+Columns to tags: postcode → postcode, and cedex where the column holds "75021 CEDEX 01"; place → locality; admin1_name →
+region; admin2_name → subregion.
+
+Oddities: 511 US rows are military post offices ("APO AE") without a state: kept without region. A few French codes
+carry a delivery service ("75303 SP 07", "17133 AIR"): quarantined, for no envelope reads like that. Places in Paris,
+Lyon and Marseille end in the number of their arrondissement ("Paris 08"), which a postal line leaves to the code: cut
+off. Some territories repeat their country code as the name of their region ("Gu"), or add "(general)" to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mw_pipeline.corpus.records import ReadRequest, Rejects, record_batch
+from mw_pipeline.countries import COUNTRY_CODES
+from mw_pipeline.errors import CorpusError
+from mw_pipeline.sources import columns
+from mw_pipeline.sources.delimited import Layout, read_delimited
+from mw_pipeline.sources.reading import raw_files
+
+LAYOUT = Layout(
+    title="GeoNames postal codes: 12 tab-separated columns (country, postcode, place, …) without a header",
+    delimiter="\t",
+    names=(
+        *("country", "postcode", "place", "admin1_name", "admin1_code", "admin2_name", "admin2_code"),
+        *("admin3_name", "admin3_code", "lat", "lon", "accuracy"),
+    ),
+    needed=("country", "postcode", "place"),
+    optional=("admin1_name", "admin2_name"),
+    quoted=False,
+)
+
+_CEDEX = r"^(?P<postcode>.*\S) (?P<cedex>(?i:cedex)(?: [0-9]+)?)$"
+_FRENCH_POST = pa.array(["FR", "GF", "GP", "MC", "MQ", "PM", "RE", "YT"])
+
+
+@dataclass(frozen=True)
+class GeonamesPostal:
+    """Adapter of `COUNTRY.txt` and `allCountries.txt`, packed or not."""
+
+    name: str = "geonames-postal"
+    licence: str = "CC-BY-4.0"
+    attribution: str = "GeoNames (geonames.org)"
+    share_alike: bool = False
+    needs_input: bool = True
+
+    def read(self, request: ReadRequest, rejects: Rejects) -> Iterator[pa.RecordBatch]:
+        """One record per postcode and place.
+
+        Filtered: `country_not_wanted`. Quarantined: `unknown_country`, `no_postcode`, `no_place`,
+        `postcode_with_service`, and what `read_delimited` refuses.
+        """
+        files = raw_files(request.paths, suffixes=(".txt", ".tsv"))
+        checked = _of_this_format(read_delimited(files, LAYOUT, rejects))
+        for batch in columns.at_most(checked, request.max_records):
+            yield _records(_sifted(batch, request, rejects), request.licence or self.licence)
+
+
+def _of_this_format(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The batches; raises CorpusError when none of the first has a country code where GeoNames has one."""
+    for index, batch in enumerate(batches):
+        if not index and not pc.any(_has_country(batch)).as_py():
+            raise CorpusError(
+                f"{batch['source_id'][0]}: the first column holds {batch['country'][0].as_py()!r}, expected an ISO "
+                f"country code. Give the adapter {LAYOUT.title}."
+            )
+        yield batch
+
+
+def _has_country(batch: pa.RecordBatch) -> pa.BooleanArray:
+    return pc.is_in(batch["country"], value_set=pa.array(sorted(COUNTRY_CODES)))
+
+
+def _sifted(batch: pa.RecordBatch, request: ReadRequest, rejects: Rejects) -> pa.RecordBatch:
+    """The usable records with tidy values, and the cedex in a column of its own."""
+    unknown = pc.invert(_has_country(batch))
+    batch = columns.quarantined(batch, unknown, reason="unknown_country", detail="country", rejects=rejects)
+    batch = batch.rename_columns([{"country": "country_code"}.get(name, name) for name in batch.schema.names])
+    batch = columns.of_wanted_countries(batch, request, rejects)
+    batch = columns.tidied(batch, ("postcode", "place", "admin1_name", "admin2_name"))
+    for name in ("postcode", "place"):
+        batch = columns.quarantined(batch, pc.is_null(batch[name]), reason=f"no_{name}", detail=name, rejects=rejects)
+    parts = pc.extract_regex(batch["postcode"], _CEDEX)
+    code = pc.coalesce(pc.struct_field(parts, "postcode"), batch["postcode"])
+    batch = batch.append_column("code", code).append_column("cedex", pc.struct_field(parts, "cedex"))
+    french = pc.is_in(batch["country_code"], value_set=_FRENCH_POST)
+    service = pc.and_(french, pc.invert(pc.match_substring_regex(code, "^[0-9]{5}$")))
+    return columns.quarantined(batch, service, reason="postcode_with_service", detail="postcode", rejects=rejects)
+
+
+def _records(batch: pa.RecordBatch, licence: str) -> pa.RecordBatch:
+    country, locality = batch["country_code"], _locality(batch)
+    region = _region(batch)
+    return record_batch(
+        {
+            "source_id": batch["source_id"],
+            "base_id": columns.family_ids(country, columns.folded(batch["code"]), columns.folded(locality)),
+            "country_code": country,
+            "locale": columns.locales(country),
+            "license": columns.constant(licence, batch),
+            "line": batch["line"],
+            "region_key": columns.region_keys(country, region),
+            "postcode": batch["code"],
+            "cedex": batch["cedex"],
+            "locality": locality,
+            "region": region,
+            "subregion": columns.unlike(batch["admin2_name"], region),
+        }
+    )
+
+
+def _locality(batch: pa.RecordBatch) -> pa.Array:
+    city = pc.replace_substring_regex(batch["place"], r"^(Paris|Lyon|Marseille) [0-9]{2}$", r"\1")
+    return pc.if_else(pc.equal(batch["country_code"], "FR"), city, batch["place"])
+
+
+def _region(batch: pa.RecordBatch) -> pa.Array:
+    name = pc.replace_substring_regex(batch["admin1_name"], r" \(general\)$", "")
+    return pc.if_else(pc.equal(pc.utf8_upper(name), batch["country_code"]), None, name)

@@ -1,0 +1,240 @@
+"""Raw files as blocks of numbered text lines: compressed or not, in flat memory, with bad lines quarantined.
+
+Every reader of this folder starts here. A file is opened by its first bytes rather than by its name, so that a gzip
+that lost its suffix still reads; what the name promises and the bytes deny is an error.
+"""
+
+from __future__ import annotations
+
+import os
+import tarfile
+import zipfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Protocol
+
+import pyarrow as pa
+
+from mw_pipeline.corpus.records import Rejects
+from mw_pipeline.errors import CorpusError
+
+BLOCK_BYTES = 1 << 20
+MAX_LINE_BYTES = 1 << 20
+MAX_BLOCK_LINES = 32_768
+
+_GZIP, _ZSTD, _ZIP = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", (b"PK\x03\x04", b"PK\x05\x06")
+_PACKED_SUFFIXES = {".gz": _GZIP, ".zst": _ZSTD, ".zip": b"PK"}
+_UTF8_BOM, _UTF16_BOMS = b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
+
+
+class ByteStream(Protocol):
+    """Anything that hands out its bytes from front to back."""
+
+    def read(self, size: int, /) -> bytes:
+        """The next bytes, at most `size` of them; none at the end."""
+        ...
+
+
+@dataclass(frozen=True)
+class RawFile:
+    """One raw file: where it lies, and the short name that source ids and messages use for it."""
+
+    path: Path
+    label: str
+
+
+@dataclass(frozen=True)
+class LineBlock:
+    """Decoded lines without their line ends, and the number (from 1) of each in its file."""
+
+    numbers: list[int]
+    lines: list[str]
+
+
+def raw_files(paths: Iterable[Path], *, suffixes: tuple[str, ...]) -> list[RawFile]:
+    """The files to read, in a stable order: paths as given, and below each folder those with one of the suffixes.
+
+    A suffix counts with or without a packing one (".csv" finds "a.csv", "a.csv.gz", "a.zip"). Raises CorpusError for a
+    path that is not there and for a folder without such a file.
+    """
+    found: list[Path] = []
+    for path in paths:
+        if not path.exists():
+            raise CorpusError(f"{path}: there is no such file or folder. Check the input of the source.")
+        found += _files_below(path, suffixes) if path.is_dir() else [path]
+    if not found:
+        raise CorpusError("input: nothing is given, and this adapter reads files. Give the source an input.")
+    root = Path(os.path.commonpath([p.resolve().parent for p in found]))
+    return [RawFile(path, path.resolve().relative_to(root).as_posix()) for path in found]
+
+
+def _files_below(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
+    below = sorted(path for path in folder.rglob("*") if path.is_file() and _has_suffix(path, suffixes))
+    if not below:
+        raise CorpusError(f"{folder}: holds no {' or '.join(suffixes)} file. Check the input of the source.")
+    return below
+
+
+def _has_suffix(path: Path, suffixes: tuple[str, ...]) -> bool:
+    name = path.name.lower()
+    bare = name.removesuffix(".gz").removesuffix(".zst")
+    return bare.endswith(suffixes) or name.endswith(".zip")
+
+
+@contextmanager
+def opened(file: RawFile) -> Iterator[Iterator[tuple[str, ByteStream]]]:
+    """The text members of a file as (label, stream): one for a plain or packed file, one per data file of an archive.
+
+    Raises CorpusError for an empty file, a truncated or damaged archive, and bytes that deny the file's suffix.
+    """
+    with _errors_named(file), file.path.open("rb") as raw:
+        start = raw.read(4)
+        raw.seek(0)
+        _check_promise(file, start)
+        yield _members(file, raw, start)
+
+
+@contextmanager
+def _errors_named(file: RawFile) -> Iterator[None]:
+    """Turns what the unpackers raise into one sentence that names the file."""
+    try:
+        yield
+    except (OSError, EOFError, zipfile.BadZipFile, tarfile.TarError, NotImplementedError, RuntimeError) as error:
+        # pyarrow raises OSError for a broken stream; zipfile raises RuntimeError for an encrypted member
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise CorpusError(f"{file.path}: not readable to its end: {reason}. Fetch the file again.") from error
+
+
+def _check_promise(file: RawFile, start: bytes) -> None:
+    if not start:
+        raise CorpusError(f"{file.path}: the file is empty (0 bytes). Fetch the file again.")
+    expected = _PACKED_SUFFIXES.get(file.path.suffix.lower())
+    if expected is not None and not start.startswith(expected):
+        raise CorpusError(
+            f"{file.path}: starts with {start!r}, expected a {file.path.suffix} file ({expected!r}). Fetch it again."
+        )
+
+
+def _members(file: RawFile, raw: IO[bytes], start: bytes) -> Iterator[tuple[str, ByteStream]]:
+    if start.startswith(_ZIP):
+        yield from _zip_members(file, raw)
+        return
+    stream: ByteStream = raw
+    if start.startswith(_GZIP):
+        stream = pa.CompressedInputStream(raw, "gzip")
+    elif start.startswith(_ZSTD):
+        stream = pa.CompressedInputStream(raw, "zstd")
+    if ".tar" in file.path.suffixes or file.path.suffix == ".tgz":
+        yield from _tar_members(file, stream)
+    else:
+        yield file.label, stream
+
+
+def _zip_members(file: RawFile, raw: IO[bytes]) -> Iterator[tuple[str, ByteStream]]:
+    with zipfile.ZipFile(raw) as archive:
+        names = [info.filename for info in archive.infolist() if not info.is_dir() and _is_data(info.filename)]
+        if not names:
+            raise CorpusError(f"{file.path}: the archive holds no data file. Fetch the file again.")
+        for name in names:
+            with archive.open(name) as member:
+                yield f"{file.label}/{name}", member
+
+
+def _tar_members(file: RawFile, stream: ByteStream) -> Iterator[tuple[str, ByteStream]]:
+    with tarfile.open(fileobj=stream, mode="r|") as archive:  # type: ignore[call-overload]  # only read() is used
+        for info in archive:
+            if info.isfile() and _is_data(info.name):
+                member = archive.extractfile(info)
+                assert member is not None, "a regular file has contents"
+                yield f"{file.label}/{info.name}", member
+
+
+def _is_data(name: str) -> bool:
+    """GeoNames zips carry a readme.txt beside the data, archives made on a Mac a __MACOSX folder."""
+    last = name.rsplit("/", 1)[-1].lower()
+    return not (last.startswith((".", "readme", "license")) or name.startswith("__MACOSX/"))
+
+
+def line_blocks(stream: ByteStream, *, label: str, encoding: str, rejects: Rejects) -> Iterator[LineBlock]:
+    """Every line that is text, in blocks of at most 32,768; blank lines are skipped and not counted.
+
+    Quarantined: `line_too_long` (1 MiB), `nul_byte`, `invalid_encoding`. A byte order mark is removed, and a UTF-8 one
+    overrules `encoding`. Raises CorpusError for UTF-16.
+    """
+    number = 1
+    for block in _line_aligned(stream, label):
+        if number == 1:
+            if block.startswith(_UTF16_BOMS):
+                raise CorpusError(f"{label}: starts with a UTF-16 byte order mark, expected {encoding}. Convert it.")
+            if block.startswith(_UTF8_BOM):
+                block, encoding = block[len(_UTF8_BOM) :], "utf-8"
+        lines = _decoded_whole(block, encoding)
+        if lines is None:
+            numbers, lines = _decoded_singly(block, number, label, encoding, rejects)
+        else:
+            numbers = [n for n, line in enumerate(lines, number) if line]
+            lines = [line for line in lines if line]
+        for start in range(0, len(lines), MAX_BLOCK_LINES):
+            part = slice(start, start + MAX_BLOCK_LINES)
+            yield LineBlock(numbers[part], lines[part])
+        number += block.count(b"\n")
+
+
+def _line_aligned(stream: ByteStream, label: str) -> Iterator[bytes]:
+    """Blocks of bytes that end with a line end, except perhaps the last.
+
+    Of a line longer than twice the limit only the first MAX_LINE_BYTES + 1 bytes are kept, so that memory stays flat
+    and the line is still seen to be too long.
+    """
+    rest = b""
+    while block := stream.read(BLOCK_BYTES):
+        cut = block.rfind(b"\n") + 1
+        if cut:
+            yield rest + block[:cut]
+            rest = block[cut:]
+        elif len(rest) <= MAX_LINE_BYTES:
+            rest += block
+        else:
+            rest = rest[: MAX_LINE_BYTES + 1]
+    if rest:
+        yield rest
+
+
+def _decoded_whole(block: bytes, encoding: str) -> list[str] | None:
+    """The lines of a block in which every line is text of a sane length; None where some line is not."""
+    if b"\0" in block or (len(block) > MAX_LINE_BYTES and max(map(len, block.split(b"\n"))) > MAX_LINE_BYTES):
+        return None
+    try:
+        text = block.decode(encoding)
+    except UnicodeDecodeError:
+        return None
+    lines = text.split("\n")
+    return [line.rstrip("\r") for line in lines] if "\r" in text else lines
+
+
+def _decoded_singly(
+    block: bytes, first: int, label: str, encoding: str, rejects: Rejects
+) -> tuple[list[int], list[str]]:
+    numbers, lines = [], []
+    for number, line in enumerate(block.split(b"\n"), first):
+        reason, text = _text_of(line.rstrip(b"\r"), encoding)
+        if reason:
+            rejects.add(number, f"{label}:{number}", reason, repr(line[:80]))
+        elif text:
+            numbers.append(number)
+            lines.append(text)
+    return numbers, lines
+
+
+def _text_of(line: bytes, encoding: str) -> tuple[str, str]:
+    """(reason, "") for a line that cannot be used, ("", text) for one that can."""
+    if len(line) > MAX_LINE_BYTES:
+        return "line_too_long", ""
+    if b"\0" in line:
+        return "nul_byte", ""
+    try:
+        return "", line.decode(encoding)
+    except UnicodeDecodeError:
+        return "invalid_encoding", ""
