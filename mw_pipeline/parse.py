@@ -6,6 +6,7 @@ Shape letters: B rows, T pieces, K labels.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -80,12 +81,14 @@ class Parser:
         max_length: int,
         transitions: Floats | None = None,
         starts: Floats | None = None,
+        threads: int = 1,
     ) -> None:
-        """transitions (K, K) and starts (K,) hold -inf where a move is forbidden; without them BIO alone decides."""
+        """transitions (K, K) and starts (K,) are added to the BIO mask; `threads` batches are worked on at a time."""
         blank_transitions, blank_starts = hard_mask(labels)
         self.tokenizer = tokenizer
         self.labels = labels
         self.max_length = max_length
+        self.threads = threads
         self._logits_of = logits_of
         self._transitions = blank_transitions if transitions is None else transitions + blank_transitions
         self._starts = blank_starts if starts is None else starts + blank_starts
@@ -97,29 +100,33 @@ class Parser:
         return cls(
             tokenizer=files.tokenizer(),
             labels=files.labels,
-            logits_of=onnx_logits(files.model_path, label_count=len(files.labels), threads=threads),
+            logits_of=onnx_logits(files.model_path, label_count=len(files.labels)),
             max_length=files.max_length,
             transitions=files.transitions,
             starts=files.starts,
+            threads=threads,
         )
 
     def parse(self, text: str) -> ParsedAddress:
         """The one best reading of one text. Raises TypeError for anything that is no str."""
         return self.parse_many([text])[0]
 
-    def parse_many(self, texts: Sequence[str], *, batch_size: int = 256) -> list[ParsedAddress]:
+    def parse_many(self, texts: Sequence[str], *, batch_size: int = 64) -> list[ParsedAddress]:
         """The best reading of every text, in order. Any str is answered, however long, empty or broken."""
         pieces, truncated = self._encode(texts)
-        parsed = [ParsedAddress(text, (), {}, cut) for text, cut in zip(texts, truncated, strict=True)]
-        for rows in batches_of(np.diff(pieces.offsets), self.max_length, batch_size):
-            batch = _Batch.of(pieces, rows, self.max_length)
+        spans_of: dict[int, tuple[Span, ...]] = {}
+
+        def answer(rows: Ids) -> None:
+            batch = PieceBatch.of(pieces, rows, self.max_length)
             logits = self._logits_of(batch.input_ids, batch.mask.astype(np.int64))
             labels = constrained_viterbi(logits, batch.mask, self._transitions, self._starts)
             posterior = Posterior.of(logits, batch.mask, self._transitions, self._starts)
-            for index, spans in self._spans(batch, labels, posterior, [texts[row] for row in rows]):
-                row = int(rows[index])
-                parsed[row] = ParsedAddress(texts[row], spans, components_of(spans), truncated[row])
-        return parsed
+            found = self._spans(batch, labels, posterior, [texts[row] for row in rows])
+            spans_of.update((int(rows[index]), spans) for index, spans in found)
+
+        self._for_each(batches_of(np.diff(pieces.offsets), self.max_length, batch_size), answer)
+        spans = [spans_of.get(row, ()) for row in range(len(texts))]
+        return [ParsedAddress(t, s, components_of(s), cut) for t, s, cut in zip(texts, spans, truncated, strict=True)]
 
     def candidates(self, text: str, count: int) -> list[Candidate]:
         """Up to `count` different readings of one text, most probable first.
@@ -128,7 +135,7 @@ class Parser:
         pieces, truncated = self._encode([text])
         if len(pieces.ids) == 0:
             return [Candidate(ParsedAddress(text, (), {}, truncated[0]), 1.0)]
-        batch = _Batch.of(pieces, np.zeros(1, dtype=np.int64), self.max_length)
+        batch = PieceBatch.of(pieces, np.zeros(1, dtype=np.int64), self.max_length)
         logits = self._logits_of(batch.input_ids, batch.mask.astype(np.int64))
         posterior = Posterior.of(logits, batch.mask, self._transitions, self._starts)
         paths, scores = best_paths(logits[0], self._transitions, self._starts, 4 * count)
@@ -142,6 +149,17 @@ class Parser:
             found[reading] = Candidate(parsed, probability)
         return sorted(found.values(), key=lambda candidate: -candidate.probability)[:count]
 
+    def _for_each(self, batches: Iterator[Ids], answer: Callable[[Ids], None]) -> None:
+        """Answers all batches. onnxruntime runs without the interpreter's lock: one batch decodes while others run."""
+        todo = list(batches)
+        if self.threads == 1 or len(todo) == 1:
+            for rows in todo:
+                answer(rows)
+            return
+        with ThreadPoolExecutor(self.threads) as pool:
+            for _ in pool.map(answer, todo):
+                pass
+
     def _encode(self, texts: Sequence[str]) -> tuple[Pieces, list[bool]]:
         """Pieces of every text, and whether a text is longer than what will be read of it."""
         limit = self.max_length * _CODE_POINTS_PER_PIECE
@@ -150,7 +168,7 @@ class Parser:
         return pieces, [bool(cut) or len(text) > limit for cut, text in zip(long, texts, strict=True)]
 
     def _spans(
-        self, batch: _Batch, labels: Ids, posterior: Posterior, texts: list[str]
+        self, batch: PieceBatch, labels: Ids, posterior: Posterior, texts: list[str]
     ) -> Iterator[tuple[int, tuple[Span, ...]]]:
         """(index within the batch, its spans) for every row that has any."""
         found = label_spans(labels, batch.mask)
@@ -167,7 +185,7 @@ class Parser:
 
 
 @dataclass(frozen=True)
-class _Batch:
+class PieceBatch:
     """Rows of similar length, padded with piece 0: ids, mask and code-point ranges, (B, T) each."""
 
     input_ids: Ids
@@ -176,7 +194,8 @@ class _Batch:
     ends: Ids
 
     @classmethod
-    def of(cls, pieces: Pieces, rows: Ids, max_length: int) -> _Batch:
+    def of(cls, pieces: Pieces, rows: Ids, max_length: int) -> PieceBatch:
+        """The first `max_length` pieces of some rows."""
         lengths = np.minimum(np.diff(pieces.offsets)[rows], max_length)
         columns = np.arange(lengths.max())
         mask = columns < lengths[:, None]
@@ -217,10 +236,10 @@ def checked_texts(texts: Sequence[str]) -> Sequence[str]:
     return texts
 
 
-def onnx_logits(path: Path, *, label_count: int, threads: int = 2) -> LogitsOf:
+def onnx_logits(path: Path, *, label_count: int) -> LogitsOf:
     """The model of a package as a function. Raises ArtifactError when onnxruntime refuses it or its labels differ."""
     options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = 1  # two batches side by side beat one batch on two threads by a third
     options.log_severity_level = 3
     try:
         session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
