@@ -42,8 +42,7 @@ def demand_verdict(
     """The passing verdict that licenses the full run of `recipe` on `dataset` under this training code.
 
     Every byte of the three artifacts is read again and the verdict recomputed. Raises GateError, with the evidence and
-    the command that makes a good verdict, when anything is missing, stale, damaged, forged, invalid, failed
-    or was not checked.
+    the command that makes a good verdict, when one is missing, stale, damaged, forged, invalid, failed or incomplete.
     """
     refuse = _refusal(recipe)
     if smoke is None:
@@ -60,7 +59,7 @@ def demand_verdict(
         try:
             store.verify(artifact)
         except ArtifactError as error:
-            raise refuse(f"the {kind} is damaged: {error}") from error
+            raise refuse(f"the {kind} is damaged: {_finding(error)}") from error
     _demand_same_inputs(refuse, dataset=dataset, smoke=smoke, verdict_artifact=verdict_artifact)
     _demand_same_recipe(refuse, recipe, smoke)
     if smoke.manifest.code_digest != train_code_digest:
@@ -83,12 +82,17 @@ def _refusal(recipe: Recipe) -> Refusal:
     return refuse
 
 
+def _finding(error: Exception) -> str:
+    """The first sentence of an error: this gate has its own next move to offer."""
+    return str(error).partition(". ")[0]
+
+
 def _demand_same_inputs(refuse: Refusal, *, dataset: Artifact, smoke: Artifact, verdict_artifact: Artifact) -> None:
     for holder, wanted in ((smoke, dataset), (verdict_artifact, smoke), (verdict_artifact, dataset)):
         try:
             found = holder.input(wanted.kind).digest
         except ArtifactError as error:
-            raise refuse(f"the {holder.kind} does not say what it was made from: {error}") from error
+            raise refuse(f"the {holder.kind} does not say what it was made from: {_finding(error)}") from error
         if found != wanted.digest:
             raise refuse(f"the {holder.kind} belongs to another {wanted.kind} ({found[:12]}, now {wanted.digest[:12]})")
 
@@ -109,11 +113,11 @@ def _demand_pass(
         stored = verdict_artifact.read_json(VERDICT_FILE)
         verdict = judge_smoke(recipe, dataset=dataset, smoke=smoke)
     except (ArtifactError, OSError, ValueError, KeyError) as error:
-        raise refuse(f"the verdict cannot be recomputed: {error}") from error
+        raise refuse(f"the verdict cannot be recomputed: {_finding(error)}") from error
     if stored != json.loads(json.dumps(verdict.to_json())):
         raise refuse(
-            f"the stored verdict is not what the smoke's own logs say ({verdict.one_line()!r}): it was edited, or made by "
-            "other code"
+            f"the stored verdict is not what the smoke's own logs say ({verdict.one_line()!r}): it was edited, "
+            "or made by other code"
         )
     if verdict.outcome != "pass":
         raise refuse(f"its smoke is judged {verdict.one_line()}")
