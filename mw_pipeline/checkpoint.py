@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from mw_pipeline.artifact import JSON, digest_of, sha256_file, write_json_atomically
@@ -96,7 +96,8 @@ def save_checkpoint(path: Path, tagger: Tagger, facts: CheckpointFacts, *, optim
     fresh.mkdir(parents=True)
     tensors = {WEIGHTS: tagger.state_dict()} | ({OPTIMIZER: optimizer} if optimizer else {})
     for name, state in tensors.items():
-        save_file({key: value.detach().cpu().contiguous() for key, value in state.items()}, fresh / name)
+        # save_file would leave a file that only its owner may read
+        (fresh / name).write_bytes(save({key: value.detach().cpu().contiguous() for key, value in state.items()}))
         _flush(fresh / name)
     files = {name: {"bytes": (fresh / name).stat().st_size, "sha256": sha256_file(fresh / name)} for name in tensors}
     content = _facts_as_json(facts) | {"files": files}

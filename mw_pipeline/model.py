@@ -8,9 +8,10 @@ import math
 import torch
 from torch import Tensor, nn
 
+from mw_pipeline.batches import Batch
 from mw_pipeline.recipe import ModelConfig
+from mw_pipeline.tokenizer import PAD_ID
 
-PAD_ID = 0
 ROTARY_BASE = 10_000.0
 MASKED_SCORE = -1e4  # finite, so that a row of padding alone stays a number; far below any real attention score
 
@@ -119,3 +120,9 @@ def rotate(heads: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
 def attention_bias(attention_mask: Tensor, *, like: Tensor) -> Tensor:
     """(B, T) true on real pieces -> (B, 1, 1, T) float: 0 on real pieces, MASKED_SCORE on padding."""
     return (1.0 - attention_mask.to(like.dtype))[:, None, None, :] * MASKED_SCORE
+
+
+def tensors_of(batch: Batch, device: torch.device) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Ids, labels and mask of a batch on a device; the mask is None when nothing is padded, which saves its work."""
+    mask = None if batch.attention_mask.all() else torch.from_numpy(batch.attention_mask).to(device)
+    return torch.from_numpy(batch.input_ids).to(device), torch.from_numpy(batch.labels).to(device), mask

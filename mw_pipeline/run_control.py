@@ -1,0 +1,80 @@
+"""What may end a run from outside, and the clock that measures it."""
+
+from __future__ import annotations
+
+import signal
+import statistics
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import torch
+
+from mw_pipeline.errors import RecipeError
+
+
+def device_as_asked(device: str) -> torch.device:
+    """The device of a recipe, never another one in its place (M63). Raises RecipeError when it is not there."""
+    if device == "cuda" and not torch.cuda.is_available():
+        raise RecipeError(
+            "train.device is 'cuda' and torch finds no such device here. Train where there is one, or set "
+            "train.device = 'cpu'."
+        )
+    return torch.device(device)
+
+
+@contextmanager
+def stop_signals() -> Iterator[threading.Event]:
+    """An event that SIGINT or SIGTERM sets; a second signal acts as it did before.
+
+    Outside the main thread, which alone receives signals, the event is never set."""
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    former = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def ask(number: int, frame: object) -> None:
+        stop.set()
+        signal.signal(number, former[signal.Signals(number)])
+
+    for number in former:
+        signal.signal(number, ask)
+    try:
+        yield stop
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
+
+
+@dataclass
+class RunClock:
+    """Seconds of this process and of those before it; steps are timed apart from evaluations and saving."""
+
+    before_seconds: float = 0.0
+    begun: float = field(default_factory=time.perf_counter)
+    step_seconds: list[float] = field(default_factory=list)
+
+    @property
+    def here_seconds(self) -> float:
+        """Seconds since this process began the run."""
+        return time.perf_counter() - self.begun
+
+    @property
+    def total_seconds(self) -> float:
+        """Seconds over all processes that worked on the run, one after the other."""
+        return self.before_seconds + self.here_seconds
+
+    @contextmanager
+    def step(self) -> Iterator[None]:
+        """Times one step."""
+        begun = time.perf_counter()
+        yield
+        self.step_seconds.append(time.perf_counter() - begun)
+
+    @property
+    def seconds_per_step(self) -> float:
+        """Mean of the last hundred steps: a pool of batches is drawn in one of them and serves them all."""
+        return statistics.fmean(self.step_seconds[-100:])

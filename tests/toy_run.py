@@ -1,0 +1,115 @@
+"""A small corpus that a tiny model learns in seconds, tokenized by the real tokenizer, and runs on it."""
+
+from __future__ import annotations
+
+import json
+import random
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mw_pipeline.dataset import build_dataset
+from mw_pipeline.labels import STAGE2
+from mw_pipeline.recipe import Recipe, TokenizerConfig
+from mw_pipeline.run_plan import RunPlan
+from mw_pipeline.tokenizer import Tokenizer, train_tokenizer
+from mw_pipeline.train import train
+
+STREETS = ("Main St", "Oak Ave", "rue de la Paix", "Elm Road", "quai Voltaire", "Hill Lane")
+CITIES = ("Paris", "Lyon", "Dayton", "Austin", "Salem", "Nantes", "Boise")
+
+
+@dataclass(frozen=True)
+class Toy:
+    """A tokenized dataset and its tokenizer."""
+
+    dataset: Path
+    tokenizer: Path
+
+
+def build_toy(path: Path, *, rows: int = 600) -> Toy:
+    """Addresses of house number, street, locality and postcode from two sources, in `path`."""
+    rng = random.Random(0)
+    table = [_row(rng, source, i) for source in ("alpha", "beta") for i in range(rows // 2)]
+    tokenizer = path / "tokenizer.model"
+    train_tokenizer([row["raw"] for row in table], TokenizerConfig(vocab_size=340, sample_rows=rows), tokenizer)
+    files = {}
+    for source in ("alpha", "beta"):
+        files[source] = [path / f"{source}.parquet"]
+        pq.write_table(pa.Table.from_pylist([row for row in table if row["source"] == source]), files[source][0])
+    dataset = path / "dataset"
+    dataset.mkdir()
+    build_dataset(files, Tokenizer(tokenizer), STAGE2, 32, dataset)
+    return Toy(dataset, tokenizer)
+
+
+def _row(rng: random.Random, source: str, number: int) -> dict[str, Any]:
+    parts = [
+        ("house_number", str(rng.randint(1, 999))),
+        ("street", rng.choice(STREETS)),
+        ("postcode", f"{rng.randint(10000, 99999)}"),
+        ("locality", rng.choice(CITIES)),
+    ]
+    if source == "beta":
+        parts = [*parts[2:], *parts[:2]]
+    raw, spans = "", []
+    for tag, value in parts:
+        raw += " " if raw else ""
+        spans.append((tag, len(raw), len(raw) + len(value)))
+        raw += value
+    return {
+        "row_id": f"{source}-{number}",
+        "raw": raw,
+        "source": source,
+        "split": "validation" if number % 5 == 0 else "train",
+        "span_tags": [tag for tag, _, _ in spans],
+        "span_starts": [start for _, start, _ in spans],
+        "span_ends": [end for _, _, end in spans],
+    }
+
+
+def toy_recipe(**changes: dict[str, Any]) -> Recipe:
+    """A recipe for the toy corpus; `changes` are laid over its tables."""
+    tables: dict[str, Any] = {
+        "name": "toy",
+        "corpus": "toy",
+        "mix": {"weights": {"alpha": 2.0, "beta": 1.0}},
+        "model": {"width": 32, "layers": 2, "heads": 2, "feed_forward": 64, "dropout": 0.1},
+        "loss": {"kind": "ce+crf", "crf_weight": 0.1},
+        "train": {
+            "steps": 60,
+            "peak_lr": 5e-3,
+            "warmup_steps": 10,
+            "batch_size": 16,
+            "eval_every": 20,
+            "eval_rows": 100,
+            "checkpoint_every": 15,
+            "threads": 1,
+        },
+        "smoke": {"steps": 40, "eval_every": 10},
+    }
+    for table, values in changes.items():
+        tables[table] = {**tables[table], **values}
+    return Recipe.model_validate(tables)
+
+
+def toy_plan(toy: Toy, out: Path, *, kind: str = "full", recipe: Recipe | None = None, **changes: Any) -> RunPlan:
+    """A plan on the toy corpus; code is named by a constant, as no test edits it."""
+    plan = RunPlan(kind, recipe or toy_recipe(), toy.dataset, toy.tokenizer, out, {"code": "0" * 64})  # type: ignore[arg-type]
+    return replace(plan, **changes)
+
+
+def main() -> None:
+    """Trains the plan that one JSON argument describes: the child process of the tests that kill it."""
+    request = json.loads(sys.argv[1])
+    toy = Toy(Path(request["dataset"]), Path(request["tokenizer"]))
+    plan = toy_plan(toy, Path(request["out"]), recipe=toy_recipe(**request["changes"]))
+    print(train(plan, on_event=lambda event: print(json.dumps(event), file=sys.stderr, flush=True)).status)
+
+
+if __name__ == "__main__":
+    main()
