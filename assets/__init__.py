@@ -1,0 +1,1 @@
+"""The Dagster graph: thin assets and checks over `mw_pipeline`, one module per stage."""

@@ -1,0 +1,102 @@
+"""Jobs that people start, schedules that run by themselves, and the sensor on raw files.
+
+A Dagster run covers one partition of one set, so the weekly audit is two schedules: one over the corpora, one over the
+recipes' mixes half an hour later.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import dagster as dg
+
+from assets.corpus import corpus_manifest, corpus_shards, golden_set
+from assets.dataset import tokenized_dataset, tokenizer
+from assets.evaluation import eval_report, regression_diagnosis
+from assets.mix import source_mix
+from assets.partitions import corpora, corpus_and_source, recipes, sources
+from assets.release import packaged_weights
+from assets.training import full_checkpoint, smoke_checkpoint
+from mw_pipeline.corpus.inputs import resolve_inputs
+from mw_pipeline.errors import MwError
+from resources.place import PlaceResource
+
+_up_to_smoke = [source_mix, tokenizer, tokenized_dataset, smoke_checkpoint]
+
+shards_job = dg.define_asset_job(
+    "shards", [corpus_shards], description="Read one source of one corpus.", partitions_def=sources
+)
+corpus_audit_job = dg.define_asset_job(
+    "audit_corpus",
+    [corpus_manifest, golden_set],
+    description="Recount a corpus and check its splits, licences and gold.",
+    partitions_def=corpora,
+)
+mix_audit_job = dg.define_asset_job(
+    "audit",
+    [source_mix],
+    description="Dry-run a recipe's sampler and compare what it draws with what the recipe declares.",
+    partitions_def=recipes,
+)
+smoke_job = dg.define_asset_job(
+    "smoke", _up_to_smoke, description="Everything up to the smoke and its verdict.", partitions_def=recipes
+)
+release_job = dg.define_asset_job(
+    "release",
+    [*_up_to_smoke, full_checkpoint, eval_report, regression_diagnosis, packaged_weights],
+    description="Everything for one recipe, from its mix to its packages.",
+    partitions_def=recipes,
+)
+jobs = [shards_job, corpus_audit_job, mix_audit_job, smoke_job, release_job]
+
+
+@dg.schedule(
+    cron_schedule="0 6 * * 1",
+    job=corpus_audit_job,
+    description="Every Monday at 06:00 UTC: recount every corpus whose shards are there.",
+)
+def weekly_corpus_audit(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
+    """One run per corpus that has been materialized."""
+    for name in context.instance.get_materialized_partitions(corpus_manifest.key):
+        yield dg.RunRequest(run_key=f"{context.scheduled_execution_time:%Y-%m-%d}:{name}", partition_key=name)
+
+
+@dg.schedule(
+    cron_schedule="30 6 * * 1",
+    job=mix_audit_job,
+    description="Every Monday at 06:30 UTC: audit the source mix of every recipe in use.",
+)
+def weekly_mix_audit(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
+    """One run per recipe whose mix has been materialized."""
+    for name in context.instance.get_materialized_partitions(source_mix.key):
+        yield dg.RunRequest(run_key=f"{context.scheduled_execution_time:%Y-%m-%d}:{name}", partition_key=name)
+
+
+@dg.sensor(
+    job=shards_job,
+    minimum_interval_seconds=300,
+    description="A raw file that changed on disk asks for the partition of its source.",
+)
+def raw_files(context: dg.SensorEvaluationContext, place: PlaceResource) -> dg.SensorResult:
+    """Compares size and modification time of every raw file in use with what the last tick saw."""
+    before: dict[str, str] = json.loads(context.cursor) if context.cursor else {}
+    after = {key: state for key in sources.get_partition_keys() if (state := _state_of(key, place))}
+    changed = [key for key, state in after.items() if key in before and before[key] != state]
+    requests = [dg.RunRequest(run_key=f"{key}@{after[key]}", partition_key=key) for key in changed]
+    return dg.SensorResult(run_requests=requests, cursor=json.dumps(after))
+
+
+def _state_of(key: str, place: PlaceResource) -> str | None:
+    """Sizes and times of a source's files as one word, or None where it has none on this machine."""
+    corpus, source = corpus_and_source(key)
+    here = place.open()
+    try:
+        stats = [path.stat() for path in resolve_inputs(here.corpus_spec(corpus), source, here.data)]
+    except MwError:  # a source whose files are not on this machine is nothing to watch
+        return None
+    return ",".join(f"{s.st_size}.{s.st_mtime_ns}" for s in stats) or None
+
+
+schedules = [weekly_corpus_audit, weekly_mix_audit]
+sensors = [raw_files]

@@ -1,0 +1,66 @@
+"""Corpus stage: shards per source, the manifest over them, and the gold that judges what is trained on them."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from assets.metadata import OWNERS, code_version, finding_check, materialized
+from assets.partitions import corpora, corpus_and_source, corpus_of_source, sources
+from mw_pipeline.stages import checks, corpus
+from resources.place import PlaceResource
+
+
+@dg.asset(
+    group_name="corpus",
+    partitions_def=sources,
+    kinds={"parquet", "pyarrow"},
+    owners=OWNERS,
+    code_version=code_version("mw_pipeline.corpus.build"),
+)
+def corpus_shards(context: dg.AssetExecutionContext, place: PlaceResource) -> dg.MaterializeResult[None]:
+    """Canonical and aligned rows of one source as Parquet shards, with its quarantine and its row-loss waterfall."""
+    name, source = corpus_and_source(context.partition_key)
+    built = corpus.build_shards(place.open(), name, source, progress=context.log.info)
+    return materialized(
+        built.artifact, reused=built.reused, waterfall=dg.MetadataValue.md(corpus.waterfall_table(built.artifact))
+    )
+
+
+@dg.asset(
+    group_name="corpus",
+    partitions_def=corpora,
+    deps=[dg.AssetDep(corpus_shards, partition_mapping=corpus_of_source)],
+    kinds={"duckdb"},
+    owners=OWNERS,
+    code_version=code_version("mw_pipeline.corpus.census"),
+)
+def corpus_manifest(context: dg.AssetExecutionContext, place: PlaceResource) -> dg.MaterializeResult[None]:
+    """All shards of the corpus: rows per source, split, country and licence, and what each source asks to be named."""
+    built = corpus.build_manifest(place.open(), context.partition_key)
+    return materialized(
+        built.artifact, reused=built.reused, census=dg.MetadataValue.md(corpus.census_table(built.artifact))
+    )
+
+
+@dg.asset(
+    group_name="corpus",
+    partitions_def=corpora,
+    kinds={"json"},
+    owners=OWNERS,
+    code_version=code_version("mw_pipeline.golden"),
+)
+def golden_set(context: dg.AssetExecutionContext, place: PlaceResource) -> dg.MaterializeResult[None]:
+    """The gold rows, validated: reachable values, families, ceilings, and the hash of their conventions."""
+    built = corpus.build_golden(place.open(), context.partition_key)
+    return materialized(built.artifact, reused=built.reused)
+
+
+corpus_checks = [
+    finding_check(checks.rows_match_schema, asset=corpus_shards, partitions=sources),
+    finding_check(checks.rows_are_conserved, asset=corpus_shards, partitions=sources),
+    finding_check(checks.quarantine_within_budget, asset=corpus_shards, partitions=sources),
+    finding_check(checks.splits_are_disjoint, asset=corpus_manifest, partitions=corpora),
+    finding_check(checks.licences_are_allowed, asset=corpus_manifest, partitions=corpora),
+    finding_check(checks.golden_is_valid, asset=golden_set, partitions=corpora),
+    finding_check(checks.golden_is_not_in_train, asset=golden_set, partitions=corpora, also=[corpus_manifest]),
+]

@@ -1,0 +1,47 @@
+"""Dataset stage: the tokenizer and the tokenized rows."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from assets.corpus import corpus_manifest
+from assets.metadata import OWNERS, code_version, finding_check, materialized
+from assets.mix import source_mix
+from assets.partitions import recipe_of_corpus, recipes
+from mw_pipeline.stages import checks, dataset
+from resources.place import PlaceResource
+
+
+@dg.asset(
+    group_name="dataset",
+    partitions_def=recipes,
+    deps=[dg.AssetDep(corpus_manifest, partition_mapping=recipe_of_corpus), source_mix],
+    kinds={"sentencepiece"},
+    owners=OWNERS,
+    code_version=code_version("mw_pipeline.tokenizer"),
+)
+def tokenizer(context: dg.AssetExecutionContext, place: PlaceResource) -> dg.MaterializeResult[None]:
+    """A SentencePiece unigram model with byte fallback, trained on a balanced sample of the training rows."""
+    built = dataset.build_tokenizer(place.open(), context.partition_key, progress=context.log.info)
+    return materialized(built.artifact, reused=built.reused)
+
+
+@dg.asset(
+    group_name="dataset",
+    partitions_def=recipes,
+    deps=[tokenizer],
+    kinds={"arrow"},
+    owners=OWNERS,
+    code_version=code_version("mw_pipeline.dataset"),
+)
+def tokenized_dataset(context: dg.AssetExecutionContext, place: PlaceResource) -> dg.MaterializeResult[None]:
+    """Piece ids, labels and row ids of every split, as memory-mapped Arrow files."""
+    built = dataset.build_dataset(place.open(), context.partition_key, progress=context.log.info)
+    return materialized(built.artifact, reused=built.reused)
+
+
+dataset_checks = [
+    finding_check(checks.tokenizer_round_trips, asset=tokenizer, partitions=recipes),
+    finding_check(checks.labels_survive_tokenizing, asset=tokenized_dataset, partitions=recipes),
+    finding_check(checks.dataset_matches_schema, asset=tokenized_dataset, partitions=recipes),
+]

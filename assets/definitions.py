@@ -1,0 +1,39 @@
+"""The code location: wires assets, checks, jobs, schedules, sensors and resources together, and does nothing else."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from assets import automation, corpus, dataset, evaluation, mix, release, training
+from resources.place import PlaceResource
+from resources.trainer import Trainer
+
+defs = dg.Definitions(
+    assets=[
+        corpus.corpus_shards,
+        corpus.corpus_manifest,
+        corpus.golden_set,
+        mix.source_mix,
+        dataset.tokenizer,
+        dataset.tokenized_dataset,
+        training.smoke_checkpoint,
+        training.full_checkpoint,
+        evaluation.eval_report,
+        evaluation.regression_diagnosis,
+        release.packaged_weights,
+    ],
+    asset_checks=[
+        *corpus.corpus_checks,
+        *mix.mix_checks,
+        *dataset.dataset_checks,
+        *training.training_checks,
+        *evaluation.evaluation_checks,
+        *release.release_checks,
+    ],
+    jobs=automation.jobs,
+    schedules=automation.schedules,
+    sensors=automation.sensors,
+    resources={"place": PlaceResource(), "trainer": Trainer()},
+    loggers={"console": dg.colored_console_logger.configured({"log_level": "INFO"}, name="console")},
+    executor=dg.in_process_executor,
+)

@@ -1,0 +1,36 @@
+"""Release stage: one package per locale, measured on the bytes that ship."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from assets.evaluation import eval_report, regression_diagnosis
+from assets.metadata import OWNERS, code_version, finding_check, materialized
+from assets.partitions import recipes
+from assets.training import full_checkpoint
+from mw_pipeline.stages import checks
+from resources.place import PlaceResource
+from resources.trainer import Trainer
+
+
+@dg.asset(
+    group_name="release",
+    partitions_def=recipes,
+    deps=[full_checkpoint, eval_report, regression_diagnosis],
+    kinds={"onnx"},
+    owners=OWNERS,
+    code_version=code_version("mw_pipeline.package"),
+)
+def packaged_weights(
+    context: dg.AssetExecutionContext, place: PlaceResource, trainer: Trainer
+) -> dg.MaterializeResult[None]:
+    """One int8 ONNX package per locale, with a generated card and its whole lineage; also under `releases/`."""
+    artifact, reused = trainer.run(context, "packaged_weights", place.open())
+    return materialized(artifact, reused=reused, lineage=dg.MetadataValue.md(artifact.file("lineage.md").read_text()))
+
+
+release_checks = [
+    finding_check(checks.package_matches_checkpoint, asset=packaged_weights, partitions=recipes),
+    finding_check(checks.quantisation_costs_little, asset=packaged_weights, partitions=recipes),
+    finding_check(checks.release_beats_its_gates, asset=packaged_weights, partitions=recipes),
+]

@@ -1,0 +1,53 @@
+"""Training stage: the smoke at sustained peak rate, its verdict, and the full run behind the lock."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from assets.dataset import tokenized_dataset
+from assets.metadata import OWNERS, code_version, finding_check, materialized
+from assets.mix import source_mix
+from assets.partitions import recipes
+from mw_pipeline.stages import checks
+from resources.place import PlaceResource
+from resources.trainer import Trainer
+
+
+@dg.asset(
+    group_name="train",
+    partitions_def=recipes,
+    deps=[tokenized_dataset, source_mix],
+    kinds={"pytorch"},
+    owners=OWNERS,
+    pool="training",
+    code_version=code_version("mw_pipeline.train"),
+)
+def smoke_checkpoint(
+    context: dg.AssetExecutionContext, place: PlaceResource, trainer: Trainer
+) -> dg.MaterializeResult[None]:
+    """A short run that stays at the peak learning rate for as long as its verdict needs."""
+    artifact, reused = trainer.run(context, "smoke_checkpoint", place.open())
+    return materialized(artifact, reused=reused)
+
+
+@dg.asset(
+    group_name="train",
+    partitions_def=recipes,
+    deps=[smoke_checkpoint, tokenized_dataset, source_mix],
+    kinds={"pytorch"},
+    owners=OWNERS,
+    pool="training",
+    code_version=code_version("mw_pipeline.train"),
+)
+def full_checkpoint(
+    context: dg.AssetExecutionContext, place: PlaceResource, trainer: Trainer
+) -> dg.MaterializeResult[None]:
+    """The full run. Refuses to start without a passing verdict for exactly this recipe, data, code and smoke."""
+    artifact, reused = trainer.run(context, "full_checkpoint", place.open())
+    return materialized(artifact, reused=reused)
+
+
+training_checks = [
+    finding_check(checks.smoke_verdict, asset=smoke_checkpoint, partitions=recipes),
+    finding_check(checks.run_is_sound, asset=full_checkpoint, partitions=recipes),
+]

@@ -1,0 +1,110 @@
+"""From the corpus to what training reads: the audited mix, the tokenizer, the tokenized dataset."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+
+from mw_pipeline.artifact import JSON, Artifact, Built, write_json_atomically
+from mw_pipeline.dataset import build_dataset as write_dataset
+from mw_pipeline.mix import Mix, plan_mix
+from mw_pipeline.recipe import Recipe
+from mw_pipeline.stages import requests
+from mw_pipeline.stages.corpus import row_files, training_rows
+from mw_pipeline.stages.place import Place, Progress, quiet
+from mw_pipeline.text_sample import sample_texts
+from mw_pipeline.tokenizer import Tokenizer, train_tokenizer
+
+TOKENIZER_FILE = "tokenizer.model"
+_ROWS_PER_LINE = 100_000
+
+
+def build_mix(place: Place, recipe_name: str) -> Built:
+    """The audited source mix of a recipe: `mix.json`, and `mix.md` for a person."""
+    recipe = place.recipe(recipe_name)
+    request = requests.mix(place, recipe)
+
+    def make(out: Path) -> Mapping[str, JSON]:
+        mix = audit_mix(place, recipe)
+        write_json_atomically(out / "mix.json", mix.as_json())
+        (out / "mix.md").write_text(mix.as_table() + "\n", encoding="utf-8")
+        return {"sources": len(mix.sources), "samples": mix.samples, "rows": sum(s.rows for s in mix.sources)}
+
+    return request.build(place.store, make)
+
+
+def audit_mix(place: Place, recipe: Recipe) -> Mix:
+    """The mix of a recipe on its corpus, from a dry run of the sampler that training will use."""
+    manifest = requests.manifest(place, recipe.corpus).demand(place.store)
+    return plan_mix(
+        training_rows(manifest),
+        recipe.mix,
+        samples=requests.samples_of(recipe),
+        seed=recipe.train.seed,
+        batch_rows=recipe.train.effective_batch,
+    )
+
+
+def build_tokenizer(place: Place, recipe_name: str, *, progress: Progress = quiet) -> Built:
+    """The SentencePiece model of a recipe: `tokenizer.model` and `META.json`."""
+    recipe = place.recipe(recipe_name)
+    request = requests.tokenizer(place, recipe)
+
+    def make(out: Path) -> Mapping[str, JSON]:
+        config = recipe.tokenizer
+        texts = sample_texts(_files_in_use(place, recipe), rows=config.sample_rows, seed=config.seed)
+        progress(f"tokenizer: learning {config.vocab_size:,} pieces from {len(texts):,} rows")
+        facts = dict(train_tokenizer(texts, config, out / TOKENIZER_FILE))
+        write_json_atomically(out / "META.json", {"config": config.model_dump(mode="json"), **facts})
+        return {"rows": len(texts), **facts}
+
+    return request.build(place.store, make)
+
+
+def build_dataset(place: Place, recipe_name: str, *, progress: Progress = quiet) -> Built:
+    """Ids and labels of every row of the recipe's sources, one Arrow file per split."""
+    recipe = place.recipe(recipe_name)
+    request = requests.dataset(place, recipe)
+
+    def make(out: Path) -> Mapping[str, JSON]:
+        summary = write_dataset(
+            _files_in_use(place, recipe),
+            tokenizer_of(requests.tokenizer(place, recipe).demand(place.store)),
+            recipe.label_set,
+            recipe.model.max_length,
+            out,
+            progress=_RowCount(progress),
+        )
+        return {
+            "rows": sum(split["rows"] for split in summary["splits"].values()),
+            "tokens": sum(split["pieces"] for split in summary["splits"].values()),
+            "label_entropy": summary["label_entropy"],
+        }
+
+    return request.build(place.store, make)
+
+
+def tokenizer_of(artifact: Artifact) -> Tokenizer:
+    """The tokenizer that an artifact holds."""
+    return Tokenizer(artifact.file(TOKENIZER_FILE))
+
+
+def _files_in_use(place: Place, recipe: Recipe) -> dict[str, list[Path]]:
+    """Row files of the sources that the recipe weights above zero."""
+    manifest = requests.manifest(place, recipe.corpus).demand(place.store)
+    wanted = {name for name, weight in recipe.mix.weights.items() if weight > 0}
+    return {name: files for name, files in row_files(place.store, manifest).items() if name in wanted}
+
+
+@dataclasses.dataclass
+class _RowCount:
+    """Adds up rows and shows a line every hundred thousand."""
+
+    show: Progress
+    rows: int = 0
+
+    def __call__(self, rows: int) -> None:
+        before, self.rows = self.rows, self.rows + rows
+        if before // _ROWS_PER_LINE < self.rows // _ROWS_PER_LINE:
+            self.show(f"tokenized {self.rows:,} rows")

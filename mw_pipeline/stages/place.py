@@ -1,0 +1,71 @@
+"""Where a run happens: the store, the project folder with its config files, and the raw data."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from mw_pipeline.artifact import Store
+from mw_pipeline.errors import RecipeError
+from mw_pipeline.recipe import CorpusSpec, Recipe, load_corpus_spec, load_recipe
+
+Progress = Callable[[str], None]
+"""Takes one line for a person."""
+
+
+def quiet(line: str) -> None:
+    """A Progress that shows nothing."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """The three folders that a stage needs; hyperparameters are in the recipe, never here."""
+
+    store: Store
+    project: Path
+    data: Path
+
+    @classmethod
+    def of(cls, *, store: str | None = None, project: str | None = None, data: str | None = None) -> Place:
+        """What is not given comes from MW_STORE, MW_PROJECT, MW_DATA; then `.mw` and `data` below the working folder."""
+        home = Path(project or os.environ.get("MW_PROJECT") or ".").absolute()
+        url = store or os.environ.get("MW_STORE") or ".mw"
+        raw = data or os.environ.get("MW_DATA") or "data"
+        return cls(Store(url if "://" in url else home / url), home, home / raw)
+
+    def recipe(self, name: str) -> Recipe:
+        """The recipe of this name. Raises RecipeError with the nearest name when there is none."""
+        return load_recipe(self._config("recipes", name))
+
+    def corpus_spec(self, name: str) -> CorpusSpec:
+        """The corpus spec of this name. Raises RecipeError with the nearest name when there is none."""
+        return load_corpus_spec(self._config("corpora", name))
+
+    def names(self, folder: str) -> list[str]:
+        """Names of all TOML files below `recipes` or `corpora`."""
+        root = self.project / folder
+        return sorted(path.relative_to(root).with_suffix("").as_posix() for path in root.rglob("*.toml"))
+
+    def golden_paths(self, spec: CorpusSpec) -> list[Path]:
+        """The gold files of a corpus. Raises RecipeError when a pattern matches none."""
+        found: list[Path] = []
+        for pattern in spec.golden:
+            matches = sorted(self.project.glob(pattern))
+            if not matches:
+                raise RecipeError(
+                    f"corpora/{spec.name}.toml: golden pattern {pattern!r} matches no file below {self.project}. "
+                    "Correct the pattern or add the file."
+                )
+            found += matches
+        return found
+
+    def _config(self, folder: str, name: str) -> Path:
+        path = self.project / folder / f"{name}.toml"
+        if not path.is_file():
+            near = difflib.get_close_matches(name, self.names(folder), n=1, cutoff=0.0)
+            hint = f"did you mean {near[0]!r}?" if near else f"{self.project / folder} has no TOML files."
+            raise RecipeError(f"{path}: there is no such file; {hint}")
+        return path

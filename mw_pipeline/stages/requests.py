@@ -1,0 +1,156 @@
+"""The name of every artifact of a recipe: its kind, inputs, config and code, without making anything.
+
+Stages build these requests and checks find them, so both always mean the same artifact. Nothing here needs torch.
+"""
+
+from __future__ import annotations
+
+from mw_pipeline.artifact import JSON, sha256_file
+from mw_pipeline.corpus.inputs import resolve_inputs
+from mw_pipeline.gate import BINDING_SECTIONS
+from mw_pipeline.recipe import Recipe
+from mw_pipeline.sources import get_adapter
+from mw_pipeline.stages.place import Place
+from mw_pipeline.stages.request import Request
+
+TRAINING_MODULES = ("mw_pipeline.train",)
+
+# --- corpus --------------------------------------------------------------------------------------------------------
+
+
+def shards(place: Place, corpus: str, source: str) -> Request:
+    """Canonical and aligned rows of one source of a corpus. The raw files count by their bytes, not by their names."""
+    spec = place.corpus_spec(corpus)
+    raw = [sha256_file(path) for path in resolve_inputs(spec, source, place.data)]
+    shaping = {"name", "version", "sources", "licences_allowed", "golden", "budgets"}
+    config: JSON = {
+        "source": source,
+        "spec": spec.sources[source].model_dump(mode="json"),
+        "raw": raw,
+        **spec.model_dump(mode="json", exclude=shaping),
+    }
+    modules = ("mw_pipeline.corpus.build", type(get_adapter(spec.sources[source].adapter)).__module__)
+    return Request("corpus_shards", f"{corpus}:{source}", config=config, modules=modules)
+
+
+def manifest(place: Place, corpus: str) -> Request:
+    """All shards of a corpus together."""
+    spec = place.corpus_spec(corpus)
+    inputs = tuple(shards(place, corpus, source).demand(place.store) for source in sorted(spec.sources))
+    config = {"corpus": corpus, "version": spec.version, "licences_allowed": list(spec.licences_allowed)}
+    return Request("corpus_manifest", corpus, inputs, config, ("mw_pipeline.corpus.census",))
+
+
+def golden(place: Place, corpus: str) -> Request:
+    """The gold rows that judge every recipe of a corpus."""
+    paths = place.golden_paths(place.corpus_spec(corpus))
+    config = {"files": [[path.name, sha256_file(path)] for path in paths]}
+    return Request("golden_set", corpus, (), config, ("mw_pipeline.golden",))
+
+
+# --- mix and dataset -----------------------------------------------------------------------------------------------
+
+
+def mix(place: Place, recipe: Recipe) -> Request:
+    """The audited source mix of a recipe's full run."""
+    inputs = (manifest(place, recipe.corpus).demand(place.store),)
+    config = {**recipe.slice("mix"), "samples": samples_of(recipe), "seed": recipe.train.seed}
+    return Request("source_mix", recipe.name, inputs, config, ("mw_pipeline.mix",), recipe)
+
+
+def tokenizer(place: Place, recipe: Recipe) -> Request:
+    """The SentencePiece model of a recipe."""
+    inputs = (manifest(place, recipe.corpus).demand(place.store),)
+    config = {**recipe.slice("tokenizer"), "sources": sorted(recipe.mix.weights)}
+    return Request(
+        "tokenizer", recipe.name, inputs, config, ("mw_pipeline.tokenizer", "mw_pipeline.text_sample"), recipe
+    )
+
+
+def dataset(place: Place, recipe: Recipe) -> Request:
+    """Ids and labels of every row of the recipe's sources."""
+    inputs = (
+        manifest(place, recipe.corpus).demand(place.store),
+        tokenizer(place, recipe).demand(place.store),
+    )
+    config = {
+        "labels": recipe.label_set.hash,
+        "max_length": recipe.model.max_length,
+        "sources": sorted(recipe.mix.weights),
+    }
+    return Request("tokenized_dataset", recipe.name, inputs, config, ("mw_pipeline.dataset",), recipe)
+
+
+# --- training ------------------------------------------------------------------------------------------------------
+
+
+def smoke(place: Place, recipe: Recipe) -> Request:
+    """The short run at sustained peak learning rate."""
+    inputs = (dataset(place, recipe).demand(place.store), mix(place, recipe).demand(place.store))
+    config = recipe.slice(*BINDING_SECTIONS)
+    return Request("smoke_checkpoint", recipe.name, inputs, config, TRAINING_MODULES, recipe)
+
+
+def verdict(place: Place, recipe: Recipe) -> Request:
+    """What the smoke's logs say about the full run."""
+    inputs = (smoke(place, recipe).demand(place.store), dataset(place, recipe).demand(place.store))
+    config = recipe.slice(*BINDING_SECTIONS)
+    return Request(
+        "smoke_verdict", recipe.name, inputs, config, ("mw_pipeline.gate",), recipe, asset="smoke_checkpoint"
+    )
+
+
+def full(place: Place, recipe: Recipe) -> Request:
+    """The full run, behind its verdict."""
+    inputs = (
+        dataset(place, recipe).demand(place.store),
+        mix(place, recipe).demand(place.store),
+        verdict(place, recipe).demand(place.store),
+    )
+    config = recipe.slice("model", "loss", "train", "mix", "labels")
+    return Request("full_checkpoint", recipe.name, inputs, config, TRAINING_MODULES, recipe)
+
+
+# --- evaluation and release ----------------------------------------------------------------------------------------
+
+
+def report(place: Place, recipe: Recipe) -> Request:
+    """Scores of the full checkpoint on gold and held-out rows, and the page that shows them."""
+    inputs = (
+        full(place, recipe).demand(place.store),
+        dataset(place, recipe).demand(place.store),
+        golden(place, recipe.corpus).demand(place.store),
+        verdict(place, recipe).demand(place.store),
+        mix(place, recipe).demand(place.store),
+    )
+    modules = ("mw_pipeline.evaluate", "mw_pipeline.report")
+    return Request("eval_report", recipe.name, inputs, recipe.slice("eval"), modules, recipe)
+
+
+def diagnosis(place: Place, recipe: Recipe) -> Request:
+    """Every miss in a bucket, and what changed against the baseline when the recipe names one."""
+    inputs = [report(place, recipe).demand(place.store)]
+    if recipe.eval.baseline is not None:
+        inputs.append(report(place, place.recipe(recipe.eval.baseline)).demand(place.store))
+    modules = ("mw_pipeline.diagnose",)
+    return Request("regression_diagnosis", recipe.name, tuple(inputs), recipe.slice("eval"), modules, recipe)
+
+
+def packages(place: Place, recipe: Recipe) -> Request:
+    """The packaged weights of every locale of a recipe."""
+    inputs = (
+        full(place, recipe).demand(place.store),
+        dataset(place, recipe).demand(place.store),
+        tokenizer(place, recipe).demand(place.store),
+        manifest(place, recipe.corpus).demand(place.store),
+        golden(place, recipe.corpus).demand(place.store),
+        report(place, recipe).demand(place.store),
+        diagnosis(place, recipe).demand(place.store),
+    )
+    modules = ("mw_pipeline.package", "mw_pipeline.parse")
+    return Request("packaged_weights", recipe.name, inputs, recipe.slice("package", "eval"), modules, recipe)
+
+
+def samples_of(recipe: Recipe) -> int:
+    """Rows that the full run draws, repetitions counted."""
+    return recipe.train.steps * recipe.train.effective_batch

@@ -1,0 +1,67 @@
+"""The smoke, its verdict and the full run as artifacts. The full run starts only behind the lock."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from mw_pipeline.artifact import JSON, Built
+from mw_pipeline.errors import ArtifactError
+from mw_pipeline.progress import line_of
+from mw_pipeline.recipe import Recipe
+from mw_pipeline.run_plan import ENDED, RunKind, RunPlan
+from mw_pipeline.stages import requests
+from mw_pipeline.stages.dataset import TOKENIZER_FILE
+from mw_pipeline.stages.place import Place, Progress, quiet
+from mw_pipeline.stages.request import Request
+from mw_pipeline.stages.verdict import build_verdict, unlock
+from mw_pipeline.train import train
+
+
+def smoke_checkpoint(place: Place, recipe_name: str, *, progress: Progress = quiet) -> Built:
+    """The smoke run of a recipe. Its verdict is written with it, so that no one else needs to."""
+    recipe = place.recipe(recipe_name)
+    built = _trained(place, recipe, "smoke", requests.smoke(place, recipe), progress)
+    progress(f"smoke verdict: {build_verdict(place, recipe)[1].one_line()}")
+    return built
+
+
+def full_checkpoint(place: Place, recipe_name: str, *, progress: Progress = quiet) -> Built:
+    """The full run of a recipe. Raises GateError without a passing verdict for this recipe, data, code and smoke."""
+    recipe = place.recipe(recipe_name)
+    progress(f"smoke verdict: {unlock(place, recipe).one_line()}")
+    return _trained(place, recipe, "full", requests.full(place, recipe), progress)
+
+
+def _trained(place: Place, recipe: Recipe, kind: RunKind, request: Request, progress: Progress) -> Built:
+    """Trains in a folder that survives a kill, and copies what is finished into the artifact."""
+    work = place.store.work_path(request.kind, request.key)
+    dataset = requests.dataset(place, recipe).demand(place.store)
+
+    def make(out: Path) -> Mapping[str, JSON]:
+        plan = RunPlan(
+            kind=kind,
+            recipe=recipe,
+            dataset_path=dataset.path,
+            tokenizer_path=requests.tokenizer(place, recipe).demand(place.store).file(TOKENIZER_FILE),
+            out=work,
+            digests={"data": dataset.digest},
+        )
+        result = train(plan, on_event=lambda event: progress(line_of(event)))
+        if result.status not in ENDED:
+            raise ArtifactError(
+                f"{request.kind} of {recipe.name!r} stopped at step {result.step} ({result.status}). "
+                f"Run `{request.command}` again: it goes on from its last checkpoint."
+            )
+        shutil.copytree(work, out, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".*"))
+        return {
+            "status": result.status,
+            "steps": result.step,
+            "best_step": result.best_step,
+            "best_val_macro_f1": result.best_val_macro_f1,
+        }
+
+    built = request.build(place.store, make)
+    shutil.rmtree(work, ignore_errors=True)
+    return built
