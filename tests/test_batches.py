@@ -1,0 +1,181 @@
+"""Batches as functions of their number, with the mix as drawn and hardly any padding."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+
+import numpy as np
+import pytest
+from aligned_rows import address, aligned_row, shard, small_tokenizer
+
+from mw_pipeline.batches import BatchStream, fixed_batches, padding_share
+from mw_pipeline.dataset import build_dataset
+from mw_pipeline.errors import RecipeError
+from mw_pipeline.labels import STAGE2
+from mw_pipeline.sampler import MixSampler
+from mw_pipeline.tokenized import TokenizedDataset
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("dataset")
+    tokenizer = small_tokenizer(path)
+    ban = [address(n) for n in range(900)] + [address(n, split="validation") for n in range(900, 1000)]
+    tiger = [address(n, source="tiger") for n in range(300)]
+    tiger += [
+        aligned_row(f"v{n}", [("street", "x" * (1 + n % 9))], source="tiger", split="validation") for n in range(50)
+    ]
+    files = {
+        "ban": [shard(path / "ban.parquet", ban)],
+        "tiger": [shard(path / "tiger.parquet", tiger)],
+    }
+    build_dataset(files, tokenizer, STAGE2, 64, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def train(folder):
+    return TokenizedDataset(folder, "train")
+
+
+def stream_of(train, *, weights=None, seed=0, **options):
+    sampler = MixSampler(train.rows_per_source, weights or {"ban": 1, "tiger": 1}, seed=seed)
+    return BatchStream(train, sampler, batch_size=options.pop("batch_size", 32), seed=seed, **options)
+
+
+def as_lists(batch):
+    return [getattr(batch, name).tolist() for name in ("input_ids", "labels", "attention_mask", "rows", "passes")]
+
+
+def test_a_batch_holds_its_rows_and_nothing_else(train):
+    batch = stream_of(train).batch(0)
+
+    assert batch.input_ids.shape == batch.labels.shape == batch.attention_mask.shape
+    assert (batch.input_ids.dtype, batch.labels.dtype, batch.attention_mask.dtype) == (np.int64, np.int64, np.bool_)
+    assert len(batch) == 32
+    for k, row in enumerate(batch.rows):
+        stored = train.rows(np.array([row]))
+        length = len(stored.ids)
+        assert batch.attention_mask[k].tolist() == [True] * length + [False] * (batch.input_ids.shape[1] - length)
+        assert batch.input_ids[k].tolist()[:length] == stored.ids.tolist()
+        assert batch.labels[k].tolist()[:length] == stored.labels.tolist()
+        assert not batch.input_ids[k, length:].any()
+        assert not batch.labels[k, length:].any()
+    assert batch.attention_mask[:, 0].all()
+    assert batch.attention_mask[:, -1].any(), "no column is all padding"
+
+
+def test_a_batch_depends_on_its_number_alone(train):
+    """M36: a resumed run asks for the batches after its checkpoint, and gets what it would have got."""
+    one, other = stream_of(train), stream_of(train)
+    forward = [as_lists(one.batch(i)) for i in range(130)]
+
+    assert [as_lists(other.batch(i)) for i in reversed(range(130))] == forward[::-1]
+
+
+def test_another_seed_gives_other_batches(train):
+    assert stream_of(train, seed=1).batch(0).rows.tolist() != stream_of(train, seed=2).batch(0).rows.tolist()
+
+
+def test_a_pool_holds_exactly_what_the_sampler_drew(train):
+    stream = stream_of(train, weights={"ban": 3, "tiger": 1}, pool_batches=16)
+    sampler = MixSampler(train.rows_per_source, {"ban": 3, "tiger": 1}, seed=0)
+    starts = np.array([train.source_ranges[name][0] for name in sampler.sources])
+
+    for pool in (0, 3):
+        draw = sampler.draw(pool * 512, 512)
+        expected = Counter(zip((starts[draw.source] + draw.row).tolist(), draw.passes.tolist(), strict=True))
+        batches = [stream.batch(pool * 16 + i) for i in range(16)]
+        rows = [pair for b in batches for pair in zip(b.rows.tolist(), b.passes.tolist(), strict=True)]
+        assert Counter(rows) == expected
+
+
+def test_the_first_pass_over_a_source_sees_each_of_its_rows_once(train):
+    stream = stream_of(train, weights={"tiger": 1}, batch_size=30, pool_batches=10)
+
+    rows = [row for i in range(10) for row in stream.batch(i).rows.tolist()]
+    begin, end = train.source_ranges["tiger"]
+    assert sorted(rows) == list(range(begin, end))
+
+
+def test_sorted_pools_leave_little_padding(train):
+    batches = [stream_of(train).batch(i) for i in range(64)]
+
+    assert padding_share(batches) < 0.05
+    naive = [np.sort(train.lengths[np.arange(k, k + 32)])[-1] * 32 for k in range(0, 320, 32)]
+    assert padding_share(batches) < 1 - train.lengths[:320].sum() / sum(naive)
+
+
+def test_padding_share_counts_positions():
+    class Two:
+        attention_mask = np.array([[True, True], [True, False]])
+
+    assert padding_share([Two(), Two()]) == 0.25
+    assert padding_share([]) == 0.0
+
+
+def test_batches_of_short_and_long_rows_come_mixed(train):
+    widths = [stream_of(train).batch(i).input_ids.shape[1] for i in range(64)]
+
+    assert widths != sorted(widths)
+    assert len(set(widths)) > 1
+
+
+def test_validation_batches_are_the_stored_rows(folder):
+    """M23: nothing is augmented, re-weighted or repeated."""
+    validation = TokenizedDataset(folder, "validation")
+    batches = fixed_batches(validation, 10_000, batch_size=32)
+
+    rows = np.concatenate([batch.rows for batch in batches])
+    assert sorted(rows.tolist()) == list(range(150))
+    assert [len(batch) for batch in batches] == [32, 32, 32, 32, 22]
+    assert sum(batch.attention_mask.sum() for batch in batches) == validation.lengths.sum()
+    assert all(not batch.passes.any() for batch in batches)
+    again = fixed_batches(TokenizedDataset(folder, "validation"), 10_000, batch_size=32)
+    assert [as_lists(batch) for batch in batches] == [as_lists(batch) for batch in again]
+
+
+def test_a_capped_validation_reaches_every_source_in_proportion(folder):
+    validation = TokenizedDataset(folder, "validation")
+    rows = np.concatenate([batch.rows for batch in fixed_batches(validation, 30)])
+
+    begin, end = validation.source_ranges["tiger"]
+    assert len(rows) == len(set(rows.tolist())) == 30
+    assert ((rows >= begin) & (rows < end)).sum() == 10
+
+
+def test_validation_rows_never_appear_in_training(folder, train):
+    """M24: after two passes over every source, no validation row has been trained on."""
+    stream = stream_of(train, batch_size=64, pool_batches=8)
+    batches = [stream.batch(i) for i in range(40)]
+    trained = {row_id for b in batches for row_id in train.row_ids(b.rows)}
+    validation = TokenizedDataset(folder, "validation")
+
+    assert max(batch.passes.max() for batch in batches) >= 2
+    assert not trained & set(validation.row_ids(np.arange(len(validation))))
+
+
+def test_a_sampler_of_other_sources_is_refused(train):
+    sampler = MixSampler({"ban": 900, "nad": 5}, {"ban": 1, "nad": 1}, seed=0)
+
+    with pytest.raises(RecipeError, match=r"the sampler has sources \['nad'\] that have no rows in .*train\.arrow"):
+        BatchStream(train, sampler, batch_size=8, seed=0)
+
+
+def test_a_sampler_of_other_row_counts_is_refused(train):
+    sampler = MixSampler({"ban": 2000, "tiger": 300}, {"ban": 1, "tiger": 1}, seed=0)
+    stream = BatchStream(train, sampler, batch_size=32, seed=0)
+
+    with pytest.raises(RecipeError, match=r"the sampler draws row \d+ for source 'ban', whose rows .* end before 900"):
+        stream.batch(0)
+
+
+@pytest.mark.slow
+def test_batches_come_faster_than_any_trainer_takes_them(train):
+    stream = stream_of(train, batch_size=300)
+    started = time.perf_counter()
+    for i in range(192):
+        stream.batch(i)
+
+    assert 192 * 300 / (time.perf_counter() - started) > 30_000
