@@ -12,6 +12,7 @@ from mw_pipeline.corpus.records import ReadRequest, Rejects
 from mw_pipeline.errors import CorpusError
 from mw_pipeline.sources.ban import Ban
 from mw_pipeline.sources.geonames_postal import GeonamesPostal
+from mw_pipeline.sources.openaddresses import Openaddresses
 from mw_pipeline.sources.usgov_imls_pls import UsgovImlsPls
 
 
@@ -54,7 +55,7 @@ class Adapter(Protocol):
         ...
 
 
-_ALL: tuple[Adapter, ...] = (Ban(), GeonamesPostal(), UsgovImlsPls())
+_ALL: tuple[Adapter, ...] = (Ban(), GeonamesPostal(), Openaddresses(), UsgovImlsPls())
 
 ADAPTERS: dict[str, Adapter] = {adapter.name: adapter for adapter in _ALL}
 

@@ -36,6 +36,12 @@ def tidied(batch: pa.RecordBatch, names: Iterable[str]) -> pa.RecordBatch:
     return batch
 
 
+def blanked(batch: pa.RecordBatch, name: str, where: pa.BooleanArray) -> pa.RecordBatch:
+    """The batch with the named column null where the mask is true; a null in the mask counts as false."""
+    column = pc.if_else(pc.fill_null(where, False), None, batch[name])
+    return batch.set_column(batch.schema.get_field_index(name), name, column)
+
+
 def unlike(column: pa.Array, other: pa.Array) -> pa.Array:
     """The column, null where it says the same as the other: nobody writes "Guadeloupe, Guadeloupe"."""
     return pc.if_else(pc.equal(folded(column), folded(other)), None, column)

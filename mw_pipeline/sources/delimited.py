@@ -26,13 +26,15 @@ _DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 class Layout:
     """What a delimited format looks like.
 
-    `needed` columns must be in the header and `optional` ones may be; all others are not read. `names` are the columns
-    of a format without a header line. Header names compare without case and outer blanks.
+    `needed` columns must be in the header, at least one of `needed_one_of`, and `optional` ones may be; all others are
+    not read. `names` are the columns of a format without a header line. Header names compare without case and outer
+    blanks.
     """
 
     title: str
     delimiter: str
     needed: tuple[str, ...]
+    needed_one_of: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     quoted: bool = True
@@ -41,7 +43,7 @@ class Layout:
     @property
     def wanted(self) -> tuple[str, ...]:
         """Every column that a batch holds."""
-        return self.needed + self.optional
+        return self.needed + self.needed_one_of + self.optional
 
 
 @dataclass(frozen=True)
@@ -107,9 +109,11 @@ def _named_header(block: LineBlock, label: str, layout: Layout) -> _Header:
     names = [name.strip() for name in _header_fields(line, layout)]
     folded = [name.casefold() for name in names]
     missing = [name for name in layout.needed if name.casefold() not in folded]
+    if layout.needed_one_of and not any(name.casefold() in folded for name in layout.needed_one_of):
+        missing.append(" or ".join(layout.needed_one_of))
     if missing:
         raise CorpusError(
-            f"{label}: the header has no {', '.join(map(repr, missing))}: found {_shortened(names)}"
+            f"{label}: the header has no {', '.join(missing)}: found {_shortened(names)}"
             f"{_delimiter_hint(line, layout)}. Expected {layout.title}."
         )
     width = len(names)
@@ -135,7 +139,7 @@ def _shortened(names: Sequence[str]) -> str:
 
 def _delimiter_hint(line: str, layout: Layout) -> str:
     """Names another delimiter under which every needed column is there."""
-    needed = {name.casefold() for name in layout.needed}
+    needed = {name.casefold() for name in layout.needed or layout.needed_one_of}
     for delimiter, word in _DELIMITERS.items():
         if needed <= {name.strip(' "').casefold() for name in line.split(delimiter)} and delimiter != layout.delimiter:
             return f" (split by {word}s; this format splits by {_DELIMITERS[layout.delimiter]}s)"

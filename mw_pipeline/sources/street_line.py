@@ -29,9 +29,7 @@ _BOX_WORD = r"(?:P\.?\s*O\.?\s*|POST(?:AL)?\s+OFFICE\s+)?(?:BOX|DRAWER)|P\.?\s*O
 _BOX = rf"(?:{_BOX_WORD})\s*(?:NO\.?\s*|\#\s*)?[0-9A-Z][0-9A-Z-]*"
 _RURAL = rf"(?:RR|R\.R\.|RURAL\s+ROUTE|HCR?|H\.C\.|STAR\s+ROUTE|RT|ROUTE)\s*\#?\s*[0-9]+[A-Z]?,?\s+(?:{_BOX})"
 _WHOLE_BOX = re.compile(rf"(?:{_RURAL}|{_BOX})", re.IGNORECASE)
-_LAST_BOX = re.compile(
-    r"^(?P<rest>.*\S)[\s,;/-]+(?P<box>(?:P\.?\s*O\.?\s*|POST\s+OFFICE\s+)BOX\s*\#?\s*[0-9]+)$", re.I
-)
+_LAST_BOX = re.compile(r"^(?P<rest>.*\S)[\s,;/-]+(?P<box>(?:P\.?\s*O\.?\s*|POST\s+OFFICE\s+)BOX\s*\#?\s*[0-9]+)$", re.I)
 _FIRST_BOX = re.compile(
     r"^(?P<box>(?:P\.?\s*O\.?\s*|POST\s+OFFICE\s+)BOX\s*\#?\s*[0-9]+)\s*[,;/-]\s*(?P<rest>.+)$", re.I
 )

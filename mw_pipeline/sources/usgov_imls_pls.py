@@ -61,8 +61,7 @@ def _sifted(batch: pa.RecordBatch, request: ReadRequest, rejects: Rejects) -> pa
     """The usable records, with tidy values and nulls for what the survey marks as missing."""
     batch = columns.tidied(batch, LAYOUT.wanted)
     for name in LAYOUT.wanted:
-        known = pc.if_else(pc.match_substring_regex(batch[name], _MISSING), None, batch[name])
-        batch = batch.set_column(batch.schema.get_field_index(name), name, known)
+        batch = columns.blanked(batch, name, pc.match_substring_regex(batch[name], _MISSING))
     batch = batch.append_column("country_code", columns.constant("US", batch))
     batch = columns.of_wanted_countries(batch, request, rejects)
     for name in LAYOUT.needed:

@@ -1,0 +1,99 @@
+"""What OpenAddresses says about a file rather than in it: country, state, licence and whether rows are share-alike.
+
+The rows of an OpenAddresses file carry no licence. It stands in the source description (`sources/us/ca/alameda.json`
+of their repository), which is read when it lies beside the data under the same name (`alameda.json` beside
+`alameda.csv.gz`). The country and the state come from there or from the folders (`us/ca/alameda.csv`).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mw_pipeline.corpus.records import ReadRequest
+from mw_pipeline.countries import COUNTRY_CODES
+from mw_pipeline.errors import CorpusError
+from mw_pipeline.sources import columns
+from mw_pipeline.sources.reading import RawFile
+
+UNKNOWN_LICENCE = "unknown (OpenAddresses source)"
+
+
+@dataclass(frozen=True)
+class FileFacts:
+    """Facts that hold for every row of one file; `state` is a two-letter US code or None."""
+
+    country: str
+    state: str | None
+    licence: str
+
+
+def facts_of(file: RawFile, request: ReadRequest) -> FileFacts:
+    """The facts of a file. A stated country outranks the description, which outranks the folders.
+
+    Raises CorpusError when nothing tells the country, when the description is not readable, and when it says
+    share-alike and the request does not allow that.
+    """
+    description = _description(file.path)
+    coverage = description.get("coverage", {})
+    licence, share_alike = _licence(description)
+    if share_alike and not request.share_alike_allowed:
+        raise CorpusError(
+            f"{file.path}: its source description says share-alike ({licence or 'no licence name'}). "
+            "Set share_alike_allowed = true for the source, or leave the file out."
+        )
+    folder_country, folder_state = _from_folders(file.path)
+    country = request.country or _code(coverage, "country") or folder_country
+    if country not in COUNTRY_CODES:
+        raise CorpusError(
+            f"{file.path}: nothing says its country, neither the folders (us/ca/…) nor a source description beside it. "
+            "Give --country, or `country` in the corpus spec."
+        )
+    state = _code(coverage, "state") or folder_state
+    known_state = state if country == "US" and state in columns.us_states() else None
+    return FileFacts(country, known_state, licence or request.licence or UNKNOWN_LICENCE)
+
+
+def _description(path: Path) -> dict[str, Any]:
+    """The source description beside a data file; empty when there is none."""
+    beside = path.with_name(path.name.split(".", 1)[0] + ".json")
+    if beside == path or not beside.is_file():
+        return {}
+    try:
+        found = json.loads(beside.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise CorpusError(f"{beside}: not readable as JSON: {error}. Correct the source description.") from None
+    if not isinstance(found, dict) or not isinstance(found.get("coverage", {}), dict):
+        raise CorpusError(f"{beside}: not an OpenAddresses source description: no `coverage` table. Correct it.")
+    return found
+
+
+def _licence(description: dict[str, Any]) -> tuple[str | None, bool]:
+    """Name and share-alike flag of the address layer (schema 2) or of the whole source (schema 1)."""
+    layers = description.get("layers")
+    addresses = layers.get("addresses") if isinstance(layers, dict) else None
+    layer = (
+        addresses[0] if isinstance(addresses, list) and addresses and isinstance(addresses[0], dict) else description
+    )
+    stated = layer.get("license")
+    if isinstance(stated, dict):
+        name = stated.get("text") or stated.get("url")
+        return str(name) if name else None, stated.get("share-alike") is True
+    return str(stated) if stated else None, False
+
+
+def _code(coverage: dict[str, Any], key: str) -> str | None:
+    value = coverage.get(key)
+    return value.upper() if isinstance(value, str) else None
+
+
+def _from_folders(path: Path) -> tuple[str | None, str | None]:
+    """(country, US state) from the folders of a file: "us/ca/x.csv", "us/x.csv" or "fr/34/x.csv"."""
+    parent, grandparent = (folder.name.upper() for folder in list(path.resolve().parents)[:2])
+    if grandparent == "US" and parent in columns.us_states():
+        return "US", parent
+    if grandparent == "FR" and parent in columns.fr_departements():
+        return "FR", None
+    return (parent, None) if parent in COUNTRY_CODES else (None, None)
