@@ -20,7 +20,6 @@ FACTS_NAME = "package.json"
 ONNX_NAME = "model.onnx"
 TRANSITIONS_NAME = "crf-transitions.json"
 CARD_NAME = "model-card.json"
-LINEAGE_NAME = "lineage.json"
 README_NAME = "README.md"
 ATTRIBUTION_NAME = "ATTRIBUTION.md"
 READ_BY_PARSER = (FACTS_NAME, ONNX_NAME, TOKENIZER_NAME, TRANSITIONS_NAME)
