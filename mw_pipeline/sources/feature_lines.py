@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,13 +13,15 @@ from mw_pipeline.corpus.records import Rejects
 from mw_pipeline.errors import CorpusError
 from mw_pipeline.sources.reading import ByteStream, LineBlock, line_blocks
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
 
 def read_features(
     stream: ByteStream, names: tuple[str, ...], *, label: str, rejects: Rejects
 ) -> Iterator[pa.RecordBatch]:
     """Batches of at most 32,768 records: `source_id` ("file:line"), `line` (from 1) and the named properties.
 
-    Property names compare without case; whole numbers become text. Quarantined: what `line_blocks` refuses, and
+    Properties are found by the lower-case name; numbers become text. Quarantined: what `line_blocks` refuses, and
     `bad_json`, `not_a_feature`, `bad_value` (a list, an object, a lone surrogate or NUL). Raises CorpusError when no
     line of the first block is a Feature, which tells a file that is one large document.
     """
@@ -43,9 +46,10 @@ def _check_first(lines: list[str], label: str) -> None:
 def _batches(block: LineBlock, names: tuple[str, ...], label: str, rejects: Rejects) -> Iterator[pa.RecordBatch]:
     numbers: list[int] = []
     rows: list[list[str | None]] = []
+    keys = [name.lower() for name in names]
     for number, line in zip(block.numbers, block.lines, strict=True):
         properties = _properties(line)
-        row = properties if isinstance(properties, str) else _row(properties, names)
+        row = properties if isinstance(properties, str) else _row(properties, keys)
         if isinstance(row, str):
             rejects.add(number, f"{label}:{number}", row, repr(line[:80]))
         else:
@@ -59,7 +63,7 @@ def _batches(block: LineBlock, names: tuple[str, ...], label: str, rejects: Reje
 
 
 def _properties(line: str) -> dict[str, Any] | str:
-    """The properties of a Feature by lower-case name, or the reason why there are none."""
+    """The properties of a Feature, or the reason why there are none."""
     try:
         feature = json.loads(line)
     except (ValueError, RecursionError):
@@ -67,21 +71,23 @@ def _properties(line: str) -> dict[str, Any] | str:
     if not isinstance(feature, dict) or feature.get("type") != "Feature":
         return "not_a_feature"
     properties = feature.get("properties")
-    if not isinstance(properties, dict):
-        return "not_a_feature"
-    return {name.lower(): value for name, value in properties.items()}
+    return properties if isinstance(properties, dict) else "not_a_feature"
 
 
-def _row(properties: dict[str, Any], names: tuple[str, ...]) -> list[str | None] | str:
-    row = [properties.get(name.lower()) for name in names]
+def _row(properties: dict[str, Any], names: list[str]) -> list[str | None] | str:
+    """The values of the names, or "bad_value"."""
+    row = [properties.get(name) for name in names]
     for position, value in enumerate(row):
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            row[position] = f"{value:.15g}" if isinstance(value, float) else str(value)
-        elif value is not None and not _is_text(value):
+        if value is None or _is_text(value):
+            continue
+        if not isinstance(value, int | float) or isinstance(value, bool):
             return "bad_value"
+        row[position] = f"{value:.15g}" if isinstance(value, float) else str(value)
     return row
 
 
 def _is_text(value: object) -> bool:
-    """JSON escapes can spell what no UTF-8 file can hold."""
-    return isinstance(value, str) and "\0" not in value and not any("\ud800" <= letter <= "\udfff" for letter in value)
+    """JSON escapes can spell what no UTF-8 file can hold: lone surrogates, and NUL."""
+    if not isinstance(value, str) or "\0" in value:
+        return False
+    return value.isascii() or not _SURROGATE.search(value)

@@ -46,6 +46,13 @@ _NUMBER = re.compile(
     rf"^(?P<number>(?:[0-9]+[A-Z]?(?:[-&/][0-9]*[A-Z]?)?(?:[\s-][1-9]/[1-9])?|{_GRID}|ONE(?!\s+MILE\b))),?\s+(?P<street>.+)$",
     re.IGNORECASE,
 )
+# nine lines of ten: a whole number, then words of which none is a designator
+_PLAIN = re.compile(
+    rf"(?P<number>[0-9]+) (?!(?:ND|TH)\b)(?!.*\b(?:BOX|ATTN|DRAWER|ROUTE|RT|{_UNIT_WORD})\b)"
+    r"(?P<street>[0-9 .'-]*[A-Z](?:[A-Z0-9 .'-]*[A-Z0-9.])?)",
+    re.IGNORECASE,
+)
+
 _SPELLED = re.compile(r"^(?:TWO|THREE|FOUR|FIVE|SIX|SEVEN|EIGHT|NINE|TEN)\b", re.IGNORECASE)
 _DIRECTION_TAIL = re.compile(r",\s*(?P<direction>[NS]\.?\s?[EW]?\.?|[EW]\.?|NORTH|SOUTH|EAST|WEST)$", re.IGNORECASE)
 _JUNIOR = re.compile(r",\s+(?=JR\b)", re.IGNORECASE)
@@ -88,6 +95,13 @@ def split_street_line(line: str) -> StreetLine | str:
     `spelled_number` ("Two Main St" may as well be a street called Two Rivers), `not_a_street` (no number in front and
     no word that streets are made of), `no_street` (nothing but digits).
     """
+    plain = _PLAIN.fullmatch(line)
+    if plain:
+        return StreetLine(house_number=plain["number"], street=plain["street"])
+    return _split_with_care(line)
+
+
+def _split_with_care(line: str) -> StreetLine | str:
     text = _JUNIOR.sub(" ", _REMARK.sub("", line).strip(" ,;"))
     text = _DIRECTION_TAIL.sub(r" \g<direction>", text)
     if _WHOLE_BOX.fullmatch(text):
