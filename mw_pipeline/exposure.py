@@ -188,12 +188,12 @@ def problems_of(
 ) -> tuple[list[Problem], list[str]]:
     """(why the run is invalid, what could not be checked and why)."""
     judged = [
+        _incomplete(facts, steps),
         _too_short(exposure),
         _too_few_evals(exposure),
         _other_number("effective_batch", "effective batch", facts.effective_batch, full.effective_batch),
         _other_number("peak_lr", "peak rate", facts.peak_lr, full.peak_lr),
         *_other_digests(facts.digests, full.digests),
-        _incomplete(facts, steps),
         _other_rates(facts, steps),
     ]
     return [p for p in judged if isinstance(p, Problem)], [text for text in judged if isinstance(text, str)]

@@ -2,11 +2,14 @@
 
 import json
 import math
+import statistics
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from run_logs import H0, HEALTHY_F1, HEALTHY_LOSS, Curve, course, eval_rows, line, run_json, step_rows, write_run
 
 from mw_pipeline.artifact import JSON
@@ -181,7 +184,7 @@ def test_an_evaluation_at_the_very_end_of_the_window_counts() -> None:
 def test_a_log_without_steps_is_incomplete() -> None:
     judged = decide(steps=[], evals=[])
 
-    assert judged.outcome == "invalid"
+    assert (judged.outcome, judged.rule) == ("invalid", "log_incomplete")
     assert "log incomplete: it has no steps" in judged.reason
 
 
@@ -262,6 +265,38 @@ def test_four_high_medians_running_are_not_yet_a_rebound() -> None:
     quiet = Watchdog()
     losses = [1.0] * 5 + [3.0] * 4 + [1.0] * 5  # 3.0 for four points only
     assert [quiet.observe_step({"step": step, "loss": loss}) for step, loss in enumerate(losses)] == [None] * 14
+
+
+LOSSES = st.lists(st.sampled_from([0.05, 0.1, 0.14, 0.3, 0.5, 0.7, 3.0]), max_size=40)
+
+
+@given(LOSSES)
+def test_a_rebound_begins_where_a_look_at_all_medians_finds_it(losses: list[float]) -> None:
+    medians = {at: statistics.median(losses[at - 4 : at + 1]) for at in range(4, len(losses))}
+    floors = {at: min(medians[before] for before in range(4, at + 1)) for at in medians}
+    high = [at for at in medians if medians[at] > max(2 * floors[at], floors[at] + 0.10)]
+    expected = [at for at in high if set(range(at, at + 5)) <= set(high)][:1]
+
+    watchdog = Watchdog()
+    hits = [watchdog.observe_step({"step": step, "loss": loss}) for step, loss in enumerate(losses)]
+
+    assert [hit.step for hit in hits if hit and hit.rule == "rebound"] == expected
+
+
+@given(st.lists(st.integers(0, 100).map(lambda n: n / 100), max_size=15))
+def test_collapse_and_drift_begin_where_a_look_at_all_evaluations_finds_them(scores: list[float]) -> None:
+    cents = [round(100 * score) for score in scores]
+    low = [at for at in range(len(cents)) if cents[at] <= max(cents[: at + 1]) - 10]
+    collapses = [at for at in low if at + 1 in low or at == len(cents) - 1][:1]
+    drifts = len(cents) >= 5 and max(cents[-5:]) - min(cents[-5:]) >= 10
+
+    watchdog = Watchdog()
+    for step, score in enumerate(scores):
+        watchdog.observe_eval({"step": step, "val_macro_f1": score})
+    found = {finding.rule: finding.step for finding in watchdog.finish()}
+
+    assert [found[rule] for rule in ("collapse",) if rule in found] == collapses
+    assert ("drift" in found) is drifts
 
 
 def test_one_low_evaluation_in_the_middle_is_no_collapse() -> None:

@@ -1,0 +1,90 @@
+"""`mw-pipeline verdict`, as a person types it: JSON on stdout, words on stderr, the outcome in the exit status."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from run_logs import HEALTHY_F1, HEALTHY_LOSS, course, eval_rows, line, run_json, step_rows, write_run
+
+from mw_pipeline.cli import main
+
+RECIPE = """
+corpus = "tiny"
+
+[mix.weights]
+a = 1.0
+
+[model]
+width = 8
+layers = 1
+heads = 2
+feed_forward = 16
+
+[train]
+steps = 50_000
+peak_lr = 5e-4
+warmup_steps = 1000
+batch_size = 16
+accumulation = 8
+
+[smoke]
+steps = 3000
+"""
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    path = tmp_path / "recipes" / "small.toml"
+    path.parent.mkdir()
+    path.write_text(RECIPE)
+    return path
+
+
+def judge(recipe: Path, run: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "mw_pipeline", "verdict", "--recipe", str(recipe), "--run", str(run)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_a_sound_smoke_passes_with_status_0(recipe: Path, tmp_path: Path) -> None:
+    smoke = course("constant", 3000)
+    run = write_run(tmp_path / "run", step_rows(smoke, HEALTHY_LOSS), eval_rows(smoke, HEALTHY_F1), run_json(smoke))
+    done = judge(recipe, run)
+
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["outcome"] == "pass"
+    assert done.stderr.startswith("pass: no failure rule fired over 2000 near-peak steps")
+    assert "not checked: digests of" in done.stderr
+
+
+def test_a_bare_folder_of_a_diverged_run_fails_with_status_1(
+    recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    smoke = course("constant", 3000)
+    loss = line([(0, 6.5), (1500, 0.3), (2000, 3.3)])
+    run = write_run(tmp_path / "run", step_rows(smoke, loss), eval_rows(smoke, HEALTHY_F1))
+
+    assert main(["verdict", "--recipe", str(recipe), "--run", str(run)]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert (found["outcome"], found["rule"]) == ("fail", "rebound")
+    assert found["step"] == pytest.approx(1600, abs=60)
+
+
+def test_an_empty_log_is_invalid_with_status_1(
+    recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = write_run(tmp_path / "run", [], [])
+
+    assert main(["verdict", "--recipe", str(recipe), "--run", str(run)]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert found["outcome"] == "invalid"
+    assert "log incomplete" in found["reason"]
+
+
+def test_a_folder_without_logs_is_bad_input_with_status_2(recipe: Path, tmp_path: Path) -> None:
+    done = judge(recipe, tmp_path)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "steps.jsonl: cannot be read" in done.stderr
+    assert "Traceback" not in done.stderr
