@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from run_logs import H0, HEALTHY_F1, HEALTHY_LOSS, Curve, eval_rows, line, step_rows, write_run
 
-from mw_pipeline.artifact import JSON, Artifact, Store, code_digest, write_json_atomically
+from mw_pipeline.artifact import JSON, Artifact, Store, write_json_atomically
 from mw_pipeline.errors import GateError
 from mw_pipeline.exposure import recipe_digests, smoke_facts
 from mw_pipeline.gate import BINDING_SECTIONS, demand_verdict, judge_smoke
@@ -41,7 +41,7 @@ class Lock:
     dataset: Artifact
     smoke: Artifact | None
     verdict_artifact: Artifact | None
-    train_code_digest: str = code_digest(TRAIN_MODULES)
+    train_code_digest: str
 
     def open(self) -> Verdict:
         return demand_verdict(
@@ -114,7 +114,8 @@ def lock_of(path: Path, recipe: Recipe, **smoke: Any) -> Lock:
     store = Store(path)
     dataset = make_dataset(store)
     trained = make_smoke(store, recipe, dataset, **smoke)
-    return Lock(store, recipe, dataset, trained, make_verdict(store, recipe, dataset, trained))
+    judged = make_verdict(store, recipe, dataset, trained)
+    return Lock(store, recipe, dataset, trained, judged, train_code_digest=trained.manifest.code_digest)
 
 
 @pytest.fixture
