@@ -117,7 +117,8 @@ class Rejects:
 
     def filtered(self, filter_name: str, n: int = 1) -> None:
         """Count n records that the named filter left out."""
-        self.filters[filter_name] += n
+        if n:
+            self.filters[filter_name] += n
 
     @property
     def pending(self) -> int:

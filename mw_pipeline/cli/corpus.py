@@ -1,0 +1,93 @@
+"""`mw-pipeline corpus`: one raw file or folder through one adapter, with the waterfall on stdout."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from mw_pipeline.corpus.augment import METHODS
+from mw_pipeline.corpus.build import build_from
+from mw_pipeline.corpus.waterfall import rows_are_conserved
+from mw_pipeline.countries import COUNTRY_CODES
+from mw_pipeline.errors import CorpusError
+from mw_pipeline.recipe import Augmentations, CorpusSpec, SourceSpec
+from mw_pipeline.sources import ADAPTERS, get_adapter
+
+NAME = "corpus"
+HELP = "Read one raw file or folder through one adapter and count what became of every record."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of the command."""
+    parser.add_argument("--adapter", required=True, metavar="NAME", help=f"one of {', '.join(sorted(ADAPTERS))}")
+    parser.add_argument("--input", type=Path, metavar="PATH", help="raw file or folder; not needed by builtin")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="folder for shards, quarantine and counts"
+    )
+    parser.add_argument(
+        "--country", metavar="CC", help="ISO code: the country of files that do not say it, and the only one kept"
+    )
+    parser.add_argument(
+        "--variants", type=int, default=1, metavar="N", help="rows per record; the first is the plain one"
+    )
+    parser.add_argument(
+        "--dose",
+        type=float,
+        default=0.3,
+        metavar="SHARE",
+        help="share of rows per augmentation, from the second variant on",
+    )
+    parser.add_argument("--max-records", type=int, metavar="N", help="stop after so many records")
+    parser.add_argument("--seed", type=int, default=0, help="seed of everything that is drawn")
+    parser.add_argument(
+        "--allow-share-alike", action="store_true", help="accept rows whose licence asks to share alike"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Builds the source and prints its waterfall. Returns 1 when it does not add up; bad input raises CorpusError before any output."""
+    summary = build_from(_spec(args), args.adapter, () if args.input is None else (args.input,), args.out, _progress)
+    findings = rows_are_conserved(summary.waterfall)
+    print(json.dumps({**summary.as_json(), "findings": findings}, ensure_ascii=False, indent=2))
+    return 1 if findings else 0
+
+
+def _spec(args: argparse.Namespace) -> CorpusSpec:
+    """The corpus of one source that the arguments describe."""
+    adapter = get_adapter(args.adapter)
+    if adapter.needs_input and args.input is None:
+        raise CorpusError(
+            f"--input is missing: adapter {adapter.name!r} reads files. Name a raw file or a folder of them."
+        )
+    if args.input is not None and not args.input.exists():
+        raise CorpusError(f"--input {str(args.input)!r}: there is no such file or folder. Check the path.")
+    if args.country is not None and args.country not in COUNTRY_CODES:
+        raise CorpusError(
+            f"--country {args.country!r} is not an ISO 3166-1 alpha-2 code in upper case. Say for example FR."
+        )
+    if args.variants < 1 or not 0 <= args.dose <= 1:
+        raise CorpusError(
+            f"--variants {args.variants} and --dose {args.dose}: expected at least 1, and a share from 0 to 1."
+        )
+    source = SourceSpec(
+        adapter=args.adapter,
+        country=args.country,
+        max_records=args.max_records,
+        share_alike_allowed=args.allow_share_alike,
+    )
+    return CorpusSpec(
+        name="one-source",
+        version="0",
+        seed=args.seed,
+        countries=() if args.country is None else (args.country,),
+        sources={args.adapter: source},
+        variants=args.variants,
+        augmentations=Augmentations(**dict.fromkeys(METHODS, args.dose)),
+    )
+
+
+def _progress(line: str) -> None:
+    if sys.stderr.isatty():
+        print(f"\r\x1b[K{line}", end="", file=sys.stderr, flush=True)

@@ -1,0 +1,83 @@
+"""What stands in the shards of a corpus, counted row by row with DuckDB: a census, not a sample (M12)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+# The first script that a text has a letter of is its script; Latin comes last, since foreign text often quotes it.
+_SCRIPTS = (
+    "Han", "Hiragana", "Katakana", "Hangul", "Cyrillic", "Greek", "Arabic", "Hebrew", "Devanagari", "Bengali", "Tamil",
+    "Telugu", "Thai", "Georgian", "Armenian", "Latin",
+)  # fmt: skip
+_COLUMNS = {"source": "source", "split": "split", "country": "country", "locale": "locale", "licence": "license"}
+
+
+def count_rows(files: Sequence[Path]) -> dict[str, Any]:
+    """Rows in all, and per source, split, country, locale, licence, script and method.
+
+    Each adds up to all rows but `method`, which counts a row under every method that it has, or under "none".
+    """
+    rows = rows_in(files)
+    columns = {**_COLUMNS, "script": _script_of("raw")}
+    counts: dict[str, Any] = {"rows": query(f"select count(*) from {rows}")[0][0]}
+    for name, column in columns.items():
+        counts[name] = dict(query(f"select {column}, count(*) from {rows} group by 1 order by 1"))
+    methods = f"select unnest(string_split(coalesce(method, 'none'), '+')), count(*) from {rows} group by 1 order by 1"
+    return {**counts, "method": dict(query(methods))}
+
+
+def tag_counts(files: Sequence[Path]) -> dict[str, dict[str, int]]:
+    """Spans per source and tag."""
+    spans = f"select source, unnest(span_tags), count(*) from {rows_in(files)} group by all order by all"
+    counts: dict[str, dict[str, int]] = {}
+    for source, tag, rows in query(spans):
+        counts.setdefault(source, {})[tag] = rows
+    return counts
+
+
+def licences_are_allowed(counts: Mapping[str, Any], allowed: Collection[str]) -> list[str]:
+    """Findings: licences of rows that the corpus spec does not list. `counts` is what `count_rows` returned."""
+    return [
+        f"{rows} rows are under {licence!r}, and licences_allowed lists {', '.join(sorted(allowed)) or 'none'}"
+        for licence, rows in counts["licence"].items()
+        if licence not in allowed
+    ]
+
+
+def row_ids_are_unique(files: Sequence[Path]) -> list[str]:
+    """Findings: row ids that stand more than once, with how often; training excludes rows by id (M24)."""
+    doubled = f"select row_id, count(*) from {rows_in(files)} group by 1 having count(*) > 1 order by all limit 5"
+    return [f"row id {row_id!r} stands {count} times" for row_id, count in query(doubled)]
+
+
+def holdout_is_covered(files: Sequence[Path], holdout_regions: Sequence[str]) -> list[str]:
+    """Warnings: sources none of whose rows say a region, so that no region could be held out of them (M22)."""
+    if not holdout_regions:
+        return []
+    silent = f"select source, count(*) from {rows_in(files)} group by 1 having max(region_key) = '' order by 1"
+    return [
+        f"{source}: none of its {rows} rows has a region, so {', '.join(holdout_regions)} cannot be held out of it"
+        for source, rows in query(silent)
+    ]
+
+
+def rows_in(files: Sequence[Path]) -> str:
+    """The rows of the files as a table expression of DuckDB."""
+    names = ", ".join("'" + str(path).replace("'", "''") + "'" for path in files)
+    return f"read_parquet([{names}])"
+
+
+def query(sql: str) -> list[tuple[Any, ...]]:
+    """All rows of a query, on a connection of its own."""
+    with duckdb.connect() as connection:
+        rows: list[tuple[Any, ...]] = connection.execute(sql).fetchall()
+        return rows
+
+
+def _script_of(column: str) -> str:
+    cases = " ".join(f"when regexp_matches({column}, '\\p{{{script}}}') then '{script}'" for script in _SCRIPTS)
+    return f"case {cases} else 'none' end"

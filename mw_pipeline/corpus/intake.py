@@ -1,0 +1,99 @@
+"""The door of the corpus: what an adapter yields is tidied, and what cannot be an address is quarantined."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mw_pipeline.corpus.conventions import LINE_TAGS
+from mw_pipeline.corpus.records import RECORD_SCHEMA, TAG_COLUMNS, Rejects
+from mw_pipeline.corpus.text import Hashes, Mask, hash64, mask_of, tidy
+from mw_pipeline.errors import CorpusError
+
+MAX_VALUE_LENGTH = 200
+
+# Control characters other than white space, and the sign that stands for bytes nobody could decode.
+_UNPRINTABLE = r"[\x{0000}-\x{0008}\x{000E}-\x{001F}\x{007F}-\x{0084}\x{0086}-\x{009F}\x{FFFD}]"
+
+
+def admit(batch: pa.RecordBatch, countries: Sequence[str], rejects: Rejects) -> pa.RecordBatch:
+    """The records of a batch that can become rows, with tidy values; all others are counted in `rejects`.
+
+    Values are NFC with single spaces; a value without a letter or digit counts as absent. Raises CorpusError when the
+    batch is not a RECORD_SCHEMA batch, which is the adapter's mistake and not the file's.
+    """
+    if batch.schema.names != RECORD_SCHEMA.names or batch.schema.types != RECORD_SCHEMA.types:
+        raise CorpusError(
+            f"source {rejects.source!r} yielded columns {', '.join(batch.schema.names)}, expected RECORD_SCHEMA: "
+            f"{', '.join(RECORD_SCHEMA.names)}. Build batches with corpus.records.record_batch."
+        )
+    reasons = _faults(batch)
+    tidied = _tidied(batch)
+    reasons.setdefault("empty_record", _absent(tidied))
+    keep = np.ones(batch.num_rows, np.bool_)
+    for reason, faulty in reasons.items():
+        for row in np.flatnonzero(keep & faulty):
+            _reject(batch, int(row), reason, rejects)
+        keep &= ~faulty
+    if countries:
+        wanted = mask_of(pc.is_in(pc.fill_null(batch["country_code"], ""), value_set=pa.array(list(countries))))
+        rejects.filtered("country_not_in_corpus", int((keep & ~wanted).sum()))
+        keep &= wanted
+    return tidied.filter(pa.array(keep))
+
+
+def component_keys(batch: pa.RecordBatch) -> Hashes:
+    """(N,): a hash of each record's country and components, equal for records that differ in case alone."""
+    parts = [
+        batch["country_code"],
+        *(pc.fill_null(batch[tag], "") for tag in TAG_COLUMNS),
+        pc.fill_null(batch["raw"], ""),
+    ]
+    return hash64(pc.utf8_lower(pc.binary_join_element_wise(*parts, "\x1f")))
+
+
+def _faults(batch: pa.RecordBatch) -> dict[str, Mask]:
+    """The rows that each reason speaks against, as the adapter gave them; the first reason that fits is the one."""
+    identified = pc.and_(pc.not_equal(batch["source_id"], ""), pc.not_equal(batch["base_id"], ""))
+    faults = {
+        "no_country": ~_holds(pc.match_substring_regex(batch["country_code"], "^[A-Z]{2}$")),
+        "no_id": ~_holds(identified),
+        "control_character": np.zeros(batch.num_rows, np.bool_),
+        "value_too_long": np.zeros(batch.num_rows, np.bool_),
+    }
+    for name in (*_written(batch), "raw"):
+        faults["control_character"] |= _holds(pc.match_substring_regex(batch[name], _UNPRINTABLE))
+        faults["value_too_long"] |= _holds(pc.greater(pc.utf8_length(batch[name]), MAX_VALUE_LENGTH))
+    return faults
+
+
+def _tidied(batch: pa.RecordBatch) -> pa.RecordBatch:
+    columns = {name: batch[name] for name in batch.schema.names}
+    columns |= {tag: tidy(batch[tag]) for tag in _written(batch)}
+    columns["raw"] = pc.utf8_normalize(pc.utf8_trim_whitespace(batch["raw"]), form="NFC")
+    return pa.record_batch(list(columns.values()), schema=RECORD_SCHEMA)
+
+
+def _absent(batch: pa.RecordBatch) -> Mask:
+    empty = np.ones(batch.num_rows, np.bool_)
+    for tag in LINE_TAGS:
+        empty &= mask_of(pc.is_null(batch[tag]))
+    return empty
+
+
+def _reject(batch: pa.RecordBatch, row: int, reason: str, rejects: Rejects) -> None:
+    record = batch.slice(row, 1).to_pylist()[0]
+    detail = {name: record[name] for name in ("country_code", *TAG_COLUMNS) if record[name] is not None}
+    rejects.add(record["line"], record["source_id"] or "", reason, repr(detail))
+
+
+def _written(batch: pa.RecordBatch) -> list[str]:
+    return [tag for tag in TAG_COLUMNS if batch[tag].null_count < batch.num_rows]
+
+
+def _holds(flags: pa.BooleanArray) -> npt.NDArray[np.bool_]:
+    return mask_of(pc.fill_null(flags, False))

@@ -1,0 +1,132 @@
+"""What must not be trained on: rows whose family or text is held out or is gold, found by exact joins over all shards.
+
+Splitting by family keeps the variants of one address together, but a short text such as "Paris, France" is a variant of
+many families, and two sources may hold one address under two ids. Such rows are listed for exclusion, held-out first.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mw_pipeline.corpus.text import hash64, normalised_text
+
+BATCH_ROWS = 65_536
+MAX_EXAMPLES = 5
+
+EXCLUSION_SCHEMA = pa.schema(
+    [
+        pa.field("row_id", pa.string(), nullable=False),
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("reason", pa.string(), nullable=False),
+    ]
+)
+_KEY_COLUMNS = ["row_id", "source", "split", "base_id"]
+
+# Rows of a later split win: what is tested is neither validated nor trained on.
+_CONFLICTS = """
+    with ranked as (select *, case split when 'train' then 0 when 'validation' then 1 else 2 end as rank from keys),
+    texts as (select text_hash, max(rank) as text_top from ranked group by 1),
+    families as (select base_id, max(rank) as family_top from ranked group by 1)
+    select row_id, source, case
+        when rank = 0 and text_hash in (select text_hash from gold_texts) then 'gold'
+        when rank = 0 and base_id in (select base_id from gold_families) then 'gold'
+        when rank < family_top then 'family_held_out'
+        when rank < text_top then 'text_held_out'
+    end as reason
+    from ranked join texts using (text_hash) join families using (base_id)
+"""
+
+
+def write_exclusions(
+    files: Sequence[Path], path: Path, *, gold_texts: Sequence[str] = (), gold_families: Collection[str] = ()
+) -> dict[str, int]:
+    """Writes the rows to leave out as EXCLUSION_SCHEMA, ordered by id, and returns how many per reason.
+
+    Reasons: `gold` (training rows that are gold), `family_held_out`, `text_held_out` (rows whose family or text stands
+    in a later split). Texts count as equal under `normalised_text`. Without these rows the checks below find nothing.
+    """
+    with _keys(files, None, gold_texts, gold_families) as connection:
+        listed = f"select * from ({_CONFLICTS}) where reason is not null order by row_id"
+        table: pa.Table = connection.execute(listed).to_arrow_table()
+    pq.write_table(table.cast(EXCLUSION_SCHEMA), path, compression="zstd")
+    reasons = table["reason"].value_counts().to_pylist()
+    return dict(sorted((entry["values"], entry["counts"]) for entry in reasons))
+
+
+def splits_are_disjoint(files: Sequence[Path], exclusions: Path | None = None) -> list[str]:
+    """Findings: families and normalised texts that stand in more than one split (M20), excluded rows left aside."""
+    with _keys(files, exclusions) as connection:
+        return [
+            finding
+            for key, name in (("base_id", "family"), ("text_hash", "text"))
+            for finding in _shared(connection, key, name)
+        ]
+
+
+def golden_is_not_in_train(
+    files: Sequence[Path],
+    gold_texts: Sequence[str],
+    gold_families: Collection[str] = (),
+    exclusions: Path | None = None,
+) -> list[str]:
+    """Findings: training rows that are gold rows but for case, accents and punctuation, or of a gold family (M21)."""
+    with _keys(files, exclusions, gold_texts, gold_families) as connection:
+        found = connection.execute(
+            "select row_id from keys where split = 'train' and (text_hash in (select text_hash from gold_texts) "
+            "or base_id in (select base_id from gold_families)) order by row_id"
+        ).fetchall()
+    if not found:
+        return []
+    examples = ", ".join(repr(row_id) for (row_id,) in found[:MAX_EXAMPLES])
+    return [f"{len(found)} training rows are gold rows or of their families: {examples}"]
+
+
+def _shared(connection: duckdb.DuckDBPyConnection, key: str, name: str) -> list[str]:
+    shared = connection.execute(
+        f"select count(*) over (), list(distinct split order by split), min(row_id), max(row_id) from keys "
+        f"group by {key} having count(distinct split) > 1 order by 3 limit {MAX_EXAMPLES}"
+    ).fetchall()
+    if not shared:
+        return []
+    examples = "; ".join(f"{first!r} and {last!r} ({', '.join(splits)})" for _, splits, first, last in shared)
+    return [f"{shared[0][0]} of one {name} stand in several splits: {examples}"]
+
+
+@contextmanager
+def _keys(
+    files: Sequence[Path],
+    exclusions: Path | None,
+    gold_texts: Sequence[str] = (),
+    gold_families: Collection[str] = (),
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection with the tables keys, gold_texts and gold_families; what it spills is removed after."""
+    with tempfile.TemporaryDirectory() as spill, duckdb.connect(config={"temp_directory": spill}) as connection:
+        reader = pa.RecordBatchReader.from_batches(_key_schema(), _key_batches(files))
+        connection.register("stream", reader)
+        connection.execute("create table keys as select * from stream")
+        if exclusions is not None:
+            excluded = f"select row_id from read_parquet('{str(exclusions).replace(chr(39), 2 * chr(39))}')"
+            connection.execute(f"delete from keys where row_id in ({excluded})")
+        hashes = hash64(normalised_text(pa.array(list(gold_texts), pa.string())))
+        connection.register("gold_texts", pa.table({"text_hash": pa.array(hashes, pa.uint64())}))
+        connection.register("gold_families", pa.table({"base_id": pa.array(list(gold_families), pa.string())}))
+        yield connection
+
+
+def _key_schema() -> pa.Schema:
+    return pa.schema([*((name, pa.string()) for name in _KEY_COLUMNS), ("text_hash", pa.uint64())])
+
+
+def _key_batches(files: Sequence[Path]) -> Iterator[pa.RecordBatch]:
+    for path in files:
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(BATCH_ROWS, columns=[*_KEY_COLUMNS, "raw"]):
+                hashes = pa.array(hash64(normalised_text(batch["raw"])), pa.uint64())
+                yield pa.record_batch([*(batch[name] for name in _KEY_COLUMNS), hashes], schema=_key_schema())

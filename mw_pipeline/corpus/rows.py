@@ -1,0 +1,96 @@
+"""From admitted records to aligned rows: one call per variant, every row checked against its own spans."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mw_pipeline.corpus.align import Misfit, align
+from mw_pipeline.corpus.augment import Tally, augment
+from mw_pipeline.corpus.compose import Lines, native_draft, write_lines
+from mw_pipeline.corpus.conventions import LINE_TAGS
+from mw_pipeline.corpus.records import ROW_SCHEMA, TAG_COLUMNS
+from mw_pipeline.corpus.spans import unsound_rows
+from mw_pipeline.corpus.text import mask_of
+
+SPANS_DO_NOT_FIT = "spans_do_not_fit"
+
+
+@dataclass(frozen=True)
+class Composed:
+    """The rows made from some records, in their order; `unfit` holds index, reason and detail of those without one."""
+
+    rows: pa.Table
+    tallies: Mapping[str, Tally]
+    unfit: tuple[tuple[int, str, str], ...]
+
+
+def compose_rows(
+    records: pa.Table, *, source: str, variant: int, doses: Mapping[str, float], rng: np.random.Generator
+) -> Composed:
+    """One row per record of one country. Variant 0 is the plain native row, later ones are augmented by dose.
+
+    records   RECORD_SCHEMA columns and `split`, all of one country
+    Every row has passed the round trip of its spans; one that does not is unfit, with the methods it had (M17).
+    """
+    country = records["country_code"][0].as_py()
+    columns = {tag: records[tag].combine_chunks() for tag in LINE_TAGS}
+    draft = native_draft(country, columns, rng)
+    if variant == 0:
+        methods, tallies = pa.nulls(len(records), pa.string()), dict[str, Tally]()
+    else:
+        draft, methods, tallies = augment(draft, doses, rng)
+    lines = write_lines(draft)
+    components = lines.components()
+    unsound = unsound_rows(lines.raw, components, lines.tags, lines.starts, lines.ends)
+    rows = _table(records, source, variant, lines, methods)
+    unfit = tuple((int(row), SPANS_DO_NOT_FIT, methods[row].as_py() or "") for row in np.flatnonzero(unsound))
+    return Composed(rows.filter(pa.array(~unsound)), tallies, unfit)
+
+
+def given_rows(records: pa.Table, *, source: str) -> Composed:
+    """One row per labelled record: its own text as it came, aligned to its components. Where they do not fit, none."""
+    labelled = records.select(["raw", *TAG_COLUMNS]).to_pylist()
+    spans, unfit = [], []
+    for index, record in enumerate(labelled):
+        raw = record.pop("raw")
+        found = align(raw, {tag: value for tag, value in record.items() if value is not None})
+        if isinstance(found, Misfit):
+            unfit.append((index, found.reason, found.detail))
+        else:
+            spans.append((index, raw, found))
+    lines = Lines(
+        raw=pa.array([raw for _, raw, _ in spans], pa.string()),
+        tags=pa.array([[span.tag for span in row] for _, _, row in spans], pa.list_(pa.string())),
+        texts=pa.array([[raw[span.start : span.end] for span in row] for _, raw, row in spans], pa.list_(pa.string())),
+        starts=pa.array([[span.start for span in row] for _, _, row in spans], pa.list_(pa.int32())),
+        ends=pa.array([[span.end for span in row] for _, _, row in spans], pa.list_(pa.int32())),
+    )
+    fitting = records.take(pa.array([index for index, _, _ in spans], pa.int64()))
+    return Composed(_table(fitting, source, 0, lines, pa.nulls(len(spans), pa.string())), {}, tuple(unfit))
+
+
+def labelled_mask(records: pa.Table) -> npt.NDArray[np.bool_]:
+    """(N,): records that came with their own text."""
+    return mask_of(pc.is_valid(records["raw"]).combine_chunks())
+
+
+def _table(records: pa.Table, source: str, variant: int, lines: Lines, methods: pa.StringArray) -> pa.Table:
+    columns = {
+        "row_id": pc.binary_join_element_wise(source, records["source_id"], str(variant), ":"),
+        "raw": lines.raw,
+        "components": lines.components(),
+        "country": records["country_code"],
+        "source": pa.array([source]).take(pa.array(np.zeros(len(records), np.int64))),
+        "method": methods,
+        "span_tags": lines.tags,
+        "span_starts": lines.starts,
+        "span_ends": lines.ends,
+    }
+    shared = {name: records[name] for name in ROW_SCHEMA.names if name not in columns}
+    return pa.table({**shared, **columns}).select(ROW_SCHEMA.names).cast(ROW_SCHEMA)

@@ -1,0 +1,84 @@
+"""The round trip that every row must pass: its spans cut exactly its components out of its text, in code points."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from mw_pipeline.corpus.text import Mask, code_point_lengths, code_points, differs
+
+Ints = npt.NDArray[np.int64]
+
+
+def unsound_rows(
+    raw: pa.StringArray, components: pa.MapArray, tags: pa.ListArray, starts: pa.ListArray, ends: pa.ListArray
+) -> Mask:
+    """(N,): rows whose spans are unsorted, overlap, leave the text, repeat a tag, or do not cut out their components.
+
+    UTF-16 offsets fail here (M19). Whole columns at a time: the text of the batch is laid out once as code points,
+    every span is gathered from it, and the result is compared with the components laid out alike. No array may hold nulls.
+    """
+    counts = _counts(tags)
+    unequal: Mask = (counts != _counts(starts)) | (counts != _counts(ends)) | (counts != _counts(components))
+    if unequal.any():
+        sound = np.flatnonzero(~unequal)
+        kept = [column.take(pa.array(sound)) for column in (raw, components, tags, starts, ends)]
+        unequal[sound] = unsound_rows(*kept)
+        return unequal
+    row = np.repeat(np.arange(len(raw)), counts)
+    first, last = starts.flatten().to_numpy().astype(np.int64), ends.flatten().to_numpy().astype(np.int64)
+    items = _items(components)
+    bad_span = _out_of_place(row, first, last, code_point_lengths(raw)) | differs(tags.flatten(), _keys(components))
+    bad_span |= (last - first) != code_point_lengths(items)
+    bad = np.zeros(len(raw), np.bool_)
+    bad[row[bad_span]] = True
+    bad[_repeats(row, tags.flatten())] = True
+    fine = ~bad[row]
+    if fine.any():
+        bad[row[fine][_text_differs(raw, items.filter(pa.array(fine)), row[fine], first[fine])]] = True
+    return bad
+
+
+def _out_of_place(row: Ints, first: Ints, last: Ints, lengths: Ints) -> Mask:
+    """Spans that are empty, leave their text, or begin before the span in front of them has ended."""
+    same_row = np.append(False, row[1:] == row[:-1])
+    previous_end = np.where(same_row, np.append(0, last[:-1]), 0)
+    return np.asarray((first < previous_end) | (last <= first) | (last > lengths[row]))
+
+
+def _repeats(row: Ints, tags: pa.StringArray) -> Ints:
+    """The rows in which some tag stands twice."""
+    code = tags.dictionary_encode().indices.to_numpy().astype(np.int64)
+    pairs, times = np.unique(row * (code.max(initial=0) + 1) + code, return_counts=True)
+    return np.asarray(pairs[times > 1] // (code.max(initial=0) + 1))
+
+
+def _text_differs(raw: pa.StringArray, items: pa.StringArray, row: Ints, first: Ints) -> Ints:
+    """Which spans of the raw texts are not the items, character by character; lengths are known to be equal."""
+    lengths = code_point_lengths(items)
+    ends = np.cumsum(lengths)
+    inside = np.arange(int(lengths.sum())) - np.repeat(ends - lengths, lengths)
+    raw_lengths = code_point_lengths(raw)
+    begin = np.cumsum(raw_lengths) - raw_lengths
+    wrong = code_points(raw)[np.repeat(begin[row] + first, lengths) + inside] != code_points(items)
+    return np.unique(np.repeat(np.arange(len(items)), lengths)[wrong])
+
+
+def _counts(lists: pa.ListArray | pa.MapArray) -> Ints:
+    counts: Ints = np.diff(lists.offsets.to_numpy()).astype(np.int64)
+    return counts
+
+
+def _items(components: pa.MapArray) -> pa.StringArray:
+    return _shown(components, components.items)
+
+
+def _keys(components: pa.MapArray) -> pa.StringArray:
+    return _shown(components, components.keys)
+
+
+def _shown(components: pa.MapArray, values: pa.StringArray) -> pa.StringArray:
+    """The part of a map's values that its own offsets cover: a slice keeps the whole buffer."""
+    first, last = components.offsets[0].as_py(), components.offsets[-1].as_py()
+    return values.slice(first, last - first)
