@@ -32,9 +32,9 @@ def count_rows(files: Sequence[Path]) -> dict[str, Any]:
 
 def tag_counts(files: Sequence[Path]) -> dict[str, dict[str, int]]:
     """Spans per source and tag."""
-    spans = f"select source, unnest(span_tags), count(*) from {rows_in(files)} group by all order by all"
+    spans = f"select source, unnest(span_tags) as tag from {rows_in(files)}"
     counts: dict[str, dict[str, int]] = {}
-    for source, tag, rows in query(spans):
+    for source, tag, rows in query(f"select source, tag, count(*) from ({spans}) group by all order by all"):
         counts.setdefault(source, {})[tag] = rows
     return counts
 

@@ -54,7 +54,7 @@ def write_exclusions(
     """
     with _keys(files, None, gold_texts, gold_families) as connection:
         listed = f"select * from ({_CONFLICTS}) where reason is not null order by row_id"
-        table: pa.Table = connection.execute(listed).to_arrow_table()
+        table: pa.Table = connection.sql(listed).to_arrow_table()
     pq.write_table(table.cast(EXCLUSION_SCHEMA), path, compression="zstd")
     reasons = table["reason"].value_counts().to_pylist()
     return dict(sorted((entry["values"], entry["counts"]) for entry in reasons))

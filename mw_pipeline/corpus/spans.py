@@ -17,7 +17,8 @@ def unsound_rows(
     """(N,): rows whose spans are unsorted, overlap, leave the text, repeat a tag, or do not cut out their components.
 
     UTF-16 offsets fail here (M19). Whole columns at a time: the text of the batch is laid out once as code points,
-    every span is gathered from it, and the result is compared with the components laid out alike. No array may hold nulls.
+    every span is gathered from it, and the result is compared with the components laid out alike. No array
+    may hold nulls.
     """
     counts = _counts(tags)
     unequal: Mask = (counts != _counts(starts)) | (counts != _counts(ends)) | (counts != _counts(components))
