@@ -116,6 +116,14 @@ def _read_file(path: Path) -> list[GoldenRow]:
     return [row_of(value, where=f"{path}:{line}", stratum=path.stem) for line, value in json_lines(path)]
 
 
+def golden_of(values: Iterable[Mapping[str, JSON]], *, name: str) -> GoldenSet:
+    """Rows from elsewhere as gold, the held-out rows of a corpus for one; those without a stratum are in `name`.
+
+    Raises CorpusError for a row that is not gold at all."""
+    rows = (row_of(value, where=f"{name}:{number}", stratum=name) for number, value in enumerate(values, start=1))
+    return GoldenSet(tuple(rows))
+
+
 # --- rules ---------------------------------------------------------------------------------------------------------
 
 
@@ -148,17 +156,20 @@ def _demand_manifest(folder: Path, paths: Sequence[Path]) -> None:
     path = folder / MANIFEST
     if not path.is_file():
         return
-    listed = json.loads(path.read_text(encoding="utf-8")).get("files", {})
+    remedy = f"Review the change of gold, then run `python -m mw_pipeline.golden {folder}`."
+    try:
+        listed = {name: dict(entry) for name, entry in json.loads(path.read_text(encoding="utf-8"))["files"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CorpusError(f"{path}: not a manifest of gold files ({error!r}). {remedy}") from None
     for gold in paths:
-        claimed = listed.get(gold.name)
-        if claimed is None:
+        if gold.name not in listed:
             continue
-        differing = [key for key, value in _entry(gold).items() if claimed.get(key) != value]
+        claimed, found = listed[gold.name], _entry(gold)
+        differing = [key for key in ("rows", *found) if claimed.get(key) != found[key]]
         if differing:
-            key = "rows" if "rows" in differing else differing[0]
+            key = differing[0]
             raise CorpusError(
-                f"{path}: says {key} {claimed.get(key)!r} for {gold.name}, found {_entry(gold)[key]!r}. "
-                f"Review the change of gold, then run `python -m mw_pipeline.golden {folder}`."
+                f"{path}: says {key} {claimed.get(key)!r} for {gold.name}, found {found[key]!r}. {remedy}"
             )
 
 

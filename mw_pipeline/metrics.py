@@ -6,7 +6,7 @@ a different one a false positive and a false negative, a spurious one the former
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -17,6 +17,7 @@ from mw_pipeline.artifact import JSON
 from mw_pipeline.errors import CorpusError, GateError
 from mw_pipeline.labels import CORE_TAGS
 from mw_pipeline.matching import match_policy
+from mw_pipeline.resampling import RESAMPLES, direction, interval, number, resampled_sums
 
 Components = Mapping[str, str]
 Flags = NDArray[np.bool_]
@@ -25,11 +26,7 @@ Counts = NDArray[np.int64]
 
 COARSE_TAGS: tuple[str, ...] = ("country", "region", "locality", "postcode")
 FINE_TAGS: tuple[str, ...] = ("venue", "street", "house_number")
-RESAMPLES = 1000
-LEVEL = 0.95
 COMPARED_HASHES: tuple[str, ...] = ("gold", "labels", "policy", "decoder")
-
-_CHUNK_NUMBERS = 4_000_000  # random numbers held at once while resampling: 32 MB
 
 
 # --- outcomes ------------------------------------------------------------------------------------------------------
@@ -223,40 +220,7 @@ def ceiling(gold: Sequence[Components], raws: Sequence[str], *, tags: Sequence[s
     }
 
 
-# --- intervals and comparisons -------------------------------------------------------------------------------------
-
-
-def _resampled_counts(found: Outcomes, resamples: int, seed: int) -> Counts:
-    """(N, 3T + 2): the counts of N draws of F families with replacement."""
-    table = found.by_family.astype(np.float64)  # floats hold these counts exactly and multiply in BLAS
-    chunks = [weights.astype(np.float64) @ table for weights in _family_weights(len(table), resamples, seed)]
-    sums = np.concatenate(chunks) if chunks else np.zeros((0, table.shape[1]))
-    return np.rint(sums).astype(np.int64)
-
-
-def _family_weights(families: int, resamples: int, seed: int) -> Iterator[Counts]:
-    """Chunks of (n, F): how often each family is in each resample. The same for equal arguments: pairs stay paired."""
-    rng = np.random.default_rng(seed)
-    step = max(1, _CHUNK_NUMBERS // max(families, 1))
-    for first in range(0, resamples if families else 0, step):
-        count = min(step, resamples - first)
-        drawn = rng.integers(0, families, size=(count, families)) + np.arange(count)[:, None] * families
-        yield np.bincount(drawn.ravel(), minlength=count * families).reshape(count, families)
-
-
-def interval(sample: Floats) -> list[float] | None:
-    """The middle 95 % of a bootstrap sample, [low, high]; None when no resample has the score."""
-    known = sample[~np.isnan(sample)]
-    if not len(known):
-        return None
-    tail = (1 - LEVEL) / 2
-    low, high = np.quantile(known, [tail, 1 - tail])
-    return [float(low), float(high)]
-
-
-def number(value: float) -> float | None:
-    """The value for JSON: None for NaN."""
-    return None if np.isnan(value) else float(value)
+# --- comparisons -----------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -303,19 +267,16 @@ def compare(candidate: Scored, baseline: Scored, *, resamples: int = RESAMPLES, 
 
 def _point_and_sample(found: Outcomes, supported: Flags, resamples: int, seed: int) -> tuple[Statistics, Statistics]:
     total = found.by_family.sum(axis=0, keepdims=True, dtype=np.int64)
-    sample = _resampled_counts(found, resamples, seed)
+    sample = np.rint(resampled_sums(found.by_family, resamples=resamples, seed=seed)).astype(np.int64)
     return statistics_of(total, found.tags, supported), statistics_of(sample, found.tags, supported)
 
 
 def _difference(candidate: tuple[float, Floats], baseline: tuple[float, Floats], *, reliable: bool) -> dict[str, JSON]:
     bounds = interval(candidate[1] - baseline[1]) if reliable else None
-    verdict = "no difference"
-    if bounds is not None and (bounds[0] > 0 or bounds[1] < 0):
-        verdict = "better" if bounds[0] > 0 else "worse"
     return {
         "candidate": number(candidate[0]),
         "baseline": number(baseline[0]),
         "difference": number(candidate[0] - baseline[0]),
         "interval": bounds,
-        "verdict": verdict,
+        "verdict": {"up": "better", "down": "worse"}.get(direction(bounds), "no difference"),
     }

@@ -1,0 +1,61 @@
+"""`mw-pipeline evaluate`: a package or a checkpoint against gold rows."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import sys
+from pathlib import Path
+from typing import cast
+
+from mw_pipeline.cli.score import add_gold_arguments, show_findings
+from mw_pipeline.evaluate import CONSTRAINED_DECODER, as_table, evaluate
+from mw_pipeline.golden import load_golden
+from mw_pipeline.parse import Parser
+from mw_pipeline.predictions import predictions_of
+
+NAME = "evaluate"
+HELP = "Score a package or a checkpoint on gold rows, with ceilings and intervals."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """--package DIR | --checkpoint DIR, --golden FILE..."""
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--package", type=Path, metavar="DIR", help="package folder: its own bytes are measured")
+    source.add_argument(
+        "--checkpoint", type=Path, metavar="DIR", help="checkpoint or run folder; needs the train extra"
+    )
+    parser.add_argument("--tokenizer", type=Path, metavar="FILE", help="the checkpoint's tokenizer, if not beside it")
+    add_gold_arguments(parser)
+    parser.add_argument("--predictions-out", type=Path, metavar="FILE", help="also write the predictions as JSON lines")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prints the scores as JSON on stdout and as a table on stderr."""
+    golden = load_golden(args.golden)
+    show_findings(golden)
+    parser = Parser.load(args.package) if args.package else _checkpoint_parser(args.checkpoint, args.tokenizer)
+    predictions = predictions_of(parser, golden)
+    if args.predictions_out:
+        rows = (prediction.as_json(raw) for raw, prediction in zip(golden.raws, predictions, strict=True))
+        text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        args.predictions_out.write_text(text, encoding="utf-8")
+    found = evaluate(
+        golden,
+        predictions,
+        decoder=CONSTRAINED_DECODER,
+        labels=parser.labels,
+        policy=args.policy,
+        resamples=args.resamples,
+        seed=args.seed,
+    )
+    print(json.dumps(found.report, ensure_ascii=False))
+    print(as_table(found.report), file=sys.stderr)
+    return 0
+
+
+def _checkpoint_parser(path: Path, tokenizer_path: Path | None) -> Parser:
+    """Torch is imported here alone, so that a package can be evaluated where only the base install is."""
+    module = importlib.import_module("mw_pipeline.checkpoint_parser")
+    return cast(Parser, module.checkpoint_parser(path, tokenizer_path))
