@@ -39,24 +39,25 @@ class RunLog:
 def read_run(path: Path) -> RunLog:
     """The log in a folder. `run` is empty when there is no run.json.
 
-    Where a resumed run wrote a step again, the last writing counts. Raises ArtifactError when the folder or one of
-    the two JSONL files is missing, or when a line is not a row.
+    Where a resumed run wrote a step again, the last writing counts. A run that died young has no evals.jsonl yet: no
+    rows and a note. Raises ArtifactError when the folder holds no run at all, or when a line is not a row.
     """
     if not path.is_dir():
         raise ArtifactError(f"{path}: is not a folder. Name the folder that holds steps.jsonl and evals.jsonl.")
+    if not (path / "steps.jsonl").exists() and not (path / "run.json").exists():
+        raise ArtifactError(f"{path}: holds neither steps.jsonl nor run.json. Name the folder that a run wrote into.")
     steps, step_notes = _read_rows(path / "steps.jsonl", _STEP_NUMBERS)
     evals, eval_notes = _read_rows(path / "evals.jsonl", _EVAL_NUMBERS)
     return RunLog(steps, evals, _read_facts(path / "run.json"), (*step_notes, *eval_notes))
 
 
 def _read_rows(path: Path, numbers: tuple[str, ...]) -> tuple[tuple[Row, ...], tuple[str, ...]]:
+    if not path.exists():
+        return (), (f"{path.name} is missing",)
     try:
         lines = path.read_bytes().split(b"\n")
     except OSError as error:
-        raise ArtifactError(
-            f"{path}: cannot be read ({error.strerror}). Name a folder that a training run wrote steps.jsonl and "
-            "evals.jsonl into."
-        ) from None
+        raise ArtifactError(f"{path}: cannot be read ({error.strerror}). Expected a file of JSON lines.") from None
     rows: list[Row] = []
     notes: list[str] = []
     for number, line in enumerate(lines, start=1):
@@ -80,9 +81,11 @@ def _row(value: JSON, numbers: tuple[str, ...], where: str) -> Row:
     if not isinstance(value, dict):
         raise ArtifactError(f"{where}: is {value!r}, expected a JSON object. Repair or remove the line.")
     step = value.get("step")
+    if isinstance(step, float) and step.is_integer():
+        step = int(step)
     if not isinstance(step, int) or isinstance(step, bool) or step < 0:
         raise ArtifactError(f"{where}: step is {step!r}, expected an integer ≥ 0. Repair or remove the line.")
-    row = dict(value)
+    row = {**value, "step": step}
     for name in numbers:
         found = row.get(name)
         if isinstance(found, str) and found.strip().lower() in _SPELLINGS:

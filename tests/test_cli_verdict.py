@@ -86,5 +86,5 @@ def test_a_folder_without_logs_is_bad_input_with_status_2(recipe: Path, tmp_path
     done = judge(recipe, tmp_path)
 
     assert (done.returncode, done.stdout) == (2, "")
-    assert "steps.jsonl: cannot be read" in done.stderr
+    assert "holds neither steps.jsonl nor run.json" in done.stderr
     assert "Traceback" not in done.stderr

@@ -489,11 +489,26 @@ def test_a_bad_line_is_refused_with_its_number(tmp_path: Path, line_text: str, m
         read_run(tmp_path)
 
 
-def test_a_missing_folder_and_a_missing_file_are_refused(tmp_path: Path) -> None:
+def test_a_folder_that_holds_no_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match="is not a folder"):
         read_run(tmp_path / "nowhere")
-    with pytest.raises(ArtifactError, match=r"steps.jsonl: cannot be read \(No such file"):
+    with pytest.raises(ArtifactError, match=r"holds neither steps\.jsonl nor run\.json"):
         read_run(tmp_path)
+    (tmp_path / "steps.jsonl").mkdir()
+    with pytest.raises(ArtifactError, match=r"steps\.jsonl: cannot be read \(Is a directory\)"):
+        read_run(tmp_path)
+
+
+def test_a_run_that_died_before_its_first_evaluation_is_still_judged(tmp_path: Path) -> None:
+    (tmp_path / "steps.jsonl").write_text('{"step": 1, "loss": 3.0}\n{"step": 2, "loss": NaN}\n')
+    log = read_run(tmp_path)
+
+    assert log.notes == ("evals.jsonl is missing",)
+    assert verdict(RunFacts(), FULL, log.steps, log.evals).rule == "nonfinite"
+
+
+def test_a_step_written_as_a_whole_float_is_read(tmp_path: Path) -> None:
+    assert read_run(write_run(tmp_path, [{"step": 10.0, "loss": 1.0}], [])).steps == ({"step": 10, "loss": 1.0},)
 
 
 @pytest.mark.parametrize(
