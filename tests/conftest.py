@@ -23,3 +23,13 @@ def raw_data() -> Path:
     if not (path / "SOURCES.md").is_file():
         pytest.skip(f"no real raw files in {path}")
     return path
+
+
+@pytest.fixture(scope="session")
+def tiny_release(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `packages/en-us`, `packages/fr-fr`, `best/` (their checkpoint) and `tokenizer.model`: read only."""
+    from tiny_package import build_release  # here, because most test files need no torch
+
+    folder = tmp_path_factory.mktemp("release")
+    build_release(folder)
+    return folder

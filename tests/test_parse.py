@@ -1,0 +1,304 @@
+"""The parser on a real package: any text is answered, alone or in company; a package that does not fit is refused."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from tiny_package import TEXTS
+
+from mw_pipeline.checksums import SUMS_NAME, sums_findings, write_sums
+from mw_pipeline.errors import ArtifactError
+from mw_pipeline.labels import STAGE2, STAGE3
+from mw_pipeline.package_files import FACTS_NAME, ONNX_NAME, TRANSITIONS_NAME, PackageFiles, package_at
+from mw_pipeline.parse import Parser, batches_of, onnx_logits
+from mw_pipeline.tokenizer import Tokenizer
+
+MEBIBYTE = 1 << 20
+
+
+@pytest.fixture(scope="module")
+def package(tiny_release) -> Path:
+    return tiny_release / "packages" / "en-us"
+
+
+@pytest.fixture(scope="module")
+def parser(package) -> Parser:
+    return Parser.load(package)
+
+
+@pytest.fixture
+def copy(package, tmp_path) -> Path:
+    """A package that a test may damage."""
+    return shutil.copytree(package, tmp_path / "copy")
+
+
+def street_parser(tokenizer: Tokenizer) -> Parser:
+    """A parser whose model takes every text for one street."""
+    begin = STAGE2.begin("street")
+
+    def logits_of(input_ids, attention_mask):
+        logits = np.zeros((*input_ids.shape, len(STAGE2)), dtype=np.float32)
+        logits[:, 0, begin] = logits[:, 1:, begin + 1] = 9.0
+        return logits
+
+    return Parser(tokenizer=tokenizer, labels=STAGE2, logits_of=logits_of, max_length=32)
+
+
+# --- answers -------------------------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.text(max_size=30), max_size=6))
+@example(
+    ["", " ", "\x00", "\ud800 12 \udfff", "👨‍👩‍👧 12 rue 🏠", "شارع 12\u200f الملك", "\ufeff", "e\u0301", "\n\r\t"]
+)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_text_is_answered_with_spans_of_itself(parser, texts):
+    for text, parsed in zip(texts, parser.parse_many(texts), strict=True):
+        assert parsed.raw == text
+        assert all(text[span.start : span.end] == span.value for span in parsed.spans)
+        assert all(0 <= span.confidence <= 1 and span.value for span in parsed.spans)
+        assert all(a.end <= b.start for a, b in zip(parsed.spans, parsed.spans[1:], strict=False))
+        assert set(parsed.components) == {span.tag for span in parsed.spans}
+
+
+def test_an_address_is_answered_the_same_alone_and_in_company(parser):
+    together = parser.parse_many(TEXTS, batch_size=64)
+
+    for text, parsed in zip(TEXTS[:60], together, strict=False):
+        alone = parser.parse(text)
+        assert [(s.tag, s.start, s.end) for s in alone.spans] == [(s.tag, s.start, s.end) for s in parsed.spans]
+        np.testing.assert_allclose([s.confidence for s in alone.spans], [s.confidence for s in parsed.spans], atol=1e-5)
+
+
+def test_the_number_of_threads_changes_no_answer(package):
+    assert Parser.load(package, threads=1).parse_many(TEXTS) == Parser.load(package, threads=3).parse_many(TEXTS)
+
+
+def test_a_megabyte_is_read_up_to_max_length_and_says_so(parser):
+    text = "12 Oak St, Washington " * (MEBIBYTE // 22)
+    started = time.perf_counter()
+
+    parsed = parser.parse(text)
+
+    assert parsed.truncated
+    assert parsed.raw == text
+    assert max(span.end for span in parsed.spans) < 32 * 32
+    assert time.perf_counter() - started < 2
+
+
+def test_exactly_max_length_pieces_are_not_truncated(tiny_release):
+    tokenizer = Tokenizer(tiny_release / "tokenizer.model")
+    parser = street_parser(tokenizer)
+    text = "q" * 32
+    assert len(tokenizer.encode([text]).ids) in (32, 33)
+    fits = text[: 64 - len(tokenizer.encode([text]).ids)]
+
+    assert not parser.parse(fits).truncated
+    assert parser.parse(fits + "q").truncated
+
+
+def test_spans_are_trimmed_and_their_offsets_are_code_points(tiny_release):
+    parser = street_parser(Tokenizer(tiny_release / "tokenizer.model"))
+
+    parsed = parser.parse("🏠🏠 (Montréal) ,")
+
+    assert [(s.tag, s.value, s.start, s.end) for s in parsed.spans] == [("street", "Montréal", 4, 12)]
+    assert parsed.components == {"street": "Montréal"}
+    assert parsed.spans[0].confidence > 0.9
+
+
+def test_a_text_without_letters_has_no_spans(tiny_release):
+    assert street_parser(Tokenizer(tiny_release / "tokenizer.model")).parse("— ( ) …").spans == ()
+
+
+def test_the_parse_as_json_is_a_prediction_row(parser):
+    row = parser.parse("12 Oak St, Washington").as_json()
+
+    assert json.loads(json.dumps(row)) == row
+    assert set(row) == {"raw", "components", "spans", "truncated"}
+    assert set(row["spans"][0]) == {"tag", "value", "start", "end", "confidence"}
+
+
+def test_candidates_differ_and_come_most_probable_first(parser):
+    text = "12 Oak St"
+
+    found = parser.candidates(text, 5)
+
+    readings = [tuple((s.tag, s.start, s.end) for s in c.parsed.spans) for c in found]
+    assert len(set(readings)) == len(found) == 5
+    assert [c.probability for c in found] == sorted((c.probability for c in found), reverse=True)
+    assert sum(c.probability for c in found) <= 1 + 1e-9
+    best = tuple((s.tag, s.start, s.end) for s in parser.parse(text).spans)
+    assert best in readings
+
+
+def test_an_empty_text_has_one_candidate_without_spans(parser):
+    assert [(c.probability, c.parsed.spans) for c in parser.candidates("", 3)] == [(1.0, ())]
+
+
+@pytest.mark.parametrize("wrong", [None, b"12 rue", 12, ["12 rue"]])
+def test_what_is_no_text_is_a_type_error_that_says_so(parser, wrong):
+    with pytest.raises(TypeError, match=r"text 0 is .* of type .*, expected str"):
+        parser.parse(wrong)
+
+
+def test_one_text_given_as_many_is_a_type_error(parser):
+    with pytest.raises(TypeError, match="texts is one str, expected a sequence"):
+        parser.parse_many("12 rue")
+
+
+@given(st.lists(st.integers(0, 60), max_size=50), st.integers(1, 9))
+def test_every_row_with_pieces_is_in_one_batch_and_padding_stays_below_its_share(lengths, size):
+    capped = np.minimum(np.array(lengths, dtype=np.int64), 32)
+
+    batches = list(batches_of(np.array(lengths, dtype=np.int64), 32, size))
+
+    assert sorted(row for batch in batches for row in batch) == [row for row, n in enumerate(lengths) if n]
+    for batch in batches:
+        assert len(batch) <= size
+        longest, shortest = capped[batch].max(), capped[batch].min()
+        assert longest - shortest <= max(1, 0.25 * longest)
+
+
+# --- packages that do not fit --------------------------------------------------------------------------------------
+
+
+def change_json(path: Path, **changes: object) -> None:
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    write_sums(path.parent)
+
+
+def test_a_byte_that_differs_from_the_seal_is_refused(copy):
+    data = bytearray((copy / ONNX_NAME).read_bytes())
+    data[100] ^= 1
+    (copy / ONNX_NAME).write_bytes(data)
+
+    with pytest.raises(ArtifactError, match=r"model.onnx: has the sha256 .*, SHA256SUMS says"):
+        Parser.load(copy)
+
+
+def test_a_readme_that_was_edited_does_not_stop_the_parser_and_is_found(copy):
+    (copy / "README.md").write_text("mine")
+
+    assert Parser.load(copy).parse("12 rue").raw == "12 rue"
+    assert len(sums_findings(copy)) == 1
+
+
+def test_labels_of_another_set_are_refused(copy):
+    change_json(copy / FACTS_NAME, labels=list(STAGE3.labels))
+
+    with pytest.raises(ArtifactError, match=r"label_hash .* is not that of the package's labels"):
+        Parser.load(copy)
+
+
+def test_transitions_of_another_label_set_are_refused(copy):
+    change_json(copy / TRANSITIONS_NAME, label_hash=STAGE3.hash)
+
+    with pytest.raises(ArtifactError, match=r"crf-transitions.json: label_hash"):
+        Parser.load(copy)
+
+
+def test_transitions_of_another_shape_are_refused(copy):
+    change_json(copy / TRANSITIONS_NAME, transitions=[[0.0]], start=[0.0])
+
+    with pytest.raises(ArtifactError, match=r"transitions \(1, 1\) and start \(1,\), expected 21 labels"):
+        Parser.load(copy)
+
+
+def test_a_package_without_a_field_is_refused(copy):
+    facts = json.loads((copy / FACTS_NAME).read_text())
+    del facts["max_length"]
+    (copy / FACTS_NAME).write_text(json.dumps(facts))
+    write_sums(copy)
+
+    with pytest.raises(ArtifactError, match=r"not a package of this version .*max_length"):
+        Parser.load(copy)
+
+
+def test_facts_that_are_no_json_are_refused(copy):
+    (copy / FACTS_NAME).write_text("{")
+    write_sums(copy)
+
+    with pytest.raises(ArtifactError, match="cannot be read as JSON"):
+        Parser.load(copy)
+
+
+def test_a_package_without_its_sums_is_refused(copy):
+    (copy / SUMS_NAME).unlink()
+
+    with pytest.raises(ArtifactError, match="nothing vouches for the files"):
+        Parser.load(copy)
+
+
+@pytest.mark.parametrize("line", ["nonsense", f"{'0' * 64}  ../outside", f"{'0' * 64}  /etc/hosts"])
+def test_sums_that_are_malformed_or_lead_outside_are_refused(copy, line):
+    (copy / SUMS_NAME).write_text(line + "\n")
+
+    with pytest.raises(ArtifactError, match=r"SHA256SUMS:1: .* is not `<sha256>"):
+        Parser.load(copy)
+
+
+def test_a_folder_that_is_no_package_is_refused(tmp_path):
+    with pytest.raises(ArtifactError, match=r"has no package.json, so it is not a package. Name a folder"):
+        Parser.load(tmp_path)
+
+
+def test_a_model_that_is_no_model_is_refused(tmp_path):
+    (tmp_path / ONNX_NAME).write_bytes(b"\x00 no model")
+
+    with pytest.raises(ArtifactError, match="onnxruntime cannot load it"):
+        onnx_logits(tmp_path / ONNX_NAME, label_count=21)
+
+
+def test_a_model_of_another_label_count_is_refused(package):
+    with pytest.raises(ArtifactError, match=r"expected input_ids and attention_mask to logits \[batch, sequence, 33\]"):
+        onnx_logits(package / ONNX_NAME, label_count=33)
+
+
+# --- locales -------------------------------------------------------------------------------------------------------
+
+
+def test_a_locale_picks_its_package_from_a_release_folder(tiny_release):
+    release = tiny_release / "packages"
+
+    assert PackageFiles.read(package_at(release, "fr-fr")).locale == "fr-fr"
+    assert package_at(release / "fr-fr", "fr-fr") == release / "fr-fr"
+
+
+def test_a_release_folder_without_a_locale_names_the_choices(tiny_release):
+    with pytest.raises(ArtifactError, match="It holds packages for en-us, fr-fr: choose one with --locale"):
+        Parser.load(package_at(tiny_release / "packages", None))
+
+
+def test_a_locale_that_a_release_lacks_is_refused_with_the_choices(tiny_release):
+    with pytest.raises(ArtifactError, match=r"holds no package for locale 'de-de'. It holds packages for en-us, fr-fr"):
+        package_at(tiny_release / "packages", "de-de")
+
+
+def test_a_package_of_another_locale_is_refused(tiny_release):
+    with pytest.raises(ArtifactError, match="is the package for 'en-us', not 'fr-fr'"):
+        package_at(tiny_release / "packages" / "en-us", "fr-fr")
+
+
+# --- what it needs -------------------------------------------------------------------------------------------------
+
+
+def test_parsing_imports_nothing_of_training_or_of_the_graph(package):
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom mw_pipeline.parse import Parser\n"
+        f"Parser.load(Path({str(package)!r})).parse('12 rue')\n"
+        "print(sorted({'torch', 'onnx', 'pyarrow', 'pydantic', 'dagster', 'duckdb'} & set(sys.modules)))"
+    )
+
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert said.stdout.strip() == "[]"

@@ -1,0 +1,69 @@
+"""A real package of an untrained network, small enough to be built in seconds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from mw_pipeline.card import Evidence, Licence
+from mw_pipeline.checkpoint import Checkpoint, CheckpointFacts, Tagger, load_checkpoint, save_checkpoint
+from mw_pipeline.labels import STAGE2
+from mw_pipeline.package import ExportedModel, build_package, export_model
+from mw_pipeline.recipe import ModelConfig, TokenizerConfig
+from mw_pipeline.tokenizer import Tokenizer, train_tokenizer
+
+STREETS = ("Oak St", "Maple Hill Rd", "rue Haute", "chemin des Prés", "Pennsylvania Ave NW", "улица Тверская", "東町")
+CITIES = ("Washington, DC 20500", "75001 Paris", "New York, NY 10118", "47110 Sainte-Livrade-sur-Lot, France")
+TEXTS = [f"{n} {STREETS[n % 7]}, {CITIES[n % 4]}" for n in range(1, 301)]
+CONFIG = ModelConfig(width=16, layers=2, heads=2, feed_forward=32, max_length=32)
+EVIDENCE = Evidence(
+    run={"kind": "full", "status": "COMPLETED", "max_steps": 7},
+    corpus={"name": "tiny", "version": "1"},
+    diagnosis={"buckets": {"empty_pred": 3}},
+    lineage={"roots": [], "nodes": []},
+    licences=(Licence("ban", "Etalab-2.0", "Base Adresse Nationale"),),
+)
+
+
+def tiny_tokenizer(folder: Path) -> Path:
+    """A tokenizer trained on TEXTS."""
+    path = folder / "tokenizer.model"
+    train_tokenizer(TEXTS, TokenizerConfig(vocab_size=360), path)
+    return path
+
+
+def tiny_checkpoint(folder: Path, tokenizer_path: Path) -> Checkpoint:
+    """A checkpoint with random weights, spread widely enough that its labels differ from piece to piece."""
+    tokenizer = Tokenizer(tokenizer_path)
+    torch.manual_seed(3)
+    tagger = Tagger(CONFIG, vocab_size=tokenizer.vocab_size, labels=STAGE2)
+    with torch.no_grad():
+        tagger.encoder.head.weight.normal_(std=1.0)
+        tagger.crf.transitions.normal_(std=0.5)
+    facts = CheckpointFacts(CONFIG, STAGE2, tokenizer.vocab_size, tokenizer.sha256, step=7, digests={})
+    save_checkpoint(folder, tagger, facts, optimizer={})
+    return load_checkpoint(folder)
+
+
+def tiny_model(folder: Path) -> ExportedModel:
+    """The tiny checkpoint, exported and compared."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer_path = tiny_tokenizer(folder)
+    checkpoint = tiny_checkpoint(folder / "best", tokenizer_path)
+    return export_model(checkpoint, tokenizer_path=tokenizer_path, texts=TEXTS[:40], work=folder)
+
+
+def build_release(folder: Path) -> ExportedModel:
+    """A release folder `packages/` with both locales, beside what it was made from."""
+    model = tiny_model(folder)
+    for locale in ("en-us", "fr-fr"):
+        build_package(
+            folder / "packages" / locale,
+            model=model,
+            locale=locale,
+            version="0.1.0",
+            measure=lambda path: {"us": {"rows": 1, "core_macro_f1": 0.5, "macro_f1": 0.5, "micro_f1": 0.5}},
+            evidence=EVIDENCE,
+        )
+    return model
