@@ -22,8 +22,8 @@ def read_features(
     """Batches of at most 32,768 records: `source_id` ("file:line"), `line` (from 1) and the named properties.
 
     Properties are found by the lower-case name; numbers become text. Quarantined: what `line_blocks` refuses, and
-    `bad_json`, `not_a_feature`, `bad_value` (a list, an object, a lone surrogate or NUL). Raises CorpusError when no
-    line of the first block is a Feature, which tells a file that is one large document.
+    `bad_json`, `not_a_feature`, `bad_value` (a list, an object, a lone surrogate or NUL). Raises CorpusError for
+    a file that is one large document: no line of its first block is a Feature, or it begins as a FeatureCollection.
     """
     first = True
     for block in line_blocks(stream, label=label, encoding="utf-8", rejects=rejects):
@@ -36,7 +36,8 @@ def read_features(
 
 
 def _check_first(lines: list[str], label: str) -> None:
-    if all(isinstance(_properties(line), str) for line in lines):
+    one_document = any('"FeatureCollection"' in line for line in lines[:3])
+    if one_document or all(isinstance(_properties(line), str) for line in lines):
         raise CorpusError(
             f"{label}: the first line is {lines[0][:60]!r}, expected a whole GeoJSON Feature on every line. "
             "Convert a FeatureCollection to line-delimited GeoJSON first."

@@ -1,0 +1,117 @@
+"""US delivery lines: split where safe, refused with a reason elsewhere."""
+
+from __future__ import annotations
+
+import re
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mw_pipeline.corpus.records import Rejects
+from mw_pipeline.sources import street_line
+from mw_pipeline.sources.street_line import StreetLine, split_column, split_street_line
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("34020 NORTH FORK ROAD", StreetLine("34020", "NORTH FORK ROAD")),
+        ("123 Main St Ste 4", StreetLine("123", "Main St", "Ste 4")),
+        ("123 MAIN ST., SUITE 200-B", StreetLine("123", "MAIN ST.", "SUITE 200-B")),
+        ("12001 BUSINESS BOULEVARD #176", StreetLine("12001", "BUSINESS BOULEVARD", "#176")),
+        ("41600 W SMITH ENKE RD, BLDG #10", StreetLine("41600", "W SMITH ENKE RD", "BLDG #10")),
+        ("1 Main St Bldg A Apt 3", StreetLine("1", "Main St", "Bldg A Apt 3")),
+        ("12 Main St 2nd Floor", StreetLine("12", "Main St", "2nd Floor")),
+        ("12-14 Elm", StreetLine("12-14", "Elm")),
+        ("79-50 BELL BOULEVARD", StreetLine("79-50", "BELL BOULEVARD")),
+        ("122/124 ISLAND POND ROAD", StreetLine("122/124", "ISLAND POND ROAD")),
+        ("404 1/2 SOUTH HARRISON STREET", StreetLine("404 1/2", "SOUTH HARRISON STREET")),
+        ("127A YOCUM STREET", StreetLine("127A", "YOCUM STREET")),
+        ("N112W16957 MEQUON RD.", StreetLine("N112W16957", "MEQUON RD.")),
+        ("28W751 STAFFORD PLACE", StreetLine("28W751", "STAFFORD PLACE")),
+        ("One Main St", StreetLine("One", "Main St")),
+        ("ONE MILE ROAD", StreetLine(None, "ONE MILE ROAD")),
+        ("320 1ST AVE E", StreetLine("320", "1ST AVE E")),
+        ("1ST AVENUE", StreetLine(None, "1ST AVENUE")),
+        ("16TH STREET", StreetLine(None, "16TH STREET")),
+        ("249 F STREET", StreetLine("249", "F STREET")),
+        ("HIGHWAY 12 SOUTH", StreetLine(None, "HIGHWAY 12 SOUTH")),
+        ("24371 U.S. HIGHWAY 119 SOUTH", StreetLine("24371", "U.S. HIGHWAY 119 SOUTH")),
+        ("NORTH 200 WEST", "not_a_street"),
+        ("900 WESLEY PLACE, SW", StreetLine("900", "WESLEY PLACE SW")),
+        ("115 MARTIN LUTHER KING, JR. BLVD.", StreetLine("115", "MARTIN LUTHER KING JR. BLVD.")),
+        ("14 ELM ST (REAR)", StreetLine("14", "ELM ST")),
+        ("12 LEWIS AND CLARK DR", StreetLine("12", "LEWIS AND CLARK DR")),
+        ("812 BOX BUTTE AVENUE", StreetLine("812", "BOX BUTTE AVENUE")),
+        ("P.O. BOX 12", StreetLine(po_box="P.O. BOX 12")),
+        ("PO Box 12", StreetLine(po_box="PO Box 12")),
+        ("POST OFFICE BOX 12-A", StreetLine(po_box="POST OFFICE BOX 12-A")),
+        ("P.O. DRAWER 640", StreetLine(po_box="P.O. DRAWER 640")),
+        ("BOX 7", StreetLine(po_box="BOX 7")),
+        ("RR 2 BOX 2003", StreetLine(po_box="RR 2 BOX 2003")),
+        ("5308 S. MAIN AVE / PO BOX 86", StreetLine("5308", "S. MAIN AVE", po_box="PO BOX 86")),
+        ("PO BOX 86, 5308 S. MAIN AVE STE 2", StreetLine("5308", "S. MAIN AVE", "STE 2", "PO BOX 86")),
+        ("4TH & AMUNDSEN", "crossing"),
+        ("CORNER OF MAIN ST", "crossing"),
+        ("FIVE MUNICIPAL DRIVE", "spelled_number"),
+        ("TWO RIVERS ROAD", "spelled_number"),
+        ("CITY HALL, 12 B STREET", "several_parts"),
+        ("1 MAIN ST, C/O SCHOOL", "several_parts"),
+        ("E. 116 CENTURY ROAD", "several_parts"),
+        ("TOWN HALL 118 EAST STREET", "several_parts"),
+        ("JUDICIAL CENTER", "not_a_street"),
+        ("1234", "no_street"),
+        ("", "no_street"),
+    ],
+)
+def test_a_line_is_split_where_it_is_safe(line: str, expected: StreetLine | str) -> None:
+    assert split_street_line(line) == expected
+
+
+@given(
+    number=st.integers(1, 99999),
+    words=st.lists(
+        st.sampled_from("MAIN OAK ST AVE N 5TH 12 O'NEIL ST. AND BOX SUITE FL A HWY ND".split()), min_size=1, max_size=5
+    ),
+)
+def test_the_short_way_gives_what_the_careful_way_gives(number: int, words: list[str]) -> None:
+    line = f"{number} {' '.join(words)}"
+
+    assert split_street_line(line) == street_line._split_with_care(line)
+
+
+WORDS = "12 12A MAIN ST, STE # 4 B PO BOX P.O. RR & ( ) / - 1/2 ONE N5 HWY 2ND FLOOR C/O JR.".split()
+
+
+@given(st.lists(st.sampled_from(WORDS), max_size=9).map(" ".join))
+def test_every_part_is_a_piece_of_its_line(line: str) -> None:
+    found = split_street_line(line)
+    if isinstance(found, str):
+        assert re.fullmatch("[a-z_]+", found)
+        return
+    without_commas = line.replace(",", "")
+    for part in (found.house_number, found.street, found.unit, found.po_box):
+        assert part is None or part.replace(",", "") in without_commas
+    assert found.street or found.po_box
+
+
+def test_a_column_splits_into_parts_and_quarantine() -> None:
+    batch = pa.RecordBatch.from_pydict(
+        {"source_id": ["f:2", "f:3", "f:4"], "line": [2, 3, 4], "ADDRESS": ["1 A ST", "1ST & OAK", "BOX 7"]}
+    )
+    rejects = Rejects(source="test")
+
+    kept, parts = split_column(batch, "ADDRESS", rejects)
+
+    assert kept["line"].to_pylist() == [2, 4]
+    assert {name: values.to_pylist() for name, values in parts.items()} == {
+        "house_number": ["1", None],
+        "street": ["A ST", None],
+        "unit": [None, None],
+        "po_box": [None, "BOX 7"],
+    }
+    assert rejects.drain().to_pylist() == [
+        {"source": "test", "line": 3, "source_id": "f:3", "reason": "crossing", "detail": "ADDRESS: '1ST & OAK'"}
+    ]
