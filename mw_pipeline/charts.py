@@ -103,15 +103,14 @@ def tag_bars_svg(per_tag: Mapping[str, Mapping[str, JSON]], ceilings: Mapping[st
 
 @_styled
 def miss_bars_svg(buckets: Mapping[str, Mapping[str, int]]) -> str:
-    """False negatives and false positives by bucket. `buckets` holds the counts of both sides, as `diagnose` does."""
-    names = [name for name in buckets["fn"] if name != "total"]
-    figure = Figure(figsize=(7.4, 0.8 + 0.4 * len(names)), layout="constrained")
+    """False negatives and false positives by bucket. `buckets` maps a bucket to its `fn` and `fp` counts."""
+    figure = Figure(figsize=(7.4, 0.8 + 0.4 * len(buckets)), layout="constrained")
     axes = figure.subplots()
     for offset, side, label, colour in ((-0.19, "fn", "missed", VERMILION), (0.19, "fp", "spurious", BLUE)):
-        places = [place + offset for place in range(len(names))]
-        bars = axes.barh(places, [buckets[side][name] for name in names], height=0.36, color=colour, label=label)
+        places = [place + offset for place in range(len(buckets))]
+        bars = axes.barh(places, [counts[side] for counts in buckets.values()], height=0.36, color=colour, label=label)
         axes.bar_label(bars, padding=3)
-    axes.set_yticks(range(len(names)), [name.replace("_", " ") for name in names])
+    axes.set_yticks(range(len(buckets)), [name.replace("_", " ") for name in buckets])
     axes.invert_yaxis()
     axes.grid(visible=False, axis="y")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -130,10 +129,10 @@ def calibration_svg(buckets: Sequence[Mapping[str, JSON]]) -> str:
     axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1, label="calibrated")
     most = max((bucket["spans"] for bucket in filled), default=1)
     confidence = [bucket["mean_confidence"] for bucket in filled]
-    correct = [bucket["share_correct"] for bucket in filled]
-    axes.vlines(confidence, confidence, correct, color=VERMILION, linewidth=1.2, label="gap")
+    right = [bucket["share_correct"] for bucket in filled]
+    axes.vlines(confidence, confidence, right, color=VERMILION, linewidth=1.2, label="gap")
     sizes = [18 + 160 * bucket["spans"] / most for bucket in filled]
-    axes.scatter(confidence, correct, s=sizes, color=BLUE, alpha=0.85, zorder=3, label="spans (area: how many)")
+    axes.scatter(confidence, right, s=sizes, color=BLUE, alpha=0.85, zorder=3, label="spans (area: how many)")
     axes.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), xlabel="mean confidence", ylabel="share right", aspect="equal")
     axes.xaxis.set_major_formatter(PercentFormatter(1))
     axes.yaxis.set_major_formatter(PercentFormatter(1))

@@ -156,16 +156,16 @@ def _calibration_section(scores: Mapping[str, JSON]) -> Section:
 
 
 def _misses_section(diagnosis: Mapping[str, JSON]) -> Section:
-    buckets = diagnosis["buckets"]
+    totals = diagnosis["totals"]
     sentence = (
-        f"{buckets['fn']['total']:,} gold values were missed and {buckets['fp']['total']:,} predicted values were "
+        f"{totals['fn']:,} gold values were missed and {totals['fp']:,} predicted values were "
         "spurious; a wrong value is both. Each stands in the first bucket that fits it."
     )
     tables = (
-        report_tables.bucket_table(buckets, diagnosis["meanings"]),
+        report_tables.bucket_table(diagnosis),
         report_tables.example_table(diagnosis["examples"], _EXAMPLES_PER_BUCKET),
     )
-    return Section("misses", "Misses by bucket", (sentence,), (charts.miss_bars_svg(buckets),), tables)
+    return Section("misses", "Misses by bucket", (sentence,), (charts.miss_bars_svg(diagnosis["buckets"]),), tables)
 
 
 def _regression_section(regression: Mapping[str, JSON]) -> Section:

@@ -101,21 +101,19 @@ def slice_table(scores: Mapping[str, JSON]) -> Table:
     return Table(("slice", "rows", "core macro-F1", "95 % interval", "macro-F1", "exact rows", "ECE"), rows)
 
 
-def bucket_table(buckets: Mapping[str, Mapping[str, int]], meanings: Mapping[str, str]) -> Table:
-    """Missed and spurious values by bucket, each with its share of its side; `buckets` maps a side to its counts."""
-    totals = {side: buckets[side]["total"] for side in ("fn", "fp")}
+def bucket_table(diagnosis: Mapping[str, JSON]) -> Table:
+    """Missed and spurious values by bucket, each with its share of its side, and what the bucket means."""
+    totals = diagnosis["totals"]
     rows = tuple(
         (
             bucket.replace("_", " "),
-            *(
-                cell
-                for side in ("fn", "fp")
-                for cell in (f"{buckets[side][bucket]:,}", share(buckets[side][bucket], totals[side]))
-            ),
-            meanings.get(bucket, NOTHING),
+            f"{counts['fn']:,}",
+            share(counts["fn"], totals["fn"]),
+            f"{counts['fp']:,}",
+            share(counts["fp"], totals["fp"]),
+            diagnosis["meanings"][bucket],
         )
-        for bucket in buckets["fn"]
-        if bucket != "total"
+        for bucket, counts in diagnosis["buckets"].items()
     )
     return Table(("bucket", "missed", "of all missed", "spurious", "of all spurious", "meaning"), rows)
 
