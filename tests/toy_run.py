@@ -108,7 +108,7 @@ def main() -> None:
     request = json.loads(sys.argv[1])
     toy = Toy(Path(request["dataset"]), Path(request["tokenizer"]))
     plan = toy_plan(toy, Path(request["out"]), recipe=toy_recipe(**request["changes"]))
-    print(train(plan, on_event=lambda event: print(json.dumps(event), file=sys.stderr, flush=True)).status)
+    sys.stdout.write(train(plan).status)
 
 
 if __name__ == "__main__":

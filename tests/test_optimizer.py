@@ -1,0 +1,67 @@
+"""What AdamW decays, and that its state survives a round trip."""
+
+from __future__ import annotations
+
+import torch
+from toy_run import toy_recipe
+
+from mw_pipeline.checkpoint import Tagger
+from mw_pipeline.labels import STAGE2
+from mw_pipeline.optimizer import adamw_of, flat_state, restore_flat_state
+
+RECIPE = toy_recipe()
+
+
+def tagger() -> Tagger:
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    return Tagger(RECIPE.model, vocab_size=40, labels=STAGE2).eval()
+
+
+def _step(model: Tagger, optimizer: torch.optim.AdamW) -> None:
+    ids = torch.arange(1, 7)[None]
+    optimizer.zero_grad()
+    model.crf(model.encoder(ids), torch.zeros_like(ids), None).sum().backward()
+    optimizer.step()
+
+
+def test_decay_falls_on_the_matrices_of_linear_layers_only():
+    model = tagger()
+    decayed, kept = adamw_of(model, RECIPE.train).param_groups
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+
+    assert decayed["weight_decay"] == 0.01 and kept["weight_decay"] == 0.0
+    assert {names[id(p)].rsplit(".", maxsplit=2)[-2] for p in decayed["params"]} == {
+        "query_key_value",
+        "output",
+        "expand",
+        "contract",
+        "head",
+    }
+    assert all(names[id(p)].endswith(".weight") for p in decayed["params"])
+    assert {"encoder.embedding.weight", "crf.transitions"} <= {names[id(p)] for p in kept["params"]}
+    assert len(decayed["params"]) + len(kept["params"]) == len(names)
+
+
+def test_frozen_parameters_are_left_out():
+    model = tagger()
+    model.crf.requires_grad_(False)
+
+    chosen = [p for group in adamw_of(model, RECIPE.train).param_groups for p in group["params"]]
+
+    assert not any(p is model.crf.start for p in chosen)
+
+
+def test_a_restored_optimizer_goes_on_as_the_first_would_have():
+    first, second = tagger(), tagger()
+    ahead, behind = adamw_of(first, RECIPE.train), adamw_of(second, RECIPE.train)
+    _step(first, ahead)
+    second.load_state_dict(first.state_dict())
+    restore_flat_state(behind, second, {name: value.clone() for name, value in flat_state(ahead, first).items()})
+
+    _step(first, ahead)
+    _step(second, behind)
+
+    assert all(torch.equal(value, second.state_dict()[name]) for name, value in first.state_dict().items())
+    assert {"exp_avg.crf.start", "exp_avg_sq.crf.start", "step.crf.start"} <= set(flat_state(ahead, first))
+    assert {value.dtype for value in flat_state(ahead, first).values()} == {torch.float32}

@@ -1,0 +1,67 @@
+"""Training in several processes that torchrun starts."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from toy_run import build_toy, toy_plan, toy_recipe
+
+from mw_pipeline.checkpoint import load_checkpoint
+from mw_pipeline.losses import Extent
+from mw_pipeline.processes import Processes
+from mw_pipeline.train import train
+
+
+def test_a_single_process_talks_to_nobody():
+    alone = Processes.join(1)
+    values = torch.tensor([1.0, 2.0])
+
+    assert alone.writes and alone.total(Extent(1, 2, 3)) == Extent(1, 2, 3)
+    assert torch.equal(alone.sum_values(values), values)
+    assert alone.any(True) and not alone.any(False)
+
+
+@pytest.mark.slow
+def test_two_processes_train_what_one_trains_by_accumulation(tmp_path):
+    """The same 2 × 8 rows a step, added up by gloo in one case and by the loop in the other."""
+    toy = build_toy(tmp_path)
+    same = {"steps": 30, "batch_size": 8, "eval_every": 10}
+    two = {"model": {"dropout": 0.0}, "train": {**same, "processes": 2}}
+    one = {"model": {"dropout": 0.0}, "train": {**same, "accumulation": 2}}
+    script = Path(__file__).with_name("toy_run.py")
+    request = {
+        "dataset": str(toy.dataset),
+        "tokenizer": str(toy.tokenizer),
+        "out": str(tmp_path / "two"),
+        "changes": two,
+    }
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+
+    child = subprocess.run(
+        [*launcher, str(script), json.dumps(request)],
+        env=os.environ | {"PYTHONPATH": str(script.parent.parent), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    train(toy_plan(toy, tmp_path / "one", recipe=toy_recipe(**one)))
+
+    assert child.returncode == 0, child.stderr
+    assert "COMPLETED" in child.stdout
+    rows = {
+        name: [json.loads(line) for line in (tmp_path / name / "steps.jsonl").read_text().splitlines()]
+        for name in ("one", "two")
+    }
+    assert len(rows["one"]) == len(rows["two"]) == 30
+    assert [row["tokens"] for row in rows["one"]] == [row["tokens"] for row in rows["two"]]
+    for ours, theirs in zip(rows["one"], rows["two"], strict=True):
+        assert ours["loss"] == pytest.approx(theirs["loss"], rel=2e-3)
+    weights = load_checkpoint(tmp_path / "one" / "last").tagger.state_dict()
+    for name, value in load_checkpoint(tmp_path / "two" / "last").tagger.state_dict().items():
+        torch.testing.assert_close(value, weights[name], atol=2e-2, rtol=1e-2)
