@@ -182,10 +182,8 @@ class Verdict:
         return {name: list(item) if isinstance(item, tuple) else item for name, item in value.items()}
 
     def one_line(self) -> str:
-        """Outcome, rule, step and reason for a terminal."""
-        rule = f" {self.rule}" if self.rule else ""
-        step = f" at step {self.step}" if self.step is not None else ""
-        return f"{self.outcome}{rule}{step}: {self.reason}"
+        """Outcome and reason for a terminal; the reason of a failure begins with its rule and step."""
+        return f"{self.outcome}: {self.reason}"
 
 
 def judge_run(recipe: Recipe, log: RunLog, *, digests: Mapping[str, str] | None = None) -> Verdict:
@@ -216,7 +214,7 @@ def verdict(
     """
     exposure = measure(recipe, full_recipe, steps, evals)
     watchdog = Watchdog(window=exposure.window, label_entropy=label_entropy)
-    findings = _replay(watchdog, steps, evals)
+    findings = replay(watchdog, steps, evals)
     problems, unknown = problems_of(recipe, full_recipe, exposure, steps)
     outcome: Outcome = "fail" if findings else "invalid" if problems else "pass"
     step = findings[0].step if findings else None
@@ -233,7 +231,7 @@ def verdict(
     )
 
 
-def _replay(watchdog: Watchdog, steps: Sequence[Row], evals: Sequence[Row]) -> tuple[Finding, ...]:
+def replay(watchdog: Watchdog, steps: Sequence[Row], evals: Sequence[Row]) -> tuple[Finding, ...]:
     """Feeds the log in step order; at equal steps the training row comes first."""
     rows = [(int(row["step"]), False, row) for row in steps] + [(int(row["step"]), True, row) for row in evals]
     for _, is_eval, row in sorted(rows, key=lambda item: item[:2]):

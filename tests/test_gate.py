@@ -155,14 +155,14 @@ def test_a_failed_smoke_keeps_the_lock_shut(tmp_path: Path) -> None:
     # M03
     lock = lock_of(tmp_path, recipe_of(), loss=line([(0, 6.5), (500, 0.3), (800, 3.3)]))
 
-    assert "its smoke is judged fail rebound at step 5" in refusal_of(lock)
+    assert "its smoke is judged fail: rebound at step 5" in refusal_of(lock)
 
 
 def test_a_smoke_on_a_decayed_rate_keeps_the_lock_shut(tmp_path: Path) -> None:
     # M01
     lock = lock_of(tmp_path, recipe_of(smoke={"mode": "cosine"}))
 
-    assert re.search(r"judged invalid exposure: .* 349 near-peak steps, 611 required", refusal_of(lock))
+    assert re.search(r"judged invalid: .* 349 near-peak steps, 611 required", refusal_of(lock))
 
 
 def test_a_smoke_at_another_batch_keeps_the_lock_shut(tmp_path: Path) -> None:
@@ -240,7 +240,7 @@ def test_a_hand_written_pass_over_a_failed_smoke_is_refused(tmp_path: Path) -> N
 
     message = refusal_of(replace(lock, verdict_artifact=forged))
 
-    assert "the stored verdict is not what the smoke's own logs say ('fail rebound at step" in message
+    assert "the stored verdict is not what the smoke's own logs say ('fail: rebound at step" in message
 
 
 def test_a_smoke_that_does_not_say_its_digests_is_refused(tmp_path: Path) -> None:

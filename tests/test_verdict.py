@@ -394,7 +394,7 @@ def test_a_failed_verdict_shows_its_evidence() -> None:
     assert evidence["loss_after"] == pytest.approx(3.3, rel=0.05)
     assert (evidence["peak_f1"], evidence["f1_after"]) == pytest.approx((0.4, 0.1))
     assert "lower train.peak_lr" in judged.reason
-    assert judged.one_line().startswith(f"fail rebound at step {judged.step}: rebound at step")
+    assert judged.one_line().startswith(f"fail: rebound at step {judged.step}: median loss")
 
 
 def test_a_verdict_survives_a_round_trip_through_json_even_with_nan() -> None:
