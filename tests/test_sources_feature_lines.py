@@ -24,7 +24,7 @@ def read(text: str) -> tuple[list[dict[str, Any]], Rejects]:
 
 
 def feature(number: str) -> str:
-    return '{"type":"Feature","properties":{"number":%s,"street":null}}' % number
+    return f'{{"type":"Feature","properties":{{"number":{number},"street":null}}}}'
 
 
 def test_properties_become_columns_and_absent_ones_null() -> None:

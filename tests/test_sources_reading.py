@@ -7,6 +7,7 @@ import io
 import tarfile
 import tracemalloc
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,7 @@ def lines_of(data: bytes, *, encoding: str = "utf-8") -> tuple[list[tuple[int, s
 
 def contents(path: Path) -> dict[str, bytes]:
     with opened(RawFile(path, path.name)) as members:
-        return {label: b"".join(iter(lambda: stream.read(4), b"")) for label, stream in members}
+        return {label: b"".join(iter(partial(stream.read, 4), b"")) for label, stream in members}
 
 
 def zipped(**files: bytes) -> bytes:
@@ -166,7 +167,7 @@ def test_a_utf8_mark_overrules_the_encoding_of_the_format() -> None:
 
 
 def test_utf16_is_refused_with_what_to_do() -> None:
-    with pytest.raises(CorpusError, match="UTF-16 byte order mark, expected utf-8. Convert it"):
+    with pytest.raises(CorpusError, match=r"UTF-16 byte order mark, expected utf-8\. Convert it"):
         lines_of("a\n".encode("utf-16"))
 
 

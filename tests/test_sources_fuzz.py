@@ -1,0 +1,114 @@
+"""Every reader against nasty bytes: they are read, quarantined or refused in a sentence, and never crash it."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import pytest
+import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
+from source_files import read_all
+
+from mw_pipeline.errors import CorpusError
+from mw_pipeline.sources import Adapter, get_adapter
+
+# a sound header and record of each format, for junk to be put around
+SOUND = {
+    "geonames-postal": b"US\t99553\tAkutan\tAlaska\tAK\tAleutians East\t013\t\t\t54.1\t-165.7\t1\n",
+    "openaddresses": b"LON,LAT,NUMBER,STREET,UNIT,CITY,DISTRICT,REGION,POSTCODE,ID\n1,2,5,Main St,,Town,,CA,94501,x\n",
+    "ban": b"id;numero;rep;nom_voie;code_postal;code_insee;nom_commune\nx;6;;Rue A;01640;01002;Ville\n",
+    "usgov-imls-pls": b"STABR,LIBNAME,ADDRESS,CITY,ZIP,ZIP4\nAK,LIBRARY,1 A ST,NOME,99556,M\n",
+}
+FEATURE = b'{"type":"Feature","properties":{"number":"5","street":"Main St","city":"Town"}}\n'
+
+NASTY = {
+    "nothing": b"",
+    "one newline": b"\n",
+    "carriage returns only": b"a,b\rc,d\r",
+    "NUL bytes": b"\0" * 99,
+    "a NUL inside": b"1,2,5,Ma\0in St,,Town,,CA,94501,x\n",
+    "invalid UTF-8": b"\xff\xfe\xfd;\xc3\x28,\xe2\x82\t\n",
+    "overlong UTF-8": b"\xc0\xaf\xe0\x80\xaf\n",
+    "a surrogate in UTF-8": b"\xed\xa0\x80\n",
+    "UTF-16": "LON,LAT\n".encode("utf-16"),
+    "a picture": b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR",
+    "a database": b"SQLite format 3\0" + b"\x10\0\x01\x01" * 9,
+    "a web page": b"<!DOCTYPE html>\n<html><body>404</body></html>\n",
+    "an open quote": b'"open,"",\n' * 3,
+    "quotes only": b'"""""""""\n"\n""\n',
+    "delimiters only": b";;;;;;;\n,,,,,,,,,\n\t\t\t\t\t\t\t\t\t\t\t\n",
+    "deep JSON": b"[" * 50_000 + b"\n" + b'{"type":' * 5_000,
+    "JSON scalars": b'null\n1\n"x"\n[]\n{}\n',
+    "JSON surrogates": b'{"type":"Feature","properties":{"street":"\\ud800","number":"\\u0000"}}\n',
+    "a huge number": b"1" * 9_999 + b";" + b"9" * 9_999 + b"\n",
+    "one long line": b"x" * 3_000_000,
+    "many fields": b"," * 50_000 + b";" * 50_000 + b"\t" * 50_000 + b"\n",
+    "every control character": bytes(range(1, 32)) * 3,
+    "bidi and zero width": "\u202e\u200b\u2066;\u200f,\ufeff\t\U000e0001\n".encode(),
+    "astral letters": "𝟙𝟚,𝕄𝕒𝕚𝕟;𝒮𝓉\t🏠\n".encode(),
+    "formulas": b"=cmd|'/c calc'!A0,+1,-1,@x\n",
+    "a truncated gzip": gzip.compress(b"x" * 999)[:-5],
+    "a truncated zstd": zstandard.compress(bytes(range(256)) * 99)[:-5],
+    "half a zip": b"PK\x03\x04" + b"\0" * 40,
+}
+
+
+@pytest.fixture(params=sorted(SOUND))
+def adapter(request: pytest.FixtureRequest) -> Adapter:
+    return get_adapter(request.param)
+
+
+def read_or_refusal(adapter: Adapter, path: Path, data: bytes) -> int | str:
+    """The number of records read, or the sentence of the CorpusError; anything else raised fails the test."""
+    path.write_bytes(data)
+    try:
+        return read_all(adapter, path, country="US").read
+    except CorpusError as error:
+        assert str(path.name) in str(error)
+        return str(error)
+
+
+@pytest.mark.parametrize("nasty", sorted(NASTY))
+def test_a_nasty_file_is_refused_in_a_sentence_or_quarantined(adapter: Adapter, nasty: str, tmp_path: Path) -> None:
+    found = read_or_refusal(adapter, tmp_path / "nasty", NASTY[nasty])
+
+    if isinstance(found, str):
+        assert found.rstrip().endswith(".")
+        assert len(found) < 600
+
+
+@pytest.mark.parametrize("nasty", sorted(name for name in NASTY if not NASTY[name].startswith((b"PK", b"\x1f", b"("))))
+def test_nasty_lines_behind_sound_ones_cost_nothing_but_themselves(
+    adapter: Adapter, nasty: str, tmp_path: Path
+) -> None:
+    sound = SOUND[adapter.name]
+    record = sound.splitlines(keepends=True)[-1]
+    path = tmp_path / "mixed"
+    path.write_bytes(sound + NASTY[nasty] + b"\n" + record * 3)
+
+    found = read_all(adapter, path, country="US")
+    assert len(found.records) >= 4
+    assert found.read >= len(found.records)
+
+
+@pytest.mark.parametrize("nasty", ["JSON scalars", "JSON surrogates", "deep JSON", "NUL bytes", "invalid UTF-8"])
+def test_nasty_lines_among_features_cost_nothing_but_themselves(nasty: str, tmp_path: Path) -> None:
+    path = tmp_path / "mixed"
+    path.write_bytes(FEATURE + NASTY[nasty] + b"\n" + FEATURE)
+
+    assert len(read_all(get_adapter("openaddresses"), path, country="US").records) == 2
+
+
+@given(data=st.data(), junk=st.binary(max_size=80))
+def test_flipped_bytes_never_crash_a_reader(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, junk: bytes
+) -> None:
+    name = data.draw(st.sampled_from(sorted(SOUND)))
+    sound = SOUND[name] * 2
+    at = data.draw(st.integers(0, len(sound)))
+
+    read_or_refusal(
+        get_adapter(name), tmp_path_factory.mktemp("fuzz") / "f", sound[:at] + junk + sound[at + len(junk) :]
+    )
