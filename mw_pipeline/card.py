@@ -21,6 +21,9 @@ EXAMPLES = {
 }
 """The address that the README of a locale parses; another locale shows the first."""
 
+_DIAGNOSED = ("policy", "rows", "totals", "meanings", "buckets", "failure_modes")
+_FAILURE_MODES_SHOWN = 8
+
 PURPOSES = {
     ONNX_NAME: "the network, int8 weights",
     TOKENIZER_NAME: "SentencePiece model",
@@ -45,7 +48,7 @@ class Evidence:
 
     run        facts of the training run (`run.json`)
     corpus     name, version, counts of the corpus
-    diagnosis  buckets of misses: the known failure modes
+    diagnosis  misses sorted into buckets (see `diagnose`): the known failure modes
     lineage    see `lineage.lineage_of`
     licences   of all sources of the training rows
     """
@@ -83,7 +86,7 @@ def model_card(
         "training": dict(evidence.run),
         "corpus": dict(evidence.corpus),
         "licences": [vars(licence) for licence in evidence.licences],
-        "known_failure_modes": dict(evidence.diagnosis),
+        "known_failure_modes": {key: evidence.diagnosis[key] for key in _DIAGNOSED if key in evidence.diagnosis},
         "toolchain": dict(toolchain),
         "lineage": {"roots": evidence.lineage.get("roots", []), "digest": digest_of(evidence.lineage)},
     }
@@ -122,6 +125,10 @@ In Python: `from mw_pipeline.parse import Parser`, then `Parser.load(Path("."))`
 
 {score_table(card["metrics"])}
 
+## Known failure modes
+
+{failure_table(card["known_failure_modes"])}
+
 ## Licences
 
 {attribution_list(card["licences"])}
@@ -136,6 +143,20 @@ def score_table(scores: Mapping[str, JSON]) -> str:
     head = "| gold | rows | core macro-F1 | macro-F1 | micro-F1 | exact |\n|---|---:|---:|---:|---:|---:|"
     names = ("core_macro_f1", "macro_f1", "micro_f1", "exact_match")
     lines = [f"| {name} | {p['rows']} | {' | '.join(_share(p.get(key)) for key in names)} |" for name, p in rows]
+    return "\n".join([head, *lines])
+
+
+def failure_table(diagnosis: Mapping[str, JSON]) -> str:
+    """The most frequent ways to miss a gold value, or a sentence when there is none."""
+    modes = diagnosis.get("failure_modes", [])[:_FAILURE_MODES_SHOWN]
+    if not modes:
+        return "No gold value was missed."
+    meanings = diagnosis.get("meanings", {})
+    head = "| tag | what happens | gold values missed | share of the tag's |\n|---|---|---:|---:|"
+    lines = [
+        f"| {m['tag']} | {meanings.get(m['bucket'], m['bucket'])} | {m['missed']} | {m['share_of_gold']:.1%} |"
+        for m in modes
+    ]
     return "\n".join([head, *lines])
 
 

@@ -20,10 +20,16 @@ CONFIG = ModelConfig(width=16, layers=2, heads=2, feed_forward=32, max_length=32
 EVIDENCE = Evidence(
     run={"kind": "full", "status": "COMPLETED", "max_steps": 7},
     corpus={"name": "tiny", "version": "1"},
-    diagnosis={"buckets": {"empty_pred": 3}},
+    diagnosis={
+        "meanings": {"empty_pred": "no prediction"},
+        "failure_modes": [{"tag": "street", "bucket": "empty_pred", "missed": 3, "share_of_gold": 0.75}],
+        "examples": {"empty_pred": ["too long for a card"]},
+    },
     lineage={"roots": [], "nodes": []},
     licences=(Licence("ban", "Etalab-2.0", "Base Adresse Nationale"),),
 )
+
+SCORES = {"golden": {"rows": 4, "core_macro_f1": 0.51, "macro_f1": 0.5, "micro_f1": 0.5, "exact_match": None}}
 
 
 def tiny_tokenizer(folder: Path) -> Path:
@@ -63,7 +69,7 @@ def build_release(folder: Path) -> ExportedModel:
             model=model,
             locale=locale,
             version="0.1.0",
-            measure=lambda path: {"us": {"rows": 1, "core_macro_f1": 0.5, "macro_f1": 0.5, "micro_f1": 0.5}},
+            measure=lambda path: SCORES,
             evidence=EVIDENCE,
         )
     return model
