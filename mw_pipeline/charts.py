@@ -12,7 +12,7 @@ from typing import Any, ParamSpec
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, PercentFormatter
 
 from mw_pipeline.artifact import JSON
 from mw_pipeline.runlog import Row, RunLog
@@ -103,10 +103,10 @@ def tag_bars_svg(per_tag: Mapping[str, Mapping[str, JSON]], ceilings: Mapping[st
 
 @_styled
 def miss_bars_svg(buckets: Mapping[str, Mapping[str, int]]) -> str:
-    """False negatives and false positives by bucket. `buckets` maps a bucket to its `fn` and `fp` counts."""
+    """Missed and false values by bucket; `buckets` maps a bucket to its `fn` and `fp` counts."""
     figure = Figure(figsize=(7.4, 0.8 + 0.4 * len(buckets)), layout="constrained")
     axes = figure.subplots()
-    for offset, side, label, colour in ((-0.19, "fn", "missed", VERMILION), (0.19, "fp", "spurious", BLUE)):
+    for offset, side, label, colour in ((-0.19, "fn", "missed", VERMILION), (0.19, "fp", "false", BLUE)):
         places = [place + offset for place in range(len(buckets))]
         bars = axes.barh(places, [counts[side] for counts in buckets.values()], height=0.36, color=colour, label=label)
         axes.bar_label(bars, padding=3)
@@ -117,14 +117,14 @@ def miss_bars_svg(buckets: Mapping[str, Mapping[str, int]]) -> str:
     axes.margins(x=0.12)
     axes.legend(loc="lower right")
     axes.set_xlabel("tag values")
-    return _svg(figure, "misses", "Missed and spurious tag values by bucket; the table below holds the numbers.")
+    return _svg(figure, "misses", "Missed and false tag values by bucket; the table below holds the numbers.")
 
 
 @_styled
 def calibration_svg(buckets: Sequence[Mapping[str, JSON]]) -> str:
     """Share of right spans against their mean confidence, the area of a dot growing with its spans."""
     filled = [bucket for bucket in buckets if bucket["spans"]]
-    figure = Figure(figsize=(4.4, 3.9), layout="constrained")
+    figure = Figure(figsize=(6.4, 3.9), layout="constrained")
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1, label="calibrated")
     most = max((bucket["spans"] for bucket in filled), default=1)
@@ -136,7 +136,7 @@ def calibration_svg(buckets: Sequence[Mapping[str, JSON]]) -> str:
     axes.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), xlabel="mean confidence", ylabel="share right", aspect="equal")
     axes.xaxis.set_major_formatter(PercentFormatter(1))
     axes.yaxis.set_major_formatter(PercentFormatter(1))
-    axes.legend(loc="upper left")
+    axes.legend(loc="upper left", bbox_to_anchor=(1.02, 1.0))
     return _svg(figure, "calibration", "Share of right spans against their mean confidence, in ten equal buckets.")
 
 
@@ -164,6 +164,9 @@ def _draw_loss(axes: Axes, log: RunLog) -> None:
     axes.plot(*_points(log.evals, "val_loss"), color=ORANGE, marker="o", markersize=2.5, label="validation")
     if losses and min(losses) > 0 and max(losses) > 20 * min(losses):
         axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_locator(NullLocator())
 
 
 def _draw_f1(axes: Axes, log: RunLog) -> None:

@@ -20,6 +20,7 @@ from mw_pipeline.runlog import RunLog
 
 _TEMPLATE = "report.html.jinja"
 _EXAMPLES_PER_BUCKET = 5
+_SLICE_ROWS = 5
 _OUTCOMES = {
     "pass": "The smoke run passed",
     "fail": "The smoke run failed",
@@ -140,8 +141,11 @@ def _tags_section(scores: Mapping[str, JSON]) -> Section:
 
 
 def _slices_section(scores: Mapping[str, JSON]) -> Section:
-    sentence = "A slice has its own denominators: only tags with gold support in it count towards its macro average."
-    return Section("slices", "Slices of the gold", (sentence,), tables=(report_tables.slice_table(scores),))
+    table, small = report_tables.slice_table(scores, least_rows=_SLICE_ROWS)
+    sentences = ["A slice has its own denominators: only tags with gold support in it count towards its macro average."]
+    if small:
+        sentences.append(f"Not shown, with fewer than {_SLICE_ROWS} rows each: {', '.join(small)}.")
+    return Section("slices", "Slices of the gold", tuple(sentences), tables=(table,))
 
 
 def _calibration_section(scores: Mapping[str, JSON]) -> Section:
@@ -158,8 +162,8 @@ def _calibration_section(scores: Mapping[str, JSON]) -> Section:
 def _misses_section(diagnosis: Mapping[str, JSON]) -> Section:
     totals = diagnosis["totals"]
     sentence = (
-        f"{totals['fn']:,} gold values were missed and {totals['fp']:,} predicted values were "
-        "spurious; a wrong value is both. Each stands in the first bucket that fits it."
+        f"{totals['fn']:,} gold values were missed (false negatives) and {totals['fp']:,} predicted values are false "
+        "(false positives); a wrong value is both. Each stands in the first bucket that fits it."
     )
     tables = (
         report_tables.bucket_table(diagnosis),
@@ -203,7 +207,7 @@ def _data_section(dataset: Mapping[str, JSON] | None, mix: Mapping[str, JSON] | 
         )
         tables += [report_tables.split_table(dataset), report_tables.survival_table(dataset)]
     if mix:
-        sentences += [f"{text}." for text in (*mix["findings"], *mix["warnings"])]
+        sentences += [f"{text[0].upper()}{text[1:]}." for text in (*mix["findings"], *mix["warnings"])]
         pictures.append(charts.mix_bars_svg(mix["sources"]))
         tables.insert(0, report_tables.mix_table(mix))
     return Section("data", "Data", tuple(sentences), tuple(pictures), tuple(tables))

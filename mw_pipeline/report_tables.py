@@ -5,6 +5,7 @@ Every number, share and direction is computed from the values given (M56); None 
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -76,12 +77,15 @@ def tag_table(scores: Mapping[str, JSON]) -> Table:
         for tag, facts in scores["per_tag"].items()
         if facts["support"] or facts["fp"]
     )
-    headers = ("tag", "gold", "right", "spurious", "missed", "precision", "recall", "F1", "95 % interval", "ceiling")
+    headers = ("tag", "gold", "right", "false", "missed", "precision", "recall", "F1", "95 % interval", "ceiling")
     return Table(headers, rows)
 
 
-def slice_table(scores: Mapping[str, JSON]) -> Table:
-    """The averages of every slice of the gold rows: without and with only adversarial ones, by country, by stratum."""
+def slice_table(scores: Mapping[str, JSON], *, least_rows: int) -> tuple[Table, tuple[str, ...]]:
+    """The averages of every slice of the gold with at least that many rows, and the names of the smaller ones.
+
+    Slices are the rows without and with only adversarial ones, each country, and each stratum.
+    """
     slices = scores["slices"]
     named = {name.replace("_", " "): slices[name] for name in ("without_adversarial", "adversarial") if name in slices}
     for group in ("country", "stratum"):
@@ -97,12 +101,14 @@ def slice_table(scores: Mapping[str, JSON]) -> Table:
             number(part.get("ece")),
         )
         for name, part in named.items()
+        if part["rows"] >= least_rows
     )
-    return Table(("slice", "rows", "core macro-F1", "95 % interval", "macro-F1", "exact rows", "ECE"), rows)
+    table = Table(("slice", "rows", "core macro-F1", "95 % interval", "macro-F1", "exact rows", "ECE"), rows)
+    return table, tuple(name for name, part in named.items() if part["rows"] < least_rows)
 
 
 def bucket_table(diagnosis: Mapping[str, JSON]) -> Table:
-    """Missed and spurious values by bucket, each with its share of its side, and what the bucket means."""
+    """Missed and false values by bucket, each with its share of its side, and what the bucket means."""
     totals = diagnosis["totals"]
     rows = tuple(
         (
@@ -115,7 +121,7 @@ def bucket_table(diagnosis: Mapping[str, JSON]) -> Table:
         )
         for bucket, counts in diagnosis["buckets"].items()
     )
-    return Table(("bucket", "missed", "of all missed", "spurious", "of all spurious", "meaning"), rows)
+    return Table(("bucket", "missed", "of all missed", "false", "of all false", "meaning"), rows)
 
 
 def example_table(examples: Mapping[str, Sequence[Mapping[str, str]]], most: int) -> Table:
@@ -137,14 +143,14 @@ def difference_table(regression: Mapping[str, JSON]) -> Table:
             name,
             number(found["baseline"]),
             number(found["candidate"]),
-            NOTHING if found["difference"] is None else f"{found['difference']:+.4f}",
+            change(found["difference"]),
             interval(found["interval"]),
             found["verdict"],
         )
         for name, found in named
         if found["candidate"] is not None or found["baseline"] is not None
     )
-    return Table(("score", "baseline", "now", "change", "95 % interval", "so it is"), rows)
+    return Table(("score", "baseline", "now", "change", "95 % interval", "finding"), rows)
 
 
 def exchange_table(regression: Mapping[str, JSON]) -> Table:
@@ -173,7 +179,10 @@ def verdict_table(verdict: Mapping[str, JSON]) -> Table:
 
 def change_table(changes: Mapping[str, JSON]) -> Table:
     """The keys of a recipe that differ from its base."""
-    return Table(("changed key", "value"), tuple((key, str(value)) for key, value in sorted(changes.items())))
+    return Table(
+        ("changed key", "value"),
+        tuple((key, json.dumps(value, ensure_ascii=False)) for key, value in sorted(changes.items())),
+    )
 
 
 def mix_table(mix: Mapping[str, JSON]) -> Table:
@@ -223,12 +232,17 @@ def best_and_last(evals: Sequence[Row], column: str, *, highest: bool) -> tuple[
 
 def number(value: float | None, digits: int = 4) -> str:
     """A score or loss."""
-    return NOTHING if value is None else f"{value:.{digits}f}"
+    return NOTHING if value is None else _signed(value, f".{digits}f")
+
+
+def change(difference: float | None) -> str:
+    """A difference with its sign."""
+    return NOTHING if difference is None else _signed(difference, "+.4f")
 
 
 def interval(bounds: Sequence[float] | None) -> str:
     """Both ends of an interval."""
-    return NOTHING if not bounds else f"{bounds[0]:.3f} … {bounds[1]:.3f}"
+    return NOTHING if not bounds else f"{_signed(bounds[0], '.4f')} … {_signed(bounds[1], '.4f')}"
 
 
 def percent(value: float | None) -> str:
@@ -298,6 +312,11 @@ def _any(value: JSON) -> str:
     if isinstance(value, list):
         return " … ".join(_any(item) for item in value)
     return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+
+
+def _signed(value: float, form: str) -> str:
+    """The value with a minus sign of the width of a plus, and no minus before a zero."""
+    return format(value, f"z{form}" if form[0] != "+" else f"+z{form[1:]}").replace("-", "\u2212")
 
 
 def _is_numeric(cell: str) -> bool:
