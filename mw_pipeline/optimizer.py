@@ -40,4 +40,4 @@ def restore_flat_state(optimizer: torch.optim.AdamW, model: nn.Module, state: Ma
     for full_name, value in state.items():
         key, name = full_name.split(".", maxsplit=1)
         parameter = parameters[name]
-        optimizer.state[parameter][key] = value.to(parameter.device if key != "step" else "cpu")
+        optimizer.state[parameter][key] = value.to(parameter.device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import statistics
 import threading
@@ -16,12 +17,16 @@ from mw_pipeline.errors import RecipeError
 
 
 def device_as_asked(device: str) -> torch.device:
-    """The device of a recipe, never another one in its place (M63). Raises RecipeError when it is not there."""
+    """The device of a recipe, never another one in its place (M63); under torchrun each process has its own card.
+
+    Raises RecipeError when it is not there."""
     if device == "cuda" and not torch.cuda.is_available():
         raise RecipeError(
             "train.device is 'cuda' and torch finds no such device here. Train where there is one, or set "
             "train.device = 'cpu'."
         )
+    if device == "cuda":
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
     return torch.device(device)
 
 
