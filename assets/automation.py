@@ -4,8 +4,6 @@ A Dagster run covers one partition of one set, so the weekly audit is two schedu
 recipes' mixes half an hour later.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 

@@ -1,7 +1,5 @@
 """Corpus stage: shards per source, the manifest over them, and the gold that judges what is trained on them."""
 
-from __future__ import annotations
-
 import dagster as dg
 
 from assets.metadata import OWNERS, code_version, finding_check, materialized
@@ -22,7 +20,9 @@ def corpus_shards(context: dg.AssetExecutionContext, place: PlaceResource) -> dg
     name, source = corpus_and_source(context.partition_key)
     built = corpus.build_shards(place.open(), name, source, progress=context.log.info)
     return materialized(
-        built.artifact, reused=built.reused, waterfall=dg.MetadataValue.md(corpus.waterfall_table(built.artifact))
+        built.artifact,
+        reused=built.reused,
+        waterfall=dg.MetadataValue.md(checks.waterfall_table(corpus.waterfall_of(built.artifact))),
     )
 
 

@@ -1,7 +1,5 @@
 """Dataset stage: the tokenizer and the tokenized rows."""
 
-from __future__ import annotations
-
 import dagster as dg
 
 from assets.corpus import corpus_manifest

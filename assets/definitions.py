@@ -1,7 +1,5 @@
 """The code location: wires assets, checks, jobs, schedules, sensors and resources together, and does nothing else."""
 
-from __future__ import annotations
-
 import dagster as dg
 
 from assets import automation, corpus, dataset, evaluation, mix, release, training
@@ -34,6 +32,6 @@ defs = dg.Definitions(
     schedules=automation.schedules,
     sensors=automation.sensors,
     resources={"place": PlaceResource(), "trainer": Trainer()},
-    loggers={"console": dg.colored_console_logger.configured({"log_level": "INFO"}, name="console")},
+    loggers={"console": dg.colored_console_logger.configured({"log_level": "INFO"})},
     executor=dg.in_process_executor,
 )

@@ -1,7 +1,5 @@
 """Evaluation stage: scores with intervals and ceilings, and every miss in a bucket."""
 
-from __future__ import annotations
-
 import dagster as dg
 
 from assets.corpus import golden_set

@@ -1,7 +1,5 @@
 """What every materialization and check shows: digests, files, links between artifacts, findings."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable, Mapping, Sequence
 

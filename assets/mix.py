@@ -1,7 +1,5 @@
 """Mix stage: what the sampler will really draw."""
 
-from __future__ import annotations
-
 import dagster as dg
 
 from assets.corpus import corpus_manifest

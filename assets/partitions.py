@@ -1,7 +1,5 @@
 """The three sets of partitions, read from the config files, and how they hang together."""
 
-from __future__ import annotations
-
 import dagster as dg
 
 from mw_pipeline.stages.place import Place

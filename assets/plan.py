@@ -3,8 +3,6 @@
 A run covers one partition of one set, so there is one command per source, one for the corpus and one for the recipe.
 """
 
-from __future__ import annotations
-
 import shlex
 import sys
 

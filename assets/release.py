@@ -1,7 +1,5 @@
 """Release stage: one package per locale, measured on the bytes that ship."""
 
-from __future__ import annotations
-
 import dagster as dg
 
 from assets.evaluation import eval_report, regression_diagnosis
@@ -9,6 +7,7 @@ from assets.metadata import OWNERS, code_version, finding_check, materialized
 from assets.partitions import recipes
 from assets.training import full_checkpoint
 from mw_pipeline.stages import checks
+from mw_pipeline.stages.shipping import announcement
 from resources.place import PlaceResource
 from resources.trainer import Trainer
 
@@ -25,7 +24,9 @@ def packaged_weights(
     context: dg.AssetExecutionContext, place: PlaceResource, trainer: Trainer
 ) -> dg.MaterializeResult[None]:
     """One int8 ONNX package per locale, with a generated card and its whole lineage; also under `releases/`."""
-    artifact, reused = trainer.run(context, "packaged_weights", place.open())
+    here = place.open()
+    artifact, reused = trainer.run(context, "packaged_weights", here)
+    context.log.info("released\n%s", announcement(here, here.recipe(context.partition_key), artifact))
     return materialized(artifact, reused=reused, lineage=dg.MetadataValue.md(artifact.file("lineage.md").read_text()))
 
 

@@ -1,7 +1,5 @@
 """Training stage: the smoke at sustained peak rate, its verdict, and the full run behind the lock."""
 
-from __future__ import annotations
-
 import dagster as dg
 
 from assets.dataset import tokenized_dataset

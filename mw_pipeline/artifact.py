@@ -13,7 +13,6 @@ import dataclasses
 import fcntl
 import hashlib
 import importlib.metadata
-import importlib.util
 import json
 import os
 import platform
@@ -78,10 +77,16 @@ def code_digest(modules: Sequence[str]) -> str:
 
 
 def _source_of(module: str) -> Path:
-    spec = importlib.util.find_spec(module)
-    if spec is None or spec.origin is None:
+    path = _file_of(module)
+    if path is None:
         raise ArtifactError(f"module {module!r} has no source file. Name a module of mw_pipeline.")
-    return Path(spec.origin)
+    return path
+
+
+def _file_of(module: str) -> Path | None:
+    """Where a module of this package lies, found without importing anything: some would load torch."""
+    below = Path(__file__).parent.joinpath(*module.split(".")[1:])
+    return next((path for path in (below.with_suffix(".py"), below / "__init__.py") if path.is_file()), None)
 
 
 def _tables_beside(path: Path) -> list[Path]:
@@ -97,14 +102,7 @@ def _imported_by(path: Path) -> list[str]:
             found += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
         elif isinstance(node, ast.Import):
             found += [alias.name for alias in node.names]
-    return [name for name in found if name.split(".")[0] == "mw_pipeline" and _is_module(name)]
-
-
-def _is_module(name: str) -> bool:
-    try:
-        return importlib.util.find_spec(name) is not None
-    except ModuleNotFoundError:  # `package.module.attribute`: the parent is no package
-        return False
+    return [name for name in found if name.split(".")[0] == "mw_pipeline" and _file_of(name)]
 
 
 def toolchain() -> dict[str, str]:
@@ -262,9 +260,13 @@ def read_artifact(path: Path) -> Artifact:
     try:
         value = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ArtifactError(f"{path}: has no {MANIFEST}, so it is not an artifact. Name an artifact's folder.") from None
+        raise ArtifactError(
+            f"{path}: has no {MANIFEST}, so it is not an artifact. Name an artifact's folder."
+        ) from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ArtifactError(f"{path / MANIFEST}: not JSON ({error}). Delete the folder and materialize again.") from None
+        raise ArtifactError(
+            f"{path / MANIFEST}: not JSON ({error}). Delete the folder and materialize again."
+        ) from None
     manifest = Manifest.from_json(value, path)
     expected = manifest.key + content_of(manifest.files)
     if manifest.digest != expected:

@@ -1,4 +1,4 @@
-"""The child process of the trainer: opens Pipes, runs one stage, and reports the artifact or the reason there is none."""
+"""The child process of the trainer: runs one stage under Pipes and reports the artifact, or why there is none."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import sys
 import time
 
 from dagster_pipes import PipesContext, open_dagster_pipes
-from mw_pipeline.stages.tensor import run_stage
 
 from mw_pipeline.errors import MwError
 from mw_pipeline.stages.place import Place, Progress
+from mw_pipeline.stages.tensor import run_stage
 
 LOGGED_EVERY_SECONDS = 10.0
 _PR_SET_PDEATHSIG = 1

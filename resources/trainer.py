@@ -10,6 +10,7 @@ import dagster as dg
 from mw_pipeline.artifact import Artifact
 from mw_pipeline.errors import ArtifactError
 from mw_pipeline.stages.place import Place
+from mw_pipeline.stages.reuse import find_made
 
 
 class Trainer(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -24,6 +25,10 @@ class Trainer(dg.ConfigurableResource):  # type: ignore[type-arg]
         """The artifact of a stage for this run's partition, and whether it was reused.
 
         Raises dg.Failure with the child's own sentence when a gate refuses or its input is bad."""
+        made = find_made(stage, place, context.partition_key)
+        if made is not None:
+            context.log.info("%s of %s is in the store already: reused", stage, context.partition_key)
+            return made, True
         client = dg.PipesSubprocessClient(termination_timeout_seconds=self.grace_seconds)
         environment = {
             **os.environ,

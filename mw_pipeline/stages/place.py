@@ -30,7 +30,7 @@ class Place:
 
     @classmethod
     def of(cls, *, store: str | None = None, project: str | None = None, data: str | None = None) -> Place:
-        """What is not given comes from MW_STORE, MW_PROJECT, MW_DATA; then `.mw` and `data` below the working folder."""
+        """What is not given comes from MW_STORE, MW_PROJECT, MW_DATA; then `.mw`, the working folder, `data`."""
         home = Path(project or os.environ.get("MW_PROJECT") or ".").absolute()
         url = store or os.environ.get("MW_STORE") or ".mw"
         raw = data or os.environ.get("MW_DATA") or "data"

@@ -38,13 +38,14 @@ def _trained(place: Place, recipe: Recipe, kind: RunKind, request: Request, prog
     """Trains in a folder that survives a kill, and copies what is finished into the artifact."""
     work = place.store.work_path(request.kind, request.key)
     dataset = requests.dataset(place, recipe).demand(place.store)
+    tokenizer_path = requests.tokenizer(place, recipe).demand(place.store).file(TOKENIZER_FILE)
 
     def make(out: Path) -> Mapping[str, JSON]:
         plan = RunPlan(
             kind=kind,
             recipe=recipe,
             dataset_path=dataset.path,
-            tokenizer_path=requests.tokenizer(place, recipe).demand(place.store).file(TOKENIZER_FILE),
+            tokenizer_path=tokenizer_path,
             out=work,
             digests={"data": dataset.digest},
         )
@@ -55,6 +56,7 @@ def _trained(place: Place, recipe: Recipe, kind: RunKind, request: Request, prog
                 f"Run `{request.command}` again: it goes on from its last checkpoint."
             )
         shutil.copytree(work, out, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".*"))
+        shutil.copyfile(tokenizer_path, out / TOKENIZER_FILE)  # so that the folder can be evaluated anywhere
         return {
             "status": result.status,
             "steps": result.step,

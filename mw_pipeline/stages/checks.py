@@ -1,0 +1,241 @@
+"""Every check of the graph as a function of a place and a partition: what it found, in words, with its evidence.
+
+Each function is named by the sentence that should be true; its docstring is what the graph shows as description.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mw_pipeline.artifact import JSON
+from mw_pipeline.corpus import leaks, schema, waterfall
+from mw_pipeline.dataset import labels_survive_tokenizing as survival_findings
+from mw_pipeline.dataset_checks import dataset_matches_schema as schema_findings
+from mw_pipeline.dataset_checks import splits_share_no_rows
+from mw_pipeline.golden import GoldenSet, load_golden
+from mw_pipeline.runlog import read_run
+from mw_pipeline.soundness import soundness_findings
+from mw_pipeline.stages import requests
+from mw_pipeline.stages.corpus import GOLDEN_FILE, census_table, row_files, shard_files, waterfall_of
+from mw_pipeline.stages.dataset import tokenizer_of
+from mw_pipeline.stages.findings import Findings
+from mw_pipeline.stages.place import Place
+from mw_pipeline.stages.shipping import PARITY_FILE
+from mw_pipeline.stages.verdict import build_verdict
+from mw_pipeline.text_sample import sample_texts
+from mw_pipeline.tokenizer import tokenizer_round_trips as round_trip_findings
+
+ROUND_TRIP_ROWS = 20_000
+MAX_LOGIT_DIFFERENCE = 1e-3
+"""Largest difference (nats) between a checkpoint and its unquantised export that float32 rounding explains."""
+
+# --- corpus --------------------------------------------------------------------------------------------------------
+
+
+def rows_match_schema(place: Place, partition: str) -> Findings:
+    """Every row has the row schema, every span cuts its component out of the text, and there is at least one row."""
+    shards = requests.shards(place, *_corpus_and_source(partition)).demand(place.store)
+    return _findings(schema.rows_match_schema(shard_files(shards)), f"{shards.metrics['rows']:,} rows fit the schema")
+
+
+def rows_are_conserved(place: Place, partition: str) -> Findings:
+    """Records read = kept + quarantined + filtered + deduplicated, and the same for the rows composed from them."""
+    shards = requests.shards(place, *_corpus_and_source(partition)).demand(place.store)
+    flow = waterfall_of(shards)
+    return _findings(waterfall.rows_are_conserved(flow), flow.one_line(), waterfall=waterfall_table(flow))
+
+
+def quarantine_within_budget(place: Place, partition: str) -> Findings:
+    """Quarantine stays within the corpus spec's budgets, for the source, for each reason and for each augmentation."""
+    corpus, source = _corpus_and_source(partition)
+    flow = waterfall_of(requests.shards(place, corpus, source).demand(place.store))
+    lost = flow.records.quarantined.total() + flow.rows.quarantined.total()
+    problems = waterfall.quarantine_within_budget(flow, place.corpus_spec(corpus).budgets)
+    return _findings(problems, f"{lost:,} of {flow.records.read:,} records and their rows are quarantined")
+
+
+def splits_are_disjoint(place: Place, partition: str) -> Findings:
+    """No address family and no text stands in two splits, whatever was done to it."""
+    manifest = requests.manifest(place, partition).demand(place.store)
+    files = [path for paths in row_files(place.store, manifest).values() for path in paths]
+    problems = leaks.splits_are_disjoint(files)
+    return _findings(problems, "no family and no text is in two splits", census=census_table(manifest))
+
+
+def licences_are_allowed(place: Place, partition: str) -> Findings:
+    """Every row's licence is on the corpus spec's list."""
+    manifest = requests.manifest(place, partition).demand(place.store)
+    files = [path for paths in row_files(place.store, manifest).values() for path in paths]
+    allowed = place.corpus_spec(partition).licences_allowed
+    return _findings(census.licences_are_allowed(files, allowed), f"all rows are under {', '.join(allowed)}")
+
+
+def golden_is_valid(place: Place, partition: str) -> Findings:
+    """Every gold value can be reached in its text, conventions hold, and no row contradicts another."""
+    golden = _golden(place, partition)
+    blocking = [str(finding) for finding in golden.findings if finding.blocks]
+    remarks = [str(finding) for finding in golden.findings if not finding.blocks]
+    return _findings(blocking, f"{len(golden.rows)} gold rows in {len(golden.families)} families", remarks=remarks)
+
+
+def golden_is_not_in_train(place: Place, partition: str) -> Findings:
+    """No gold row stands in training, neither its text in any case or punctuation nor its family (M21)."""
+    golden = _golden(place, partition)
+    manifest = requests.manifest(place, partition).demand(place.store)
+    files = [path for paths in row_files(place.store, manifest).values() for path in paths]
+    problems = leaks.golden_is_not_in_train(files, golden.raws, sorted(golden.families))
+    return _findings(problems, f"none of {len(golden.rows)} gold rows is in training")
+
+
+# --- mix and dataset -----------------------------------------------------------------------------------------------
+
+
+def mix_is_as_declared(place: Place, partition: str) -> Findings:
+    """Every weighted source has rows, every present source is listed, and the sampler delivers the shares asked for."""
+    mix = requests.mix(place, place.recipe(partition)).demand(place.store)
+    return _findings(mix.read_json("mix.json")["findings"], "as declared", mix=mix.file("mix.md").read_text())
+
+
+def mix_is_not_concentrated(place: Place, partition: str) -> Findings:
+    """No source dominates the mix, and none is repeated far more often than the others."""
+    mix = requests.mix(place, place.recipe(partition)).demand(place.store)
+    return _findings(mix.read_json("mix.json")["warnings"], "spread over its sources")
+
+
+def tokenizer_round_trips(place: Place, partition: str) -> Findings:
+    """Texts come back from their pieces, and every piece knows which code points it covers."""
+    recipe = place.recipe(partition)
+    tokenizer = tokenizer_of(requests.tokenizer(place, recipe).demand(place.store))
+    manifest = requests.manifest(place, recipe.corpus).demand(place.store)
+    texts = sample_texts(row_files(place.store, manifest), rows=ROUND_TRIP_ROWS, seed=recipe.tokenizer.seed + 1)
+    return _findings(round_trip_findings(tokenizer, texts), f"{len(texts):,} texts come back from their pieces")
+
+
+def labels_survive_tokenizing(place: Place, partition: str) -> Findings:
+    """Spans come back from their own labels for at least 99.5 % of the gold values of every tag, and all are legal."""
+    summary = _dataset_summary(place, partition)
+    return _findings(survival_findings(summary), "spans survive", survival=summary["survival"])
+
+
+def dataset_matches_schema(place: Place, partition: str) -> Findings:
+    """Ids, labels and lengths of every tokenized row are in range, no split is empty, and no row is in two splits."""
+    artifact = requests.dataset(place, place.recipe(partition)).demand(place.store)
+    problems = (
+        *schema_findings(artifact.path, _dataset_summary(place, partition)),
+        *splits_share_no_rows(artifact.path),
+    )
+    return _findings(problems, f"{artifact.metrics['rows']:,} tokenized rows fit the schema")
+
+
+# --- training ------------------------------------------------------------------------------------------------------
+
+
+def smoke_verdict(place: Place, partition: str) -> Findings:
+    """The smoke saw what the full run will meet, and nothing failed: only then may the full run start."""
+    _, verdict = build_verdict(place, place.recipe(partition))
+    problems = () if verdict.outcome == "pass" else (verdict.one_line(),)
+    return _findings(problems, verdict.one_line(), evidence=dict(verdict.evidence))
+
+
+def run_is_sound(place: Place, partition: str) -> Findings:
+    """The full run's own log is complete, real, finite, better than guessing, and honest about how it ended."""
+    full = requests.full(place, place.recipe(partition)).demand(place.store)
+    best = full.metrics["best_val_macro_f1"]
+    summary = f"{full.metrics['steps']} steps, best validation macro-F1 {best} at step {full.metrics['best_step']}"
+    return _findings(soundness_findings(read_run(full.path)), summary)
+
+
+# --- evaluation and release ----------------------------------------------------------------------------------------
+
+
+def eval_is_comparable(place: Place, partition: str) -> Findings:
+    """The report says on which gold and labels its scores stand, and they are those of this recipe."""
+    recipe = place.recipe(partition)
+    report = requests.report(place, recipe).demand(place.store).read_json("scores.json")
+    expected = {"gold": _golden(place, recipe.corpus).hash, "labels": recipe.label_set.hash}
+    problems = [
+        f"scores.json names {name} {report['hashes'].get(name)!r}, this recipe's is {value!r}: evaluate again"
+        for name, value in expected.items()
+        if report["hashes"].get(name) != value
+    ]
+    return _findings(problems, f"scored on {report['rows']} rows, {report['policy']}", hashes=report["hashes"])
+
+
+def package_matches_checkpoint(place: Place, partition: str) -> Findings:
+    """The exported network gives the checkpoint's logits before it is quantised."""
+    parity = _parity(place, partition)["fp32_against_checkpoint"]
+    far = parity["max_logit_difference"]
+    problems = [f"logits differ by up to {far:.2e} nats, allowed {MAX_LOGIT_DIFFERENCE:g}"] * (
+        far > MAX_LOGIT_DIFFERENCE
+    )
+    return _findings(
+        problems, f"logits differ by at most {far:.1e} nats over {parity['pieces']:,} pieces", parity=parity
+    )
+
+
+def quantisation_costs_little(place: Place, partition: str) -> Findings:
+    """The int8 bytes decode to the checkpoint's labels, and cost no more core macro-F1 than the recipe allows."""
+    recipe = place.recipe(partition)
+    parity = _parity(place, partition)["int8_against_checkpoint"]
+    before = requests.report(place, recipe).demand(place.store).read_json("scores.json")["core_macro_f1"]
+    cost = before - _packaged_scores(place, partition)["core_macro_f1"]
+    problems = []
+    if cost > recipe.eval.max_quantisation_cost:
+        problems.append(
+            f"int8 costs {cost:.4f} core macro-F1, eval.max_quantisation_cost is {recipe.eval.max_quantisation_cost}"
+        )
+    if parity["label_agreement_share"] < recipe.eval.min_label_agreement:
+        problems.append(
+            f"int8 agrees on {parity['label_agreement_share']:.2%} of labels, "
+            f"eval.min_label_agreement is {recipe.eval.min_label_agreement:.2%}"
+        )
+    return _findings(problems, f"int8 costs {cost:.4f} core macro-F1", parity=parity)
+
+
+def release_beats_its_gates(place: Place, partition: str) -> Findings:
+    """The packaged bytes score at least what the recipe's eval gates ask."""
+    gate, scores = place.recipe(partition).eval.min_core_macro_f1, _packaged_scores(place, partition)
+    found, (low, high) = scores["core_macro_f1"], scores["intervals"]["core_macro_f1"]
+    sentence = f"core macro-F1 {found:.4f} ({low:.4f} to {high:.4f}) on {scores['rows']} gold rows, gate {gate:.2f}"
+    return _findings([sentence] if found < gate else [], sentence)
+
+
+# --- shared --------------------------------------------------------------------------------------------------------
+
+
+def waterfall_table(flow: waterfall.Waterfall) -> str:
+    """What became of every record and row of a source, as a Markdown table."""
+    lines = ["| | read | kept | quarantined | filtered | deduplicated |", "|---|--:|--:|---|---|--:|"]
+    for name, line in (("records", flow.records), ("rows", flow.rows)):
+        lost = (
+            ", ".join(f"{key} {n:,}" for key, n in part.items()) or "–" for part in (line.quarantined, line.filtered)
+        )
+        lines.append(f"| {name} | {line.read:,} | {line.kept:,} | {' | '.join(lost)} | {line.deduplicated:,} |")
+    return "\n".join(lines)
+
+
+def _findings(problems: Sequence[str], summary: str, **evidence: JSON) -> Findings:
+    return Findings(tuple(problems), summary, evidence)
+
+
+def _corpus_and_source(partition: str) -> tuple[str, str]:
+    corpus, _, source = partition.partition(":")
+    return corpus, source
+
+
+def _golden(place: Place, corpus: str) -> GoldenSet:
+    return load_golden([requests.golden(place, corpus).demand(place.store).file(GOLDEN_FILE)])
+
+
+def _dataset_summary(place: Place, partition: str) -> JSON:
+    return requests.dataset(place, place.recipe(partition)).demand(place.store).read_json("dataset.json")
+
+
+def _parity(place: Place, partition: str) -> JSON:
+    return requests.packages(place, place.recipe(partition)).demand(place.store).read_json(PARITY_FILE)
+
+
+def _packaged_scores(place: Place, partition: str) -> JSON:
+    recipe = place.recipe(partition)
+    packages = requests.packages(place, recipe).demand(place.store)
+    return packages.read_json(f"{recipe.package.locales[0]}/model-card.json")["metrics"]["golden"]

@@ -1,0 +1,115 @@
+"""The corpus as artifacts: shards per source, the manifest over them, and the validated gold."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+
+from mw_pipeline.artifact import JSON, Artifact, Built, Store, write_json_atomically
+from mw_pipeline.corpus.build import build_source
+from mw_pipeline.corpus.waterfall import Waterfall
+from mw_pipeline.golden import load_golden
+from mw_pipeline.labels import STAGE3_TAGS
+from mw_pipeline.sources import get_adapter
+from mw_pipeline.stages import requests
+from mw_pipeline.stages.place import Place, Progress, quiet
+
+CENSUS_FILE = "census.json"
+GOLDEN_FILE = "golden.jsonl"
+_SHARDS = "shards/"
+
+
+def build_shards(place: Place, corpus: str, source: str, *, progress: Progress = quiet) -> Built:
+    """Canonical and aligned rows of one source as Parquet, with quarantine, `waterfall.json` and `counts.json`."""
+    spec = place.corpus_spec(corpus)
+
+    def make(out: Path) -> Mapping[str, JSON]:
+        summary = build_source(spec, source, place.data, out, progress)
+        records = summary.waterfall.records
+        return {"rows": summary.counts["rows"], "records_read": records.read, "records_kept": records.kept}
+
+    return requests.shards(place, corpus, source).build(place.store, make)
+
+
+def build_manifest(place: Place, corpus: str) -> Built:
+    """What the corpus holds, source by source: `census.json`."""
+    spec = place.corpus_spec(corpus)
+    request = requests.manifest(place, corpus)
+
+    def make(out: Path) -> Mapping[str, JSON]:
+        sources = {artifact.manifest.config["source"]: _counted(artifact) for artifact in request.inputs}
+        licences = {
+            name: {"licences": sorted(found["counts"]["licence"]), "attribution": _attribution(place, corpus, name)}
+            for name, found in sources.items()
+        }
+        splits = sum((Counter(found["counts"]["split"]) for found in sources.values()), Counter[str]())
+        census = {"corpus": corpus, "version": spec.version, "sources": sources, "licences": licences}
+        write_json_atomically(out / CENSUS_FILE, {**census, "splits": dict(splits)})
+        return {"sources": len(sources), "rows": splits.total(), **{f"{split}_rows": n for split, n in splits.items()}}
+
+    return request.build(place.store, make)
+
+
+def build_golden(place: Place, corpus: str) -> Built:
+    """The gold rows of a corpus as one file, with counts, ceilings and what is wrong with them: `golden.json`."""
+    golden = load_golden(place.golden_paths(place.corpus_spec(corpus)))
+
+    def make(out: Path) -> Mapping[str, JSON]:
+        (out / GOLDEN_FILE).write_text(golden.as_jsonl(), encoding="utf-8")
+        facts = {
+            "hash": golden.hash,
+            "counts": golden.counts(),
+            "ceilings": golden.ceilings(STAGE3_TAGS),
+            "findings": [str(finding) for finding in golden.findings],
+        }
+        write_json_atomically(out / "golden.json", facts)
+        return {"rows": len(golden.rows), "families": len(golden.families), "hash": golden.hash}
+
+    return requests.golden(place, corpus).build(place.store, make)
+
+
+# --- reading them again --------------------------------------------------------------------------------------------
+
+
+def row_files(store: Store, manifest: Artifact) -> dict[str, list[Path]]:
+    """Source → Parquet files of its rows, for every source of a corpus manifest."""
+    shards = [store.load(reference.kind, reference.digest) for reference in manifest.manifest.inputs]
+    return {artifact.manifest.config["source"]: shard_files(artifact) for artifact in shards}
+
+
+def shard_files(artifact: Artifact) -> list[Path]:
+    """The Parquet files of rows in a corpus_shards artifact, in order."""
+    return [artifact.path / entry.path for entry in artifact.manifest.files if entry.path.startswith(_SHARDS)]
+
+
+def training_rows(manifest: Artifact) -> dict[str, int]:
+    """Source → rows of its train split, from a corpus manifest."""
+    census = manifest.read_json(CENSUS_FILE)
+    return {name: found["counts"]["split"].get("train", 0) for name, found in census["sources"].items()}
+
+
+def waterfall_of(artifact: Artifact) -> Waterfall:
+    """The row-loss waterfall of a corpus_shards artifact."""
+    return Waterfall.from_json(artifact.read_json("waterfall.json"))
+
+
+def census_table(manifest: Artifact) -> str:
+    """Rows per source and split, as a Markdown table."""
+    census = manifest.read_json(CENSUS_FILE)
+    lines = ["| source | train | validation | test | licences |", "|---|--:|--:|--:|---|"]
+    for name, found in census["sources"].items():
+        split = found["counts"]["split"]
+        rows = " | ".join(f"{split.get(part, 0):,}" for part in ("train", "validation", "test"))
+        lines.append(f"| {name} | {rows} | {', '.join(found['counts']['licence'])} |")
+    return "\n".join(lines)
+
+
+def _counted(artifact: Artifact) -> JSON:
+    return {"digest": artifact.digest, "counts": artifact.read_json("counts.json")}
+
+
+def _attribution(place: Place, corpus: str, source: str) -> str:
+    """What the source asks to be said wherever its rows, or weights made from them, go."""
+    settings = place.corpus_spec(corpus).sources[source]
+    return settings.attribution or get_adapter(settings.adapter).attribution

@@ -1,0 +1,51 @@
+"""The regression diagnosis: every miss of the eval report in a bucket, and what changed against the baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from mw_pipeline.artifact import JSON, Artifact, Built, write_json_atomically
+from mw_pipeline.diagnose import as_table, diagnose
+from mw_pipeline.evaluate import CONSTRAINED_DECODER
+from mw_pipeline.golden import load_golden
+from mw_pipeline.predictions import read_predictions
+from mw_pipeline.stages import requests
+from mw_pipeline.stages.corpus import GOLDEN_FILE
+from mw_pipeline.stages.place import Place
+
+DIAGNOSIS_FILE = "diagnosis.json"
+PREDICTIONS_FILE = "predictions.jsonl"
+POLICY = "normalised"
+
+
+def build_diagnosis(place: Place, recipe_name: str) -> Built:
+    """`diagnosis.json` and `diagnosis.md` of a recipe: its misses, against `eval.baseline` where it names one."""
+    recipe = place.recipe(recipe_name)
+    request = requests.diagnosis(place, recipe)
+    golden = load_golden([requests.golden(place, recipe.corpus).demand(place.store).file(GOLDEN_FILE)])
+    predictions, *baseline = (read_predictions(report.file(PREDICTIONS_FILE), golden) for report in request.inputs)
+
+    def make(out: Path) -> Mapping[str, JSON]:
+        report = diagnose(
+            golden,
+            predictions,
+            decoder=CONSTRAINED_DECODER,
+            labels=recipe.label_set,
+            policy=POLICY,
+            baseline=baseline[0] if baseline else None,
+        )
+        write_json_atomically(out / DIAGNOSIS_FILE, report)
+        (out / "diagnosis.md").write_text(as_table(report) + "\n", encoding="utf-8")
+        return {
+            "baseline": recipe.eval.baseline,
+            "missed": report["buckets"]["fn"]["total"],
+            "wrong": report["buckets"]["fp"]["total"],
+        }
+
+    return request.build(place.store, make)
+
+
+def bucket_table(artifact: Artifact) -> str:
+    """Misses per tag and bucket, as a Markdown table."""
+    return artifact.file("diagnosis.md").read_text(encoding="utf-8")

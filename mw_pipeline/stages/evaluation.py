@@ -1,0 +1,110 @@
+"""The eval report: the full checkpoint on gold and on held-out rows, and the page that shows it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from mw_pipeline.artifact import JSON, Built, write_json_atomically
+from mw_pipeline.checkpoint_parser import checkpoint_parser
+from mw_pipeline.diagnose import diagnose
+from mw_pipeline.evaluate import CONSTRAINED_DECODER, as_table, evaluate
+from mw_pipeline.gate import VERDICT_FILE
+from mw_pipeline.golden import GoldenSet, load_golden
+from mw_pipeline.golden_rows import GoldenRow, row_of
+from mw_pipeline.predictions import Prediction, predictions_of
+from mw_pipeline.recipe import Recipe
+from mw_pipeline.report import render_report
+from mw_pipeline.runlog import read_run
+from mw_pipeline.stages import requests
+from mw_pipeline.stages.corpus import GOLDEN_FILE, row_files
+from mw_pipeline.stages.diagnosis import POLICY, PREDICTIONS_FILE
+from mw_pipeline.stages.place import Place, Progress, quiet
+from mw_pipeline.stages.verdict import unlock
+
+HELD_OUT_ROWS = 2000
+
+
+def eval_report(place: Place, recipe_name: str, *, progress: Progress = quiet) -> Built:
+    """Scores, predictions and page of a recipe's full checkpoint. Raises GateError without a passing verdict."""
+    recipe = place.recipe(recipe_name)
+    unlock(place, recipe)
+    request = requests.report(place, recipe)
+
+    def make(out: Path) -> Mapping[str, JSON]:
+        parser = checkpoint_parser(requests.full(place, recipe).demand(place.store).path)
+        golden = golden_of(place, recipe)
+        predictions = predictions_of(parser, golden)
+        found = _scored(recipe, golden, predictions)
+        held_out = held_out_rows(place, recipe)
+        progress(f"scoring {len(golden.rows)} gold and {len(held_out.rows)} held-out rows")
+        beside = _scored(recipe, held_out, predictions_of(parser, held_out))
+        _write(out, golden, predictions, found, beside)
+        misses = diagnose(golden, predictions, decoder=CONSTRAINED_DECODER, labels=recipe.label_set, policy=POLICY)
+        _render(out, place, recipe, found, misses)
+        names = ("core_macro_f1", "macro_f1", "micro_f1", "exact_match")
+        return {"rows": len(golden.rows), **{name: found[name] for name in names}}
+
+    return request.build(place.store, make)
+
+
+def golden_of(place: Place, recipe: Recipe) -> GoldenSet:
+    """The gold rows that judge a recipe, from its golden_set artifact."""
+    return load_golden([requests.golden(place, recipe.corpus).demand(place.store).file(GOLDEN_FILE)])
+
+
+def held_out_rows(place: Place, recipe: Recipe, *, most: int = HELD_OUT_ROWS) -> GoldenSet:
+    """The first test rows of every source as gold: what the corpus itself kept out of training."""
+    manifest = requests.manifest(place, recipe.corpus).demand(place.store)
+    files = row_files(place.store, manifest)
+    each = max(1, most // len(files))
+    return GoldenSet(tuple(row for name, paths in files.items() for row in _test_rows(name, paths, each)))
+
+
+def _test_rows(source: str, paths: Sequence[Path], most: int) -> list[GoldenRow]:
+    """At most `most` rows of the test split, in shard order, with their base id as family."""
+    found: list[GoldenRow] = []
+    columns = ["row_id", "raw", "components", "country", "base_id"]
+    for path in paths:
+        table = pq.read_table(path, columns=columns, filters=[("split", "=", "test")])
+        for row in table.slice(0, most - len(found)).to_pylist():
+            value = {**row, "components": dict(row["components"]), "source": source, "notes": "held out"}
+            found.append(row_of(value, where=row["row_id"], stratum="held_out"))
+        if len(found) == most:
+            break
+    return found
+
+
+def _scored(recipe: Recipe, golden: GoldenSet, predictions: Sequence[Prediction]) -> dict[str, JSON]:
+    return evaluate(golden, predictions, decoder=CONSTRAINED_DECODER, labels=recipe.label_set, policy=POLICY).report
+
+
+def _write(out: Path, golden: GoldenSet, predictions: Sequence[Prediction], scores: JSON, held_out: JSON) -> None:
+    write_json_atomically(out / "scores.json", scores)
+    write_json_atomically(out / "held_out.json", held_out)
+    (out / "scores.md").write_text(as_table(scores) + "\n", encoding="utf-8")
+    lines = (
+        json.dumps(prediction.as_json(row.raw), ensure_ascii=False)
+        for row, prediction in zip(golden.rows, predictions, strict=True)
+    )
+    (out / PREDICTIONS_FILE).write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _render(out: Path, place: Place, recipe: Recipe, scores: JSON, misses: JSON) -> None:
+    full = requests.full(place, recipe).demand(place.store)
+    request = requests.report(place, recipe)
+    render_report(
+        out / "report.html",
+        recipe={"name": recipe.name, "digest": recipe.digest, "changes": recipe.changes},
+        scores=scores,
+        verdict=requests.verdict(place, recipe).demand(place.store).read_json(VERDICT_FILE),
+        smoke=read_run(requests.smoke(place, recipe).demand(place.store).path),
+        full=read_run(full.path),
+        diagnosis=misses,
+        dataset=requests.dataset(place, recipe).demand(place.store).read_json("dataset.json"),
+        mix=requests.mix(place, recipe).demand(place.store).read_json("mix.json"),
+        lineage=[{"kind": artifact.kind, "digest": artifact.digest} for artifact in request.inputs],
+    )

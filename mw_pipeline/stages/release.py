@@ -1,0 +1,125 @@
+"""The packages of a recipe, one per locale: built from the best checkpoint, measured on the bytes that ship."""
+
+from __future__ import annotations
+
+import functools
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from mw_pipeline.artifact import JSON, Built, sha256_file, write_json_atomically
+from mw_pipeline.card import Evidence, Licence
+from mw_pipeline.checkpoint import load_checkpoint
+from mw_pipeline.evaluate import CONSTRAINED_DECODER, evaluate
+from mw_pipeline.golden import GoldenSet
+from mw_pipeline.lineage import lineage_of, lineage_tree
+from mw_pipeline.package import ExportedModel, build_package, export_model
+from mw_pipeline.parse import Parser
+from mw_pipeline.predictions import predictions_of
+from mw_pipeline.recipe import Recipe
+from mw_pipeline.stages import requests
+from mw_pipeline.stages.corpus import CENSUS_FILE, row_files
+from mw_pipeline.stages.dataset import TOKENIZER_FILE
+from mw_pipeline.stages.diagnosis import DIAGNOSIS_FILE, POLICY
+from mw_pipeline.stages.evaluation import golden_of
+from mw_pipeline.stages.place import Place, Progress, quiet
+from mw_pipeline.stages.shipping import PARITY_FILE, publish
+from mw_pipeline.stages.verdict import unlock
+
+PARITY_ROWS = 500
+_SHOWN_RUN_FACTS = (
+    "kind", "recipe", "schedule", "max_steps", "warmup_steps", "peak_lr", "effective_batch", "precision", "device",
+    "seed", "status", "step", "best_step", "best_val_macro_f1", "tokens", "passes", "digests",
+)  # fmt: skip
+_HEADLINE = ("slices", "calibration")
+
+
+def packaged_weights(place: Place, recipe_name: str, *, progress: Progress = quiet) -> Built:
+    """The packages of every locale of a recipe, and a copy where a person looks for them: `releases/RECIPE/LOCALE/`.
+
+    Raises GateError without a passing verdict."""
+    recipe = place.recipe(recipe_name)
+    unlock(place, recipe)
+    request = requests.packages(place, recipe)
+
+    def make(out: Path) -> Mapping[str, JSON]:
+        golden = golden_of(place, recipe)
+        evidence = _evidence(place, recipe)
+        with tempfile.TemporaryDirectory() as work:
+            model = _exported(place, recipe, Path(work))
+            write_json_atomically(out / PARITY_FILE, model.parity())
+            cards = {}
+            for locale in recipe.package.locales:
+                progress(f"packaging {locale} and measuring it on {len(golden.rows)} gold rows")
+                cards[locale] = build_package(
+                    out / locale,
+                    model=model,
+                    locale=locale,
+                    version=recipe.package.version,
+                    measure=functools.partial(scores_of_package, recipe=recipe, golden=golden, locale=locale),
+                    evidence=evidence,
+                )
+        tree = lineage_tree(evidence.lineage)
+        (out / "lineage.md").write_text(f"```\n{tree}\n```\n", encoding="utf-8")
+        measured = next(iter(cards.values()))["metrics"]["golden"]
+        return {
+            "locales": len(cards),
+            "core_macro_f1": measured["core_macro_f1"],
+            "model_bytes": (out / recipe.package.locales[0] / "model.onnx").stat().st_size,
+        }
+
+    built = request.build(place.store, make)
+    publish(place, recipe, built.artifact)
+    return built
+
+
+def scores_of_package(folder: Path, *, recipe: Recipe, golden: GoldenSet, locale: str) -> dict[str, JSON]:
+    """Scores of the packaged bytes on all gold rows and on those of the locale's country."""
+    country = locale.rpartition("-")[2].upper()
+    own = GoldenSet(tuple(row for row in golden.rows if row.country == country))
+    parser = Parser.load(folder)
+    found = {"golden": golden, f"golden, {country} rows": own} if own.rows else {"golden": golden}
+    return {name: _headline(recipe, rows, parser) for name, rows in found.items()}
+
+
+def _headline(recipe: Recipe, golden: GoldenSet, parser: Parser) -> dict[str, JSON]:
+    """The report without its slices: the card says what the package scores, the eval report says where."""
+    predictions = predictions_of(parser, golden)
+    report = evaluate(golden, predictions, decoder=CONSTRAINED_DECODER, labels=recipe.label_set, policy=POLICY).report
+    return {key: value for key, value in report.items() if key not in _HEADLINE}
+
+
+def _exported(place: Place, recipe: Recipe, work: Path) -> ExportedModel:
+    full = requests.full(place, recipe).demand(place.store)
+    tokenizer = requests.tokenizer(place, recipe).demand(place.store).file(TOKENIZER_FILE)
+    checkpoint = load_checkpoint(full.path / "best", labels=recipe.label_set, tokenizer_sha256=sha256_file(tokenizer))
+    return export_model(checkpoint, tokenizer_path=tokenizer, texts=_validation_texts(place, recipe), work=work)
+
+
+def _validation_texts(place: Place, recipe: Recipe) -> list[str]:
+    """Texts of the validation split, shared out over the sources: what the exported files are compared on."""
+    files = row_files(place.store, requests.manifest(place, recipe.corpus).demand(place.store))
+    each = max(1, PARITY_ROWS // len(files))
+    tables = (
+        pq.read_table(paths[0], columns=["raw"], filters=[("split", "=", "validation")]) for paths in files.values()
+    )
+    return [raw for table in tables for raw in table.slice(0, each)["raw"].to_pylist()]
+
+
+def _evidence(place: Place, recipe: Recipe) -> Evidence:
+    run = requests.full(place, recipe).demand(place.store).read_json("run.json")
+    manifest = requests.manifest(place, recipe.corpus).demand(place.store)
+    census = manifest.read_json(CENSUS_FILE)
+    diagnosis = requests.diagnosis(place, recipe).demand(place.store).read_json(DIAGNOSIS_FILE)
+    return Evidence(
+        run={key: run.get(key) for key in _SHOWN_RUN_FACTS},
+        corpus={"name": census["corpus"], "version": census["version"], "splits": census["splits"]},
+        diagnosis={"buckets": diagnosis["buckets"], "failure_modes": diagnosis["failure_modes"][:10]},
+        lineage=lineage_of(place.store, requests.packages(place, recipe).inputs),
+        licences=[
+            Licence(name, ", ".join(found["licences"]), found["attribution"])
+            for name, found in census["licences"].items()
+        ],
+    )

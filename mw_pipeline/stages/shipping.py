@@ -1,0 +1,57 @@
+"""Where finished packages go, and what a person is told about them."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from mw_pipeline.artifact import Artifact
+from mw_pipeline.card import EXAMPLES
+from mw_pipeline.parse import Parser
+from mw_pipeline.recipe import Recipe
+from mw_pipeline.stages.place import Place
+from mw_pipeline.stages.verdict import unlock
+
+RELEASES_FOLDER = "releases"
+PARITY_FILE = "parity.json"
+_MORE_EXAMPLES = ("Empire State Building, 350 5th Ave, New York, NY 10118",)
+
+
+def publish(place: Place, recipe: Recipe, packages: Artifact) -> Path:
+    """Copies the packages to `releases/RECIPE/LOCALE/`; each locale's folder is replaced whole or not at all."""
+    target = place.project / RELEASES_FOLDER / recipe.name
+    target.mkdir(parents=True, exist_ok=True)
+    for locale in recipe.package.locales:
+        draft, old = target / f".{locale}.new", target / f".{locale}.old"
+        for leftover in (draft, old):
+            shutil.rmtree(leftover, ignore_errors=True)
+        shutil.copytree(packages.path / locale, draft)
+        if (target / locale).exists():
+            (target / locale).rename(old)
+        draft.rename(target / locale)
+        shutil.rmtree(old, ignore_errors=True)
+    return target
+
+
+def announcement(place: Place, recipe: Recipe, packages: Artifact) -> str:
+    """Verdict, scores, place and three parses of the packages that were just shipped, as lines for a person."""
+    locale = recipe.package.locales[0]
+    card = packages.read_json(f"{locale}/model-card.json")
+    scores = card["metrics"]["golden"]
+    low, high = scores["intervals"]["core_macro_f1"]
+    parser = Parser.load(packages.path / locale)
+    texts = [*EXAMPLES.values(), *_MORE_EXAMPLES][:3]
+    return "\n".join(
+        [
+            f"smoke verdict  {unlock(place, recipe).one_line()}",
+            f"core macro-F1  {scores['core_macro_f1']:.4f} ({low:.4f} to {high:.4f}) on {scores['rows']} gold rows, "
+            f"ceiling {scores['ceiling']['core_macro_f1']:.4f}, exact match {scores['exact_match']:.4f}; "
+            "measured on the packaged int8 bytes",
+            f"packages       {', '.join(str(_shown(place, recipe, name)) for name in recipe.package.locales)}",
+            *(f"parsed         {text!r} → {parser.parse(text).components}" for text in texts),
+        ]
+    )
+
+
+def _shown(place: Place, recipe: Recipe, locale: str) -> Path:
+    return (place.project / RELEASES_FOLDER / recipe.name / locale).relative_to(place.project)
