@@ -173,12 +173,18 @@ def compare(
     transitions: Floats,
     starts: Floats,
 ) -> Agreement:
-    """Runs both over the texts and decodes both. Raises ArtifactError when the texts hold no piece to compare."""
+    """Runs both over the texts and decodes both.
+
+    Raises ArtifactError when the texts hold no piece to compare, or one side answers with NaN or infinity."""
     count, equal, largest = 0, 0, 0.0
     pieces = tokenizer.encode(texts)
     for rows in batches_of(np.diff(pieces.offsets), max_length, _COMPARED_ROWS):
         batch = PieceBatch.of(pieces, rows, max_length)
         both = [logits_of(batch.input_ids, batch.mask.astype(np.int64)) for logits_of in (reference, other)]
+        if not all(np.isfinite(logits[batch.mask]).all() for logits in both):
+            raise ArtifactError(
+                f"logits of {texts[rows[0]]!r:.80} or its neighbours are NaN or infinite. Use an earlier checkpoint."
+            )
         labels = [constrained_viterbi(logits, batch.mask, transitions, starts) for logits in both]
         count += int(batch.mask.sum())
         equal += int(((labels[0] == labels[1]) & batch.mask).sum())

@@ -1,0 +1,70 @@
+"""`mw-pipeline package`: the full run's checkpoint as packages, one per locale, behind every gate of a release."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+from pathlib import Path
+
+from mw_pipeline.artifact import Artifact, sha256_file
+from mw_pipeline.cli import EXIT_OK
+from mw_pipeline.errors import ArtifactError, GateError
+from mw_pipeline.recipe import Recipe, load_recipe
+from mw_pipeline.stages import checks, requests
+from mw_pipeline.stages.place import Place
+from mw_pipeline.stages.release import packaged_weights
+from mw_pipeline.stages.verdict import unlock
+
+WEIGHTS = "model.safetensors"
+BEST = "best"
+GATES = (checks.package_matches_checkpoint, checks.quantisation_costs_little, checks.release_beats_its_gates)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """--recipe R --checkpoint DIR --out DIR."""
+    parser.add_argument("--recipe", type=Path, required=True, metavar="FILE", help="the recipe that trained it")
+    parser.add_argument(
+        "--checkpoint", type=Path, required=True, metavar="DIR", help="the full run's folder, or its best checkpoint"
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="new folder: one package per locale")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prints where the packages are and what they score. 1 without a passing verdict or behind a gate that refuses."""
+    if args.out.exists() and any(args.out.iterdir()):
+        raise ArtifactError(f"{args.out}: holds files already. Name a new folder, or remove it first.")
+    place, recipe = Place.of(), load_recipe(args.recipe)
+    unlock(place, recipe)
+    demand_best_of(args.checkpoint, requests.full(place, recipe).demand(place.store))
+    built = packaged_weights(place, recipe.name, progress=lambda line: print(line, file=sys.stderr))
+    demand_gates(place, recipe)
+    for locale in recipe.package.locales:
+        shutil.copytree(built.artifact.path / locale, args.out / locale)
+    shown = {"out": str(args.out), "locales": list(recipe.package.locales), "digest": built.artifact.digest}
+    print(json.dumps({**shown, "reused": built.reused, "metrics": built.artifact.metrics}, ensure_ascii=False))
+    return EXIT_OK
+
+
+def demand_best_of(checkpoint: Path, full: Artifact) -> None:
+    """Returns when the checkpoint's weights are those of the full run's best. Raises GateError for any others."""
+    path = next((p for p in (checkpoint / BEST / WEIGHTS, checkpoint / WEIGHTS) if p.is_file()), None)
+    if path is None:
+        raise ArtifactError(f"{checkpoint}: has no {WEIGHTS} and no {BEST}/{WEIGHTS}. Name a run or a checkpoint.")
+    licensed = full.file(f"{BEST}/{WEIGHTS}")
+    if sha256_file(path) != sha256_file(licensed):
+        raise GateError(
+            f"{path}: is not the best checkpoint of the full run that the verdict licensed. "
+            f"Package {licensed.parent}, or train the recipe again."
+        )
+
+
+def demand_gates(place: Place, recipe: Recipe) -> None:
+    """Returns when every release gate passes. Raises GateError with the first that does not."""
+    for gate in GATES:
+        if problems := gate(place, recipe.name).problems:
+            raise GateError(
+                f"{gate.__name__} does not hold for {recipe.name!r}: {problems[0]}. "
+                "Train better weights, or change the gate in the recipe's [eval] and say why."
+            )
