@@ -1,0 +1,138 @@
+import json
+
+import pytest
+
+from mw_pipeline.errors import CorpusError, GateError
+from mw_pipeline.evaluate import as_table, evaluate, release_axes
+from mw_pipeline.golden import golden_of
+from mw_pipeline.labels import STAGE2, STAGE3
+from mw_pipeline.predictions import Prediction
+
+ROWS = [
+    {"raw": "Paris, France", "components": {"locality": "Paris", "country": "France"}, "country": "FR", "base_id": "p"},
+    {
+        "raw": "PARIS",
+        "components": {"locality": "PARIS"},
+        "country": "FR",
+        "base_id": "p",
+        "stratum": "adversarial/upper",
+    },
+    {"raw": "Austin, TX", "components": {"locality": "Austin", "region": "TX"}, "country": "US"},
+    {"raw": "Apt 4, Reno", "components": {"locality": "Reno", "unit": "Apt 4"}, "country": "US"},
+]
+GOLDEN = golden_of(ROWS, name="mine")
+FOUND = [
+    Prediction({"locality": "Paris", "country": "France"}, {"locality": 0.95, "country": 0.85}),
+    Prediction({"locality": "Paris"}, {"locality": 0.45}),
+    Prediction({"locality": "Austin", "region": "TX"}, {"locality": 0.95}),
+    Prediction({"po_box": "4"}, {"po_box": 0.5}),
+]
+
+
+def report_of(golden=GOLDEN, predictions=FOUND, **options):
+    return evaluate(golden, predictions, **{"decoder": "test", "resamples": 50, **options}).report
+
+
+def test_a_report_holds_scores_denominators_ceilings_and_both_policies():
+    report = report_of()
+
+    assert (report["rows"], report["families"], report["exact_match"]) == (4, 3, 0.5)
+    assert report["per_tag"]["locality"]["f1"] == pytest.approx(2 * 2 / (2 * 2 + 1 + 2))
+    assert report["denominators"]["macro_f1"] == ["country", "region", "locality"]
+    assert report["ceiling"]["macro_f1"] == 1.0
+    assert report["policies"]["strict"]["exact_match"] == 0.5
+    assert report["policies"]["normalised"]["exact_match"] == 0.75
+    assert json.loads(json.dumps(report, allow_nan=False)) == report
+
+
+def test_tags_outside_the_label_set_are_counted_and_not_scored():
+    two, three = report_of(labels=STAGE2), report_of(labels=STAGE3)
+
+    assert two["not_scored"] == {"gold": {"unit": 1}, "predicted": {"po_box": 1}}
+    assert three["not_scored"] == {"gold": {}, "predicted": {}}
+    assert three["per_tag"]["unit"]["fn"] == three["per_tag"]["po_box"]["fp"] == 1
+
+
+def test_slices_are_scored_alone_and_empty_ones_are_absent():
+    slices = report_of()["slices"]
+
+    assert (slices["adversarial"]["rows"], slices["adversarial"]["exact_match"]) == (1, 0.0)
+    assert slices["without_adversarial"]["rows"] == 3
+    assert {code: part["exact_match"] for code, part in slices["country"].items()} == {"FR": 0.5, "US": 0.5}
+    assert list(slices["stratum"]) == ["adversarial/upper", "mine"]
+    assert "adversarial" not in report_of(golden_of(ROWS[2:], name="g"), FOUND[2:])["slices"]
+
+
+def test_calibration_covers_the_scored_values_whose_confidence_is_known():
+    calibration = report_of()["calibration"]
+
+    # 0.95 twice and 0.85 are right, 0.45 is wrong; the po_box is no tag of stage 2.
+    assert calibration["spans"] == 4
+    assert calibration["ece"] == pytest.approx((2 * 0.05 + 0.15 + 0.45) / 4)
+
+
+def test_the_hashes_change_with_gold_labels_policy_and_decoder():
+    base = report_of()["hashes"]
+    others = {
+        "gold": report_of(golden_of(ROWS[:2], name="g"), FOUND[:2]),
+        "labels": report_of(labels=STAGE3),
+        "policy": report_of(policy="normalised"),
+        "decoder": report_of(decoder="argmax"),
+    }
+
+    for name, report in others.items():
+        assert [key for key in base if report["hashes"][key] != base[key]] == [name]
+
+
+def test_an_unlisted_policy_is_refused():
+    with pytest.raises(CorpusError, match="match policy 'loose' is not known"):
+        report_of(policy="loose")
+
+
+def test_the_table_shows_a_ceiling_beside_every_score():  # M48
+    lines = as_table(report_of()).splitlines()
+
+    assert lines[2].startswith("| macro_f1 | 0.857")
+    assert all(line.count("|") == 6 for line in lines)
+    assert "| exact_match | 0.5000 |" in "\n".join(lines)
+    assert any(line.startswith("| cedex | – | – | – | 0 |") for line in lines)
+
+
+# --- release axes
+
+
+def many(share_right, confidence):
+    rows = [{"raw": f"town{i}", "components": {"locality": f"town{i}"}, "stratum": "plain"} for i in range(80)]
+    found = [
+        Prediction({"locality": f"town{i}" if i < 80 * share_right else "x"}, {"locality": confidence})
+        for i in range(80)
+    ]
+    return evaluate(golden_of(rows, name="g"), found, decoder="test", resamples=20)
+
+
+def test_the_axes_count_what_improved_with_and_without_the_adversarial_rows():
+    axes = release_axes(many(0.9, 0.9), many(0.5, 0.9), stability=("pass", "fail"))
+
+    verdicts = {name: axis["verdict"] for name, axis in axes["with_adversarial"].items()}
+    assert verdicts == {
+        "coarse_f1": "better",
+        "fine_f1": "no difference",
+        "calibration": "better",
+        "training_stability": "better",
+    }
+    assert axes["headline"] == "3 of 4 axes improved with the adversarial rows, 3 of 4 without"
+
+
+def test_equal_releases_improve_nothing():
+    axes = release_axes(many(0.9, 0.9), many(0.9, 0.9), stability=("pass", "pass"))
+
+    assert axes["improved"] == {"with_adversarial": 0, "without_adversarial": 0}
+    worse = release_axes(many(0.9, 0.9), many(0.9, 0.9), stability=("fail", "pass"))
+    assert worse["with_adversarial"]["training_stability"]["verdict"] == "worse"
+
+
+def test_releases_on_different_gold_are_not_compared():  # M44
+    other = evaluate(GOLDEN, FOUND, decoder="test", resamples=20)
+
+    with pytest.raises(GateError, match="not comparable: gold"):
+        release_axes(many(0.9, 0.9), other, stability=("pass", "pass"))

@@ -1,0 +1,221 @@
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mw_pipeline.errors import CorpusError, GateError
+from mw_pipeline.golden import MANIFEST, demand_valid, golden_of, load_golden, shared_families, write_manifest
+from mw_pipeline.labels import STAGE2_TAGS
+
+PROJECT = Path(__file__).parents[1]
+GOLDEN = sorted((PROJECT / "golden").glob("*.jsonl"))
+
+
+def row(raw="12 rue Haute, 75001 Paris", components=None, **more):
+    found = {"street": "rue Haute", "postcode": "75001", "locality": "Paris"} if components is None else components
+    return {"raw": raw, "components": found, "country": "FR", "source": "hand", "notes": "", **more}
+
+
+def write(path, *rows):
+    path.write_text("".join(json.dumps(value, ensure_ascii=False) + "\n" for value in rows), encoding="utf-8")
+    return path
+
+
+def rules(golden):
+    return [(finding.rule, finding.blocks) for finding in golden.findings]
+
+
+# --- the project's own gold
+
+
+def test_the_own_gold_has_no_finding_and_a_ceiling_of_one_for_every_tag():
+    golden = load_golden(GOLDEN)
+
+    demand_valid(golden)
+    assert golden.findings == ()
+    assert golden.ceilings(STAGE2_TAGS)["strict"]["macro_f1"] == 1.0
+    assert golden.ceilings(STAGE2_TAGS)["strict"]["unreachable"] == {}
+
+
+def test_the_own_gold_is_large_and_supports_every_tag_of_stage_2():
+    counts = load_golden(GOLDEN).counts()
+
+    assert counts["rows"] >= 300
+    assert min(counts["country"][code] for code in ("US", "FR")) >= 100
+    assert all(counts["tag"][tag] >= 15 for tag in STAGE2_TAGS)
+
+
+def test_the_rows_of_the_label_document_follow_its_conventions():
+    text = (PROJECT / "docs/labels.md").read_text(encoding="utf-8")
+    lines = re.search(r"```json\n(.*?)```", text, re.DOTALL)[1].splitlines()
+
+    golden = golden_of([json.loads(line) for line in lines], name="labels.md")
+
+    assert golden.findings == ()
+    assert all(f"`{tag}`" in text for tag in golden.counts()["tag"])
+
+
+# --- reading
+
+
+def test_rows_without_base_id_and_stratum_get_their_text_and_file_name(tmp_path):
+    golden = load_golden([write(tmp_path / "adversarial_extra.jsonl", row(), row("12, RUE HAUTE 75001 paris.", {}))])
+
+    assert [r.stratum for r in golden.rows] == ["adversarial_extra"] * 2
+    assert len(golden.families) == 1
+    assert golden.rows[0].where.endswith("adversarial_extra.jsonl:1")
+
+
+def test_a_stratum_is_adversarial_by_its_first_part():
+    golden = golden_of([row(stratum="adversarial/cedex"), row("x", {}, stratum="plain")], name="adversarial")
+
+    assert [r.is_adversarial for r in golden.rows] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("{", r"gold\.jsonl:1: not JSON"),
+        ("[1]", "expected an object with a text under 'raw'"),
+        ('{"components": {}}', "expected an object with a text under 'raw'"),
+        ('{"raw": "x"}', "components is None, expected an object"),
+        ('{"raw": "x", "components": {"town": "x"}}', "components.town is not a tag. Use one of country, region"),
+        ('{"raw": "x", "components": {"locality": 7}}', "components.locality is 7, expected a text"),
+        ('{"raw": "x", "components": {"locality": " "}}', "components.locality is ' ', expected a value"),
+        ('{"raw": "x", "components": {}, "country": 7}', "country is 7, expected a text"),
+        (r'{"raw": "\ud800", "components": {}}', "holds half of a surrogate pair"),
+        ("", "holds no gold row"),
+    ],
+)
+def test_what_is_no_gold_row_is_refused_by_file_and_line(tmp_path, line, message):
+    path = tmp_path / "gold.jsonl"
+    path.write_text(line + "\n", encoding="utf-8")
+
+    with pytest.raises(CorpusError, match=message):
+        load_golden([path])
+
+
+def test_a_missing_or_binary_file_is_refused(tmp_path):
+    (tmp_path / "b.jsonl").write_bytes(b"\xff\xfe\x00")
+
+    for name in ("a.jsonl", "b.jsonl"):
+        with pytest.raises(CorpusError, match=f"{name}: not readable"):
+            load_golden([tmp_path / name])
+
+
+def test_a_saved_set_loads_to_the_same_hash(tmp_path):
+    golden = load_golden(GOLDEN)
+    path = tmp_path / "all.jsonl"
+    path.write_text(golden.as_jsonl(), encoding="utf-8")
+
+    assert load_golden([path]).hash == golden.hash
+
+
+def test_the_hash_ignores_row_order_and_notes_and_sees_every_value():
+    first, second = row(), row("Lyon", {"locality": "Lyon"})
+    original = golden_of([first, second], name="g").hash
+
+    assert golden_of([second, {**first, "notes": "other"}], name="g").hash == original
+    assert golden_of([first, {**second, "components": {"region": "Lyon"}}], name="g").hash != original
+
+
+# --- rules
+
+
+def test_a_value_that_is_no_substring_blocks_and_lowers_the_ceiling():
+    golden = golden_of([row(components={"locality": "PARIS"}), row("Lyon", {"locality": "Lyon"})], name="g")
+
+    assert rules(golden) == [("unreachable_value", True)]
+    assert golden.ceilings(("locality",))["strict"]["per_tag"]["locality"] == pytest.approx(2 / 3)
+    assert golden.ceilings(("locality",))["normalised"]["per_tag"]["locality"] == 1.0
+    with pytest.raises(GateError, match="1 rows that break its rules: g:1: unreachable_value: locality 'PARIS'"):
+        demand_valid(golden)
+
+
+def test_values_that_overlap_or_split_a_word_block():
+    overlapping = row("Lyon", {"locality": "Lyon", "region": "Lyon"})
+    inside_a_word = row("Lake Rd", {"region": "ke"})
+
+    assert rules(golden_of([overlapping, inside_a_word], name="g")) == [("overlapping_values", True)] * 2
+
+
+def test_one_text_with_two_answers_blocks_and_with_one_answer_does_not():
+    twice = golden_of([row(), row()], name="g")
+    contradicting = golden_of([row(), row(components={"locality": "Paris"})], name="g")
+
+    assert rules(twice) == [("repeated_text", False)]
+    assert rules(contradicting) == [("contradicting_text", True)]
+    assert "stands at g:1 too" in str(contradicting.findings[0])
+
+
+@pytest.mark.parametrize(
+    ("raw", "components", "detail"),
+    [
+        ("7500 Paris", {"postcode": "7500"}, "postcode '7500'"),
+        ("Paris Cedex VII", {"cedex": "Cedex VII"}, "expected CEDEX"),
+        ("Washington, D.C.", {"region": "D.C."}, "edges"),
+        ("number one hundred and two Oak St", {"house_number": "one hundred and two"}, "expected a number"),
+    ],
+)
+def test_a_value_that_hardly_fits_its_tag_is_named(raw, components, detail):
+    golden = golden_of([row(raw, components)], name="g")
+
+    assert rules(golden) == [("unusual_value", False)]
+    assert detail in str(golden.findings[0])
+    demand_valid(golden)
+
+
+def test_a_row_without_values_is_named():
+    assert rules(golden_of([row("hello", {})], name="g")) == [("no_values", False)]
+
+
+# --- manifest and families
+
+
+def test_a_manifest_with_stale_counts_is_refused_and_a_fresh_one_is_not(tmp_path):  # M50
+    path = write(tmp_path / "fr.jsonl", row(), row("Lyon", {"locality": "Lyon"}))
+    write_manifest(tmp_path)
+    assert len(load_golden([path]).rows) == 2
+
+    write(path, row())
+    with pytest.raises(CorpusError, match=r"manifest\.json: says rows 2 for fr\.jsonl, found 1\. Review the change"):
+        load_golden([path])
+
+    subprocess.run([sys.executable, "-m", "mw_pipeline.golden", tmp_path], check=True, cwd=PROJECT)
+    assert len(load_golden([path]).rows) == 1
+
+
+def test_a_changed_value_is_a_changed_file_for_the_manifest(tmp_path):  # M50
+    path = write(tmp_path / "fr.jsonl", row())
+    write_manifest(tmp_path)
+    write(path, row(notes="edited"))
+
+    with pytest.raises(CorpusError, match="says sha256"):
+        load_golden([path])
+
+
+def test_a_file_that_the_manifest_does_not_list_is_read_all_the_same(tmp_path):
+    write(tmp_path / "fr.jsonl", row())
+    write_manifest(tmp_path)
+
+    assert len(load_golden([write(tmp_path / "mine.jsonl", row())]).rows) == 1
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"files": {"fr.jsonl": 7}}'])
+def test_a_broken_manifest_is_refused(tmp_path, text):
+    path = write(tmp_path / "fr.jsonl", row())
+    (tmp_path / MANIFEST).write_text(text)
+
+    with pytest.raises(CorpusError, match="not a manifest of gold files"):
+        load_golden([path])
+
+
+def test_a_family_on_both_sides_of_a_split_is_named_with_its_places():  # M49
+    dev = golden_of([row(base_id="louvre"), row("Lyon", {}, base_id="lyon")], name="dev")
+    test = golden_of([row("Louvre", {}, base_id="louvre")], name="test")
+
+    assert shared_families(dev, test) == {"louvre": ["dev:1", "test:1"]}
+    assert shared_families(dev, golden_of([row("Nice", {})], name="test")) == {}

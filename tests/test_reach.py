@@ -1,0 +1,49 @@
+from itertools import permutations, product
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mw_pipeline.reach import occurrences, spans_in
+
+
+def test_a_short_value_is_not_found_inside_a_word():  # M18
+    assert list(occurrences("Lake Ave, AK", "AK")) == [(10, 12)]
+    assert list(occurrences("1600 160", "160")) == [(5, 8)]
+
+
+def test_a_letter_may_follow_a_digit_and_a_chinese_character_another():
+    assert list(occurrences("37BIS", "37")) == [(0, 2)]
+    assert list(occurrences("法国巴黎", "巴黎")) == [(2, 4)]
+
+
+def test_a_value_does_not_end_before_a_mark_of_its_last_letter():
+    assert list(occurrences("cafe\N{COMBINING ACUTE ACCENT}", "cafe")) == []
+
+
+def test_offsets_are_code_points_after_characters_beyond_the_basic_plane():  # M19
+    assert list(occurrences("🗼 Paris", "Paris")) == [(2, 7)]
+
+
+def test_city_and_state_of_one_name_take_the_two_places():
+    spans = spans_in("New York, New York", {"locality": "New York", "region": "New York"})
+
+    assert sorted(spans.values()) == [(0, 8), (10, 18)]
+
+
+def test_an_empty_value_stands_nowhere():
+    assert spans_in("Paris", {"locality": ""}) is None
+    assert spans_in("Paris", {}) == {}
+
+
+@given(
+    st.lists(st.sampled_from(["a", "b", "ab", "a b"]), min_size=1, max_size=5).map(" ".join),
+    st.dictionaries(st.sampled_from("xyz"), st.sampled_from(["a", "b", "ab", "a b", "b a"]), max_size=3),
+)
+def test_an_arrangement_is_found_exactly_when_brute_force_finds_one(raw, components):
+    found = spans_in(raw, components)
+
+    choices = product(*(list(occurrences(raw, value)) for value in components.values()))
+    possible = any(all(a[1] <= b[0] or b[1] <= a[0] for a, b in permutations(spans, 2)) for spans in choices)
+    assert (found is not None) == possible
+    if found is not None:
+        assert all(raw[start:end] == components[tag] for tag, (start, end) in found.items())
