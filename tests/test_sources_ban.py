@@ -91,7 +91,9 @@ def test_an_empty_postcode_and_an_empty_suffix_are_allowed(tmp_path: Path) -> No
 
 
 def test_a_street_without_a_number_is_kept_and_its_suffix_is_not(tmp_path: Path) -> None:
-    assert "house_number" not in first(write(tmp_path / "a.csv", {"numero": ""}))
+    records = read_all(BAN, write(tmp_path / "a.csv", {"numero": ""}, {"numero": "", "rep": ""}, {})).records
+
+    assert [record.get("house_number") for record in records] == [None, None, "6 bis"]
 
 
 @pytest.mark.parametrize(

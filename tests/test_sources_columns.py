@@ -28,10 +28,14 @@ def family(
     return ids[0].as_py()
 
 
-def test_tidy_text_has_single_spaces_and_no_control_characters() -> None:
-    found = columns.tidy(strings(" a \t\u00a0b\u2003c\r\n", "\x07x\x85y", " \u3000 ", "", None))
+def test_tidy_text_has_single_spaces() -> None:
+    found = columns.tidy(strings(" a \t\u00a0b\u2003c\r\n", "x\x85\x0by", " \u3000 ", "", None))
 
     assert found.to_pylist() == ["a b c", "x y", None, None, None]
+
+
+def test_tidy_text_keeps_other_control_characters_for_the_quarantine() -> None:
+    assert columns.tidy(strings(" \x07x ")).to_pylist() == ["\x07x"]
 
 
 @given(st.text())

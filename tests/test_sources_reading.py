@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 import tarfile
@@ -98,11 +99,44 @@ def test_a_truncated_archive_is_one_sentence_that_names_the_file(tmp_path: Path,
         contents(path)
 
 
-def test_an_archive_without_data_files_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "a.zip"
-    path.write_bytes(zipped(**{"readme.txt": b"hello"}))
+@pytest.mark.parametrize("name", ["a.zip", "a.tar"])
+def test_an_archive_without_data_files_is_refused(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_bytes((zipped if name == "a.zip" else tarred)(**{"readme.txt": b"hello"}))
 
     with pytest.raises(CorpusError, match="the archive holds no data file"):
+        contents(path)
+
+
+def test_an_encrypted_member_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    data = bytearray(zipped(x=TEXT))
+    data[data.index(b"PK\x01\x02") + 8] |= 1
+    path.write_bytes(data)
+
+    with pytest.raises(CorpusError, match="'x' is encrypted, expected plain text"):
+        contents(path)
+
+
+PACKED = {
+    "a.gz": gzip.compress(TEXT * 9),
+    "a.zst": zstandard.compress(TEXT * 9),
+    "a.zip": zipped(x=TEXT * 9, y=TEXT),
+    "a.tar": tarred(x=TEXT * 9, y=TEXT),
+    "a.tar.zst": zstandard.compress(tarred(x=TEXT * 9)),
+}
+
+
+@given(name=st.sampled_from(sorted(PACKED)), at=st.floats(0, 1, exclude_max=True), junk=st.binary(max_size=20))
+def test_a_damaged_archive_is_refused_or_read_but_never_crashes(
+    tmp_path_factory: pytest.TempPathFactory, name: str, at: float, junk: bytes
+) -> None:
+    whole = PACKED[name]
+    start = int(at * len(whole))
+    path = tmp_path_factory.mktemp("packed") / name
+    path.write_bytes(whole[:start] + junk + whole[start + len(junk) :])
+
+    with contextlib.suppress(CorpusError):
         contents(path)
 
 

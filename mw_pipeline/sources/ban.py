@@ -56,7 +56,9 @@ class Ban:
         """
         files = raw_files(request.paths, suffixes=(".csv",))
         for batch in columns.at_most(read_delimited(files, LAYOUT, rejects), request.max_records):
-            yield _records(_sifted(batch, request, rejects), request.licence or self.licence)
+            sifted = _sifted(batch, request, rejects)
+            if sifted.num_rows:
+                yield _records(sifted, request.licence or self.licence)
 
 
 def _sifted(batch: pa.RecordBatch, request: ReadRequest, rejects: Rejects) -> pa.RecordBatch:
@@ -73,8 +75,8 @@ def _sifted(batch: pa.RecordBatch, request: ReadRequest, rejects: Rejects) -> pa
 
 def _records(batch: pa.RecordBatch, licence: str) -> pa.RecordBatch:
     country, street, locality = batch["country_code"], batch["nom_voie"], batch["nom_commune"]
-    number = pc.binary_join_element_wise(batch["numero"], batch["rep"], " ", null_handling="skip")
-    number = pc.if_else(pc.is_null(batch["numero"]), None, number)
+    # null_handling="skip" would lose rows in which all parts are null (pyarrow 26.0.1)
+    number = pc.coalesce(pc.binary_join_element_wise(batch["numero"], batch["rep"], " "), batch["numero"])
     postcode = pc.coalesce(batch["code_postal"], batch["code_post"])
     subregion = columns.mapped(batch["code_insee"], _departement)
     region = columns.mapped(batch["code_insee"], _region)

@@ -23,8 +23,11 @@ _LANGUAGES = {
 
 
 def tidy(column: pa.Array) -> pa.Array:
-    """Trimmed text in which every run of blanks or control characters is one space; null where nothing is left."""
-    spaced = pc.replace_substring_regex(column, r"[\s\p{Z}\p{Cc}]+", " ")
+    """Trimmed text in which every run of white space is one space; null where nothing is left.
+
+    Other control characters stay, for the door of the corpus to quarantine.
+    """
+    spaced = pc.replace_substring_regex(column, r"[\s\x{000B}\x{0085}\p{Z}]+", " ")
     trimmed = pc.utf8_trim_whitespace(spaced)
     return pc.if_else(pc.equal(trimmed, ""), None, trimmed)
 

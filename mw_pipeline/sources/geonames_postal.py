@@ -63,7 +63,9 @@ class GeonamesPostal:
         files = raw_files(request.paths, suffixes=(".txt", ".tsv"))
         checked = _of_this_format(read_delimited(files, LAYOUT, rejects))
         for batch in columns.at_most(checked, request.max_records):
-            yield _records(_sifted(batch, request, rejects), request.licence or self.licence)
+            sifted = _sifted(batch, request, rejects)
+            if sifted.num_rows:
+                yield _records(sifted, request.licence or self.licence)
 
 
 def _of_this_format(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

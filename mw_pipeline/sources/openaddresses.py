@@ -60,7 +60,9 @@ class Openaddresses:
         files = raw_files(request.paths, suffixes=(".csv", ".geojson"))
         facts = [facts_of(file, request) for file in files]
         for batch in columns.at_most(_with_facts(files, facts, rejects), request.max_records):
-            yield _records(_sifted(batch, request, rejects))
+            sifted = _sifted(batch, request, rejects)
+            if sifted.num_rows:
+                yield _records(sifted)
 
 
 def _with_facts(files: list[RawFile], facts: list[FileFacts], rejects: Rejects) -> Iterator[pa.RecordBatch]:

@@ -6,9 +6,11 @@ that lost its suffix still reads; what the name promises and the bytes deny is a
 
 from __future__ import annotations
 
+import lzma
 import os
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,7 +27,9 @@ MAX_LINE_BYTES = 1 << 20
 MAX_BLOCK_LINES = 32_768
 
 _GZIP, _ZSTD, _ZIP = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", (b"PK\x03\x04", b"PK\x05\x06")
+_UNPACKING_ERRORS = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, NotImplementedError)
 _PACKED_SUFFIXES = {".gz": _GZIP, ".zst": _ZSTD, ".zip": b"PK"}
+_ENCRYPTED = 0x1  # flag bit 0 of a zip member, APPNOTE 4.4.4
 _UTF8_BOM, _UTF16_BOMS = b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -101,8 +105,7 @@ def _errors_named(file: RawFile) -> Iterator[None]:
     """Turns what the unpackers raise into one sentence that names the file."""
     try:
         yield
-    except (OSError, EOFError, zipfile.BadZipFile, tarfile.TarError, NotImplementedError, RuntimeError) as error:
-        # pyarrow raises OSError for a broken stream; zipfile raises RuntimeError for an encrypted member
+    except (OSError, EOFError, *_UNPACKING_ERRORS) as error:  # pyarrow raises OSError for a broken stream
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise CorpusError(f"{file.path}: not readable to its end: {reason}. Fetch the file again.") from error
 
@@ -134,21 +137,27 @@ def _members(file: RawFile, raw: IO[bytes], start: bytes) -> Iterator[tuple[str,
 
 def _zip_members(file: RawFile, raw: IO[bytes]) -> Iterator[tuple[str, ByteStream]]:
     with zipfile.ZipFile(raw) as archive:
-        names = [info.filename for info in archive.infolist() if not info.is_dir() and _is_data(info.filename)]
-        if not names:
+        members = [info for info in archive.infolist() if not info.is_dir() and _is_data(info.filename)]
+        if not members:
             raise CorpusError(f"{file.path}: the archive holds no data file. Fetch the file again.")
-        for name in names:
-            with archive.open(name) as member:
-                yield f"{file.label}/{name}", member
+        for info in members:
+            if info.flag_bits & _ENCRYPTED:
+                raise CorpusError(f"{file.path}: {info.filename!r} is encrypted, expected plain text. Unpack it first.")
+            with archive.open(info) as member:
+                yield f"{file.label}/{info.filename}", member
 
 
 def _tar_members(file: RawFile, stream: ByteStream) -> Iterator[tuple[str, ByteStream]]:
+    empty = True
     with tarfile.open(fileobj=stream, mode="r|") as archive:  # type: ignore[call-overload]  # only read() is used
         for info in archive:
             if info.isfile() and _is_data(info.name):
                 member = archive.extractfile(info)
                 assert member is not None, "a regular file has contents"
                 yield f"{file.label}/{info.name}", member
+                empty = False
+    if empty:
+        raise CorpusError(f"{file.path}: the archive holds no data file. Fetch the file again.")
 
 
 def _is_data(name: str) -> bool:

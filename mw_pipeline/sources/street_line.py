@@ -70,22 +70,26 @@ _NUMBER_INSIDE = re.compile(rf"(?<!\S)[0-9]+\s+(?!{_HIGHWAY}|(?:[NSEW]|NORTH|SOU
 _NUMBERED_ROAD = re.compile(rf"{_HIGHWAY}\s*[0-9]+", re.IGNORECASE)
 
 
-def split_column(
-    batch: pa.RecordBatch, column: str, rejects: Rejects
-) -> tuple[pa.RecordBatch, dict[str, pa.StringArray]]:
-    """The records whose delivery line splits, and the parts of those lines by tag; the others go to quarantine."""
+PARTS = tuple(part.name for part in fields(StreetLine))
+
+
+def split_column(batch: pa.RecordBatch, column: str, rejects: Rejects) -> pa.RecordBatch:
+    """The records whose delivery line splits, with a column for each of PARTS; the others go to quarantine."""
     found = [split_street_line(text) for text in batch[column].to_pylist()]
     lines = [line for line in found if isinstance(line, StreetLine)]
-    parts = {
-        part.name: pa.array([getattr(line, part.name) for line in lines], pa.string()) for part in fields(StreetLine)
-    }
-    if len(lines) == len(found):
-        return batch, parts
+    if len(lines) < len(found):
+        _quarantine(batch, column, found, rejects)
+        batch = batch.filter(pa.array([isinstance(line, StreetLine) for line in found]))
+    for part in PARTS:
+        batch = batch.append_column(part, pa.array([getattr(line, part) for line in lines], pa.string()))
+    return batch
+
+
+def _quarantine(batch: pa.RecordBatch, column: str, found: list[StreetLine | str], rejects: Rejects) -> None:
     for at, reason in enumerate(found):
         if isinstance(reason, str):
             line, source_id = batch["line"][at].as_py(), batch["source_id"][at].as_py()
             rejects.add(line, source_id, reason, f"{column}: {batch[column][at].as_py()!r}")
-    return batch.filter(pa.array([isinstance(line, StreetLine) for line in found])), parts
 
 
 def split_street_line(line: str) -> StreetLine | str:

@@ -23,7 +23,7 @@ from mw_pipeline.corpus.records import ReadRequest, Rejects, record_batch
 from mw_pipeline.sources import columns
 from mw_pipeline.sources.delimited import Layout, read_delimited
 from mw_pipeline.sources.reading import raw_files
-from mw_pipeline.sources.street_line import split_column
+from mw_pipeline.sources.street_line import PARTS, split_column
 
 LAYOUT = Layout(
     title="the IMLS outlet file: a comma CSV with LIBNAME, ADDRESS and CITY",
@@ -54,11 +54,13 @@ class UsgovImlsPls:
         """
         files = raw_files(request.paths, suffixes=(".csv",))
         for batch in columns.at_most(read_delimited(files, LAYOUT, rejects), request.max_records):
-            yield _records(_sifted(batch, request, rejects), rejects, request.licence or self.licence)
+            sifted = _sifted(batch, request, rejects)
+            if sifted.num_rows:
+                yield _records(sifted, request.licence or self.licence)
 
 
 def _sifted(batch: pa.RecordBatch, request: ReadRequest, rejects: Rejects) -> pa.RecordBatch:
-    """The usable records, with tidy values and nulls for what the survey marks as missing."""
+    """The usable records, with tidy values, nulls for what the survey marks as missing, and the parts of ADDRESS."""
     batch = columns.tidied(batch, LAYOUT.wanted)
     for name in LAYOUT.wanted:
         batch = columns.blanked(batch, name, pc.match_substring_regex(batch[name], _MISSING))
@@ -66,11 +68,10 @@ def _sifted(batch: pa.RecordBatch, request: ReadRequest, rejects: Rejects) -> pa
     batch = columns.of_wanted_countries(batch, request, rejects)
     for name in LAYOUT.needed:
         batch = columns.quarantined(batch, pc.is_null(batch[name]), reason=f"no_{name}", detail=name, rejects=rejects)
-    return batch
+    return split_column(batch, "ADDRESS", rejects)
 
 
-def _records(batch: pa.RecordBatch, rejects: Rejects, licence: str) -> pa.RecordBatch:
-    batch, parts = split_column(batch, "ADDRESS", rejects)
+def _records(batch: pa.RecordBatch, licence: str) -> pa.RecordBatch:
     country, region = batch["country_code"], batch["STABR"]
     postcode = columns.zip_codes(batch["ZIP"], batch["ZIP4"])
     outlet = pc.binary_join_element_wise(batch["FSCSKEY"], batch["FSCS_SEQ"], "-")
@@ -79,8 +80,8 @@ def _records(batch: pa.RecordBatch, rejects: Rejects, licence: str) -> pa.Record
             "source_id": pc.coalesce(outlet, batch["source_id"]),
             "base_id": columns.address_family_ids(
                 country,
-                house_number=parts["house_number"],
-                street=pc.coalesce(parts["street"], parts["po_box"]),
+                house_number=batch["house_number"],
+                street=pc.coalesce(batch["street"], batch["po_box"]),
                 locality=batch["CITY"],
                 postcode=postcode,
             ),
@@ -93,6 +94,6 @@ def _records(batch: pa.RecordBatch, rejects: Rejects, licence: str) -> pa.Record
             "locality": batch["CITY"],
             "region": region,
             "postcode": postcode,
-            **parts,
+            **{part: batch[part] for part in PARTS},
         }
     )
