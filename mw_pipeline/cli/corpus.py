@@ -67,10 +67,7 @@ def _spec(args: argparse.Namespace) -> CorpusSpec:
         raise CorpusError(
             f"--country {args.country!r} is not an ISO 3166-1 alpha-2 code in upper case. Say for example FR."
         )
-    if args.variants < 1 or not 0 <= args.dose <= 1:
-        raise CorpusError(
-            f"--variants {args.variants} and --dose {args.dose}: expected at least 1, and a share from 0 to 1."
-        )
+    _check_numbers(args)
     source = SourceSpec(
         adapter=args.adapter,
         country=args.country,
@@ -86,6 +83,17 @@ def _spec(args: argparse.Namespace) -> CorpusSpec:
         variants=args.variants,
         augmentations=Augmentations(**dict.fromkeys(METHODS, args.dose)),
     )
+
+
+def _check_numbers(args: argparse.Namespace) -> None:
+    if args.variants < 1 or not 0 <= args.dose <= 1:
+        raise CorpusError(
+            f"--variants {args.variants} and --dose {args.dose}: expected at least 1, and a share from 0 to 1."
+        )
+    if args.max_records is not None and args.max_records < 1:
+        raise CorpusError(f"--max-records {args.max_records}: expected at least 1. Leave it out to read everything.")
+    if args.seed < 0:
+        raise CorpusError(f"--seed {args.seed}: expected 0 or more.")
 
 
 def _progress(line: str) -> None:

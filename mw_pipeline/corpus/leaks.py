@@ -24,6 +24,7 @@ EXCLUSION_SCHEMA = pa.schema(
     [
         pa.field("row_id", pa.string(), nullable=False),
         pa.field("source", pa.string(), nullable=False),
+        pa.field("split", pa.string(), nullable=False),
         pa.field("reason", pa.string(), nullable=False),
     ]
 )
@@ -34,7 +35,7 @@ _CONFLICTS = """
     with ranked as (select *, case split when 'train' then 0 when 'validation' then 1 else 2 end as rank from keys),
     texts as (select text_hash, max(rank) as text_top from ranked group by 1),
     families as (select base_id, max(rank) as family_top from ranked group by 1)
-    select row_id, source, case
+    select row_id, source, split, case
         when rank = 0 and text_hash in (select text_hash from gold_texts) then 'gold'
         when rank = 0 and base_id in (select base_id from gold_families) then 'gold'
         when rank < family_top then 'family_held_out'

@@ -32,9 +32,10 @@ def hash64(texts: pa.StringArray, *, salt: int = 0) -> Hashes:
     words = overlapping[np.repeat(offsets[:-1], counts) + 8 * position]
     unused_bits = np.clip(8 * position + 8 - np.repeat(lengths, counts), 0, 7).astype(np.uint64) * _EIGHT
     words = (words << unused_bits) >> unused_bits
-    keys = _splitmix(np.arange(int(counts.max(initial=0)), dtype=np.uint64) + _splitmix(np.full(1, salt, np.uint64)))
+    start = _splitmix(np.full(1, salt, np.uint64))
+    keys = _splitmix(np.arange(int(counts.max(initial=0)), dtype=np.uint64) + start)
     sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(_splitmix(words ^ keys[position]), dtype=np.uint64)])
-    return _splitmix(sums[ends] - sums[ends - counts] + lengths.astype(np.uint64) * _GOLDEN)
+    return _splitmix(start + sums[ends] - sums[ends - counts] + lengths.astype(np.uint64) * _GOLDEN)
 
 
 def utf8_bytes(texts: pa.StringArray) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:

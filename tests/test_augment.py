@@ -1,0 +1,238 @@
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from mw_pipeline.corpus.augment import METHODS, augment, title_case
+from mw_pipeline.corpus.compose import Draft, native_draft, write_lines
+from mw_pipeline.corpus.conventions import LINE_TAGS, country_names, region_swaps, subsets
+from mw_pipeline.corpus.conventions import separators as separator_tables
+from mw_pipeline.corpus.spans import unsound_rows
+from mw_pipeline.corpus.swaps import swap_saints, swap_whole, swap_words
+
+AMERICAN = {
+    "venue": "Grey Café",
+    "house_number": "12",
+    "street": "North Main Street",
+    "locality": "Fort Collins",
+    "region": "CO",
+    "postcode": "80521",
+}
+FRENCH = {
+    "house_number": "3",
+    "street": "avenue de Saint-Ouen",
+    "postcode": "75018",
+    "locality": "Paris",
+    "region": "Île-de-France",
+}
+
+
+def draft_of(country: str, record: dict[str, str], rows: int = 400) -> Draft:
+    columns = {tag: pa.array([record.get(tag)] * rows, pa.string()) for tag in LINE_TAGS}
+    return native_draft(country, columns, np.random.default_rng(1))
+
+
+def variants(method: str, country: str, record: dict[str, str], rows: int = 400) -> list[str]:
+    """The texts of all rows after one method alone, each row asked."""
+    draft, names, tallies = augment(draft_of(country, record, rows), {method: 1.0}, np.random.default_rng(2))
+    lines = write_lines(draft)
+    texts = lines.raw.to_pylist()
+    plain = write_lines(draft_of(country, record, 1)).raw[0].as_py()
+    changed = [text != plain for text in texts]
+    assert tallies[method].asked == rows
+    assert tallies[method].applied + tallies[method].failed == rows
+    assert [name == method for name in names.to_pylist()] == changed
+    assert tallies[method].applied == sum(changed)
+    assert not unsound_rows(lines.raw, lines.components(), lines.tags, lines.starts, lines.ends).any()
+    return texts
+
+
+def test_a_dose_of_nothing_changes_nothing():
+    draft = draft_of("US", AMERICAN, rows=3)
+
+    after, names, tallies = augment(draft, dict.fromkeys(METHODS, 0.0), np.random.default_rng(0))
+
+    assert write_lines(after).raw.to_pylist() == write_lines(draft).raw.to_pylist()
+    assert names.to_pylist() == [None, None, None]
+    assert tallies == {}
+
+
+def test_a_dose_is_the_share_of_rows_that_are_asked():
+    _, _, tallies = augment(draft_of("US", AMERICAN, 20_000), {"case": 0.25}, np.random.default_rng(0))
+
+    assert tallies["case"].asked / 20_000 == pytest.approx(0.25, abs=0.01)
+
+
+def test_names_of_several_methods_are_joined():
+    _, names, _ = augment(draft_of("US", AMERICAN, 50), {"zip4": 1.0, "order": 1.0}, np.random.default_rng(0))
+
+    assert set(names.to_pylist()) <= {"zip4+order", "zip4"}
+
+
+@pytest.mark.parametrize("country", ["US", "FR", "JP"])
+def test_all_methods_together_keep_every_span(country: str):
+    record = AMERICAN | {"country": "Country", "unit": "Apt ß", "dependent_locality": "Ǆ 東 😀", "cedex": "Cedex 2"}
+    draft, _, _ = augment(draft_of(country, record, 2_000), dict.fromkeys(METHODS, 0.5), np.random.default_rng(0))
+
+    lines = write_lines(draft)
+
+    assert not unsound_rows(lines.raw, lines.components(), lines.tags, lines.starts, lines.ends).any()
+
+
+def test_the_same_generator_gives_the_same_rows():
+    texts = [
+        write_lines(augment(draft_of("US", AMERICAN), dict.fromkeys(METHODS, 0.5), np.random.default_rng(seed))[0]).raw
+        for seed in (5, 5, 6)
+    ]
+
+    assert texts[0].equals(texts[1])
+    assert not texts[0].equals(texts[2])
+
+
+def test_a_partial_row_holds_a_subset_that_people_write():
+    masks = {int(mask) for mask in subsets("US").masks}
+    draft, _, _ = augment(draft_of("US", AMERICAN), {"partial": 1.0}, np.random.default_rng(0))
+
+    present = draft.present()
+
+    bits = {int(sum(1 << int(tag) for tag in np.flatnonzero(row))) for row in present}
+    assert bits <= masks
+    assert len(bits) > 15
+
+
+def test_a_row_that_no_subset_cuts_down_counts_as_failed():
+    _, names, tallies = augment(draft_of("US", {"street": "Main St"}, 5), {"partial": 1.0}, np.random.default_rng(0))
+
+    assert (tallies["partial"].applied, tallies["partial"].failed) == (0, 5)
+    assert names.null_count == 5
+
+
+def test_a_country_is_written_in_one_of_its_names():
+    texts = variants("country_name", "US", AMERICAN)
+
+    plain = "Grey Café, 12 North Main Street, Fort Collins, CO 80521"
+    names = country_names("US")
+    assert names is not None
+    assert {text.removeprefix(f"{plain}, ") for text in texts} == set(names.texts.to_pylist())
+
+
+def test_a_street_alone_gets_no_country():
+    assert set(variants("country_name", "US", {"street": "Main St"})) == {"Main St"}
+
+
+def test_a_country_without_known_names_is_left_alone():
+    assert len(set(variants("country_name", "JP", FRENCH))) == 1
+
+
+def test_zip4_adds_four_digits_to_an_american_zip_only():
+    texts = variants("zip4", "US", AMERICAN)
+
+    assert all(text[:-4].endswith(" CO 80521-") and text[-4:].isdigit() for text in texts)
+    assert len(set(variants("zip4", "FR", FRENCH))) == 1
+    assert len(set(variants("zip4", "US", AMERICAN | {"postcode": "80521-0001"}))) == 1
+
+
+def test_abbreviations_go_both_ways():
+    short = set(variants("abbreviation", "US", AMERICAN))
+    full = set(variants("abbreviation", "US", {"street": "N Main St", "region": "Colorado"}))
+
+    assert "Grey Café, 12 N Main St, Ft. Collins, Colorado 80521" in short
+    assert {"North Main Street, CO", "North Main Street, Colo."} <= full
+
+
+def test_french_types_and_saints_keep_their_hyphens_and_case():
+    texts = set(variants("abbreviation", "FR", FRENCH))
+
+    assert "3 av. de St-Ouen, 75018 Paris, Île-de-France" in texts
+    assert all(text.startswith("3 av") for text in texts)
+
+
+def swapped(country: str, tag: str, *texts: str) -> list[str]:
+    return swap_words(pa.array(texts), country, tag, np.random.default_rng(0)).to_pylist()
+
+
+def test_a_word_is_a_street_type_only_where_it_can_be_one():
+    streets = swapped("US", "street", "Court Street", "Lake Shore Drive", "Terrace", "Avenue of the Americas")
+
+    assert streets[0] in ("Court St", "Court St.", "Court Str")
+    assert streets[1] in ("Lake Shore Dr", "Lake Shore Dr.")
+    assert streets[2:] == ["Terrace", "Avenue of the Americas"]
+
+
+def test_a_direction_needs_a_name_beside_it():
+    assert swapped("US", "street", "North Ave", "NW Oak Ln")[0] == "North Avenue"
+    assert swapped("US", "street", "NW Oak Ln") == ["Northwest Oak Lane"]
+
+
+def test_a_type_is_known_before_a_closing_direction():
+    assert swapped("US", "street", "Pennsylvania Ave NW") == ["Pennsylvania Avenue Northwest"]
+
+
+def test_swapped_words_take_the_case_of_their_text():
+    assert swapped("US", "street", "NW OAK LN", "nw oak ln") == ["NORTHWEST OAK LANE", "northwest oak lane"]
+    assert swapped("FR", "street", "Bd Foch", "bd Foch") == ["Boulevard Foch", "boulevard Foch"]
+
+
+def test_texts_without_known_words_and_empty_columns_pass_through():
+    assert swapped("FR", "street", "rue Cler") == ["rue Cler"]
+    assert swapped("JP", "street", "Main St") == ["Main St"]
+    assert swapped("US", "street") == []
+
+
+def test_a_region_is_swapped_as_a_whole():
+    table = region_swaps("US")
+    assert table is not None and region_swaps("FR") is None
+
+    texts = swap_whole(pa.array(["VT", "NEVADA", "new york city"]), table, np.random.default_rng(0)).to_pylist()
+
+    assert texts[0] == "Vermont"
+    assert texts[1] in ("NV", "NEV.")
+    assert texts[2] == "new york city"
+
+
+def test_saints_are_shortened_or_written_out():
+    texts = pa.array(["rue Sainte-Anne", "ST DENIS", "st. Malo", "Toussaint", "Stains"])
+
+    assert swap_saints(texts).to_pylist() == ["rue Ste-Anne", "SAINT DENIS", "saint Malo", "Toussaint", "Stains"]
+
+
+def test_accents_go_from_latin_letters_only():
+    record = {"venue": "Œuvre 東京ガ が", "street": "rue de l'Été", "locality": "Йошкар-Ола", "region": "Île"}
+
+    assert set(variants("accents", "FR", record)) == {"Oeuvre 東京ガ が, rue de l'Ete, Йошкар-Ола, Ile"}
+
+
+def test_case_changes_before_lengths_are_taken():
+    texts = set(variants("case", "FR", FRENCH | {"street": "Straße ŉ"}))
+
+    assert "3 straße ŉ, 75018 paris, île-de-france" in texts
+    assert "3 Straße ŉ, 75018 PARIS, Île-de-France" in texts
+
+
+def test_title_case_knows_ordinals_directions_and_possessives():
+    texts = pa.array(["NW 5TH ST", "o'hare's BAR", "RUE DE L'ÉCOLE"])
+
+    assert title_case(texts).to_pylist() == ["NW 5th St", "O'Hare's Bar", "Rue De L'École"]
+
+
+def test_orders_differ_and_hold_the_same_components():
+    texts = variants("order", "US", AMERICAN)
+
+    assert len(set(texts)) > 20
+    letters = {"".join(sorted(text.replace(", ", "").replace(" ", ""))) for text in texts}
+    assert len(letters) == 1
+    assert any(text.startswith("80521, ") for text in texts)
+    assert any(text.startswith("Fort Collins") for text in texts)
+
+
+def test_one_component_has_no_other_order():
+    _, _, tallies = augment(draft_of("US", {"locality": "Reno"}, 10), {"order": 1.0}, np.random.default_rng(0))
+
+    assert tallies["order"].failed == 10
+
+
+def test_separators_come_from_the_table():
+    texts = set(variants("separators", "US", {"locality": "Reno", "country": "USA"}))
+
+    assert texts == {f"Reno{text}USA" for text in separator_tables()[0].texts.to_pylist()} - {"Reno, USA"}

@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from test_rows_schema import row
+
+from mw_pipeline.corpus.census import (
+    count_rows,
+    holdout_is_covered,
+    licences_are_allowed,
+    row_ids_are_unique,
+    tag_counts,
+)
+from mw_pipeline.corpus.leaks import golden_is_not_in_train, splits_are_disjoint, write_exclusions
+from mw_pipeline.corpus.records import ROW_SCHEMA
+
+
+@pytest.fixture
+def shards(tmp_path: Path) -> Any:
+    """Writes rows, one file per list, and returns the paths; a quote in the folder's name must not matter."""
+
+    def write(*parts: list[dict[str, Any]]) -> list[Path]:
+        folder = tmp_path / "o'shards"
+        folder.mkdir(exist_ok=True)
+        paths = [folder / f"part-{number}.parquet" for number in range(len(parts))]
+        for path, rows in zip(paths, parts, strict=True):
+            pq.write_table(pa.Table.from_pylist(rows, schema=ROW_SCHEMA), path)
+        return paths
+
+    return write
+
+
+def text(number: int, raw: str, split: str = "train", **changes: Any) -> dict[str, Any]:
+    spans: dict[str, Any] = {"components": [], "span_tags": [], "span_starts": [], "span_ends": []}
+    return row(number, raw=raw, split=split, **(spans | changes))
+
+
+def test_rows_are_counted_by_what_they_are(shards: Any):
+    files = shards(
+        [row(1), row(2, method="case+order"), text(3, "Москва Moscow", country="RU", locale="ru-RU", source="other")],
+        [text(4, "東京", "test", license="ODbL-1.0"), text(5, "75001", method="case")],
+    )
+
+    assert count_rows(files) == {
+        "rows": 5,
+        "source": {"made": 4, "other": 1},
+        "split": {"test": 1, "train": 4},
+        "country": {"FR": 4, "RU": 1},
+        "locale": {"fr-FR": 4, "ru-RU": 1},
+        "licence": {"CC0-1.0": 4, "ODbL-1.0": 1},
+        "script": {"Cyrillic": 1, "Han": 1, "Latin": 2, "none": 1},
+        "method": {"case": 2, "none": 3, "order": 1},
+    }
+    assert tag_counts(files) == {"made": {"house_number": 2, "street": 2}}
+
+
+def test_a_licence_that_is_not_listed_is_a_finding(shards: Any):
+    counts = count_rows(shards([row(1), row(2, license="ODbL-1.0")]))
+
+    assert licences_are_allowed(counts, ("CC0-1.0", "ODbL-1.0")) == []
+    assert licences_are_allowed(counts, ("CC0-1.0",)) == [
+        "1 rows are under 'ODbL-1.0', and licences_allowed lists CC0-1.0"
+    ]
+
+
+def test_a_row_id_that_stands_twice_is_a_finding(shards: Any):
+    assert row_ids_are_unique(shards([row(1), row(2)])) == []
+    assert row_ids_are_unique(shards([row(1)], [row(1), row(2)])) == ["row id 'made:1:0' stands 2 times"]
+
+
+def test_a_source_without_regions_escapes_the_holdout_and_is_named(shards: Any):
+    files = shards([row(1, region_key="FR:bretagne"), row(2)], [row(3, source="bare")])
+
+    assert holdout_is_covered(files, ("FR:bretagne",)) == [
+        "bare: none of its 1 rows has a region, so FR:bretagne cannot be held out of it"
+    ]
+    assert holdout_is_covered(files, ()) == []
+
+
+def test_disjoint_splits_have_no_findings(shards: Any):
+    assert splits_are_disjoint(shards([text(1, "Lyon"), text(2, "Nice", "test"), text(3, "Brest", "validation")])) == []
+
+
+def test_a_family_in_two_splits_is_found(shards: Any):
+    files = shards([text(1, "Lyon", base_id="f")], [text(2, "Nice", "test", base_id="f")])
+
+    assert splits_are_disjoint(files) == [
+        "1 of one family stand in several splits: 'made:1:0' and 'made:2:0' (test, train)"
+    ]
+
+
+def test_a_lower_cased_copy_of_a_held_out_row_is_found(shards: Any):
+    files = shards([text(1, "12, Rue de l'Été"), text(2, "12 rue de l ete", "validation")])
+
+    assert splits_are_disjoint(files) == [
+        "1 of one text stand in several splits: 'made:1:0' and 'made:2:0' (train, validation)"
+    ]
+
+
+def test_excluded_rows_leave_nothing_in_two_splits(shards: Any, tmp_path: Path):
+    files = shards(
+        [text(1, "Lyon"), text(2, "LYON", "validation"), text(3, "lyon", "test"), text(4, "Nice")],
+        [
+            text(5, "Brest", base_id="family 6"),
+            text(6, "Dijon", "test"),
+            text(7, "Metz, France"),
+            text(8, "Caen", "test"),
+        ],
+    )
+    path = tmp_path / "exclusions.parquet"
+
+    reasons = write_exclusions(files, path, gold_texts=["metz france"], gold_families=["family 8", "family 4"])
+
+    assert reasons == {"family_held_out": 1, "gold": 2, "text_held_out": 2}
+    assert pq.read_table(path).to_pylist() == [
+        {"row_id": "made:1:0", "source": "made", "reason": "text_held_out"},
+        {"row_id": "made:2:0", "source": "made", "reason": "text_held_out"},
+        {"row_id": "made:4:0", "source": "made", "reason": "gold"},
+        {"row_id": "made:5:0", "source": "made", "reason": "family_held_out"},
+        {"row_id": "made:7:0", "source": "made", "reason": "gold"},
+    ]
+    assert splits_are_disjoint(files, path) == []
+    assert golden_is_not_in_train(files, ["metz france"], ["family 4"], path) == []
+
+
+def test_nothing_to_exclude_is_an_empty_list(shards: Any, tmp_path: Path):
+    assert write_exclusions(shards([text(1, "Lyon"), text(2, "Nice", "test")]), tmp_path / "x.parquet") == {}
+    assert pq.read_table(tmp_path / "x.parquet").num_rows == 0
+
+
+def test_gold_in_the_training_rows_is_found_by_text_and_by_family(shards: Any):
+    files = shards([text(1, "1 Rue Haute, Lyon"), text(2, "Nice"), text(3, "Brest", "test"), text(4, "Metz")])
+
+    assert golden_is_not_in_train(files, ["Paris", "brest"], ["family 9"]) == []
+    assert golden_is_not_in_train(files, ["1 rue haute lyon"], ["family 2"]) == [
+        "2 training rows are gold rows or of their families: 'made:1:0', 'made:2:0'"
+    ]
+
+
+def test_an_empty_gold_set_finds_nothing(shards: Any):
+    assert golden_is_not_in_train(shards([text(1, "Lyon")]), []) == []

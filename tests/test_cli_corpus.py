@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from corpus_sources import HandMade, address, install
+
+from mw_pipeline.cli import main
+from mw_pipeline.errors import CorpusError
+
+
+@pytest.fixture
+def adapter(monkeypatch: pytest.MonkeyPatch) -> HandMade:
+    records = [address(1), address(2), address(2), address(3, country_code="FR"), address(4, country_code="?")]
+    return install(monkeypatch, HandMade([records]))
+
+
+def test_the_waterfall_of_one_source_is_printed_as_json(
+    adapter: HandMade, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    code = main(["corpus", "--adapter", "hand-made", "--out", str(tmp_path / "out"), "--country", "US"])
+
+    printed = json.loads(capsys.readouterr().out)
+    assert code == 0
+    assert (printed["read"], printed["kept"], printed["deduplicated"]) == (5, 2, 1)
+    assert printed["quarantined"] == {"no_country": 1}
+    assert printed["filtered"] == {"country_not_in_corpus": 1}
+    assert printed["rows"] == {"read": 2, "kept": 2, "quarantined": {}, "filtered": {}, "deduplicated": 0}
+    assert printed["findings"] == []
+    assert pq.read_table(tmp_path / "out" / "shards").num_rows == 2
+
+
+def test_more_variants_take_augmentations(adapter: HandMade, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    command = ["corpus", "--adapter", "hand-made", "--out", str(tmp_path / "out"), "--variants", "4", "--dose", "0.5"]
+
+    assert main(command) == 0
+
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["rows"]["read"] == 3 * 4
+    assert "order" in printed["methods"]
+
+
+def test_a_folder_is_handed_to_the_adapter_as_it_is(adapter: HandMade, tmp_path: Path):
+    assert main(["corpus", "--adapter", "hand-made", "--input", str(tmp_path), "--out", str(tmp_path / "out")]) == 0
+
+    assert adapter.requests[0].paths == (tmp_path,)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--adapter", "hand-maid"], "'hand-maid' is not an adapter"),
+        (["--adapter", "ban"], "--input is missing: adapter 'ban' reads files"),
+        (["--adapter", "hand-made", "--input", "/nowhere/at.all"], "there is no such file or folder"),
+        (["--adapter", "hand-made", "--country", "us"], "--country 'us' is not an ISO 3166-1 alpha-2 code"),
+        (["--adapter", "hand-made", "--variants", "0"], "--variants 0 and --dose 0.3: expected at least 1"),
+        (["--adapter", "hand-made", "--dose", "1.5"], "a share from 0 to 1"),
+        (["--adapter", "hand-made", "--max-records", "0"], "--max-records 0"),
+        (["--adapter", "hand-made", "--seed", "-1"], "--seed -1"),
+    ],
+)
+def test_bad_arguments_end_with_exit_two_and_no_output(
+    adapter: HandMade, tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+):
+    code = main(["corpus", *arguments, "--out", str(tmp_path / "out")])
+
+    output = capsys.readouterr()
+    assert code == 2
+    assert message in output.err
+    assert output.out == ""
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_file_of_another_format_ends_before_any_output(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    install(monkeypatch, HandMade([], error=CorpusError("rows.csv: not a parish register")))
+
+    assert main(["corpus", "--adapter", "hand-made", "--out", str(tmp_path / "out")]) == 2
+
+    assert capsys.readouterr().err == "error: rows.csv: not a parish register\n"
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_real_file_goes_through_to_rows(raw_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    source = raw_data / "geonames-postal" / "LU.txt.gz"
+
+    assert main(["corpus", "--adapter", "geonames-postal", "--input", str(source), "--out", str(tmp_path / "out")]) == 0
+
+    printed = json.loads(capsys.readouterr().out)
+    quarantined, filtered = sum(printed["quarantined"].values()), sum(printed["filtered"].values())
+    assert printed["read"] == 4483 == printed["kept"] + quarantined + filtered + printed["deduplicated"]
+    assert printed["rows"]["read"] == printed["kept"]

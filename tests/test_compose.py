@@ -1,0 +1,225 @@
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mw_pipeline.corpus.compose import Lines, in_form, native_draft, sequence, write_lines
+from mw_pipeline.corpus.conventions import LINE_TAGS, TAG_INDEX, country_names, forms, separators, subsets
+from mw_pipeline.corpus.spans import unsound_rows
+from mw_pipeline.corpus.text import mask_of
+
+
+def columns(*records: dict[str, str]) -> dict[str, pa.StringArray]:
+    return {tag: pa.array([record.get(tag) for record in records], pa.string()) for tag in LINE_TAGS}
+
+
+def native_lines(country: str, *records: dict[str, str]) -> Lines:
+    return write_lines(native_draft(country, columns(*records), np.random.default_rng(0)))
+
+
+def test_an_american_line_reads_as_its_post_office_writes_it():
+    record = {
+        "venue": "The White House",
+        "house_number": "1600",
+        "street": "Pennsylvania Ave NW",
+        "locality": "Washington",
+        "region": "DC",
+        "postcode": "20500",
+        "country": "USA",
+    }
+
+    lines = native_lines("US", record)
+
+    assert lines.raw.to_pylist() == ["The White House, 1600 Pennsylvania Ave NW, Washington, DC 20500, USA"]
+    assert lines.tags.to_pylist() == [list(record)]
+    assert lines.starts.to_pylist() == [[0, 17, 22, 43, 55, 58, 65]]
+    assert lines.ends.to_pylist() == [[15, 21, 41, 53, 57, 63, 68]]
+    assert lines.components().to_pylist() == [list(record.items())]
+
+
+def test_a_french_line_has_postcode_city_and_cedex_side_by_side():
+    lines = native_lines(
+        "FR",
+        {
+            "cedex": "CEDEX 07",
+            "locality": "Paris",
+            "postcode": "75343",
+            "street": "rue Saint-Dominique",
+            "house_number": "14 bis",
+        },
+    )
+
+    assert lines.raw.to_pylist() == ["14 bis rue Saint-Dominique, 75343 Paris CEDEX 07"]
+
+
+@pytest.mark.parametrize(
+    ("record", "text"),
+    [
+        ({"street": "Main St"}, "Main St"),
+        ({"house_number": "5", "postcode": "80302"}, "5, 80302"),
+        ({"locality": "Boulder", "postcode": "80302"}, "Boulder, 80302"),
+        ({"locality": "Boulder", "region": "CO"}, "Boulder, CO"),
+        ({"venue": "Zoo", "country": "US"}, "Zoo, US"),
+        ({}, ""),
+    ],
+)
+def test_absent_components_leave_no_dangling_separator(record: dict[str, str], text: str):
+    assert native_lines("US", record).raw.to_pylist() == [text]
+
+
+def test_crossing_streets_are_joined_as_a_crossing():
+    lines = native_lines("XX", {"intersection_a": "Main St", "intersection_b": "5th Ave", "locality": "Reno"})
+
+    assert lines.raw.to_pylist() == ["Main St & 5th Ave, Reno"]
+
+
+def test_parts_of_a_street_have_no_place_of_their_own():
+    draft = native_draft(
+        "US", {"street": pa.array(["N Main St"]), "street_prefix": pa.array(["N"])}, np.random.default_rng(0)
+    )
+
+    assert write_lines(draft).raw.to_pylist() == ["N Main St"]
+
+
+def test_equal_sequences_mean_equal_text():
+    records = columns({"locality": "Boulder", "postcode": "80302"}, {"locality": "Boulder", "region": "CO"})
+    draft = native_draft("US", records, np.random.default_rng(0))
+    table = forms("US")
+    texts: dict[bytes, set[str]] = {}
+
+    for form in range(len(table.order)):
+        moved = in_form(draft, table, np.full(2, form))
+        for row, text in enumerate(write_lines(moved).raw.to_pylist()):
+            texts.setdefault(bytes(sequence(moved)[row]), set()).add(text)
+
+    assert all(len(found) == 1 for found in texts.values())
+    assert len(texts) == len(set().union(*texts.values()))
+
+
+@pytest.mark.parametrize("country", ["US", "FR", "default"])
+def test_every_form_gives_every_tag_one_place(country: str):
+    table = forms(country)
+
+    for order, block in zip(table.order, table.block, strict=True):
+        assert sorted(order) == sorted(TAG_INDEX[tag] for tag in LINE_TAGS)
+        assert (np.diff(block) >= 0).all()
+
+
+@pytest.mark.parametrize("country", ["US", "FR", "default"])
+def test_no_subset_has_a_house_number_without_its_street(country: str):
+    number, street = (1 << TAG_INDEX[tag] for tag in ("house_number", "street"))
+
+    assert all(mask & street for mask in subsets(country).masks if mask & number)
+
+
+def test_the_first_separators_are_the_plain_ones():
+    assert [table.texts[0].as_py() for table in separators()] == [", ", " "]
+    assert country_names("ZZ") is None
+
+
+TEXT = st.one_of(st.none(), st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=8))
+RECORDS = st.lists(st.fixed_dictionaries(dict.fromkeys(LINE_TAGS, TEXT)), min_size=1, max_size=6)
+
+
+@given(RECORDS, st.sampled_from(["US", "FR", "JP"]), st.integers(0, 10**6))
+def test_every_span_of_every_form_cuts_out_its_component(records: list[dict[str, str]], country: str, seed: int):
+    rng = np.random.default_rng(seed)
+    draft = native_draft(country, columns(*records), rng)
+    table = forms(country)
+    between, within = (len(choices.texts) for choices in separators())
+    draft = in_form(draft, table, rng.integers(0, len(table.order), len(records)))
+    draft = replace(draft, between=rng.integers(0, between, len(records)), within=rng.integers(0, within, len(records)))
+
+    lines = write_lines(draft)
+
+    for row, record in enumerate(records):
+        raw, parts = lines.raw[row].as_py(), dict(lines.components()[row].as_py())
+        assert parts == {tag: text for tag, text in record.items() if text is not None}
+        spans = list(zip(*(column[row].as_py() for column in (lines.tags, lines.starts, lines.ends)), strict=True))
+        assert [raw[start:end] for _, start, end in spans] == list(parts.values())
+        assert all(a[2] <= b[1] for a, b in zip(spans, spans[1:], strict=False))
+    unsound = unsound_rows(lines.raw, lines.components(), lines.tags, lines.starts, lines.ends)
+    assert not unsound.any()
+
+
+def lines_of_two() -> Lines:
+    return native_lines("US", {"venue": "😀 Café", "locality": "Reno"}, {"street": "Main St", "region": "NV"})
+
+
+def unsound(lines: Lines, **changed: pa.Array) -> list[bool]:
+    lines = replace(lines, **changed)
+    return unsound_rows(lines.raw, lines.components(), lines.tags, lines.starts, lines.ends).tolist()
+
+
+def test_offsets_in_utf16_units_do_not_pass():
+    lines = lines_of_two()
+    assert lines.starts.to_pylist()[0] == [0, 8]
+
+    starts, ends = pa.array([[0, 9], [0, 9]], pa.list_(pa.int32())), pa.array([[7, 13], [7, 11]], pa.list_(pa.int32()))
+
+    assert unsound(lines) == [False, False]
+    assert unsound(lines, starts=starts, ends=ends) == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("starts", "ends"),
+    [
+        ([[0, 8], [9, 0]], [[6, 12], [11, 7]]),  # not sorted
+        ([[0, 8], [-1, 9]], [[6, 12], [6, 11]]),  # before the text
+        ([[0, 8], [0, 10]], [[6, 12], [7, 12]]),  # past the text
+        ([[0, 8], [0, 9]], [[6, 12], [7, 9]]),  # empty
+        ([[0, 8], [0]], [[6, 12], [7]]),  # one span short
+        ([[0, 8], [1, 9]], [[6, 12], [8, 11]]),  # one off
+    ],
+)
+def test_a_row_with_any_bad_span_is_found_and_its_neighbour_is_not(starts: list[list[int]], ends: list[list[int]]):
+    kind = pa.list_(pa.int32())
+
+    assert unsound(lines_of_two(), starts=pa.array(starts, kind), ends=pa.array(ends, kind)) == [False, True]
+
+
+def test_a_tag_that_stands_twice_is_found():
+    lines = lines_of_two()
+    tags = pa.array([["venue", "locality"], ["street", "street"]], pa.list_(pa.string()))
+
+    assert unsound(lines, tags=tags) == [False, True]
+
+
+def test_a_component_under_another_name_is_found():
+    lines = lines_of_two()
+    components = pa.array(
+        [[("venue", "😀 Café"), ("region", "Reno")], [("street", "Main St"), ("region", "NV")]],
+        pa.map_(pa.string(), pa.string()),
+    )
+
+    found = unsound_rows(lines.raw, components, lines.tags, lines.starts, lines.ends)
+
+    assert found.tolist() == [True, False]
+
+
+def test_sliced_columns_are_checked_as_what_they_show():
+    lines = lines_of_two()
+    sliced = [column.slice(1, 1) for column in (lines.raw, lines.components(), lines.tags, lines.starts, lines.ends)]
+
+    assert unsound_rows(*sliced).tolist() == [False]
+    assert mask_of(pa.array([True])).tolist() == [True]
+
+
+@pytest.mark.slow
+def test_a_core_composes_and_checks_a_hundred_thousand_rows_a_second():
+    record = {"house_number": "12", "street": "Main Street", "locality": "Boulder", "region": "CO", "postcode": "80302"}
+    batch = columns(*[record] * 65_536)
+    best = 1e9
+    for _ in range(3):
+        start = time.perf_counter()
+        lines = write_lines(native_draft("US", batch, np.random.default_rng(0)))
+        assert not unsound_rows(lines.raw, lines.components(), lines.tags, lines.starts, lines.ends).any()
+        best = min(best, time.perf_counter() - start)
+
+    assert 65_536 / best > 100_000

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mw_pipeline.corpus.seen import SeenHashes
+from mw_pipeline.corpus.splits import split_of
+from mw_pipeline.corpus.text import code_points, hash64, normalised_text, tidy
+from mw_pipeline.errors import CorpusError
+
+SHARES = {"validation_share": 0.05, "test_share": 0.1}
+
+
+def splits(base_ids: list[str], regions: list[str] | None = None, holdout: tuple[str, ...] = ()) -> list[str]:
+    keys = pa.array(regions or [""] * len(base_ids))
+    return split_of(pa.array(base_ids), keys, holdout_regions=holdout, **SHARES).to_pylist()
+
+
+def test_families_fall_into_splits_by_their_shares():
+    found = splits([f"family {number}" for number in range(20_000)])
+
+    assert found.count("test") / 20_000 == pytest.approx(0.1, abs=0.01)
+    assert found.count("validation") / 20_000 == pytest.approx(0.05, abs=0.01)
+
+
+def test_a_family_has_one_split_wherever_it_stands():
+    ids = [f"family {number}" for number in range(500)]
+    shuffled = list(np.random.default_rng(0).permutation(ids))
+
+    assert dict(zip(ids, splits(ids), strict=True)) == dict(zip(shuffled, splits(shuffled), strict=True))
+
+
+def test_a_holdout_region_is_tested_on_whatever_its_case_and_accents():
+    keys = ["FR:Île-de-France", "FR:ile-de-france", "FR:Bretagne", ""]
+
+    found = splits(["a", "a", "a", "a"], keys, ("FR:île-de-france",))
+
+    assert found[:2] == ["test", "test"]
+    assert found[2] == found[3] == splits(["a"])[0]
+
+
+def test_shares_that_leave_nothing_to_train_on_are_refused():
+    with pytest.raises(CorpusError, match="leave nothing to train on"):
+        split_of(pa.array(["a"]), pa.array([""]), validation_share=0.5, test_share=0.5)
+
+
+def test_hashes_are_the_same_in_another_process():
+    code = "import pyarrow as pa; from mw_pipeline.corpus.text import hash64; print(hash64(pa.array(['Paris', '😀'])).tolist())"
+    other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+
+    assert other.strip() == str(hash64(pa.array(["Paris", "😀"])).tolist())
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=("Cs",)))), st.integers(0, 3))
+def test_a_hash_depends_on_its_text_alone(texts: list[str], skip: int):
+    column = pa.array(texts, pa.string())
+    together = hash64(column)
+
+    assert [hash64(pa.array([text]))[0] for text in texts] == together.tolist()
+    assert hash64(column.slice(skip)).tolist() == together[skip:].tolist()
+    assert len(set(together.tolist())) == len(set(texts))
+    assert not len(texts) or (hash64(column, salt=1) != together).all()
+
+
+def test_near_texts_have_different_hashes():
+    texts = [f"{number} Main St\0" for number in range(50_000)] + ["", "\0", "\0\0", "a", "a\0"]
+
+    assert len(np.unique(hash64(pa.array(texts)))) == len(texts)
+
+
+@given(st.lists(st.lists(st.integers(0, 30), max_size=20), max_size=12))
+def test_a_hash_is_new_once(batches: list[list[int]]):
+    seen, known = SeenHashes(), set[int]()
+
+    for batch in batches:
+        expected = []
+        for value in batch:
+            expected.append(value not in known)
+            known.add(value)
+        assert seen.first_seen(np.array(batch, np.uint64)).tolist() == expected
+    assert len(seen) == len(known)
+
+
+def test_normalised_text_forgets_case_accents_and_punctuation_alone():
+    texts = pa.array(["12, Rue  de l'ÉCOLE—Paris", "１２ rue de l ecole\nparis!", "東京ガ", "…", "หนึ่ง"])
+
+    assert normalised_text(texts).to_pylist()[:2] == ["12 rue de l ecole paris"] * 2
+    assert len(set(normalised_text(texts).to_pylist()[2:])) == 3
+
+
+def test_tidy_values_have_single_spaces_and_a_letter_or_digit():
+    texts = pa.array(["  Cafe\u0301 \u00a0 du\tNord ", "--", "", None, "7"])
+
+    assert tidy(texts).to_pylist() == ["Café du Nord", None, None, None, "7"]
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=("Cs",)))))
+def test_code_points_are_those_of_python(texts: list[str]):
+    assert code_points(pa.array(texts, pa.string())).tolist() == [ord(letter) for letter in "".join(texts)]
