@@ -71,7 +71,7 @@ class BatchStream:
         self._refuse_beyond(rows, draw.source)
         rng = np.random.default_rng([self._seed % 2**64, pool])
         mixed = rng.permutation(samples)  # rows of one length must not stay in the sampler's order of sources
-        order = mixed[np.argsort(self._dataset.lengths[rows[mixed]], kind="stable")]
+        order = mixed[np.argsort(self._dataset.lengths_of(rows[mixed]), kind="stable")]
         found = self._dataset.rows(rows[order])
         batches = [
             padded(found, begin, begin + self._batch_size, rows[order], draw.passes[order])
@@ -99,7 +99,7 @@ def fixed_batches(dataset: TokenizedDataset, max_rows: int, *, batch_size: int =
     """
     count = min(max_rows, len(dataset))
     rows = np.arange(count, dtype=np.int64) * len(dataset) // max(1, count)
-    rows = rows[np.argsort(dataset.lengths[rows], kind="stable")]
+    rows = rows[np.argsort(dataset.lengths_of(rows), kind="stable")]
     found = dataset.rows(rows)
     once = np.zeros(count, dtype=np.int64)
     return [padded(found, begin, min(begin + batch_size, count), rows, once) for begin in range(0, count, batch_size)]

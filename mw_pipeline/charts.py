@@ -32,7 +32,8 @@ _STYLE: dict[Any, Any] = {
     "grid.color": "#dddddd",
     "grid.linewidth": 0.6,
     "axes.axisbelow": True,
-    "legend.frameon": False,
+    "legend.framealpha": 0.85,
+    "legend.edgecolor": "none",
     "legend.fontsize": 8,
     "lines.linewidth": 1.4,
 }
@@ -73,7 +74,7 @@ def curves_svg(runs: Mapping[str, RunLog], verdict: Mapping[str, JSON] | None = 
             loss.set_ylabel("loss (nats)")
             f1.set_ylabel("validation macro-F1")
             rate.set_ylabel("learning rate")
-        loss.legend(loc="upper right")
+        loss.legend(loc="best")
     last = " and ".join(runs)
     return _svg(figure, "curves", f"Training curves of the {last} run: loss, validation macro-F1 and learning rate.")
 
@@ -176,7 +177,7 @@ def _draw_f1(axes: Axes, log: RunLog) -> None:
         best = max(range(len(values)), key=values.__getitem__)
         label = f"best {values[best]:.4f} at {steps[best]:,.0f}, last {values[-1]:.4f}"
         axes.plot(steps[best], values[best], marker="o", markersize=7, fillstyle="none", color="black", label=label)
-        axes.legend(loc="lower right")
+        axes.legend(loc="best")
 
 
 def _draw_verdict(loss: Axes, f1: Axes, rate: Axes, verdict: Mapping[str, JSON]) -> None:

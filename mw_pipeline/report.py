@@ -59,6 +59,7 @@ def render_report(
     diagnosis: Mapping[str, JSON] | None = None,
     dataset: Mapping[str, JSON] | None = None,
     mix: Mapping[str, JSON] | None = None,
+    held_out: Mapping[str, JSON] | None = None,
     lineage: Sequence[Mapping[str, str]] = (),
 ) -> Path:
     """Writes the page to `out` and returns it. What is not given is left out of the page, never made up.
@@ -69,6 +70,7 @@ def render_report(
     diagnosis  buckets of misses with examples, as `diagnose` gives them
     dataset    a dataset.json
     mix        `Mix.as_json()`
+    held_out   the report of `evaluate` on rows that the corpus kept out of training
     lineage    artifacts behind the scores: kind and digest of each
     """
     runs = {name: log for name, log in (("smoke", smoke), ("full", full)) if log is not None}
@@ -76,6 +78,7 @@ def render_report(
         _scores_section(scores),
         _tags_section(scores),
         _slices_section(scores),
+        *([_held_out_section(held_out)] if held_out else []),
         _calibration_section(scores),
         *([_misses_section(diagnosis)] if diagnosis else []),
         *([_regression_section(diagnosis["regression"])] if diagnosis and "regression" in diagnosis else []),
@@ -146,6 +149,14 @@ def _slices_section(scores: Mapping[str, JSON]) -> Section:
     if small:
         sentences.append(f"Not shown, with fewer than {_SLICE_ROWS} rows each: {', '.join(small)}.")
     return Section("slices", "Slices of the gold", tuple(sentences), tables=(table,))
+
+
+def _held_out_section(held_out: Mapping[str, JSON]) -> Section:
+    sentence = (
+        f"{held_out['rows']:,} rows of {held_out['families']:,} families that the corpus kept out of training. They "
+        "were composed as the training rows were, so they flatter the parser: gold decides."
+    )
+    return Section("held-out", "Held-out rows", (sentence,), tables=(report_tables.score_table(held_out),))
 
 
 def _calibration_section(scores: Mapping[str, JSON]) -> Section:

@@ -73,12 +73,6 @@ class TokenizedDataset:
         return int(self._first_rows[-1])
 
     @cached_property
-    def lengths(self) -> NDArray[np.int32]:
-        """(rows of the split,) pieces per row."""
-        parts = [pc.list_value_length(batch.column("input_ids")).to_numpy() for batch in self._batches]
-        return np.concatenate([np.empty(0, dtype=np.int32), *parts]).astype(np.int32)
-
-    @cached_property
     def source_ranges(self) -> dict[str, tuple[int, int]]:
         """Source → [first row, one past the last row), in file order."""
         ranges: dict[str, tuple[int, int]] = {}
@@ -92,12 +86,15 @@ class TokenizedDataset:
         """Source → rows, in file order: what a sampler draws from."""
         return {source: stop - start for source, (start, stop) in self.source_ranges.items()}
 
+    def lengths_of(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
+        """(R,) pieces of each of these rows."""
+        _, first, end = self._places(indices)
+        return end - first
+
     def rows(self, indices: NDArray[np.int64]) -> TokenRows:
         """The rows with these numbers (R,), in this order, repeats allowed."""
-        batch = np.searchsorted(self._first_rows, indices, side="right") - 1
-        slot = self._bounds[batch] + indices - self._first_rows[batch]
-        first = self._as_int32[slot].astype(np.int64)
-        lengths = self._as_int32[slot + 1] - first
+        batch, first, end = self._places(indices)
+        lengths = end - first
         offsets = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(lengths)])
         within = np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths)
         ids = self._as_int32[np.repeat(self._ids[batch] + first, lengths) + within]
@@ -122,6 +119,12 @@ class TokenizedDataset:
         for batch in self._batches:
             digest.update(batch)
         return digest.hexdigest()
+
+    def _places(self, indices: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """(R,) record batch, first piece and one past the last piece in that batch's values, of each row."""
+        batch = np.searchsorted(self._first_rows, indices, side="right") - 1
+        slot = self._bounds[batch] + indices - self._first_rows[batch]
+        return batch, self._as_int32[slot].astype(np.int64), self._as_int32[slot + 1].astype(np.int64)
 
     def _addresses(self, column: str, buffer: int, width: int) -> NDArray[np.int64]:
         """Where a column's offsets (buffer 0) or values (1) begin in the file, per record batch, in units of width."""

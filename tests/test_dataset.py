@@ -140,7 +140,7 @@ def test_dataset_json_says_what_was_built(tmp_path, tokenizer):
     assert summary["label_counts_by_source"]["tiger"] == (
         np.bincount(train.rows(np.arange(40)).labels, minlength=21).tolist()
     )
-    assert summary["splits"]["train"]["longest"] == train.lengths.max()
+    assert summary["splits"]["train"]["longest"] == train.lengths_of(np.arange(len(train))).max()
 
 
 def test_every_row_is_kept_or_counted(tmp_path, tokenizer):
@@ -188,7 +188,7 @@ def test_large_splits_are_cut_into_batches_and_read_back_whole(tmp_path, tokeniz
         here = slice(found.offsets[k], found.offsets[k + 1])
         assert found.ids[here].tolist() == everything[pick]["input_ids"]
         assert found.labels[here].tolist() == everything[pick]["labels"]
-    assert train.lengths.tolist() == [len(row["labels"]) for row in everything]
+    assert train.lengths_of(np.arange(len(train))).tolist() == [len(row["labels"]) for row in everything]
     assert train.row_ids(picks) == [everything[pick]["row_id"] for pick in picks]
     assert len(train.rows(np.empty(0, dtype=np.int64))) == 0
 
@@ -231,7 +231,7 @@ def test_a_corpus_may_have_no_test_rows(tmp_path, tokenizer):
     )
 
     assert summary["splits"]["test"]["rows"] == 0
-    assert TokenizedDataset(tmp_path, "test").lengths.tolist() == []
+    assert len(TokenizedDataset(tmp_path, "test")) == 0
 
 
 def test_survival_of_a_tag_below_the_line_is_a_finding():
@@ -303,7 +303,7 @@ def test_tokenizing_keeps_up_with_the_corpus(tmp_path, tokenizer):
     rows = table_of([address(n) for n in range(2000)])
     table = pa.concat_tables([rows] * 30).combine_chunks()
     tokenize_rows(rows, tokenizer, STAGE2, 64)
-    started = time.perf_counter()
+    started = time.process_time()
     tokenize_rows(table, tokenizer, STAGE2, 64)
 
-    assert table.num_rows / (time.perf_counter() - started) > 25_000, "a quarter of the aim, for busy machines"
+    assert table.num_rows / (time.process_time() - started) > 25_000, "a quarter of the aim, in processor seconds"

@@ -138,6 +138,15 @@ def test_texts_from_addresses_are_escaped(inputs, tmp_path):
     assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp; rue" in source
 
 
+def test_held_out_rows_stand_beside_gold(inputs, tmp_path):
+    held_out = {**inputs["scores"], "core_macro_f1": 0.98765, "rows": 2000}
+    path = render_report(tmp_path / "r.html", recipe=inputs["recipe"], scores=inputs["scores"], held_out=held_out)
+
+    text = words(Page(path.read_text("utf-8")))
+    assert "2,000 rows of" in text
+    assert "core macro-F1 0.9877" in text
+
+
 def test_small_slices_are_named_and_not_shown(page):
     shown, _, rest = words(page).partition("Not shown, with fewer than 5 rows each: ")
 

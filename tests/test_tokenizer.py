@@ -279,7 +279,7 @@ def test_loading_and_encoding_need_only_numpy_and_sentencepiece():
 @pytest.mark.slow
 def test_encoding_is_faster_than_200k_rows_a_second(tokenizer):
     texts = TEXTS * 300
-    started = time.perf_counter()
+    started = time.process_time()
     tokenizer.encode(texts)
 
-    assert len(texts) / (time.perf_counter() - started) > 50_000, "a quarter of the aim, so that a busy machine passes"
+    assert len(texts) / (time.process_time() - started) > 50_000, "a quarter of the aim, in processor seconds"
