@@ -29,7 +29,20 @@ def corpus_shards(context: dg.AssetExecutionContext, place: PlaceResource) -> dg
 @dg.asset(
     group_name="corpus",
     partitions_def=corpora,
-    deps=[dg.AssetDep(corpus_shards, partition_mapping=corpus_of_source)],
+    kinds={"json"},
+    owners=OWNERS,
+    code_version=code_version("mw_pipeline.golden"),
+)
+def golden_set(context: dg.AssetExecutionContext, place: PlaceResource) -> dg.MaterializeResult[None]:
+    """The gold rows, validated: reachable values, families, ceilings, and the hash of their conventions."""
+    built = corpus.build_golden(place.open(), context.partition_key)
+    return materialized(built.artifact, reused=built.reused)
+
+
+@dg.asset(
+    group_name="corpus",
+    partitions_def=corpora,
+    deps=[dg.AssetDep(corpus_shards, partition_mapping=corpus_of_source), golden_set],
     kinds={"duckdb"},
     owners=OWNERS,
     code_version=code_version("mw_pipeline.corpus.census"),
@@ -40,19 +53,6 @@ def corpus_manifest(context: dg.AssetExecutionContext, place: PlaceResource) -> 
     return materialized(
         built.artifact, reused=built.reused, census=dg.MetadataValue.md(corpus.census_table(built.artifact))
     )
-
-
-@dg.asset(
-    group_name="corpus",
-    partitions_def=corpora,
-    kinds={"json"},
-    owners=OWNERS,
-    code_version=code_version("mw_pipeline.golden"),
-)
-def golden_set(context: dg.AssetExecutionContext, place: PlaceResource) -> dg.MaterializeResult[None]:
-    """The gold rows, validated: reachable values, families, ceilings, and the hash of their conventions."""
-    built = corpus.build_golden(place.open(), context.partition_key)
-    return materialized(built.artifact, reused=built.reused)
 
 
 corpus_checks = [

@@ -91,12 +91,14 @@ def build_dataset(
     max_length: int,
     out: Path,
     *,
+    excluded: pa.Array | None = None,
     progress: Callable[[int], None] = lambda rows: None,
 ) -> dict[str, JSON]:
     """Writes the three split files and dataset.json into `out`; returns what dataset.json holds.
 
-    `row_files` maps every source, in the order it shall have, to its Parquet files of aligned rows. `progress` is told
-    the number of rows read with each batch. Memory does not grow with rows. Raises CorpusError when a file holds rows
+    `row_files` maps every source, in the order it shall have, to its Parquet files of aligned rows; rows whose id is in
+    `excluded` are dropped, and counted. `progress` is told the number of rows read with each batch. Memory does not
+    grow with rows, only with excluded ids. Raises CorpusError when a file holds rows
     of another source or split, and when training or validation is left without rows.
     """
     writers = {split: SplitWriter(out / f"{split}.arrow", len(label_set)) for split in SPLITS}
@@ -105,6 +107,7 @@ def build_dataset(
         for path in paths:
             for table in _batches_of(path, source):
                 progress(table.num_rows)
+                table = _without(table, excluded, losses[source])
                 for split, writer in writers.items():
                     rows, lost = tokenize_rows(_only(table, split), tokenizer, label_set, max_length)
                     losses[source].add(lost)
@@ -209,6 +212,14 @@ def _refuse_empty(writers: Mapping[str, SplitWriter]) -> None:
                 f"dataset: split {split!r} has no row after tokenizing, expected at least one. "
                 "Look at the corpus' split counts, its shares and holdouts, and at what tokenizing dropped."
             )
+
+
+def _without(table: pa.Table, excluded: pa.Array | None, losses: Losses) -> pa.Table:
+    if excluded is None:
+        return table
+    kept = table.filter(pc.invert(pc.is_in(table.column("row_id"), value_set=excluded)))
+    losses.dropped["excluded"] += len(table) - len(kept)
+    return kept
 
 
 def _only(table: pa.Table, split: str) -> pa.Table:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 
 from mw_pipeline.errors import CorpusError
 
@@ -13,14 +14,19 @@ from mw_pipeline.errors import CorpusError
 _SCRIPTS = ("Han", "Hiragana", "Katakana", "Hangul", "Cyrillic", "Greek", "Arabic", "Hebrew", "Devanagari", "Thai")
 
 
-def sample_texts(row_files: Mapping[str, Sequence[Path]], *, rows: int, seed: int) -> list[str]:
+def sample_texts(
+    row_files: Mapping[str, Sequence[Path]], *, rows: int, seed: int, excluded: pa.Array | None = None
+) -> list[str]:
     """At most `rows` raw texts of training rows, the same ones for the same seed, whatever the files' order.
+
+    Rows whose id is in `excluded` are not training rows.
 
     A group (one script of one source) gets a share in proportion to the square root of its rows, so that a large
     source cannot crowd a small script out, and a small one is not repeated: temperature 0.5, as in Conneau & Lample,
     "Cross-lingual language model pretraining", 2019, §3.1. Raises CorpusError when there are no training rows.
     """
     connection = duckdb.connect()
+    connection.register("excluded", pa.table({"row_id": pa.array([], pa.string()) if excluded is None else excluded}))
     connection.execute(f"create view texts as {_texts(row_files)}")
     counted = connection.execute("select source, script, count(*) from texts group by all order by all").fetchall()
     if not counted:
@@ -72,5 +78,5 @@ def _texts(row_files: Mapping[str, Sequence[Path]]) -> str:
     files = ", ".join("'" + str(path).replace("'", "''") + "'" for paths in row_files.values() for path in paths)
     return (
         f"select row_id, raw, source, case {cases} {other} else 'Latin' end as script "
-        f"from read_parquet([{files}]) where split = 'train'"
+        f"from read_parquet([{files}]) where split = 'train' and row_id not in (select row_id from excluded)"
     )

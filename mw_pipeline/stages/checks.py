@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mw_pipeline.artifact import JSON
-from mw_pipeline.corpus import leaks, schema, waterfall
+from mw_pipeline.corpus import census, leaks, schema, waterfall
 from mw_pipeline.dataset import labels_survive_tokenizing as survival_findings
 from mw_pipeline.dataset_checks import dataset_matches_schema as schema_findings
 from mw_pipeline.dataset_checks import splits_share_no_rows
@@ -16,7 +16,15 @@ from mw_pipeline.golden import GoldenSet, load_golden
 from mw_pipeline.runlog import read_run
 from mw_pipeline.soundness import soundness_findings
 from mw_pipeline.stages import requests
-from mw_pipeline.stages.corpus import GOLDEN_FILE, census_table, row_files, shard_files, waterfall_of
+from mw_pipeline.stages.corpus import (
+    CENSUS_FILE,
+    EXCLUSIONS_FILE,
+    GOLDEN_FILE,
+    census_table,
+    row_files,
+    shard_files,
+    waterfall_of,
+)
 from mw_pipeline.stages.dataset import tokenizer_of
 from mw_pipeline.stages.findings import Findings
 from mw_pipeline.stages.place import Place
@@ -58,16 +66,20 @@ def splits_are_disjoint(place: Place, partition: str) -> Findings:
     """No address family and no text stands in two splits, whatever was done to it."""
     manifest = requests.manifest(place, partition).demand(place.store)
     files = [path for paths in row_files(place.store, manifest).values() for path in paths]
-    problems = leaks.splits_are_disjoint(files)
+    problems = leaks.splits_are_disjoint(files, manifest.file(EXCLUSIONS_FILE))
     return _findings(problems, "no family and no text is in two splits", census=census_table(manifest))
 
 
 def licences_are_allowed(place: Place, partition: str) -> Findings:
     """Every row's licence is on the corpus spec's list."""
     manifest = requests.manifest(place, partition).demand(place.store)
-    files = [path for paths in row_files(place.store, manifest).values() for path in paths]
     allowed = place.corpus_spec(partition).licences_allowed
-    return _findings(census.licences_are_allowed(files, allowed), f"all rows are under {', '.join(allowed)}")
+    problems = [
+        f"{name}: {problem}"
+        for name, found in manifest.read_json(CENSUS_FILE)["sources"].items()
+        for problem in census.licences_are_allowed(found["counts"], allowed)
+    ]
+    return _findings(problems, f"all rows are under {', '.join(allowed)}", census=census_table(manifest))
 
 
 def golden_is_valid(place: Place, partition: str) -> Findings:
@@ -83,7 +95,7 @@ def golden_is_not_in_train(place: Place, partition: str) -> Findings:
     golden = _golden(place, partition)
     manifest = requests.manifest(place, partition).demand(place.store)
     files = [path for paths in row_files(place.store, manifest).values() for path in paths]
-    problems = leaks.golden_is_not_in_train(files, golden.raws, sorted(golden.families))
+    problems = leaks.golden_is_not_in_train(files, golden.raws, golden.families, manifest.file(EXCLUSIONS_FILE))
     return _findings(problems, f"none of {len(golden.rows)} gold rows is in training")
 
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from mw_pipeline.artifact import JSON, Artifact, Built, Store, write_json_atomically
 from mw_pipeline.corpus.build import build_source
+from mw_pipeline.corpus.leaks import write_exclusions
 from mw_pipeline.corpus.waterfall import Waterfall
 from mw_pipeline.golden import load_golden
 from mw_pipeline.labels import STAGE3_TAGS
@@ -16,6 +20,7 @@ from mw_pipeline.stages import requests
 from mw_pipeline.stages.place import Place, Progress, quiet
 
 CENSUS_FILE = "census.json"
+EXCLUSIONS_FILE = "excluded.parquet"
 GOLDEN_FILE = "golden.jsonl"
 _SHARDS = "shards/"
 
@@ -33,20 +38,23 @@ def build_shards(place: Place, corpus: str, source: str, *, progress: Progress =
 
 
 def build_manifest(place: Place, corpus: str) -> Built:
-    """What the corpus holds, source by source: `census.json`."""
+    """What the corpus holds, by source (`census.json`), and the rows no one may train on (`excluded.parquet`)."""
     spec = place.corpus_spec(corpus)
     request = requests.manifest(place, corpus)
 
     def make(out: Path) -> Mapping[str, JSON]:
-        sources = {artifact.manifest.config["source"]: _counted(artifact) for artifact in request.inputs}
+        shards = [artifact for artifact in request.inputs if artifact.kind == "corpus_shards"]
+        sources = {artifact.manifest.config["source"]: _counted(artifact) for artifact in shards}
         licences = {
             name: {"licences": sorted(found["counts"]["licence"]), "attribution": _attribution(place, corpus, name)}
             for name, found in sources.items()
         }
         splits = sum((Counter(found["counts"]["split"]) for found in sources.values()), Counter[str]())
         census = {"corpus": corpus, "version": spec.version, "sources": sources, "licences": licences}
-        write_json_atomically(out / CENSUS_FILE, {**census, "splits": dict(splits)})
-        return {"sources": len(sources), "rows": splits.total(), **{f"{split}_rows": n for split, n in splits.items()}}
+        excluded = _exclude(place, corpus, shards, out / EXCLUSIONS_FILE)
+        write_json_atomically(out / CENSUS_FILE, {**census, "splits": dict(splits), "excluded": excluded})
+        counts = {f"{split}_rows": n for split, n in splits.items()}
+        return {"sources": len(sources), "rows": splits.total(), **counts, "excluded_rows": sum(excluded.values())}
 
     return request.build(place.store, make)
 
@@ -74,7 +82,8 @@ def build_golden(place: Place, corpus: str) -> Built:
 
 def row_files(store: Store, manifest: Artifact) -> dict[str, list[Path]]:
     """Source → Parquet files of its rows, for every source of a corpus manifest."""
-    shards = [store.load(reference.kind, reference.digest) for reference in manifest.manifest.inputs]
+    named = [reference for reference in manifest.manifest.inputs if reference.kind == "corpus_shards"]
+    shards = [store.load(reference.kind, reference.digest) for reference in named]
     return {artifact.manifest.config["source"]: shard_files(artifact) for artifact in shards}
 
 
@@ -83,10 +92,17 @@ def shard_files(artifact: Artifact) -> list[Path]:
     return [artifact.path / entry.path for entry in artifact.manifest.files if entry.path.startswith(_SHARDS)]
 
 
+def excluded_rows(manifest: Artifact) -> pa.Array:
+    """Ids of the rows of a corpus that are gold, or repeat what is held out, and must not be trained on."""
+    return pq.read_table(manifest.file(EXCLUSIONS_FILE), columns=["row_id"])["row_id"].combine_chunks()
+
+
 def training_rows(manifest: Artifact) -> dict[str, int]:
-    """Source → rows of its train split, from a corpus manifest."""
+    """Source → rows of its train split without the excluded ones, from a corpus manifest."""
     census = manifest.read_json(CENSUS_FILE)
-    return {name: found["counts"]["split"].get("train", 0) for name, found in census["sources"].items()}
+    table = pq.read_table(manifest.file(EXCLUSIONS_FILE), columns=["source"], filters=[("split", "=", "train")])
+    lost = Counter(table["source"].to_pylist())
+    return {name: found["counts"]["split"].get("train", 0) - lost[name] for name, found in census["sources"].items()}
 
 
 def waterfall_of(artifact: Artifact) -> Waterfall:
@@ -103,6 +119,12 @@ def census_table(manifest: Artifact) -> str:
         rows = " | ".join(f"{split.get(part, 0):,}" for part in ("train", "validation", "test"))
         lines.append(f"| {name} | {rows} | {', '.join(found['counts']['licence'])} |")
     return "\n".join(lines)
+
+
+def _exclude(place: Place, corpus: str, shards: Sequence[Artifact], path: Path) -> dict[str, int]:
+    golden = load_golden([requests.golden(place, corpus).demand(place.store).file(GOLDEN_FILE)])
+    files = [file for artifact in shards for file in shard_files(artifact)]
+    return write_exclusions(files, path, gold_texts=golden.raws, gold_families=golden.families)
 
 
 def _counted(artifact: Artifact) -> JSON:

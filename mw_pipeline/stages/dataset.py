@@ -6,12 +6,14 @@ import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 
+import pyarrow as pa
+
 from mw_pipeline.artifact import JSON, Artifact, Built, write_json_atomically
 from mw_pipeline.dataset import build_dataset as write_dataset
 from mw_pipeline.mix import Mix, plan_mix
 from mw_pipeline.recipe import Recipe
 from mw_pipeline.stages import requests
-from mw_pipeline.stages.corpus import row_files, training_rows
+from mw_pipeline.stages.corpus import excluded_rows, row_files, training_rows
 from mw_pipeline.stages.place import Place, Progress, quiet
 from mw_pipeline.text_sample import sample_texts
 from mw_pipeline.tokenizer import Tokenizer, train_tokenizer
@@ -53,7 +55,8 @@ def build_tokenizer(place: Place, recipe_name: str, *, progress: Progress = quie
 
     def make(out: Path) -> Mapping[str, JSON]:
         config = recipe.tokenizer
-        texts = sample_texts(_files_in_use(place, recipe), rows=config.sample_rows, seed=config.seed)
+        excluded = _excluded(place, recipe)
+        texts = sample_texts(_files_in_use(place, recipe), rows=config.sample_rows, seed=config.seed, excluded=excluded)
         progress(f"tokenizer: learning {config.vocab_size:,} pieces from {len(texts):,} rows")
         facts = dict(train_tokenizer(texts, config, out / TOKENIZER_FILE))
         write_json_atomically(out / "META.json", {"config": config.model_dump(mode="json"), **facts})
@@ -74,6 +77,7 @@ def build_dataset(place: Place, recipe_name: str, *, progress: Progress = quiet)
             recipe.label_set,
             recipe.model.max_length,
             out,
+            excluded=_excluded(place, recipe),
             progress=_RowCount(progress),
         )
         return {
@@ -95,6 +99,10 @@ def _files_in_use(place: Place, recipe: Recipe) -> dict[str, list[Path]]:
     manifest = requests.manifest(place, recipe.corpus).demand(place.store)
     wanted = {name for name, weight in recipe.mix.weights.items() if weight > 0}
     return {name: files for name, files in row_files(place.store, manifest).items() if name in wanted}
+
+
+def _excluded(place: Place, recipe: Recipe) -> pa.Array:
+    return excluded_rows(requests.manifest(place, recipe.corpus).demand(place.store))
 
 
 @dataclasses.dataclass

@@ -34,11 +34,14 @@ def shards(place: Place, corpus: str, source: str) -> Request:
 
 
 def manifest(place: Place, corpus: str) -> Request:
-    """All shards of a corpus together."""
+    """All shards of a corpus together, and the gold that none of them may train on."""
     spec = place.corpus_spec(corpus)
-    inputs = tuple(shards(place, corpus, source).demand(place.store) for source in sorted(spec.sources))
+    inputs = (
+        *(shards(place, corpus, source).demand(place.store) for source in sorted(spec.sources)),
+        golden(place, corpus).demand(place.store),
+    )
     config = {"corpus": corpus, "version": spec.version, "licences_allowed": list(spec.licences_allowed)}
-    return Request("corpus_manifest", corpus, inputs, config, ("mw_pipeline.corpus.census",))
+    return Request("corpus_manifest", corpus, inputs, config, ("mw_pipeline.corpus.leaks",))
 
 
 def golden(place: Place, corpus: str) -> Request:
