@@ -1,0 +1,81 @@
+"""The recipes and corpus specs of this project: each loads, names what is there, and changes what it says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mw_pipeline.recipe import load_corpus_spec, load_recipe
+from mw_pipeline.schedule import lr_share
+from mw_pipeline.sources import ADAPTERS
+
+ROOT = Path(__file__).resolve().parent.parent
+RECIPES = sorted((ROOT / "recipes").rglob("*.toml"))
+CORPORA = sorted((ROOT / "corpora").glob("*.toml"))
+
+
+def names(paths: list[Path]) -> list[str]:
+    return [path.relative_to(ROOT).as_posix() for path in paths]
+
+
+def changes(name: str) -> set[str]:
+    """The tables and keys that a campaign recipe changes against its base, class weights as one."""
+    keys = load_recipe(ROOT / "recipes" / "v0_4_0" / f"{name}.toml").changes
+    return {"loss.class_weights" if key.startswith("loss.class_weights") else key for key in keys}
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=names(RECIPES))
+def test_every_recipe_loads_and_weighs_sources_that_its_corpus_has(path: Path) -> None:
+    recipe = load_recipe(path)
+    spec = load_corpus_spec(ROOT / "corpora" / f"{recipe.corpus}.toml")
+
+    assert set(recipe.mix.weights) == set(spec.sources)
+
+
+@pytest.mark.parametrize("path", CORPORA, ids=names(CORPORA))
+def test_every_corpus_spec_loads_and_allows_the_licences_of_its_sources(path: Path) -> None:
+    spec = load_corpus_spec(path)
+
+    for source, settings in spec.sources.items():
+        adapter = ADAPTERS.get(settings.adapter)
+        licence = settings.licence or (adapter.licence if adapter else None)
+        assert licence is None or licence in spec.licences_allowed, source
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=names(RECIPES))
+def test_every_smoke_is_long_enough_at_the_rate_of_its_full_run(path: Path) -> None:
+    """The rule of peak exposure, counted step by step."""
+    recipe = load_recipe(path)
+    train, smoke = recipe.train, recipe.smoke
+    shares = [
+        lr_share(step, schedule="cosine", warmup_steps=train.warmup_steps, steps=train.steps)
+        for step in range(train.warmup_steps, train.steps)
+    ]
+    at_peak = smoke.steps - train.warmup_steps
+
+    assert smoke.mode == "constant"
+    assert train.schedule == "cosine"
+    assert at_peak >= min(2000, sum(share >= 0.6 for share in shares) / 2)
+    assert sum(step % smoke.eval_every == 0 for step in range(train.warmup_steps, smoke.steps)) >= 5
+
+
+def test_the_campaign_changes_one_thing_at_a_time() -> None:
+    assert changes("source-only") == set()
+    assert changes("crf-only") == {"loss.crf_reduction"}
+    assert changes("cw-only") == {"loss.class_weights"}
+    assert changes("ablate-crf") == {"loss.crf_reduction"}
+    assert changes("ablate-cw") == {"loss.class_weights"}
+    assert changes("full") == {"loss.crf_reduction", "loss.class_weights", "train.peak_lr"}
+
+
+def test_no_two_recipes_are_the_same_run() -> None:
+    digests = [load_recipe(path).digest for path in RECIPES]
+
+    assert len(set(digests)) == len(digests)
+
+
+def test_the_nad_share_of_the_reference_mix_is_as_published() -> None:
+    weights = load_recipe(ROOT / "recipes" / "v0_4_0" / "source-only.toml").mix.weights
+
+    assert round(100 * weights["usgov-nad"] / sum(weights.values()), 2) == 4.26
