@@ -226,6 +226,23 @@ def test_orders_differ_and_hold_the_same_components():
     assert any(text.startswith("Fort Collins") for text in texts)
 
 
+def test_a_cedex_never_leaves_its_city():
+    texts = variants(
+        "order", "FR", {"street": "rue Cler", "postcode": "75343", "locality": "Paris", "cedex": "CEDEX 07"}
+    )
+
+    assert all("Paris CEDEX 07" in text for text in texts)
+    assert any("Paris CEDEX 07 75343" in text for text in texts)
+
+
+def test_a_row_in_capitals_is_also_written_in_title_case():
+    record = {"venue": "GREY'S CAFE", "house_number": "12B", "street": "5TH AVE NW", "locality": "RENO", "region": "NV"}
+    texts = variants("case", "US", record)
+
+    assert texts.count("Grey's Cafe, 12B 5th Ave NW, Reno, NV") > 200
+    assert texts.count("grey's cafe, 12b 5th ave nw, reno, nv") > 80
+
+
 def test_one_component_has_no_other_order():
     _, _, tallies = augment(draft_of("US", {"locality": "Reno"}, 10), {"order": 1.0}, np.random.default_rng(0))
 

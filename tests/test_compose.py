@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -109,6 +110,7 @@ def test_every_form_gives_every_tag_one_place(country: str):
     for order, block in zip(table.order, table.block, strict=True):
         assert sorted(order) == sorted(TAG_INDEX[tag] for tag in LINE_TAGS)
         assert (np.diff(block) >= 0).all()
+    assert set(table.turned) <= {frozenset(block) for block in table.native}
 
 
 @pytest.mark.parametrize("country", ["US", "FR", "default"])
@@ -143,7 +145,7 @@ def test_every_span_of_every_form_cuts_out_its_component(records: list[dict[str,
         assert parts == {tag: text for tag, text in record.items() if text is not None}
         spans = list(zip(*(column[row].as_py() for column in (lines.tags, lines.starts, lines.ends)), strict=True))
         assert [raw[start:end] for _, start, end in spans] == list(parts.values())
-        assert all(a[2] <= b[1] for a, b in zip(spans, spans[1:], strict=False))
+        assert all(a[2] <= b[1] for a, b in pairwise(spans))
     unsound = unsound_rows(lines.raw, lines.components(), lines.tags, lines.starts, lines.ends)
     assert not unsound.any()
 

@@ -51,7 +51,8 @@ def test_shares_that_leave_nothing_to_train_on_are_refused():
 
 
 def test_hashes_are_the_same_in_another_process():
-    code = "import pyarrow as pa; from mw_pipeline.corpus.text import hash64; print(hash64(pa.array(['Paris', '😀'])).tolist())"
+    script = "from mw_pipeline.corpus.text import hash64; print(hash64(pa.array(['Paris', '😀'])).tolist())"
+    code = f"import pyarrow as pa; {script}"
     other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
 
     assert other.strip() == str(hash64(pa.array(["Paris", "😀"])).tolist())

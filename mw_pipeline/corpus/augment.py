@@ -33,12 +33,16 @@ Method = Callable[[Draft, Mask, np.random.Generator], tuple[Draft, Mask]]
 Columns = Mapping[str, pa.StringArray]
 
 RANDOM_FORMS = 16
-REVERSED_BLOCK_SHARE = 0.25
+TURNED_BLOCK_SHARE = 0.25
 ABBREVIATED_COMPONENT_SHARE = 0.7
 ABBREVIATED = ("region", "street", "locality", "dependent_locality", "subregion")
 # Wholly upper or lower, each word with a capital, or the French post's own rule: the city line in capitals.
 CASE_SHARES = {"upper": 0.35, "lower": 0.3, "title": 0.1, "city": 0.25}
-TITLED = ("venue", "street", "dependent_locality", "locality", "subregion")
+# What each case is about: codes and numbers have no title case.
+CASED_TAGS = {
+    "title": ("venue", "street", "dependent_locality", "locality", "subregion"),
+    "city": ("locality", "cedex"),
+}
 
 
 @dataclass(frozen=True)
@@ -141,14 +145,18 @@ def strip_accents(draft: Draft, asked: Mask, rng: np.random.Generator) -> tuple[
 
 
 def change_case(draft: Draft, asked: Mask, rng: np.random.Generator) -> tuple[Draft, Mask]:
-    """Rows in capitals, in lower case, in title case, or with the city line alone in capitals."""
+    """Rows in capitals, in lower case, in title case, or with the city line alone in capitals.
+
+    A row that is in capitals already takes title case where it drew capitals.
+    """
     mode = np.searchsorted(np.cumsum(list(CASE_SHARES.values())), rng.random(draft.rows), side="right")
+    names = list(CASES)
+    capitals = np.isin(mode, [names.index("upper"), names.index("city")]) & _all_caps(draft)
+    mode = np.where(capitals, names.index("title"), mode)
     new = dict(draft.values)
     for index, (name, edit) in enumerate(CASES.items()):
-        chosen = asked & (mode == index)
-        for tag, texts in new.items():
-            if (name != "title" or tag in TITLED) and (name != "city" or tag in ("locality", "cedex")):
-                new[tag] = _edited(texts, chosen, edit)
+        for tag in new.keys() & CASED_TAGS.get(name, new.keys()):
+            new[tag] = _edited(new[tag], asked & (mode == index), edit)
     return _with_edits(draft, new)
 
 
@@ -221,11 +229,24 @@ def _with_edits(draft: Draft, new: Columns) -> tuple[Draft, Mask]:
     return draft.with_values(new), applied
 
 
+def _all_caps(draft: Draft) -> Mask:
+    lower_somewhere = np.zeros(draft.rows, np.bool_)
+    for texts in draft.values.values():
+        lower_somewhere |= differs(texts, pc.utf8_upper(texts))
+    return ~lower_somewhere
+
+
 def _random_forms(table: Forms, rng: np.random.Generator) -> tuple[Ints, Ints]:
     drawn = []
     for _ in range(RANDOM_FORMS):
         blocks = [table.native[index] for index in rng.permutation(len(table.native))]
-        drawn.append([block[::-1] if rng.random() < REVERSED_BLOCK_SHARE else block for block in blocks])
+        turns = rng.random(len(blocks)) < TURNED_BLOCK_SHARE
+        drawn.append(
+            [
+                table.turned.get(frozenset(block), block) if turn else block
+                for block, turn in zip(blocks, turns, strict=True)
+            ]
+        )
     return np.array([form_order(form) for form in drawn]), np.array([form_block(form) for form in drawn])
 
 

@@ -42,6 +42,7 @@ class Forms:
     order   (F, S) int64  tag index at each position of a form
     block   (F, S) int64  block number at each position; tags of one block stand side by side
     shares  (F,)   float  how often a reordered row takes the form, cumulative; form 0 has no share
+    turned                the tags of a native block -> the same tags the other way round
     """
 
     order: npt.NDArray[np.int64]
@@ -49,6 +50,7 @@ class Forms:
     shares: npt.NDArray[np.float64]
     random_share: float
     native: tuple[tuple[str, ...], ...]
+    turned: Mapping[frozenset[str], tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,7 @@ def forms(country: str) -> Forms:
         shares=np.cumsum(weights) / weights.sum(),
         random_share=section["random_share"],
         native=native,
+        turned={frozenset(block): block for block in _blocks(section["turned"])},
     )
 
 
