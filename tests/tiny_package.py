@@ -13,6 +13,8 @@ from mw_pipeline.package import ExportedModel, build_package, export_model
 from mw_pipeline.recipe import ModelConfig, TokenizerConfig
 from mw_pipeline.tokenizer import Tokenizer, train_tokenizer
 
+torch.set_num_threads(1)
+
 STREETS = ("Oak St", "Maple Hill Rd", "rue Haute", "chemin des Prés", "Pennsylvania Ave NW", "улица Тверская", "東町")
 CITIES = ("Washington, DC 20500", "75001 Paris", "New York, NY 10118", "47110 Sainte-Livrade-sur-Lot, France")
 TEXTS = [f"{n} {STREETS[n % 7]}, {CITIES[n % 4]}" for n in range(1, 301)]

@@ -1,0 +1,171 @@
+"""Export and quantisation against torch and against int8 arithmetic by hand."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from tiny_package import CONFIG, TEXTS, tiny_checkpoint
+
+from mw_pipeline.checkpoint import load_checkpoint
+from mw_pipeline.decode import hard_mask
+from mw_pipeline.errors import ArtifactError
+from mw_pipeline.export import compare, export_onnx, quantise, torch_logits
+from mw_pipeline.labels import STAGE2
+from mw_pipeline.package import export_model
+from mw_pipeline.parse import onnx_logits
+from mw_pipeline.tokenizer import Tokenizer
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tiny_release):
+    return load_checkpoint(tiny_release / "best")
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tiny_release) -> Tokenizer:
+    return Tokenizer(tiny_release / "tokenizer.model")
+
+
+@pytest.fixture(scope="module")
+def exported(tiny_release) -> Path:
+    """The folder with fp32.onnx and its int8 model.onnx."""
+    return tiny_release
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 7), (5, 1), (3, 32)])
+def test_the_export_answers_any_batch_and_sequence_like_the_checkpoint(checkpoint, exported, shape):
+    ids = np.random.default_rng(0).integers(1, 300, shape)
+    mask = np.ones_like(ids)
+    mask[-1, 1:] = 0
+
+    found = onnx_logits(exported / "fp32.onnx", label_count=21)(ids, mask)
+
+    expected = torch_logits(checkpoint.model)(ids, mask)
+    assert found.shape == (*shape, 21)
+    np.testing.assert_allclose(found[mask == 1], expected[mask == 1], atol=1e-4)
+
+
+def test_equal_weights_give_equal_bytes_and_name_no_path_of_this_machine(checkpoint, exported, tmp_path):
+    export_onnx(checkpoint.model, tmp_path / "again.onnx")
+    quantise(tmp_path / "again.onnx", tmp_path / "int8.onnx")
+
+    assert (tmp_path / "again.onnx").read_bytes() == (exported / "fp32.onnx").read_bytes()
+    assert (tmp_path / "int8.onnx").read_bytes() == (exported / "model.onnx").read_bytes()
+    assert b"mw_pipeline" not in (tmp_path / "again.onnx").read_bytes()
+
+
+def test_every_weight_matrix_is_int8_within_half_a_step_of_its_value(checkpoint, exported):
+    tensors = {t.name: onnx.numpy_helper.to_array(t) for t in onnx.load(exported / "model.onnx").graph.initializer}
+    names = sorted(name.removesuffix(".int8") for name in tensors if name.endswith(".int8"))
+
+    assert len(names) == 1 + 4 * CONFIG.layers + 1  # embedding, four matrices a layer, head
+    assert not any(t.ndim == 2 and t.dtype == np.float32 and min(t.shape) > 1 for t in tensors.values())
+    before = {t.name: onnx.numpy_helper.to_array(t) for t in onnx.load(exported / "fp32.onnx").graph.initializer}
+    for name in names:
+        whole, scale = tensors[f"{name}.int8"], tensors[f"{name}.scale"]
+        assert whole.dtype == np.int8
+        assert abs(whole.astype(int)).max() == 127
+        assert (np.abs(whole * scale - before[name]) <= scale / 2 * 1.001).all()
+
+
+def test_a_row_is_answered_the_same_in_any_company(exported):
+    rng = np.random.default_rng(1)
+    ids, mask = rng.integers(1, 300, (64, 9)), np.ones((64, 9), dtype=np.int64)
+    logits_of = onnx_logits(exported / "model.onnx", label_count=21)
+
+    together = logits_of(ids, mask)
+
+    for row in (0, 17, 63):
+        np.testing.assert_allclose(logits_of(ids[row : row + 1], mask[:1])[0], together[row], atol=1e-5)
+
+
+def test_the_comparison_counts_differing_labels_and_the_largest_difference(tokenizer):
+    transitions, starts = hard_mask(STAGE2)
+
+    def constant(label: int):
+        def logits_of(input_ids, attention_mask):
+            logits = np.zeros((*input_ids.shape, len(STAGE2)), dtype=np.float32)
+            logits[:, :, label] = 4.0
+            logits[:, 0, 0] = 9.0  # both say O first
+            return logits
+
+        return logits_of
+
+    texts = TEXTS[:20]
+    found = compare(
+        constant(0),
+        constant(1),
+        tokenizer=tokenizer,
+        texts=texts,
+        max_length=32,
+        transitions=transitions,
+        starts=starts,
+    )
+
+    pieces = sum(min(32, len(tokenizer.encode([text]).ids)) for text in texts)
+    assert (found.texts, found.pieces, found.max_logit_difference) == (20, pieces, 4.0)
+    assert found.label_agreement_share == pytest.approx(20 / pieces)
+
+
+def test_a_comparison_over_nothing_is_refused(tokenizer):
+    transitions, starts = hard_mask(STAGE2)
+
+    with pytest.raises(ArtifactError, match="the 1 texts to compare on hold no piece"):
+        compare(
+            lambda ids, mask: np.zeros((*ids.shape, 21)),
+            lambda ids, mask: np.zeros((*ids.shape, 21)),
+            tokenizer=tokenizer,
+            texts=[""],
+            max_length=32,
+            transitions=transitions,
+            starts=starts,
+        )
+
+
+def test_a_comparison_with_nan_is_refused_and_not_taken_for_agreement(tokenizer):
+    transitions, starts = hard_mask(STAGE2)
+
+    with pytest.raises(ArtifactError, match="are NaN or infinite"):
+        compare(
+            lambda ids, mask: np.zeros((*ids.shape, 21)),
+            lambda ids, mask: np.full((*ids.shape, 21), np.nan),
+            tokenizer=tokenizer,
+            texts=TEXTS[:2],
+            max_length=32,
+            transitions=transitions,
+            starts=starts,
+        )
+
+
+def test_a_drifted_export_is_seen_by_its_parity(checkpoint, tokenizer, exported):
+    drifted = load_checkpoint(checkpoint.path)
+    with torch.no_grad():
+        drifted.model.head.bias += 0.01 * torch.arange(21)
+    transitions, starts = hard_mask(STAGE2)
+
+    found = compare(
+        torch_logits(drifted.model),
+        onnx_logits(exported / "fp32.onnx", label_count=21),
+        tokenizer=tokenizer,
+        texts=TEXTS[:5],
+        max_length=32,
+        transitions=transitions,
+        starts=starts,
+    )
+
+    assert found.max_logit_difference == pytest.approx(0.2, abs=1e-3)
+
+
+def test_another_tokenizer_than_the_checkpoints_is_refused(tiny_release, tmp_path):
+    foreign = tmp_path / "tokenizer.model"
+    shutil.copyfile(tiny_release / "tokenizer.model", foreign)
+    checkpoint = tiny_checkpoint(tmp_path / "best", foreign)
+    foreign.write_bytes(foreign.read_bytes() + b"\x08\x01")
+
+    with pytest.raises(ArtifactError, match="the checkpoint was trained with"):
+        export_model(checkpoint, tokenizer_path=foreign, texts=TEXTS[:2], work=tmp_path)
