@@ -98,8 +98,8 @@ def build_dataset(
 
     `row_files` maps every source, in the order it shall have, to its Parquet files of aligned rows; rows whose id is in
     `excluded` are dropped, and counted. `progress` is told the number of rows read with each batch. Memory does not
-    grow with rows, only with excluded ids. Raises CorpusError when a file holds rows
-    of another source or split, and when training or validation is left without rows.
+    grow with rows, only with excluded ids. Raises CorpusError when a file holds rows of another source or split, and
+    when training or validation is left without rows.
     """
     writers = {split: SplitWriter(out / f"{split}.arrow", len(label_set)) for split in SPLITS}
     losses = {source: Losses() for source in row_files}
@@ -218,7 +218,8 @@ def _without(table: pa.Table, excluded: pa.Array | None, losses: Losses) -> pa.T
     if excluded is None:
         return table
     kept = table.filter(pc.invert(pc.is_in(table.column("row_id"), value_set=excluded)))
-    losses.dropped["excluded"] += len(table) - len(kept)
+    if kept.num_rows < table.num_rows:
+        losses.dropped["excluded"] += table.num_rows - kept.num_rows
     return kept
 
 

@@ -63,15 +63,15 @@ def tokenized_schema(vocab_size: int, label_count: int, max_length: int) -> pap.
 
 def splits_share_no_rows(path: Path) -> tuple[str, ...]:
     """Findings on row ids that stand twice: in two splits (M24), or within one. DuckDB spills what does not fit."""
-    connection = duckdb.connect()
-    for split in SPLITS:
-        connection.register(split, pyarrow.dataset.dataset(path / f"{split}.arrow", format="ipc"))
     every = " union all ".join(f"select row_id, '{split}' as split from {split}" for split in SPLITS)
-    total, row_id, splits = connection.execute(
-        "select count(*), min(row_id), arg_min(splits, row_id) from ("
-        f"select row_id, string_agg(split, ' and ' order by split) as splits from ({every}) "
-        "group by row_id having count(*) > 1)"
-    ).fetchall()[0]
+    with duckdb.connect() as connection:
+        for split in SPLITS:
+            connection.register(split, pyarrow.dataset.dataset(path / f"{split}.arrow", format="ipc"))
+        total, row_id, splits = connection.execute(
+            "select count(*), min(row_id), arg_min(splits, row_id) from ("
+            f"select row_id, string_agg(split, ' and ' order by split) as splits from ({every}) "
+            "group by row_id having count(*) > 1)"
+        ).fetchall()[0]
     return (f"{total} row ids stand more than once, first {row_id!r} in {splits}",) if total else ()
 
 

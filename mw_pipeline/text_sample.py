@@ -10,8 +10,11 @@ import pyarrow as pa
 
 from mw_pipeline.errors import CorpusError
 
-# The first script found names a text's group; RE2 knows Unicode's script names.
+# A text that is not all Latin is grouped by the first of these that it holds; RE2 knows Unicode's script names.
 _SCRIPTS = ("Han", "Hiragana", "Katakana", "Hangul", "Cyrillic", "Greek", "Arabic", "Hebrew", "Devanagari", "Thai")
+
+Group = tuple[str, str]
+"""Source and script of a text."""
 
 
 def sample_texts(
@@ -19,31 +22,35 @@ def sample_texts(
 ) -> list[str]:
     """At most `rows` raw texts of training rows, the same ones for the same seed, whatever the files' order.
 
-    Rows whose id is in `excluded` are not training rows.
-
-    A group (one script of one source) gets a share in proportion to the square root of its rows, so that a large
-    source cannot crowd a small script out, and a small one is not repeated: temperature 0.5, as in Conneau & Lample,
-    "Cross-lingual language model pretraining", 2019, §3.1. Raises CorpusError when there are no training rows.
+    Rows whose id is in `excluded` are left out. A group (one script of one source) gets a share in proportion to the
+    square root of its rows, so that a large source cannot crowd a small script out, and a small one is not repeated:
+    temperature 0.5, as in Conneau & Lample, "Cross-lingual language model pretraining", 2019, §3.1. Raises CorpusError
+    when there are no training rows.
     """
-    connection = duckdb.connect()
-    connection.register("excluded", pa.table({"row_id": pa.array([], pa.string()) if excluded is None else excluded}))
-    connection.execute(f"create view texts as {_texts(row_files)}")
-    counted = connection.execute("select source, script, count(*) from texts group by all order by all").fetchall()
-    if not counted:
-        raise CorpusError(
-            f"tokenizer: no training row in the shards of {', '.join(row_files)}, expected at least one. "
-            "Look at the corpus' split counts."
-        )
-    counts = {(source, script): n for source, script, n in counted}
-    quotas = root_quotas(counts, rows)
+    with duckdb.connect() as connection:
+        held_back = pa.array([], pa.string()) if excluded is None else excluded
+        connection.register("excluded", pa.table({"row_id": held_back}))
+        connection.execute(f"create view texts as {_texts(row_files)}")
+        counted = connection.execute("select source, script, count(*) from texts group by all order by all").fetchall()
+        if not counted:
+            raise CorpusError(
+                f"tokenizer: no training row in the shards of {', '.join(row_files)}, expected at least one. "
+                "Look at the corpus' split counts."
+            )
+        return _drawn(connection, {(source, script): count for source, script, count in counted}, rows, seed)
+
+
+def _drawn(connection: duckdb.DuckDBPyConnection, counts: Mapping[Group, int], rows: int, seed: int) -> list[str]:
+    """The quota of every group from the view `texts`, those with the smallest numbers.
+
+    A row's number is a hash of seed and row id: independent of file order, threads and DuckDB's own random numbers."""
     connection.execute("create table quotas (source varchar, script varchar, share double, quota bigint)")
     connection.executemany(
         "insert into quotas values (?, ?, ?, ?)",
         # A little more than the quota is let through the hash, so that a group rarely falls short of it.
-        [(*group, min(1.0, 1.1 * (quota + 50) / counts[group]), quota) for group, quota in quotas.items()],
+        [(*group, 1.1 * (quota + 50) / counts[group], quota) for group, quota in root_quotas(counts, rows).items()],
     )
-    # The number is a function of seed and row id: independent of file order, threads and DuckDB's own random numbers.
-    taken = connection.sql(
+    drawn = connection.sql(
         f"""
         with numbered as (
             select raw, row_id, texts.source, texts.script, quota, share,
@@ -54,13 +61,13 @@ def sample_texts(
         qualify row_number() over (partition by source, script order by number, row_id) <= quota
         order by number, row_id
         """
-    ).fetchall()
-    return [raw for (raw,) in taken]
+    )
+    return [raw for (raw,) in drawn.fetchall()]
 
 
-def root_quotas(counts: Mapping[tuple[str, str], int], total: int) -> dict[tuple[str, str], int]:
+def root_quotas(counts: Mapping[Group, int], total: int) -> dict[Group, int]:
     """Rows to take per group: in proportion to √count, never more than there are, what is left over going to others."""
-    quotas: dict[tuple[str, str], int] = {}
+    quotas: dict[Group, int] = {}
     left = min(total, sum(counts.values()))
     weight = sum(count**0.5 for count in counts.values())
     # A group fills up sooner the smaller it is, so one pass from the smallest sees every leftover.
@@ -73,10 +80,10 @@ def root_quotas(counts: Mapping[tuple[str, str], int], total: int) -> dict[tuple
 
 def _texts(row_files: Mapping[str, Sequence[Path]]) -> str:
     """A query for row_id, raw, source and script of every training row."""
-    cases = " ".join(rf"when regexp_matches(raw, '\p{{{script}}}') then '{script}'" for script in _SCRIPTS)
-    other = r"when regexp_matches(raw, '[^\p{Latin}\p{Common}\p{Inherited}]') then 'other'"
+    latin = r"when not regexp_matches(raw, '[^\p{Latin}\p{Common}\p{Inherited}]') then 'Latin'"
+    others = " ".join(rf"when regexp_matches(raw, '\p{{{script}}}') then '{script}'" for script in _SCRIPTS)
     files = ", ".join("'" + str(path).replace("'", "''") + "'" for paths in row_files.values() for path in paths)
     return (
-        f"select row_id, raw, source, case {cases} {other} else 'Latin' end as script "
+        f"select row_id, raw, source, case {latin} {others} else 'other' end as script "
         f"from read_parquet([{files}]) where split = 'train' and row_id not in (select row_id from excluded)"
     )

@@ -155,6 +155,27 @@ def test_every_row_is_kept_or_counted(tmp_path, tokenizer):
     assert summary["dropped"] == {"tiger": {"too_long": 3}, "ban": {}}
 
 
+def test_excluded_rows_are_dropped_and_counted(tmp_path, tokenizer):
+    """M21: gold, and training repeats of held-out rows, are kept out by id."""
+    excluded = pa.array(["ban-train-2", "tiger-validation-10", "nobody"])
+    summary = build(tmp_path, tokenizer, two_sources(tmp_path), excluded=excluded)
+
+    ids = {i for split in ("train", "validation") for i in row_ids(TokenizedDataset(tmp_path, split))}
+    assert not ids & set(excluded.to_pylist())
+    assert summary["dropped"] == {"tiger": {"excluded": 1}, "ban": {"excluded": 1}}
+    assert summary["rows"] == 148
+
+
+def row_ids(dataset):
+    return dataset.row_ids(np.arange(len(dataset)))
+
+
+def test_nothing_excluded_is_nothing_counted(tmp_path, tokenizer):
+    summary = build(tmp_path, tokenizer, two_sources(tmp_path), excluded=pa.array([], pa.string()))
+
+    assert summary["dropped"] == {"tiger": {}, "ban": {}}
+
+
 def test_the_digest_is_of_rows_and_not_of_how_they_were_cut(tmp_path, tokenizer):
     """M23: the validation rows of every run are these, by digest."""
     files = two_sources(tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pyarrow as pa
 import pytest
 from aligned_rows import address, shard
 from hypothesis import given
@@ -34,6 +35,14 @@ def files(tmp_path):
 
 def test_held_out_rows_are_not_sampled(files):
     assert not any("held out" in text for text in sample_texts(files, rows=10_000, seed=0))
+
+
+def test_excluded_rows_are_not_sampled(files):
+    texts = sample_texts(files, rows=10_000, seed=0, excluded=pa.array([f"ban-{n}" for n in range(3990)]))
+
+    assert len(texts) == 1010
+    assert "3989 rue Haute" not in texts
+    assert "3990 rue Haute" in texts
 
 
 def test_everything_is_taken_when_there_is_less_than_asked_for(files):
