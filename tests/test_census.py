@@ -117,11 +117,11 @@ def test_excluded_rows_leave_nothing_in_two_splits(shards: Any, tmp_path: Path):
 
     assert reasons == {"family_held_out": 1, "gold": 2, "text_held_out": 2}
     assert pq.read_table(path).to_pylist() == [
-        {"row_id": "made:1:0", "source": "made", "reason": "text_held_out"},
-        {"row_id": "made:2:0", "source": "made", "reason": "text_held_out"},
-        {"row_id": "made:4:0", "source": "made", "reason": "gold"},
-        {"row_id": "made:5:0", "source": "made", "reason": "family_held_out"},
-        {"row_id": "made:7:0", "source": "made", "reason": "gold"},
+        {"row_id": "made:1:0", "source": "made", "split": "train", "reason": "text_held_out"},
+        {"row_id": "made:2:0", "source": "made", "split": "validation", "reason": "text_held_out"},
+        {"row_id": "made:4:0", "source": "made", "split": "train", "reason": "gold"},
+        {"row_id": "made:5:0", "source": "made", "split": "train", "reason": "family_held_out"},
+        {"row_id": "made:7:0", "source": "made", "split": "train", "reason": "gold"},
     ]
     assert splits_are_disjoint(files, path) == []
     assert golden_is_not_in_train(files, ["metz france"], ["family 4"], path) == []

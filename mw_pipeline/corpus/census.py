@@ -22,7 +22,7 @@ def count_rows(files: Sequence[Path]) -> dict[str, Any]:
     Each adds up to all rows but `method`, which counts a row under every method that it has, or under "none".
     """
     rows = rows_in(files)
-    columns = {**_COLUMNS, "script": _script_of("raw")}
+    columns = {**_COLUMNS, "script": script_of("raw")}
     counts: dict[str, Any] = {"rows": query(f"select count(*) from {rows}")[0][0]}
     for name, column in columns.items():
         counts[name] = dict(query(f"select {column}, count(*) from {rows} group by 1 order by 1"))
@@ -78,6 +78,7 @@ def query(sql: str) -> list[tuple[Any, ...]]:
         return rows
 
 
-def _script_of(column: str) -> str:
+def script_of(column: str) -> str:
+    """A DuckDB expression for the script that a text is in; "none" where it has no letter of a known one."""
     cases = " ".join(f"when regexp_matches({column}, '\\p{{{script}}}') then '{script}'" for script in _SCRIPTS)
     return f"case {cases} else 'none' end"

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from test_rows_schema import row
+
+from mw_pipeline.corpus.lints import (
+    first_number_labels,
+    labels_agree,
+    ordinals_are_no_house_numbers,
+    scripts_are_at_home,
+)
+from mw_pipeline.corpus.records import ROW_SCHEMA
+
+
+def line(source: str, *parts: tuple[str | None, str], **changes: Any) -> dict[str, Any]:
+    """A training row written as labelled parts with spaces between them; a part labelled None is no component."""
+    raw, spans = "", []
+    for tag, text in parts:
+        raw += " " if raw else ""
+        if tag is not None:
+            spans.append((tag, len(raw), len(raw) + len(text), text))
+        raw += text
+    return row(0, source=source, raw=raw, **changes) | {
+        "components": [(tag, text) for tag, _, _, text in spans],
+        "span_tags": [tag for tag, *_ in spans],
+        "span_starts": [start for _, start, _, _ in spans],
+        "span_ends": [end for _, _, end, _ in spans],
+    }
+
+
+@pytest.fixture
+def shard(tmp_path: Path) -> Any:
+    def write(*rows: dict[str, Any]) -> list[Path]:
+        pq.write_table(pa.Table.from_pylist(list(rows), schema=ROW_SCHEMA), tmp_path / "rows.parquet")
+        return [tmp_path / "rows.parquet"]
+
+    return write
+
+
+def test_a_shard_that_contradicts_the_base_is_found_by_word_and_by_pair(shard: Any):
+    base = [line("base", ("locality", "Grand Rapids"))] * 1000
+    new = [line("new", ("venue", "Grand Rapids"))] * 60
+
+    assert labels_agree(shard(*base, *new)) == [
+        "'grand' is locality in base (1000 times) and venue in new (60 times)",
+        "'grand rapids' is locality in base (1000 times) and venue in new (60 times)",
+        "'rapids' is locality in base (1000 times) and venue in new (60 times)",
+    ]
+
+
+def test_sources_that_agree_or_are_of_two_minds_have_no_findings(shard: Any):
+    base = [line("base", ("locality", "Paris"))] * 100
+    torn = [line("new", ("locality", "Paris"))] * 20 + [line("new", ("street", "Paris"))] * 80
+    few = [line("few", ("venue", "Paris"))] * 49
+    held_out = [line("other", ("venue", "Paris"), split="test")] * 100
+
+    assert labels_agree(shard(*base, *torn, *few, *held_out)) == []
+
+
+def test_an_ordinal_taught_as_a_house_number_is_found(shard: Any):
+    sound = line("good", ("house_number", "5"), ("street", "5th Avenue"))
+    wrong = line("bad", ("house_number", "5th"), ("street", "Avenue Theatre"))
+
+    assert ordinals_are_no_house_numbers(shard(sound)) == []
+    assert ordinals_are_no_house_numbers(shard(sound, wrong)) == [
+        "bad: 1 house numbers are ordinals, as in '5th Avenue Theatre'"
+    ]
+
+
+def test_the_first_number_of_each_row_is_counted_by_its_label(shard: Any):
+    rows = (
+        line("made", ("house_number", "12"), ("street", "rue du 4 Septembre")),
+        line("made", ("venue", "🏠 5th Avenue Theatre"), ("postcode", "98101")),
+        line("made", ("locality", "Seattle"), ("postcode", "98101")),
+        line("made", (None, "Apt 4"), ("house_number", "12")),
+        line("made", ("locality", "Seattle")),
+    )
+
+    assert first_number_labels(shard(*rows)) == {"made": {"house_number": 1, "none": 1, "postcode": 1, "venue": 1}}
+
+
+def test_exonyms_in_a_foreign_script_are_found(shard: Any):
+    home = [line("home", ("locality", "Москва"), country="RU"), line("home", ("locality", "Paris"))]
+    some = [line("some", ("locality", name)) for name in ("Париж", "Lyon", "75001")]
+    foreign = [line("foreign", ("locality", name)) for name in ("Париж", "Лион", "Nice")]
+
+    assert scripts_are_at_home(shard(*home, *some)) == []
+    assert scripts_are_at_home(shard(*home, *some, *foreign)) == [
+        "foreign: 2 of 3 rows of FR are in a foreign script, most of them Cyrillic"
+    ]
