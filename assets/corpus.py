@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from assets.metadata import OWNERS, code_version, finding_check, materialized
+from assets.metadata import OWNERS, code_version, finding_check, materialized, plainly
 from assets.partitions import corpora, corpus_and_source, corpus_of_source, sources
 from mw_pipeline.stages import checks, corpus
 from resources.place import PlaceResource
@@ -15,6 +15,7 @@ from resources.place import PlaceResource
     owners=OWNERS,
     code_version=code_version("mw_pipeline.corpus.build"),
 )
+@plainly
 def corpus_shards(context: dg.AssetExecutionContext, place: PlaceResource) -> dg.MaterializeResult[None]:
     """Canonical and aligned rows of one source as Parquet shards, with its quarantine and its row-loss waterfall."""
     name, source = corpus_and_source(context.partition_key)
@@ -33,6 +34,7 @@ def corpus_shards(context: dg.AssetExecutionContext, place: PlaceResource) -> dg
     owners=OWNERS,
     code_version=code_version("mw_pipeline.golden"),
 )
+@plainly
 def golden_set(context: dg.AssetExecutionContext, place: PlaceResource) -> dg.MaterializeResult[None]:
     """The gold rows, validated: reachable values, families, ceilings, and the hash of their conventions."""
     built = corpus.build_golden(place.open(), context.partition_key)
@@ -47,6 +49,7 @@ def golden_set(context: dg.AssetExecutionContext, place: PlaceResource) -> dg.Ma
     owners=OWNERS,
     code_version=code_version("mw_pipeline.corpus.census"),
 )
+@plainly
 def corpus_manifest(context: dg.AssetExecutionContext, place: PlaceResource) -> dg.MaterializeResult[None]:
     """All shards of the corpus: rows per source, split, country and licence, and what each source asks to be named."""
     built = corpus.build_manifest(place.open(), context.partition_key)
@@ -62,5 +65,5 @@ corpus_checks = [
     finding_check(checks.splits_are_disjoint, asset=corpus_manifest, partitions=corpora),
     finding_check(checks.licences_are_allowed, asset=corpus_manifest, partitions=corpora),
     finding_check(checks.golden_is_valid, asset=golden_set, partitions=corpora),
-    finding_check(checks.golden_is_not_in_train, asset=golden_set, partitions=corpora, also=[corpus_manifest]),
+    finding_check(checks.golden_is_not_in_train, asset=corpus_manifest, partitions=corpora),
 ]

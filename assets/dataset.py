@@ -3,7 +3,7 @@
 import dagster as dg
 
 from assets.corpus import corpus_manifest
-from assets.metadata import OWNERS, code_version, finding_check, materialized
+from assets.metadata import OWNERS, code_version, finding_check, materialized, plainly
 from assets.mix import source_mix
 from assets.partitions import recipe_of_corpus, recipes
 from mw_pipeline.stages import checks, dataset
@@ -18,6 +18,7 @@ from resources.place import PlaceResource
     owners=OWNERS,
     code_version=code_version("mw_pipeline.tokenizer"),
 )
+@plainly
 def tokenizer(context: dg.AssetExecutionContext, place: PlaceResource) -> dg.MaterializeResult[None]:
     """A SentencePiece unigram model with byte fallback, trained on a balanced sample of the training rows."""
     built = dataset.build_tokenizer(place.open(), context.partition_key, progress=context.log.info)
@@ -32,6 +33,7 @@ def tokenizer(context: dg.AssetExecutionContext, place: PlaceResource) -> dg.Mat
     owners=OWNERS,
     code_version=code_version("mw_pipeline.dataset"),
 )
+@plainly
 def tokenized_dataset(context: dg.AssetExecutionContext, place: PlaceResource) -> dg.MaterializeResult[None]:
     """Piece ids, labels and row ids of every split, as memory-mapped Arrow files."""
     built = dataset.build_dataset(place.open(), context.partition_key, progress=context.log.info)

@@ -32,6 +32,5 @@ defs = dg.Definitions(
     schedules=automation.schedules,
     sensors=automation.sensors,
     resources={"place": PlaceResource(), "trainer": Trainer()},
-    loggers={"console": dg.colored_console_logger.configured({"log_level": "INFO"})},
     executor=dg.in_process_executor,
 )

@@ -3,7 +3,7 @@
 import dagster as dg
 
 from assets.corpus import golden_set
-from assets.metadata import OWNERS, code_version, finding_check, materialized
+from assets.metadata import OWNERS, code_version, finding_check, materialized, plainly
 from assets.partitions import recipe_of_corpus, recipes
 from assets.training import full_checkpoint
 from mw_pipeline.stages import checks, diagnosis
@@ -19,6 +19,7 @@ from resources.trainer import Trainer
     owners=OWNERS,
     code_version=code_version("mw_pipeline.evaluate", "mw_pipeline.report"),
 )
+@plainly
 def eval_report(
     context: dg.AssetExecutionContext, place: PlaceResource, trainer: Trainer
 ) -> dg.MaterializeResult[None]:
@@ -40,6 +41,7 @@ def eval_report(
     owners=OWNERS,
     code_version=code_version("mw_pipeline.diagnose"),
 )
+@plainly
 def regression_diagnosis(context: dg.AssetExecutionContext, place: PlaceResource) -> dg.MaterializeResult[None]:
     """Every miss in a bucket, per tag; and against the recipe's baseline: what was fixed and what broke."""
     built = diagnosis.build_diagnosis(place.open(), context.partition_key)

@@ -3,7 +3,7 @@
 import dagster as dg
 
 from assets.corpus import corpus_manifest
-from assets.metadata import OWNERS, code_version, finding_check, materialized
+from assets.metadata import OWNERS, code_version, finding_check, materialized, plainly
 from assets.partitions import recipe_of_corpus, recipes
 from mw_pipeline.stages import checks, dataset
 from resources.place import PlaceResource
@@ -17,6 +17,7 @@ from resources.place import PlaceResource
     owners=OWNERS,
     code_version=code_version("mw_pipeline.mix"),
 )
+@plainly
 def source_mix(context: dg.AssetExecutionContext, place: PlaceResource) -> dg.MaterializeResult[None]:
     """Rows, weight, requested and realised share, and repetitions per row of every source in this recipe."""
     built = dataset.build_mix(place.open(), context.partition_key)

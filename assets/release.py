@@ -3,7 +3,7 @@
 import dagster as dg
 
 from assets.evaluation import eval_report, regression_diagnosis
-from assets.metadata import OWNERS, code_version, finding_check, materialized
+from assets.metadata import OWNERS, code_version, finding_check, materialized, plainly
 from assets.partitions import recipes
 from assets.training import full_checkpoint
 from mw_pipeline.stages import checks
@@ -20,6 +20,7 @@ from resources.trainer import Trainer
     owners=OWNERS,
     code_version=code_version("mw_pipeline.package"),
 )
+@plainly
 def packaged_weights(
     context: dg.AssetExecutionContext, place: PlaceResource, trainer: Trainer
 ) -> dg.MaterializeResult[None]:

@@ -3,7 +3,7 @@
 import dagster as dg
 
 from assets.dataset import tokenized_dataset
-from assets.metadata import OWNERS, code_version, finding_check, materialized
+from assets.metadata import OWNERS, code_version, finding_check, materialized, plainly
 from assets.mix import source_mix
 from assets.partitions import recipes
 from mw_pipeline.stages import checks
@@ -20,6 +20,7 @@ from resources.trainer import Trainer
     pool="training",
     code_version=code_version("mw_pipeline.train"),
 )
+@plainly
 def smoke_checkpoint(
     context: dg.AssetExecutionContext, place: PlaceResource, trainer: Trainer
 ) -> dg.MaterializeResult[None]:
@@ -37,6 +38,7 @@ def smoke_checkpoint(
     pool="training",
     code_version=code_version("mw_pipeline.train"),
 )
+@plainly
 def full_checkpoint(
     context: dg.AssetExecutionContext, place: PlaceResource, trainer: Trainer
 ) -> dg.MaterializeResult[None]:

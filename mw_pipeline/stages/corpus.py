@@ -21,7 +21,7 @@ from mw_pipeline.stages.place import Place, Progress, quiet
 
 CENSUS_FILE = "census.json"
 EXCLUSIONS_FILE = "excluded.parquet"
-GOLDEN_FILE = "golden.jsonl"
+GOLDEN_FILE = "rows/golden.jsonl"
 _SHARDS = "shards/"
 
 
@@ -64,6 +64,7 @@ def build_golden(place: Place, corpus: str) -> Built:
     golden = load_golden(place.golden_paths(place.corpus_spec(corpus)))
 
     def make(out: Path) -> Mapping[str, JSON]:
+        (out / GOLDEN_FILE).parent.mkdir()
         (out / GOLDEN_FILE).write_text(golden.as_jsonl(), encoding="utf-8")
         facts = {
             "hash": golden.hash,

@@ -39,8 +39,8 @@ def build_diagnosis(place: Place, recipe_name: str) -> Built:
         (out / "diagnosis.md").write_text(as_table(report) + "\n", encoding="utf-8")
         return {
             "baseline": recipe.eval.baseline,
-            "missed": report["buckets"]["fn"]["total"],
-            "wrong": report["buckets"]["fp"]["total"],
+            "missed": report["totals"]["fn"],
+            "wrong": report["totals"]["fp"],
         }
 
     return request.build(place.store, make)
