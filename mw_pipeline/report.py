@@ -87,20 +87,26 @@ def render_report(
         *([_data_section(dataset, mix)] if dataset or mix else []),
         _lineage_section(scores, lineage),
     ]
+    out.write_text(_page(recipe, verdict, _tiles(scores), sections), encoding="utf-8")
+    return out
+
+
+def _page(
+    recipe: Mapping[str, JSON], verdict: Mapping[str, JSON] | None, tiles: list[Tile], sections: list[Section]
+) -> str:
+    """The sections in the template. All texts are escaped but the pictures, whose texts matplotlib escapes."""
     environment = Environment(
         loader=PackageLoader("mw_pipeline"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    page = environment.get_template(_TEMPLATE).render(
+    return environment.get_template(_TEMPLATE).render(
         recipe=recipe,
         changes=report_tables.change_table(recipe["changes"]) if recipe["changes"] else None,
         verdict=verdict,
         verdict_sentence=_verdict_sentence(verdict),
-        tiles=_tiles(scores),
+        tiles=tiles,
         sections=sections,
         svg=Markup,
     )
-    out.write_text(page, encoding="utf-8")
-    return out
 
 
 def _verdict_sentence(verdict: Mapping[str, JSON] | None) -> str:
