@@ -20,6 +20,8 @@ from mw_pipeline.runlog import Row, RunLog
 # Okabe & Ito, "Color Universal Design", 2008: told apart under every common colour blindness, and in grey by lightness.
 BLUE, ORANGE, GREEN, VERMILION, SKY, GREY = "#0072b2", "#e69f00", "#009e73", "#d55e00", "#56b4e9", "#767676"
 
+_MOST_POINTS = 2000  # of one line: more than its width in pixels, and a page that still opens at once
+
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "font.size": 9,
@@ -65,7 +67,7 @@ def curves_svg(runs: Mapping[str, RunLog], verdict: Mapping[str, JSON] | None = 
         loss, f1, rate = grid[:, column]
         _draw_loss(loss, log)
         _draw_f1(f1, log)
-        rate.plot(*_points(log.steps, "lr"), color=GREY)
+        rate.plot(*_thinned(*_points(log.steps, "lr")), color=GREY)
         rate.set_xlabel("step")
         loss.set_title(name)
         if verdict is not None and name == "smoke":
@@ -160,8 +162,8 @@ def mix_bars_svg(sources: Sequence[Mapping[str, JSON]]) -> str:
 
 def _draw_loss(axes: Axes, log: RunLog) -> None:
     steps, losses = _points(log.steps, "loss")
-    axes.plot(steps, losses, color=SKY, linewidth=0.7, alpha=0.8, label="train")
-    axes.plot(steps, _running_median(losses), color=BLUE, label="train, median of 5")
+    axes.plot(*_thinned(steps, losses), color=SKY, linewidth=0.7, alpha=0.8, label="train")
+    axes.plot(*_thinned(steps, _running_median(losses)), color=BLUE, label="train, median of 5")
     axes.plot(*_points(log.evals, "val_loss"), color=ORANGE, marker="o", markersize=2.5, label="validation")
     if losses and min(losses) > 0 and max(losses) > 20 * min(losses):
         axes.set_yscale("log")
@@ -213,6 +215,16 @@ def _points(rows: Sequence[Row], column: str) -> tuple[list[float], list[float]]
     pairs = [(float(row["step"]), float(row[column])) for row in rows if row.get(column) is not None]
     finite = [(step, value) for step, value in pairs if math.isfinite(value)]
     return [step for step, _ in finite], [value for _, value in finite]
+
+
+def _thinned(steps: Sequence[float], values: Sequence[float]) -> tuple[list[float], list[float]]:
+    """At most about `_MOST_POINTS` points: the lowest and highest of every stretch, so that no spike is thinned away."""
+    stretch = max(1, math.ceil(2 * len(values) / _MOST_POINTS))
+    kept: list[int] = []
+    for begin in range(0, len(values), stretch):
+        places = range(begin, min(begin + stretch, len(values)))
+        kept += sorted({min(places, key=values.__getitem__), max(places, key=values.__getitem__)})
+    return [steps[i] for i in kept], [values[i] for i in kept]
 
 
 def _running_median(values: Sequence[float]) -> list[float]:

@@ -267,6 +267,18 @@ def test_the_running_median_is_of_the_last_five():
     assert charts._running_median([5, 1, 3, 9, 7, 0]) == [5, 3, 3, 4, 5, 3]
 
 
+def test_a_long_run_is_thinned_without_losing_a_spike():
+    steps = [float(step) for step in range(50_000)]
+    values = [1.0] * 50_000
+    values[31_415] = 9.0
+    kept_steps, kept = charts._thinned(steps, values)
+
+    assert len(kept) <= 2000
+    assert kept[kept_steps.index(31_415.0)] == 9.0
+    assert kept_steps == sorted(kept_steps)
+    assert charts._thinned([1.0, 2.0], [5.0, 4.0]) == ([1.0, 2.0], [5.0, 4.0])
+
+
 def test_drawing_leaves_the_callers_style_alone():
     before = dict(mpl.rcParams)
     charts.calibration_svg([])
