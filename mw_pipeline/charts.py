@@ -218,7 +218,7 @@ def _points(rows: Sequence[Row], column: str) -> tuple[list[float], list[float]]
 
 
 def _thinned(steps: Sequence[float], values: Sequence[float]) -> tuple[list[float], list[float]]:
-    """At most about `_MOST_POINTS` points: the lowest and highest of every stretch, so that no spike is thinned away."""
+    """At most about `_MOST_POINTS` points: lowest and highest of every stretch, so that no spike is thinned away."""
     stretch = max(1, math.ceil(2 * len(values) / _MOST_POINTS))
     kept: list[int] = []
     for begin in range(0, len(values), stretch):
