@@ -1,4 +1,4 @@
-"""Column kernels: tidy text, ZIP codes, families and regions."""
+"""Column kernels: tidy text, ZIP codes and families."""
 
 from __future__ import annotations
 
@@ -88,19 +88,6 @@ def test_another_number_street_place_or_country_is_another_family() -> None:
     }
 
 
-def test_regions_have_one_key_by_code_or_by_name() -> None:
-    country = strings("US", "US", "US", "FR", "US")
-    region = strings("VT", "vt", "Vermont", "Île-de-France", None)
-
-    assert columns.region_keys(country, region).to_pylist() == [
-        "US:vermont",
-        "US:vermont",
-        "US:vermont",
-        "FR:île-de-france",
-        "",
-    ]
-
-
 def test_locales_follow_the_country_and_stay_open_where_it_has_several_languages() -> None:
     assert columns.locales(strings("US", "FR", "BE")).to_pylist() == ["en-US", "fr-FR", "und-BE"]
 
@@ -109,17 +96,6 @@ def test_a_value_that_repeats_another_is_null() -> None:
     found = columns.unlike(strings("GUADELOUPE", "Paris", None), strings("Guadeloupe", "Lyon", "x"))
 
     assert found.to_pylist() == [None, "Paris", None]
-
-
-def test_the_tables_hold_every_state_and_departement() -> None:
-    departements = columns.fr_departements()
-
-    assert len(columns.us_states()) == 51 + 5 + 3
-    assert len([code for code, (name, _) in departements.items() if name]) == 101
-    assert departements["2A"] == ("Corse-du-Sud", "Corse")
-    assert departements["975"] == ("", "Saint-Pierre-et-Miquelon")
-    assert {region for name, region in departements.values() if name} >= {"Île-de-France", "La Réunion"}
-    assert len({region for name, region in departements.values() if name}) == 18
 
 
 def batch(*values: str | None) -> pa.RecordBatch:

@@ -11,6 +11,7 @@ import pytest
 import zstandard
 from source_files import lines_by_shell, read_all
 
+from mw_pipeline.corpus.records import ReadRequest, Rejects
 from mw_pipeline.errors import CorpusError
 from mw_pipeline.sources import get_adapter
 
@@ -78,6 +79,7 @@ def test_v2_lines_give_what_v1_rows_give(tmp_path: Path) -> None:
         ("s/n,Calle Mayor,,", {"street": "Calle Mayor"}),
         (",STATE RD,02,", {"street": "STATE RD"}),
         ("5,Main St,n/a,7102", {"house_number": "5", "street": "Main St", "postcode": "07102"}),
+        ("5,Main St,,06000;06100", {"house_number": "5", "street": "Main St"}),
         ("5,Main St,,unknown", {"house_number": "5", "street": "Main St"}),
     ],
 )
@@ -177,6 +179,15 @@ def test_a_header_without_number_and_street_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(CorpusError, match="the header has no NUMBER or STREET: found 'LON', 'LAT', 'NAME'"):
         read_all(OPENADDRESSES, path, country="US")
+
+
+def test_every_file_is_checked_before_the_first_row(tmp_path: Path) -> None:
+    good = write(tmp_path / "us" / "a.csv", "NUMBER,STREET", "5,Main St")
+    bad = write(tmp_path / "us" / "b.csv", "NAME", "x")
+    rejects = Rejects(source="test")
+
+    with pytest.raises(CorpusError, match="b.csv: the header has no NUMBER or STREET"):
+        next(iter(OPENADDRESSES.read(ReadRequest(paths=(good, bad), source="test"), rejects)))
 
 
 def test_a_feature_collection_is_refused(raw_data: Path) -> None:

@@ -27,6 +27,7 @@ from mw_pipeline.corpus.records import ReadRequest, Rejects, record_batch
 from mw_pipeline.sources import columns
 from mw_pipeline.sources.delimited import Layout, read_delimited
 from mw_pipeline.sources.reading import raw_files
+from mw_pipeline.sources.regions import insee_entry, region_keys
 
 LAYOUT = Layout(
     title="Base Adresse Nationale: a semicolon CSV with numero, nom_voie and nom_commune",
@@ -91,7 +92,7 @@ def _records(batch: pa.RecordBatch, licence: str) -> pa.RecordBatch:
             "locale": columns.locales(country),
             "license": columns.constant(licence, batch),
             "line": batch["line"],
-            "region_key": columns.region_keys(country, region),
+            "region_key": region_keys(country, region, postcode),
             "house_number": number,
             "street": street,
             "postcode": postcode,
@@ -103,16 +104,11 @@ def _records(batch: pa.RecordBatch, licence: str) -> pa.RecordBatch:
     )
 
 
-def _insee_entry(code_insee: str) -> tuple[str, str] | None:
-    """(département, région) of a commune; overseas codes begin with three digits of département, others with two."""
-    return columns.fr_departements().get(code_insee[: 3 if code_insee.startswith(("97", "98")) else 2])
-
-
 def _departement(code_insee: str) -> str | None:
-    entry = _insee_entry(code_insee)
+    entry = insee_entry(code_insee)
     return entry[0] or None if entry else None
 
 
 def _region(code_insee: str) -> str | None:
-    entry = _insee_entry(code_insee)
+    entry = insee_entry(code_insee)
     return entry[1] if entry else None

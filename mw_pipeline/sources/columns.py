@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
-from functools import cache
-from importlib import resources
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -157,33 +155,3 @@ def zip_codes(zip_code: pa.Array, plus4: pa.Array | None = None) -> pa.Array:
 def locales(country_code: pa.Array) -> pa.StringArray:
     """The locale of each country ("en-US"); "und-BE" where the country has several languages or none listed."""
     return mapped(country_code, lambda code: f"{_LANGUAGES.get(code, 'und')}-{code}")
-
-
-def region_keys(country_code: pa.Array, region: pa.Array) -> pa.Array:
-    """The region of each record as "US:vermont", whether given by name or by code; "" where there is none."""
-    joined = pc.binary_join_element_wise(country_code, region, ":")
-    return pc.fill_null(mapped(joined, _region_key), "")
-
-
-def _region_key(joined: str) -> str:
-    country, region = joined.split(":", 1)
-    name = us_states().get(region.upper(), region) if country == "US" else region
-    return f"{country}:{name.casefold()}"
-
-
-@cache
-def us_states() -> dict[str, str]:
-    """Name by two-letter postal code, for the states, the District of Columbia and the territories."""
-    return {row[0]: row[1] for row in table_rows("us_states.tsv")}
-
-
-@cache
-def fr_departements() -> dict[str, tuple[str, str]]:
-    """(name, région) by INSEE code; an overseas collectivity is its own région and has no département ("")."""
-    return {code: (name, region) for code, name, region in table_rows("fr_departements.tsv")}
-
-
-def table_rows(name: str) -> list[list[str]]:
-    """The rows of a TSV file of the tables folder, without its comment lines."""
-    text = (resources.files("mw_pipeline.sources") / "tables" / name).read_text(encoding="utf-8")
-    return [line.split("\t") for line in text.splitlines() if line and not line.startswith("#")]

@@ -64,7 +64,7 @@ def read_delimited(files: Sequence[RawFile], layout: Layout, rejects: Rejects) -
     when a header lacks a needed column.
     """
     for file in files[1:]:
-        _check_header(file, layout)
+        check_header(file, layout)
     for file in files:
         with opened(file) as members:
             for label, stream in members:
@@ -72,7 +72,7 @@ def read_delimited(files: Sequence[RawFile], layout: Layout, rejects: Rejects) -
                 yield from _member_batches(blocks, label, layout, rejects)
 
 
-def _check_header(file: RawFile, layout: Layout) -> None:
+def check_header(file: RawFile, layout: Layout) -> None:
     """Raises CorpusError for a file whose first member is not of the layout."""
     unused = Rejects(source=file.label)
     with opened(file) as members:

@@ -27,6 +27,7 @@ from mw_pipeline.errors import CorpusError
 from mw_pipeline.sources import columns
 from mw_pipeline.sources.delimited import Layout, read_delimited
 from mw_pipeline.sources.reading import raw_files
+from mw_pipeline.sources.regions import region_keys
 
 LAYOUT = Layout(
     title="GeoNames postal codes: 12 tab-separated columns (country, postcode, place, …) without a header",
@@ -111,7 +112,7 @@ def _records(batch: pa.RecordBatch, licence: str) -> pa.RecordBatch:
             "locale": columns.locales(country),
             "license": columns.constant(licence, batch),
             "line": batch["line"],
-            "region_key": columns.region_keys(country, region),
+            "region_key": region_keys(country, region, batch["code"]),
             "postcode": batch["code"],
             "cedex": batch["cedex"],
             "locality": locality,

@@ -9,7 +9,8 @@ Columns to tags: NUMBER → house_number; STREET → street, in the case it is w
 locality; DISTRICT → subregion; REGION, or the state that the folders tell → region; POSTCODE → postcode.
 
 Oddities: values may be blank, null, or spell that out ("<Null>", "n/a"). A number of zeros means none. Some sources put
-a code into CITY ("02"): dropped. ZIP codes may have lost their leading zero.
+a code into CITY ("02") or every code of the town into POSTCODE ("06000;06100"): dropped. ZIP codes may have lost their
+leading zero.
 """
 
 from __future__ import annotations
@@ -22,10 +23,11 @@ import pyarrow.compute as pc
 
 from mw_pipeline.corpus.records import ReadRequest, Rejects, record_batch
 from mw_pipeline.sources import columns
-from mw_pipeline.sources.delimited import Layout, read_delimited
+from mw_pipeline.sources.delimited import Layout, check_header, read_delimited
 from mw_pipeline.sources.feature_lines import read_features
 from mw_pipeline.sources.openaddresses_facts import UNKNOWN_LICENCE, FileFacts, facts_of
 from mw_pipeline.sources.reading import RawFile, opened, raw_files
+from mw_pipeline.sources.regions import region_keys
 
 _NAMES = ("NUMBER", "STREET", "UNIT", "CITY", "DISTRICT", "REGION", "POSTCODE")
 
@@ -58,24 +60,28 @@ class Openaddresses:
         `facts_of` does.
         """
         files = raw_files(request.paths, suffixes=(".csv", ".geojson"))
-        facts = [facts_of(file, request) for file in files]
-        for batch in columns.at_most(_with_facts(files, facts, rejects), request.max_records):
+        facts = {file: facts_of(file, request) for file in files}
+        lines = {file for file in files if _is_json(file)}
+        for file in facts.keys() - lines:
+            check_header(file, LAYOUT)
+        batches = (batch for file in files for batch in _with_facts(_read(file, file in lines, rejects), facts[file]))
+        for batch in columns.at_most(batches, request.max_records):
             sifted = _sifted(batch, request, rejects)
             if sifted.num_rows:
                 yield _records(sifted)
 
 
-def _with_facts(files: list[RawFile], facts: list[FileFacts], rejects: Rejects) -> Iterator[pa.RecordBatch]:
-    for file, known in zip(files, facts, strict=True):
-        for batch in _read(file, rejects):
-            stated = {"country_code": known.country, "state": known.state, "license": known.licence}
-            for name, value in stated.items():
-                batch = batch.append_column(name, pa.repeat(pa.scalar(value, pa.string()), batch.num_rows))
-            yield batch
+def _with_facts(batches: Iterator[pa.RecordBatch], known: FileFacts) -> Iterator[pa.RecordBatch]:
+    """The batches of one file, with what holds for all of its rows as columns."""
+    stated = {"country_code": known.country, "state": known.state, "license": known.licence}
+    for batch in batches:
+        for name, value in stated.items():
+            batch = batch.append_column(name, pa.repeat(pa.scalar(value, pa.string()), batch.num_rows))
+        yield batch
 
 
-def _read(file: RawFile, rejects: Rejects) -> Iterator[pa.RecordBatch]:
-    if not _is_json(file):
+def _read(file: RawFile, is_json: bool, rejects: Rejects) -> Iterator[pa.RecordBatch]:
+    if not is_json:
         yield from read_delimited([file], LAYOUT, rejects)
         return
     with opened(file) as members:
@@ -96,6 +102,7 @@ def _sifted(batch: pa.RecordBatch, request: ReadRequest, rejects: Rejects) -> pa
         batch = columns.blanked(batch, name, pc.match_substring_regex(batch[name], _SAYS_NOTHING))
     batch = columns.blanked(batch, "NUMBER", pc.match_substring_regex(batch["NUMBER"], "^0+$"))
     batch = columns.blanked(batch, "STREET", pc.invert(pc.match_substring_regex(batch["STREET"], r"[\p{L}\p{N}]")))
+    batch = columns.blanked(batch, "POSTCODE", pc.match_substring(batch["POSTCODE"], ";"))
     for name in ("CITY", "DISTRICT", "REGION"):
         batch = columns.blanked(batch, name, pc.invert(pc.match_substring_regex(batch[name], r"\p{L}")))
     number, street = batch["NUMBER"], batch["STREET"]
@@ -122,7 +129,7 @@ def _records(batch: pa.RecordBatch) -> pa.RecordBatch:
             "locale": columns.locales(country),
             "license": batch["license"],
             "line": batch["line"],
-            "region_key": columns.region_keys(country, region),
+            "region_key": region_keys(country, region, postcode),
             "house_number": batch["NUMBER"],
             "street": batch["STREET"],
             "unit": batch["UNIT"],

@@ -15,8 +15,8 @@ from typing import Any
 from mw_pipeline.corpus.records import ReadRequest
 from mw_pipeline.countries import COUNTRY_CODES
 from mw_pipeline.errors import CorpusError
-from mw_pipeline.sources import columns
 from mw_pipeline.sources.reading import RawFile
+from mw_pipeline.sources.regions import fr_departements, us_states
 
 UNKNOWN_LICENCE = "unknown (OpenAddresses source)"
 
@@ -52,7 +52,7 @@ def facts_of(file: RawFile, request: ReadRequest) -> FileFacts:
             "Give --country, or `country` in the corpus spec."
         )
     state = _code(coverage, "state") or folder_state
-    known_state = state if country == "US" and state in columns.us_states() else None
+    known_state = state if country == "US" and state in us_states() else None
     return FileFacts(country, known_state, licence or request.licence or UNKNOWN_LICENCE)
 
 
@@ -92,8 +92,8 @@ def _code(coverage: dict[str, Any], key: str) -> str | None:
 def _from_folders(path: Path) -> tuple[str | None, str | None]:
     """(country, US state) from the folders of a file: "us/ca/x.csv", "us/x.csv" or "fr/34/x.csv"."""
     parent, grandparent = (folder.name.upper() for folder in list(path.resolve().parents)[:2])
-    if grandparent == "US" and parent in columns.us_states():
+    if grandparent == "US" and parent in us_states():
         return "US", parent
-    if grandparent == "FR" and parent in columns.fr_departements():
+    if grandparent == "FR" and parent in fr_departements():
         return "FR", None
     return (parent, None) if parent in COUNTRY_CODES else (None, None)

@@ -23,6 +23,7 @@ from mw_pipeline.corpus.records import ReadRequest, Rejects, record_batch
 from mw_pipeline.sources import columns
 from mw_pipeline.sources.delimited import Layout, read_delimited
 from mw_pipeline.sources.reading import raw_files
+from mw_pipeline.sources.regions import region_keys
 from mw_pipeline.sources.street_line import PARTS, split_column
 
 LAYOUT = Layout(
@@ -89,7 +90,7 @@ def _records(batch: pa.RecordBatch, licence: str) -> pa.RecordBatch:
             "locale": columns.locales(country),
             "license": columns.constant(licence, batch),
             "line": batch["line"],
-            "region_key": columns.region_keys(country, region),
+            "region_key": region_keys(country, region, postcode),
             "venue": batch["LIBNAME"],
             "locality": batch["CITY"],
             "region": region,

@@ -1,0 +1,79 @@
+"""Which region an address lies in: US states and French régions by code, by name and by postcode."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import resources
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mw_pipeline.sources.columns import mapped
+
+
+def region_keys(country_code: pa.Array, region: pa.Array, postcode: pa.Array) -> pa.Array:
+    """The region of each record as "US:vermont", whether given by name or by code; "" where nothing tells it.
+
+    Where the record writes no region its postcode tells one, so that no source escapes a holdout for want of it (M22).
+    """
+    written = mapped(pc.binary_join_element_wise(country_code, region, ":"), _key_of_region)
+    told = mapped(pc.binary_join_element_wise(country_code, postcode, ":"), _key_of_postcode)
+    return pc.fill_null(pc.coalesce(written, told), "")
+
+
+def _key_of_region(joined: str) -> str:
+    country, region = joined.split(":", 1)
+    name = us_states().get(region.upper(), region) if country == "US" else region
+    return f"{country}:{name.casefold()}"
+
+
+def _key_of_postcode(joined: str) -> str | None:
+    country, postcode = joined.split(":", 1)
+    name = None
+    if country == "US":
+        name = _states_by_prefix().get(postcode[:3])
+    elif country == "FR":
+        entry = fr_departements().get(_departement_of_postcode(postcode))
+        name = entry[1] if entry else None
+    return f"{country}:{name.casefold()}" if name else None
+
+
+def _departement_of_postcode(postcode: str) -> str:
+    """Corsica writes 20 where INSEE has 2A and 2B, which are one région; overseas codes have three digits."""
+    if postcode.startswith(("97", "98")):
+        return postcode[:3]
+    return "2A" if postcode.startswith("20") else postcode[:2]
+
+
+def insee_entry(code_insee: str) -> tuple[str, str] | None:
+    """(département, région) of a commune; overseas codes begin with three digits of département, others with two."""
+    return fr_departements().get(code_insee[: 3 if code_insee.startswith(("97", "98")) else 2])
+
+
+@cache
+def us_states() -> dict[str, str]:
+    """Name by two-letter postal code, for states, the District of Columbia, territories and associated states."""
+    return {code: name for code, name, _ in _table_rows("us_states.tsv")}
+
+
+@cache
+def _states_by_prefix() -> dict[str, str]:
+    """Name of the state by the first three digits of its ZIP codes."""
+    found: dict[str, str] = {}
+    for _, name, prefixes in _table_rows("us_states.tsv"):
+        for prefix in filter(None, prefixes.split(",")):
+            first, _, last = prefix.partition("-")
+            found |= {f"{number:03d}": name for number in range(int(first), int(last or first) + 1)}
+    return found
+
+
+@cache
+def fr_departements() -> dict[str, tuple[str, str]]:
+    """(name, région) by INSEE code; an overseas collectivity is its own région and has no département ("")."""
+    return {code: (name, region) for code, name, region in _table_rows("fr_departements.tsv")}
+
+
+def _table_rows(name: str) -> list[list[str]]:
+    """The rows of a TSV file of the tables folder, without its comment lines."""
+    text = (resources.files("mw_pipeline.sources") / "tables" / name).read_text(encoding="utf-8")
+    return [line.split("\t") for line in text.splitlines() if line and not line.startswith("#")]
