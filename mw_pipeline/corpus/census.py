@@ -22,10 +22,16 @@ def count_rows(files: Sequence[Path]) -> dict[str, Any]:
     Each adds up to all rows but `method`, which counts a row under every method that it has, or under "none".
     """
     rows = rows_in(files)
-    columns = {**_COLUMNS, "script": script_of("raw")}
+    names = {**_COLUMNS, "script": "script"}
+    columns = ", ".join(names.values())
+    sets = ", ".join(f"({column})" for column in names.values())
+    grouped = query(
+        f"select {columns}, count(*) from (select *, {script_of('raw')} as script from {rows}) "
+        f"group by grouping sets ({sets}) order by all"
+    )
     counts: dict[str, Any] = {"rows": query(f"select count(*) from {rows}")[0][0]}
-    for name, column in columns.items():
-        counts[name] = dict(query(f"select {column}, count(*) from {rows} group by 1 order by 1"))
+    for place, name in enumerate(names):
+        counts[name] = {group[place]: group[-1] for group in grouped if group[place] is not None}
     methods = f"select unnest(string_split(coalesce(method, 'none'), '+')), count(*) from {rows} group by 1 order by 1"
     return {**counts, "method": dict(query(methods))}
 
@@ -81,4 +87,6 @@ def query(sql: str) -> list[tuple[Any, ...]]:
 def script_of(column: str) -> str:
     """A DuckDB expression for the script that a text is in; "none" where it has no letter of a known one."""
     cases = " ".join(f"when regexp_matches({column}, '\\p{{{script}}}') then '{script}'" for script in _SCRIPTS)
-    return f"case {cases} else 'none' end"
+    # Most texts have no character past the Latin blocks, and one look at them spares the others.
+    only_latin = f"not regexp_matches({column}, '[^\\x{{0000}}-\\x{{024F}}]') and regexp_matches({column}, '\\p{{L}}')"
+    return f"case when {only_latin} then 'Latin' {cases} else 'none' end"

@@ -23,7 +23,8 @@ def labels_agree(files: Sequence[Path], *, sure_share: float = 0.95, min_rows: i
     """Findings: words and word pairs that two sources label differently, each nearly always (M28).
 
     A label is nearly always given when `sure_share` of the word's occurrences in a source have it, out of at least
-    `min_rows`. The pairs of sources with the largest smaller side come first.
+    `min_rows`. Numbers and words of up to three letters mean what their neighbours make of them and are left out. The
+    pairs of sources with the largest smaller side come first.
     """
     spans = (
         "select source, tag, string_split_regex(trim(lower(value)), '\\s+') as words from (select source, "
@@ -35,9 +36,12 @@ def labels_agree(files: Sequence[Path], *, sure_share: float = 0.95, min_rows: i
         "select source, tag, unnest(list_transform(range(1, len(words)), lambda i: words[i] || ' ' || words[i + 1])) "
         f"from ({spans})"
     )
+    counted = (
+        f"select source, gram, tag, count(*) as n from ({grams}) "
+        "where regexp_matches(gram, '\\p{L}{4}') group by all"
+    )
     sure = (
-        "select source, gram, arg_max(tag, n) as tag, sum(n) as n from "
-        f"(select source, gram, tag, count(*) as n from ({grams}) group by all) group by source, gram "
+        f"select source, gram, arg_max(tag, n) as tag, sum(n) as n from ({counted}) group by source, gram "
         f"having sum(n) >= {min_rows} and max(n) >= {sure_share} * sum(n)"
     )
     conflicts = (
