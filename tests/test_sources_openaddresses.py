@@ -186,7 +186,7 @@ def test_every_file_is_checked_before_the_first_row(tmp_path: Path) -> None:
     bad = write(tmp_path / "us" / "b.csv", "NAME", "x")
     rejects = Rejects(source="test")
 
-    with pytest.raises(CorpusError, match="b.csv: the header has no NUMBER or STREET"):
+    with pytest.raises(CorpusError, match=r"b\.csv: the header has no NUMBER or STREET"):
         next(iter(OPENADDRESSES.read(ReadRequest(paths=(good, bad), source="test"), rejects)))
 
 

@@ -61,10 +61,11 @@ class Openaddresses:
         """
         files = raw_files(request.paths, suffixes=(".csv", ".geojson"))
         facts = {file: facts_of(file, request) for file in files}
-        lines = {file for file in files if _is_json(file)}
-        for file in facts.keys() - lines:
-            check_header(file, LAYOUT)
-        batches = (batch for file in files for batch in _with_facts(_read(file, file in lines, rejects), facts[file]))
+        readers = {file: _read_v2 if _is_json(file) else _read_v1 for file in files}
+        for file in files:
+            if readers[file] is _read_v1:
+                check_header(file, LAYOUT)
+        batches = (batch for file in files for batch in _with_facts(readers[file](file, rejects), facts[file]))
         for batch in columns.at_most(batches, request.max_records):
             sifted = _sifted(batch, request, rejects)
             if sifted.num_rows:
@@ -80,10 +81,11 @@ def _with_facts(batches: Iterator[pa.RecordBatch], known: FileFacts) -> Iterator
         yield batch
 
 
-def _read(file: RawFile, is_json: bool, rejects: Rejects) -> Iterator[pa.RecordBatch]:
-    if not is_json:
-        yield from read_delimited([file], LAYOUT, rejects)
-        return
+def _read_v1(file: RawFile, rejects: Rejects) -> Iterator[pa.RecordBatch]:
+    yield from read_delimited([file], LAYOUT, rejects)
+
+
+def _read_v2(file: RawFile, rejects: Rejects) -> Iterator[pa.RecordBatch]:
     with opened(file) as members:
         for label, stream in members:
             yield from read_features(stream, _NAMES, label=label, rejects=rejects)
