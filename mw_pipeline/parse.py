@@ -38,6 +38,8 @@ from mw_pipeline.tokenizer import Pieces, Tokenizer
 LogitsOf: TypeAlias = Callable[[Ids, Ids], NDArray[np.float32]]
 """(input_ids (B, T) int64, attention_mask (B, T) int64) -> logits (B, T, K) float32."""
 
+_Found: TypeAlias = dict[int, tuple[Span, ...]]
+
 # Twice the longest piece (16 code points): what lies beyond cannot be among the first max_length pieces.
 _CODE_POINTS_PER_PIECE = 32
 # A batch ends where its longest row would make its shortest pay for more padding than this share.
@@ -114,17 +116,18 @@ class Parser:
     def parse_many(self, texts: Sequence[str], *, batch_size: int = 64) -> list[ParsedAddress]:
         """The best reading of every text, in order. Any str is answered, however long, empty or broken."""
         pieces, truncated = self._encode(texts)
-        spans_of: dict[int, tuple[Span, ...]] = {}
 
-        def answer(rows: Ids) -> None:
+        def answer(rows: Ids) -> _Found:
             batch = PieceBatch.of(pieces, rows, self.max_length)
             logits = self._logits_of(batch.input_ids, batch.mask.astype(np.int64))
             labels = constrained_viterbi(logits, batch.mask, self._transitions, self._starts)
             posterior = Posterior.of(logits, batch.mask, self._transitions, self._starts)
             found = self._spans(batch, labels, posterior, [texts[row] for row in rows])
-            spans_of.update((int(rows[index]), spans) for index, spans in found)
+            return {int(rows[index]): spans for index, spans in found.items()}
 
-        self._for_each(batches_of(np.diff(pieces.offsets), self.max_length, batch_size), answer)
+        spans_of: _Found = {}
+        for found in self._map(answer, list(batches_of(np.diff(pieces.offsets), self.max_length, batch_size))):
+            spans_of |= found
         spans = [spans_of.get(row, ()) for row in range(len(texts))]
         return [ParsedAddress(t, s, components_of(s), cut) for t, s, cut in zip(texts, spans, truncated, strict=True)]
 
@@ -141,7 +144,7 @@ class Parser:
         paths, scores = best_paths(logits[0], self._transitions, self._starts, 4 * count)
         found: dict[tuple[tuple[str, int, int], ...], Candidate] = {}
         for path, log_probability in zip(paths, scores - posterior.log_total[0], strict=True):
-            spans = next((s for _, s in self._spans(batch, path[None, :], posterior, [text])), ())
+            spans = self._spans(batch, path[None, :], posterior, [text]).get(0, ())
             reading = tuple((span.tag, span.start, span.end) for span in spans)
             known = found.get(reading)
             parsed = known.parsed if known else ParsedAddress(text, spans, components_of(spans), truncated[0])
@@ -149,16 +152,13 @@ class Parser:
             found[reading] = Candidate(parsed, probability)
         return sorted(found.values(), key=lambda candidate: -candidate.probability)[:count]
 
-    def _for_each(self, batches: Iterator[Ids], answer: Callable[[Ids], None]) -> None:
-        """Answers all batches. onnxruntime runs without the interpreter's lock: one batch decodes while others run."""
-        todo = list(batches)
-        if self.threads == 1 or len(todo) == 1:
-            for rows in todo:
-                answer(rows)
+    def _map(self, answer: Callable[[Ids], _Found], batches: list[Ids]) -> Iterator[_Found]:
+        """The answer to each batch. onnxruntime runs without the interpreter's lock: one decodes while another runs."""
+        if self.threads == 1 or len(batches) == 1:
+            yield from map(answer, batches)
             return
         with ThreadPoolExecutor(self.threads) as pool:
-            for _ in pool.map(answer, todo):
-                pass
+            yield from pool.map(answer, batches)
 
     def _encode(self, texts: Sequence[str]) -> tuple[Pieces, list[bool]]:
         """Pieces of every text, and whether a text is longer than what will be read of it."""
@@ -167,10 +167,8 @@ class Parser:
         long = np.diff(pieces.offsets) > self.max_length
         return pieces, [bool(cut) or len(text) > limit for cut, text in zip(long, texts, strict=True)]
 
-    def _spans(
-        self, batch: PieceBatch, labels: Ids, posterior: Posterior, texts: list[str]
-    ) -> Iterator[tuple[int, tuple[Span, ...]]]:
-        """(index within the batch, its spans) for every row that has any."""
+    def _spans(self, batch: PieceBatch, labels: Ids, posterior: Posterior, texts: list[str]) -> _Found:
+        """Index within the batch → its spans, for every row that has any."""
         found = label_spans(labels, batch.mask)
         confidences = posterior.of_spans(labels, batch.mask, found).tolist()
         by_row: dict[int, list[Span]] = {}
@@ -181,7 +179,7 @@ class Parser:
                 value = texts[label_span.row][kept[0] : kept[1]]
                 span = Span(self.labels.tags[label_span.tag], value, *kept, confidence)
                 by_row.setdefault(label_span.row, []).append(span)
-        return ((row, tuple(spans)) for row, spans in by_row.items())
+        return {row: tuple(spans) for row, spans in by_row.items()}
 
 
 @dataclass(frozen=True)
