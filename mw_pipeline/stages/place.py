@@ -37,8 +37,8 @@ class Place:
         return cls(Store(url if "://" in url else home / url), home, home / raw)
 
     def recipe(self, name: str) -> Recipe:
-        """The recipe of this name. Raises RecipeError with the nearest name when there is none."""
-        return load_recipe(self._config("recipes", name))
+        """The recipe of this name, or of this TOML file. Raises RecipeError with the nearest name when there is none."""
+        return load_recipe(Path(name) if name.endswith(".toml") else self._config("recipes", name))
 
     def corpus_spec(self, name: str) -> CorpusSpec:
         """The corpus spec of this name. Raises RecipeError with the nearest name when there is none."""

@@ -19,22 +19,31 @@ from mw_pipeline.stages.verdict import build_verdict, unlock
 from mw_pipeline.train import train
 
 
-def smoke_checkpoint(place: Place, recipe_name: str, *, progress: Progress = quiet) -> Built:
-    """The smoke run of a recipe. Its verdict is written with it, so that no one else needs to."""
+def smoke_checkpoint(
+    place: Place, recipe_name: str, *, progress: Progress = quiet, resume_from: Path | None = None
+) -> Built:
+    """The smoke run of a recipe. Its verdict is written with it, so that no one else needs to.
+
+    `resume_from` is the folder of an interrupted run to go on from; without it a run of this place goes on by itself.
+    """
     recipe = place.recipe(recipe_name)
-    built = _trained(place, recipe, "smoke", requests.smoke(place, recipe), progress)
+    built = _trained(place, recipe, "smoke", requests.smoke(place, recipe), progress, resume_from)
     progress(f"smoke verdict: {build_verdict(place, recipe)[1].one_line()}")
     return built
 
 
-def full_checkpoint(place: Place, recipe_name: str, *, progress: Progress = quiet) -> Built:
+def full_checkpoint(
+    place: Place, recipe_name: str, *, progress: Progress = quiet, resume_from: Path | None = None
+) -> Built:
     """The full run of a recipe. Raises GateError without a passing verdict for this recipe, data, code and smoke."""
     recipe = place.recipe(recipe_name)
     progress(f"smoke verdict: {unlock(place, recipe).one_line()}")
-    return _trained(place, recipe, "full", requests.full(place, recipe), progress)
+    return _trained(place, recipe, "full", requests.full(place, recipe), progress, resume_from)
 
 
-def _trained(place: Place, recipe: Recipe, kind: RunKind, request: Request, progress: Progress) -> Built:
+def _trained(
+    place: Place, recipe: Recipe, kind: RunKind, request: Request, progress: Progress, resume_from: Path | None
+) -> Built:
     """Trains in a folder that survives a kill, and copies what is finished into the artifact."""
     work = place.store.work_path(request.kind, request.key)
     dataset = requests.dataset(place, recipe).demand(place.store)
@@ -48,6 +57,7 @@ def _trained(place: Place, recipe: Recipe, kind: RunKind, request: Request, prog
             tokenizer_path=tokenizer_path,
             out=work,
             digests={"data": dataset.digest},
+            resume_from=resume_from,
         )
         result = train(plan, on_event=lambda event: progress(line_of(event)))
         if result.status not in ENDED:

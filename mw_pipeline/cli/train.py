@@ -1,0 +1,48 @@
+"""`mw-pipeline train`: a recipe's smoke, or its full run behind the smoke's verdict."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+from pathlib import Path
+
+from mw_pipeline.artifact import Artifact
+from mw_pipeline.cli import EXIT_OK, EXIT_REFUSED
+from mw_pipeline.errors import ArtifactError
+from mw_pipeline.stages.place import Place
+from mw_pipeline.stages.training import full_checkpoint, smoke_checkpoint
+from mw_pipeline.stages.upstream import prepare_dataset
+from mw_pipeline.stages.verdict import build_verdict
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """--recipe R [--smoke] [--resume DIR] --out DIR."""
+    parser.add_argument("--recipe", required=True, metavar="R", help="name below recipes/, or a TOML file")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="new folder for logs and checkpoints")
+    parser.add_argument("--smoke", action="store_true", help="the short run at sustained peak rate, and its verdict")
+    parser.add_argument("--resume", type=Path, metavar="DIR", help="folder of an interrupted run to go on from")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prints what was made as JSON. Returns 1 when the smoke's verdict is no pass; a refused full run raises GateError."""
+    place = Place.of()
+    recipe = place.recipe(args.recipe)
+    if args.out.exists() and any(args.out.iterdir()):
+        raise ArtifactError(f"{args.out}: holds files already. Name a new folder, or remove it first.")
+    prepare_dataset(place, recipe, args.recipe, progress=_say)
+    stage = smoke_checkpoint if args.smoke else full_checkpoint
+    built = stage(place, args.recipe, progress=_say, resume_from=args.resume)
+    shutil.copytree(built.artifact.path, args.out, dirs_exist_ok=True)
+    verdict = build_verdict(place, recipe)[1]
+    print(json.dumps(_summary(built.artifact, args.out) | {"reused": built.reused, "verdict": verdict.outcome}))
+    return EXIT_OK if verdict.outcome == "pass" else EXIT_REFUSED
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _summary(artifact: Artifact, out: Path) -> dict[str, object]:
+    return {"kind": artifact.kind, "digest": artifact.digest, "out": str(out), **artifact.metrics}
