@@ -101,6 +101,16 @@ def test_a_partial_row_holds_a_subset_that_people_write():
     assert len(bits) > 15
 
 
+def test_a_departement_that_lost_its_region_is_the_region():
+    record = {"locality": "Colmar", "subregion": "Haut-Rhin", "region": "Grand Est"}
+    draft, _, _ = augment(draft_of("FR", record), {"partial": 1.0}, np.random.default_rng(0))
+
+    rows = {tuple(row) for row in write_lines(draft).components().to_pylist()}
+
+    assert (("locality", "Colmar"), ("region", "Haut-Rhin")) in rows
+    assert all("region" in dict(row) for row in rows if "subregion" in dict(row))
+
+
 def test_a_row_that_no_subset_cuts_down_counts_as_failed():
     _, names, tallies = augment(draft_of("US", {"street": "Main St"}, 5), {"partial": 1.0}, np.random.default_rng(0))
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mw_pipeline.corpus.compose import Draft, Ints, sequence
+from mw_pipeline.corpus.compose import Draft, Ints, named_by_rank, sequence
 from mw_pipeline.corpus.conventions import (
     TAG_INDEX,
     Forms,
@@ -96,7 +96,7 @@ def keep_some(draft: Draft, asked: Mask, rng: np.random.Generator) -> tuple[Draf
     values = {
         tag: pc.if_else(pa.array((kept >> TAG_INDEX[tag]) & 1 == 1), texts, "") for tag, texts in draft.values.items()
     }
-    return draft.with_values(values), applied
+    return named_by_rank(draft.with_values(values)), applied
 
 
 def write_country(draft: Draft, asked: Mask, rng: np.random.Generator) -> tuple[Draft, Mask]:

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mw_pipeline.corpus.conventions import LINE_TAGS, TAG_INDEX, Forms, crossings, forms, separators
-from mw_pipeline.corpus.text import Mask, code_point_lengths
+from mw_pipeline.corpus.text import Mask, code_point_lengths, trimmed
 from mw_pipeline.labels import STAGE3_TAGS
 
 Ints = npt.NDArray[np.int64]
@@ -82,7 +82,17 @@ def native_draft(country: str, columns: Mapping[str, pa.StringArray], rng: np.ra
     rows = len(next(iter(columns.values())))
     zeros = np.zeros(rows, np.int64)
     draft = Draft(country, values, zeros[:, None], zeros[:, None], zeros, zeros, crossings(country).draw(rows, rng))
-    return in_form(draft, table, zeros)
+    return in_form(named_by_rank(draft), table, zeros)
+
+
+def named_by_rank(draft: Draft) -> Draft:
+    """The draft with the highest area that each row writes under the tag which the label conventions give it."""
+    if forms(draft.country).lone_subregion == "subregion" or "subregion" not in draft.values:
+        return draft
+    lower = draft.values["subregion"]
+    upper = draft.values.get("region", pa.array([""] * draft.rows, pa.string()))
+    alone = pc.equal(upper, "")
+    return draft.with_values({"region": pc.if_else(alone, lower, upper), "subregion": pc.if_else(alone, "", lower)})
 
 
 def in_form(draft: Draft, table: Forms, form: Ints) -> Draft:
@@ -128,12 +138,25 @@ def write_lines(draft: Draft) -> Lines:
     ends = np.cumsum(lengths + gaps, axis=1)
     offsets = pa.array(np.concatenate([[0], np.cumsum(present.sum(axis=1))]), pa.int32())
     tag_texts = pa.array(STAGE3_TAGS).take(pa.array(draft.order[present]))
+    return trimmed_lines(raw, offsets, tag_texts, pool.take(pa.array(source[present])), (ends - lengths)[present])
+
+
+def trimmed_lines(
+    raw: pa.StringArray, offsets: pa.Int32Array, tags: pa.StringArray, texts: pa.StringArray, starts: Ints
+) -> Lines:
+    """Lines whose spans begin and end with a letter or digit, as the label conventions ask: the rest stays in the text.
+
+    offsets (N + 1,) cut tags, texts and starts, which run over all rows, into rows.
+    """
+    cores, left = trimmed(texts)
+    first = starts + left
+    last = first + code_point_lengths(cores)
     return Lines(
         raw=raw,
-        tags=pa.ListArray.from_arrays(offsets, tag_texts),
-        texts=pa.ListArray.from_arrays(offsets, pool.take(pa.array(source[present]))),
-        starts=pa.ListArray.from_arrays(offsets, pa.array((ends - lengths)[present], pa.int32())),
-        ends=pa.ListArray.from_arrays(offsets, pa.array(ends[present], pa.int32())),
+        tags=pa.ListArray.from_arrays(offsets, tags),
+        texts=pa.ListArray.from_arrays(offsets, cores),
+        starts=pa.ListArray.from_arrays(offsets, pa.array(first, pa.int32())),
+        ends=pa.ListArray.from_arrays(offsets, pa.array(last, pa.int32())),
     )
 
 

@@ -43,6 +43,7 @@ class Forms:
     block   (F, S) int64  block number at each position; tags of one block stand side by side
     shares  (F,)   float  how often a reordered row takes the form, cumulative; form 0 has no share
     turned                the tags of a native block -> the same tags the other way round
+    lone_subregion        the tag of a subregion where no region is written
     """
 
     order: npt.NDArray[np.int64]
@@ -51,6 +52,7 @@ class Forms:
     random_share: float
     native: tuple[tuple[str, ...], ...]
     turned: Mapping[frozenset[str], tuple[str, ...]]
+    lone_subregion: str
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,7 @@ def forms(country: str) -> Forms:
         shares=np.cumsum(weights) / weights.sum(),
         random_share=section["random_share"],
         native=native,
+        lone_subregion=section["lone_subregion"],
         turned={frozenset(block): block for block in _blocks(section["turned"])},
     )
 

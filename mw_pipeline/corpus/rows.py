@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from mw_pipeline.corpus.align import Misfit, align
 from mw_pipeline.corpus.augment import Tally, augment
-from mw_pipeline.corpus.compose import Lines, native_draft, write_lines
+from mw_pipeline.corpus.compose import Lines, native_draft, trimmed_lines, write_lines
 from mw_pipeline.corpus.conventions import LINE_TAGS
 from mw_pipeline.corpus.records import ROW_SCHEMA, TAG_COLUMNS
 from mw_pipeline.corpus.spans import unsound_rows
@@ -64,12 +64,13 @@ def given_rows(records: pa.Table, *, source: str) -> Composed:
             unfit.append((index, found.reason, found.detail))
         else:
             spans.append((index, raw, found))
-    lines = Lines(
+    flat = [(raw, span) for _, raw, row in spans for span in row]
+    lines = trimmed_lines(
         raw=pa.array([raw for _, raw, _ in spans], pa.string()),
-        tags=pa.array([[span.tag for span in row] for _, _, row in spans], pa.list_(pa.string())),
-        texts=pa.array([[raw[span.start : span.end] for span in row] for _, raw, row in spans], pa.list_(pa.string())),
-        starts=pa.array([[span.start for span in row] for _, _, row in spans], pa.list_(pa.int32())),
-        ends=pa.array([[span.end for span in row] for _, _, row in spans], pa.list_(pa.int32())),
+        offsets=pa.array(np.cumsum([0, *(len(row) for _, _, row in spans)]), pa.int32()),
+        tags=pa.array([span.tag for _, span in flat], pa.string()),
+        texts=pa.array([raw[span.start : span.end] for raw, span in flat], pa.string()),
+        starts=np.array([span.start for _, span in flat], np.int64),
     )
     fitting = records.take(pa.array([index for index, _, _ in spans], pa.int64()))
     return Composed(_table(fitting, source, 0, lines, pa.nulls(len(spans), pa.string())), {}, tuple(unfit))

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from mw_pipeline.corpus.text import Mask, code_point_lengths, code_points, differs
+from mw_pipeline.corpus.text import Mask, code_point_lengths, code_points, differs, trimmed
 
 Ints = npt.NDArray[np.int64]
 
@@ -14,8 +14,9 @@ Ints = npt.NDArray[np.int64]
 def unsound_rows(
     raw: pa.StringArray, components: pa.MapArray, tags: pa.ListArray, starts: pa.ListArray, ends: pa.ListArray
 ) -> Mask:
-    """(N,): rows whose spans are unsorted, overlap, leave the text, repeat a tag, or do not cut out their components.
+    """(N,): rows whose spans are unsorted, overlap, leave the text, repeat a tag or do not cut out their components.
 
+    So are spans that begin or end with what is no letter or digit: the label conventions leave it outside.
     UTF-16 offsets fail here (M19). Whole columns at a time: the text of the batch is laid out once as code points,
     every span is gathered from it, and the result is compared with the components laid out alike. No array
     may hold nulls.
@@ -32,6 +33,7 @@ def unsound_rows(
     items = _items(components)
     bad_span = _out_of_place(row, first, last, code_point_lengths(raw)) | differs(tags.flatten(), _keys(components))
     bad_span |= (last - first) != code_point_lengths(items)
+    bad_span |= differs(items, trimmed(items)[0])
     bad = np.zeros(len(raw), np.bool_)
     bad[row[bad_span]] = True
     bad[_repeats(row, tags.flatten())] = True

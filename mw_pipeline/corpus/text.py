@@ -83,6 +83,26 @@ def tidy(texts: pa.StringArray) -> pa.StringArray:
     return pc.if_else(pc.match_substring_regex(squeezed, r"[\p{L}\p{N}]"), squeezed, pa.scalar(None, pa.string()))
 
 
+def trimmed(texts: pa.StringArray) -> tuple[pa.StringArray, npt.NDArray[np.int64]]:
+    """Each text without what is no letter or digit at its ends, and how many code points went at the front.
+
+    A final vowel sign or accent belongs to its letter and stays.
+    """
+    offsets, data = utf8_bytes(texts)
+    left = np.zeros(len(texts), np.int64)
+    some = np.flatnonzero(np.diff(offsets) > 0)
+    first, last = data[offsets[some]], data[offsets[some + 1] - 1]
+    doubtful = some[~(_ASCII_WORD[first] & _ASCII_WORD[last])]  # nearly all texts are seen to be fine by two bytes
+    if not len(doubtful):
+        return texts, left
+    whole = texts.take(pa.array(doubtful))
+    tail = pc.replace_substring_regex(whole, r"^[^\p{L}\p{N}]+", "")
+    left[doubtful] = code_point_lengths(whole) - code_point_lengths(tail)
+    mask = np.zeros(len(texts), np.bool_)
+    mask[doubtful] = True
+    return replaced(texts, mask, pc.replace_substring_regex(tail, r"[^\p{L}\p{N}\p{M}]+$", "")), left
+
+
 def replaced(texts: pa.StringArray, mask: Mask, new: pa.StringArray) -> pa.StringArray:
     """The texts, with those under the mask taken from `new`, which holds one text per true entry."""
     return pc.replace_with_mask(texts, pa.array(mask), new)
@@ -104,6 +124,7 @@ def casefold_text(text: str) -> str:
     return unicodedata.normalize("NFKC", text).casefold()
 
 
+_ASCII_WORD = np.array([byte < 128 and chr(byte).isalnum() for byte in range(256)])
 _EIGHT = np.uint64(8)
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
