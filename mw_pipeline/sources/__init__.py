@@ -11,6 +11,7 @@ import pyarrow as pa
 from mw_pipeline.corpus.records import ReadRequest, Rejects
 from mw_pipeline.errors import CorpusError
 from mw_pipeline.sources.ban import Ban
+from mw_pipeline.sources.builtin import Builtin
 from mw_pipeline.sources.geonames_postal import GeonamesPostal
 from mw_pipeline.sources.openaddresses import Openaddresses
 from mw_pipeline.sources.usgov_imls_pls import UsgovImlsPls
@@ -55,7 +56,7 @@ class Adapter(Protocol):
         ...
 
 
-_ALL: tuple[Adapter, ...] = (Ban(), GeonamesPostal(), Openaddresses(), UsgovImlsPls())
+_ALL: tuple[Adapter, ...] = (Ban(), Builtin(), GeonamesPostal(), Openaddresses(), UsgovImlsPls())
 
 ADAPTERS: dict[str, Adapter] = {adapter.name: adapter for adapter in _ALL}
 

@@ -1,0 +1,5 @@
+"""The embedded default source: addresses composed from the dependencies' own facts and hand-written lists."""
+
+from mw_pipeline.sources.builtin.adapter import Builtin
+
+__all__ = ["Builtin"]

@@ -1,0 +1,198 @@
+"""Place names of the whole world in other scripts than Latin, and the languages that each script is read in.
+
+GeoNames alternate names carry no language, and many of them are transliteration debris: a name counts only when all its
+letters are of one script, which is then what its language is drawn by. Country names come from CLDR (babel).
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import unicodedata
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from babel import Locale
+from numpy.typing import NDArray
+
+from mw_pipeline.sources.builtin.grammar import Rows, Strings
+from mw_pipeline.sources.builtin.places import City, Places, cities, rows_of
+
+# Script -> its code points. Japanese names are kana with or without kanji; names in kanji alone count as Han.
+_BLOCKS = {
+    "Cyrillic": "\u0400-\u052f",
+    "Arabic": "\u0620-\u065f\u0670-\u06d3\u06d5-\u06ed\u06fa-\u06ff",
+    "Han": "\u3400-\u4dbf\u4e00-\u9fff",
+    "Kana": "\u3040-\u30ff\u4e00-\u9fff",
+    "Hangul": "\uac00-\ud7af",
+    "Greek": "\u0370-\u03ff\u1f00-\u1fff",
+    "Hebrew": "\u0590-\u05ff",
+    "Devanagari": "\u0900-\u097f",
+    "Thai": "\u0e00-\u0e7f",
+    "Georgian": "\u10d0-\u10ff",
+    "Armenian": "\u0530-\u058f",
+    "Bengali": "\u0980-\u09ff",
+    "Tamil": "\u0b80-\u0bff",
+    "Telugu": "\u0c00-\u0c7f",
+}
+SCRIPTS: tuple[str, ...] = tuple(_BLOCKS)
+_WHOLE = {name: re.compile(f"[{block}](?:[{block}]|[ \u200c.'’·・＝-])*") for name, block in _BLOCKS.items()}
+_FIRST = re.compile("[\u0370-\u03ff\u0400-\u0eff\u10d0-\u10ff\u1f00-\u1fff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+
+# Which languages a name of a script is written among, with weights. CLDR language codes.
+_LANGUAGES: Mapping[str, Mapping[str, float]] = {
+    "Cyrillic": {"ru": 8, "uk": 1.3, "bg": 0.6, "sr": 0.5},
+    "Arabic": {"ar": 8, "fa": 1.2, "ur": 0.5},
+    "Han": {"zh": 7, "zh_Hant": 2, "ja": 0.6},
+    "Kana": {"ja": 1},
+    "Hangul": {"ko": 1},
+    "Greek": {"el": 1},
+    "Hebrew": {"he": 1},
+    "Devanagari": {"hi": 8, "mr": 1, "ne": 1},
+    "Thai": {"th": 1},
+    "Georgian": {"ka": 1},
+    "Armenian": {"hy": 1},
+    "Bengali": {"bn": 1},
+    "Tamil": {"ta": 1},
+    "Telugu": {"te": 1},
+}
+LANGUAGES: tuple[str, ...] = tuple(dict.fromkeys(language for row in _LANGUAGES.values() for language in row))
+# How often a row is in a script: by how many people write in it, not by how many names GeoNames happens to hold.
+_SCRIPT_SHARES = {
+    "Cyrillic": 17, "Arabic": 13, "Han": 17, "Kana": 14, "Hangul": 10, "Greek": 5.5, "Hebrew": 5.5, "Devanagari": 6,
+    "Thai": 4.5, "Georgian": 1.5, "Armenian": 1.5, "Bengali": 2, "Tamil": 1.5, "Telugu": 1,
+}  # fmt: skip
+_HOME = ("US", "FR")
+_POPULARITY_EXPONENT = 0.8
+# Kanji names of Japan are read in Japanese, Han names elsewhere in Chinese.
+_JAPAN = "JP"
+
+
+@dataclass(frozen=True)
+class ScriptNames:
+    """Names of one script as parallel arrays of N entries, home places (US, FR) first, `home` of them.
+
+    names      (N,) the name in that script
+    latin      (N,) the name of the same place in Latin letters
+    countries  (N,) ISO code
+    ids        (N,) GeoNames ids
+    regions    (N,) GeoNames code of the first administrative area
+    popularity (N,) population, tempered
+    """
+
+    script: str
+    names: Strings
+    latin: Strings
+    countries: Strings
+    ids: NDArray[np.int64]
+    regions: Strings
+    popularity: NDArray[np.float64]
+    home: int
+
+    def draw(self, rng: np.random.Generator, count: int, *, home_share: float) -> Rows:
+        """Indices: that share of them home places, half by population and half uniform."""
+        at_home = self._draw_between(rng, count, 0, self.home)
+        abroad = self._draw_between(rng, count, self.home, len(self.names))
+        return np.where(rng.random(count) < home_share, at_home, abroad)
+
+    def draw_abroad(self, rng: np.random.Generator, count: int) -> Rows:
+        """Indices of places outside the home countries."""
+        return self._draw_between(rng, count, self.home, len(self.names))
+
+    def _draw_between(self, rng: np.random.Generator, count: int, first: int, stop: int) -> Rows:
+        weights = np.cumsum(self.popularity[first:stop])
+        popular = np.searchsorted(weights, rng.random(count) * weights[-1], side="right")
+        uniform = rng.integers(stop - first, size=count)
+        return first + np.where(rng.random(count) < 0.5, popular, uniform)
+
+
+@functools.cache
+def script_names() -> Mapping[str, ScriptNames]:
+    """Every script with its names; about 4 seconds the first time."""
+    found: dict[str, list[tuple[str, City]]] = {script: [] for script in SCRIPTS}
+    for city in cities():
+        for name, script in _names_in_scripts(city):
+            found[script].append((name, city))
+    return {script: _as_arrays(script, rows) for script, rows in found.items()}
+
+
+def script_of(name: str) -> str | None:
+    """The one script that all letters of a name belong to, None for Latin names and for mixtures."""
+    if not _FIRST.match(name):
+        return None
+    return next((script for script, whole in _WHOLE.items() if whole.fullmatch(name)), None)
+
+
+def draw_scripts(rng: np.random.Generator, count: int) -> NDArray[np.int64]:
+    """Indices into SCRIPTS by how often each is written."""
+    shares = np.cumsum([_SCRIPT_SHARES[script] for script in SCRIPTS])
+    drawn: NDArray[np.int64] = np.searchsorted(shares, rng.random(count) * shares[-1], side="right")
+    return drawn
+
+
+def draw_languages(script: str, countries: Strings, rng: np.random.Generator) -> Strings:
+    """One CLDR language code per row; Han names of Japanese places are Japanese."""
+    codes, weights = zip(*_LANGUAGES[script].items(), strict=True)
+    shares = np.array(weights) / sum(weights)
+    drawn = np.array(codes, dtype=object)[rng.choice(len(codes), p=shares, size=len(countries))]
+    if script == "Han":
+        drawn[countries == _JAPAN] = "ja"
+        drawn[(countries != _JAPAN) & (drawn == "ja")] = "zh"
+    return drawn
+
+
+@functools.cache
+def country_names(language: str) -> Mapping[str, str]:
+    """ISO code to country name in a CLDR language."""
+    return dict(Locale.parse(language).territories)
+
+
+@functools.cache
+def home_regions(language: str) -> Mapping[tuple[str, str], str]:
+    """(country, region code) to the name of a US state or French région in a language; empty where none are known."""
+    key = {"zh_Hant": "zh"}.get(language, language)
+    rows = rows_of("regions_in_scripts.tsv")
+    return {(row["country"], row["region"]): row[key] for row in rows if row.get(key)}
+
+
+@functools.cache
+def latin_world() -> ScriptNames:
+    """Cities of other countries under their Latin names, from 100,000 inhabitants."""
+    rows = [(city["name"], city) for city in cities() if _is_known_abroad(city)]
+    return _as_arrays("Latin", rows)
+
+
+def home_indices(names: ScriptNames, rows: Rows, places: Places) -> Rows:
+    """For each drawn name the index of its place among `places`, -1 where it is none of them."""
+    order = np.argsort(places.ids, kind="stable")
+    at = np.minimum(np.searchsorted(places.ids[order], names.ids[rows]), len(order) - 1)
+    return np.where(places.ids[order][at] == names.ids[rows], order[at], -1)
+
+
+def _is_known_abroad(city: City) -> bool:
+    known = city["population"] >= 100_000 and city["countrycode"] not in _HOME
+    return known and all("LATIN" in unicodedata.name(letter, "") for letter in city["name"] if letter.isalpha())
+
+
+def _names_in_scripts(city: City) -> Iterator[tuple[str, str]]:
+    for name in city["alternatenames"]:
+        if name and name[0] > "\u036f":
+            script = script_of(name)
+            if script is not None and 2 <= len(name) <= 40 and unicodedata.category(name[-1])[0] in "LM":
+                yield unicodedata.normalize("NFC", name), script
+
+
+def _as_arrays(script: str, rows: list[tuple[str, City]]) -> ScriptNames:
+    rows = sorted(rows, key=lambda row: row[1]["countrycode"] not in _HOME)
+    population = np.array([max(city["population"], 300) for _, city in rows], np.float64)
+    return ScriptNames(
+        script=script,
+        names=np.array([name for name, _ in rows], dtype=object),
+        latin=np.array([city["name"] for _, city in rows], dtype=object),
+        countries=np.array([city["countrycode"] for _, city in rows], dtype=object),
+        ids=np.array([city["geonameid"] for _, city in rows], np.int64),
+        regions=np.array([city["admin1code"] for _, city in rows], dtype=object),
+        popularity=population**_POPULARITY_EXPONENT,
+        home=sum(city["countrycode"] in _HOME for _, city in rows),
+    )
