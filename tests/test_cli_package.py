@@ -57,8 +57,8 @@ def test_an_output_folder_in_use_is_bad_input(place, tiny_release, tmp_path, cap
 
 
 def test_the_best_checkpoint_of_the_licensed_run_is_taken_by_folder_or_run(full, tiny_release):
-    command.demand_best_of(full.path, full)
-    command.demand_best_of(tiny_release / "best", full)
+    assert command.demand_best_of(full.path, full) == full.path / "best" / "model.safetensors"
+    assert command.demand_best_of(tiny_release / "best", full) == tiny_release / "best" / "model.safetensors"
 
 
 def test_other_weights_than_those_of_the_licensed_run_are_refused(full, tiny_release, tmp_path):
@@ -82,4 +82,4 @@ def test_a_gate_that_does_not_hold_stops_the_release_by_its_name(place, monkeypa
     monkeypatch.setattr(command, "GATES", (lambda place, partition: Findings(), release_beats_its_gates))
 
     with pytest.raises(GateError, match=r"release_beats_its_gates does not hold for 'demo': core macro-F1 0.10"):
-        command.demand_gates(place, place.recipe("demo"))
+        command.demand_gates(place, "demo")

@@ -185,5 +185,7 @@ def test_an_artifact_whose_name_is_not_its_digest_is_found(tmp_path):
 
 
 def test_a_path_of_no_known_kind_is_refused(tmp_path):
-    with pytest.raises(ArtifactError, match=r"is no artifact, checkpoint, package, release folder or .safetensors file"):
+    with pytest.raises(
+        ArtifactError, match=r"is no artifact, checkpoint, package, release folder or .safetensors file"
+    ):
         inspect_path(tmp_path)

@@ -11,8 +11,10 @@ from pathlib import Path
 from mw_pipeline.artifact import Artifact, sha256_file
 from mw_pipeline.cli import EXIT_OK
 from mw_pipeline.errors import ArtifactError, GateError
-from mw_pipeline.recipe import Recipe, load_recipe
 from mw_pipeline.stages import checks, requests
+from mw_pipeline.stages.corpus import build_golden
+from mw_pipeline.stages.diagnosis import build_diagnosis
+from mw_pipeline.stages.evaluation import eval_report
 from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.release import packaged_weights
 from mw_pipeline.stages.verdict import unlock
@@ -24,7 +26,7 @@ GATES = (checks.package_matches_checkpoint, checks.quantisation_costs_little, ch
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """--recipe R --checkpoint DIR --out DIR."""
-    parser.add_argument("--recipe", type=Path, required=True, metavar="FILE", help="the recipe that trained it")
+    parser.add_argument("--recipe", required=True, metavar="R", help="name below recipes/, or a TOML file")
     parser.add_argument(
         "--checkpoint", type=Path, required=True, metavar="DIR", help="the full run's folder, or its best checkpoint"
     )
@@ -35,11 +37,15 @@ def run(args: argparse.Namespace) -> int:
     """Prints where the packages are and what they score. 1 without a passing verdict or behind a gate that refuses."""
     if args.out.exists() and any(args.out.iterdir()):
         raise ArtifactError(f"{args.out}: holds files already. Name a new folder, or remove it first.")
-    place, recipe = Place.of(), load_recipe(args.recipe)
+    place = Place.of()
+    recipe = place.recipe(args.recipe)
     unlock(place, recipe)
     demand_best_of(args.checkpoint, requests.full(place, recipe).demand(place.store))
-    built = packaged_weights(place, recipe.name, progress=lambda line: print(line, file=sys.stderr))
-    demand_gates(place, recipe)
+    build_golden(place, recipe.corpus)
+    eval_report(place, args.recipe, progress=_say)
+    build_diagnosis(place, args.recipe)
+    built = packaged_weights(place, args.recipe, progress=_say)
+    demand_gates(place, args.recipe)
     for locale in recipe.package.locales:
         shutil.copytree(built.artifact.path / locale, args.out / locale)
     shown = {"out": str(args.out), "locales": list(recipe.package.locales), "digest": built.artifact.digest}
@@ -47,8 +53,12 @@ def run(args: argparse.Namespace) -> int:
     return EXIT_OK
 
 
-def demand_best_of(checkpoint: Path, full: Artifact) -> None:
-    """Returns when the checkpoint's weights are those of the full run's best. Raises GateError for any others."""
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def demand_best_of(checkpoint: Path, full: Artifact) -> Path:
+    """The weights of a run or checkpoint folder, when they are those of the full run's best; else raises GateError."""
     path = next((p for p in (checkpoint / BEST / WEIGHTS, checkpoint / WEIGHTS) if p.is_file()), None)
     if path is None:
         raise ArtifactError(f"{checkpoint}: has no {WEIGHTS} and no {BEST}/{WEIGHTS}. Name a run or a checkpoint.")
@@ -58,13 +68,14 @@ def demand_best_of(checkpoint: Path, full: Artifact) -> None:
             f"{path}: is not the best checkpoint of the full run that the verdict licensed. "
             f"Package {licensed.parent}, or train the recipe again."
         )
+    return path
 
 
-def demand_gates(place: Place, recipe: Recipe) -> None:
+def demand_gates(place: Place, recipe_name: str) -> None:
     """Returns when every release gate passes. Raises GateError with the first that does not."""
     for gate in GATES:
-        if problems := gate(place, recipe.name).problems:
+        if problems := gate(place, recipe_name).problems:
             raise GateError(
-                f"{gate.__name__} does not hold for {recipe.name!r}: {problems[0]}. "
+                f"{gate.__name__} does not hold for {recipe_name!r}: {problems[0]}. "
                 "Train better weights, or change the gate in the recipe's [eval] and say why."
             )
