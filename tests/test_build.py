@@ -170,6 +170,28 @@ def test_a_single_variant_takes_no_method(tmp_path: Path, monkeypatch: pytest.Mo
     assert summary.counts["method"] == {"none": 50}
 
 
+@pytest.mark.parametrize(("dose", "kept"), [(0.0, 0), (0.1, 400 / 9), (0.5, 100), (1.0, 100)])
+def test_records_in_another_script_are_kept_up_to_their_dose(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dose: float, kept: float
+):
+    foreign = [record(1_000 + n, locality=f"Бостон {n}", country="США") for n in range(100)]
+    install(monkeypatch, HandMade([[address(n) for n in range(400)] + foreign]))
+
+    summary = build(tmp_path, spec_of(variants=1, augmentations=Augmentations(other_script=dose)))
+
+    assert summary.counts["script"].get("Cyrillic", 0) == pytest.approx(kept, abs=20 if 0 < dose < 0.2 else 0)
+    assert summary.waterfall.records.filtered.total() == 100 - summary.counts["script"].get("Cyrillic", 0)
+    assert rows_are_conserved(summary.waterfall) == []
+
+
+def test_a_listed_country_is_at_home_in_its_own_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    install(monkeypatch, HandMade([[record(1, country_code="RU", locale="ru-RU", locality="Москва")]]))
+
+    summary = build(tmp_path, spec_of(countries=("RU",), augmentations=Augmentations()))
+
+    assert summary.waterfall.records.kept == 1
+
+
 def test_shards_are_cut_at_their_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(shards_module, "SHARD_ROWS", 200)
     monkeypatch.setattr(shards_module, "GROUP_ROWS", 100)

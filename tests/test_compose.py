@@ -107,6 +107,33 @@ def test_a_departement_alone_is_the_region_and_a_county_never_is():
     assert native_lines("US", {"subregion": "Marin County"}).tags.to_pylist() == [["subregion"]]
 
 
+def test_chinese_and_japanese_run_either_way_with_the_separators_of_their_script():
+    texts = set(native_lines("FR", *[{"venue": "卢浮宫", "locality": "巴黎", "country": "法国"}] * 400).raw.to_pylist())
+
+    assert {"法国巴黎卢浮宫", "卢浮宫，巴黎，法国", "卢浮宫巴黎法国", "法国 巴黎 卢浮宫"} <= texts
+
+
+def test_no_letters_meet_without_a_separator_where_a_row_is_not_wholly_unspaced():
+    mixed = native_lines("FR", *[{"street": "rue Cler", "house_number": "3", "locality": "巴黎"}] * 400)
+    korean = native_lines("FR", *[{"locality": "파리", "country": "프랑스"}] * 50)
+
+    assert all(any(mark in text for mark in "，,、\n\u3000 ") for text in mixed.raw.to_pylist())
+    assert not any("Cler巴黎" in text or "巴黎3" in text for text in mixed.raw.to_pylist())
+    assert set(korean.raw.to_pylist()) == {"파리, 프랑스", "프랑스, 파리"}
+
+
+def test_arabic_text_takes_its_own_comma():
+    texts = set(native_lines("US", *[{"locality": "بوسطن", "country": "الولايات المتحدة"}] * 100).raw.to_pylist())
+
+    assert "بوسطن، الولايات المتحدة" in texts
+
+
+def test_accents_and_typographic_signs_are_latin():
+    record = {"venue": "L’Œuvre – café №1", "locality": "Nîmes"}
+
+    assert set(native_lines("FR", *[record] * 50).raw.to_pylist()) == {"L’Œuvre – café №1, Nîmes"}
+
+
 def test_crossing_streets_are_joined_as_a_crossing():
     lines = native_lines("XX", {"intersection_a": "Main St", "intersection_b": "5th Ave", "locality": "Reno"})
 

@@ -81,7 +81,7 @@ def _spec(args: argparse.Namespace) -> CorpusSpec:
         countries=() if args.country is None else (args.country,),
         sources={args.adapter: source},
         variants=args.variants,
-        augmentations=Augmentations(**dict.fromkeys(METHODS, args.dose)),
+        augmentations=Augmentations(**dict.fromkeys(METHODS, args.dose), other_script=1.0),
     )
 
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mw_pipeline.corpus.compose import Draft, Ints, named_by_rank, sequence
+from mw_pipeline.corpus.compose import Draft, Ints, drawn_separators, named_by_rank, sequence
 from mw_pipeline.corpus.conventions import (
     TAG_INDEX,
     Forms,
@@ -26,6 +26,7 @@ from mw_pipeline.corpus.conventions import (
     separators,
     subsets,
 )
+from mw_pipeline.corpus.scripts import in_other_script
 from mw_pipeline.corpus.swaps import swap_saints, swap_whole, swap_words
 from mw_pipeline.corpus.text import Mask, differs, replaced, without_accents
 
@@ -100,13 +101,15 @@ def keep_some(draft: Draft, asked: Mask, rng: np.random.Generator) -> tuple[Draf
 
 
 def write_country(draft: Draft, asked: Mask, rng: np.random.Generator) -> tuple[Draft, Mask]:
-    """Rows with their country written in one of its names, added where it was left out. A street alone gets none."""
+    """Rows with their country written in one of its names, added where it was left out.
+
+    A street alone gets none, and a row in another script keeps what it has."""
     names = country_names(draft.country)
     if names is None:
         return draft, np.zeros(draft.rows, np.bool_)
     present = draft.present()
     placed = present[:, [TAG_INDEX[tag] for tag in ("locality", "region", "postcode", "country")]].any(axis=1)
-    target = asked & placed
+    target = asked & placed & ~in_other_script(draft.values.values())
     old = draft.values.get("country", pa.array([""] * draft.rows, pa.string()))
     new = replaced(old, target, names.texts.take(pa.array(names.draw(int(target.sum()), rng))))
     return draft.with_values({"country": new}), differs(old, new)
@@ -177,11 +180,11 @@ def reorder(draft: Draft, asked: Mask, rng: np.random.Generator) -> tuple[Draft,
 
 def separate(draft: Draft, asked: Mask, rng: np.random.Generator) -> tuple[Draft, Mask]:
     """Rows with something else than a comma between their parts: lines, spaces alone, dashes, no space, two spaces."""
-    between, within = (table.draw(draft.rows, rng) for table in separators())
+    between, within = drawn_separators(draft, rng), separators()[1].draw(draft.rows, rng)
     codes = sequence(draft)
     opened = ((codes >= 0) & (codes % 2 == 1)).sum(axis=1)
     continued = ((codes >= 0) & (codes % 2 == 0)).sum(axis=1)
-    applied = asked & (((opened > 1) & (between > 0)) | ((continued > 0) & (within > 0)))
+    applied = asked & (((opened > 1) & (between != draft.between)) | ((continued > 0) & (within > 0)))
     between, within = np.where(applied, between, draft.between), np.where(applied, within, draft.within)
     return replace(draft, between=between, within=within), applied
 

@@ -14,14 +14,16 @@ import pyarrow.compute as pc
 
 from mw_pipeline.artifact import write_json_atomically
 from mw_pipeline.corpus.census import count_rows
+from mw_pipeline.corpus.conventions import LINE_TAGS
 from mw_pipeline.corpus.inputs import resolve_inputs
 from mw_pipeline.corpus.intake import admit, component_keys
 from mw_pipeline.corpus.records import ReadRequest, Rejects
 from mw_pipeline.corpus.rows import SPANS_DO_NOT_FIT, Composed, compose_rows, given_rows, labelled_mask
+from mw_pipeline.corpus.scripts import OTHER_SCRIPT_COUNTRIES, in_other_script
 from mw_pipeline.corpus.seen import SeenHashes
 from mw_pipeline.corpus.shards import QuarantineWriter, ShardWriter
 from mw_pipeline.corpus.splits import in_holdout, split_of
-from mw_pipeline.corpus.text import hash64
+from mw_pipeline.corpus.text import hash64, mask_of
 from mw_pipeline.corpus.waterfall import MethodFlow, Waterfall
 from mw_pipeline.errors import CorpusError
 from mw_pipeline.recipe import CorpusSpec
@@ -117,7 +119,7 @@ class _Build:
         with ShardWriter(self._out / "shards") as shards, QuarantineWriter(quarantine_path) as quarantine:
             for number, batch in enumerate(chain([] if first is None else [first], batches)):
                 self._waterfall.records.read += batch.num_rows
-                for rows in self._rows(self._admitted(batch), number):
+                for rows in self._rows(self._admitted(batch, number), number):
                     shards.write(rows)
                 quarantine.drain(from_adapter, self._unread, self._unfit)
                 self._progress(self._waterfall.one_line())
@@ -128,10 +130,10 @@ class _Build:
         write_json_atomically(self._out / "counts.json", counts)
         return SourceSummary(self._waterfall, tuple(shards.paths), counts)
 
-    def _admitted(self, batch: pa.RecordBatch) -> pa.Table:
-        """The records of a batch that are sound, new and in one of the corpus' countries, with their split."""
+    def _admitted(self, batch: pa.RecordBatch, number: int) -> pa.Table:
+        """The records of a batch that are sound, wanted and new, with their split."""
         flow = self._waterfall.records
-        sound = admit(batch, self._spec.countries, self._unread)
+        sound = self._in_script_dose(admit(batch, self._spec.countries, self._unread), number)
         new = self._records_seen.first_seen(component_keys(sound))
         flow.deduplicated += int((~new).sum())
         flow.kept += int(new.sum())
@@ -146,6 +148,19 @@ class _Build:
         )
         self._waterfall.holdout_records += int(in_holdout(regions, self._spec.holdout_regions).sum())
         return records.append_column("split", splits)
+
+    def _in_script_dose(self, records: pa.RecordBatch, number: int) -> pa.RecordBatch:
+        """At most the dosed share of records in another script than Latin; a country that the corpus lists and that
+        writes its own script is not counted among them."""
+        dose = self._spec.augmentations.other_script
+        at_home = [code for code in self._spec.countries if code in OTHER_SCRIPT_COUNTRIES.split()]
+        foreign = in_other_script(pc.fill_null(records[tag], "") for tag in LINE_TAGS)
+        foreign &= ~mask_of(pc.is_in(records["country_code"], value_set=pa.array(at_home, pa.string())))
+        wanted_share = 1.0 if dose == 1 else dose / (1 - dose) * (~foreign).sum() / max(1, foreign.sum())
+        rng = np.random.default_rng([self._spec.seed, *self._source.encode(), number])
+        surplus = foreign & (rng.random(len(foreign)) >= wanted_share)
+        self._unread.filtered("other_script_dose", int(surplus.sum()))
+        return records.filter(pa.array(~surplus))
 
     def _rows(self, records: pa.Table, number: int) -> Iterator[pa.Table]:
         """All rows of a batch of records: country by country, variant by variant, texts met before left out."""

@@ -15,7 +15,17 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mw_pipeline.corpus.conventions import LINE_TAGS, TAG_INDEX, Forms, crossings, forms, separators
+from mw_pipeline.corpus.conventions import (
+    LINE_TAGS,
+    TAG_INDEX,
+    Forms,
+    crossings,
+    forms,
+    large_to_small,
+    script_separators,
+    separators,
+)
+from mw_pipeline.corpus.scripts import ARABIC, KOREAN, UNSPACED, UNSPACED_WHOLE, all_match, any_matches, in_other_script
 from mw_pipeline.corpus.text import Mask, code_point_lengths, trimmed
 from mw_pipeline.labels import STAGE3_TAGS
 
@@ -82,7 +92,38 @@ def native_draft(country: str, columns: Mapping[str, pa.StringArray], rng: np.ra
     rows = len(next(iter(columns.values())))
     zeros = np.zeros(rows, np.int64)
     draft = Draft(country, values, zeros[:, None], zeros[:, None], zeros, zeros, crossings(country).draw(rows, rng))
-    return in_form(named_by_rank(draft), table, zeros)
+    return _in_script_manner(in_form(named_by_rank(draft), table, zeros), rng)
+
+
+def drawn_separators(draft: Draft, rng: np.random.Generator) -> Ints:
+    """(N,): one separator between blocks per row, by the habits of the script that the row is in."""
+    texts = list(draft.values.values())
+    other = in_other_script(texts)
+    unspaced = any_matches(texts, UNSPACED, other)
+    whole = all_match(texts, UNSPACED_WHOLE, unspaced)
+    drawn = separators()[0].draw(draft.rows, rng)
+    habits = {"mixed": unspaced & ~whole, "unspaced": whole, "arabic": any_matches(texts, ARABIC, other & ~unspaced)}
+    for script, rows in habits.items():
+        drawn[rows] = script_separators(script).draw(int(rows.sum()), rng)
+    return drawn
+
+
+def _in_script_manner(draft: Draft, rng: np.random.Generator) -> Draft:
+    """The draft with rows of Chinese, Japanese, Korean and Arabic text in the order and separators of their scripts."""
+    texts = list(draft.values.values())
+    other = in_other_script(texts)
+    if not other.any():
+        return draft
+    east = any_matches(texts, f"{UNSPACED}|{KOREAN}", other)
+    share, order, block = large_to_small()
+    turned = (east & (rng.random(draft.rows) < share))[:, None]
+    own = any_matches(texts, f"{UNSPACED}|{ARABIC}", other)
+    return replace(
+        draft,
+        order=np.where(turned, order, draft.order),
+        block=np.where(turned, block, draft.block),
+        between=np.where(own, drawn_separators(draft, rng), draft.between),
+    )
 
 
 def named_by_rank(draft: Draft) -> Draft:

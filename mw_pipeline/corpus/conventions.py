@@ -115,9 +115,31 @@ def subsets(country: str) -> Subsets:
 
 @functools.cache
 def separators() -> tuple[Weighted, Weighted]:
-    """What stands between blocks, and within one. Index 0 is the plain one, with weight 0 where it is never drawn."""
+    """What stands between blocks, and within one. Index 0 is the plain one, with weight 0 where it is never drawn.
+
+    The first table knows the separators of all scripts, with the weights of Latin text.
+    """
     table = _toml("separators.toml")
-    return _weighted(table["between"]), _weighted(table["within"])
+    latin = table["between"]
+    known = {text for _, text in latin}
+    others = dict.fromkeys(text for script in table["script"].values() for _, text in script["between"])
+    return _weighted([*latin, *((0, text) for text in others if text not in known)]), _weighted(table["within"])
+
+
+@functools.cache
+def script_separators(script: str) -> Weighted:
+    """What a script puts between blocks, over the same texts as `separators`."""
+    texts = separators()[0].texts.to_pylist()
+    weights = {text: weight for weight, text in _toml("separators.toml")["script"][script]["between"]}
+    return _weighted([(weights.get(text, 0), text) for text in texts])
+
+
+@functools.cache
+def large_to_small() -> tuple[float, npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """How often unspaced scripts and Korean write from large to small, and that form's tags and blocks by position."""
+    section = _toml("forms.toml")["large_to_small"]
+    form = _blocks(section["blocks"])
+    return section["share"], np.array(form_order(form)), np.array(form_block(form))
 
 
 @functools.cache

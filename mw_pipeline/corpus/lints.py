@@ -10,13 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mw_pipeline.corpus.census import query, rows_in, script_of
+from mw_pipeline.corpus.scripts import OTHER_SCRIPT_COUNTRIES
 
 MAX_FINDINGS = 20
-
-# Countries whose own addresses are written in another script than Latin.
-_OTHER_SCRIPTS = (
-    "AE AM BG BY CN CY DZ EG GE GR HK IL IN IQ IR JO JP KR KW KZ LB LK MA MK MM MO NP RS RU SA SY TH TN TW UA"
-)
 
 
 def labels_agree(files: Sequence[Path], *, sure_share: float = 0.95, min_rows: int = 50) -> list[str]:
@@ -87,7 +83,7 @@ def scripts_are_at_home(files: Sequence[Path], *, foreign_share: float = 0.5) ->
     """Findings: sources that write the addresses of a country mostly in a script it does not use (M30)."""
     foreign = (
         f"select source, country, {script_of('raw')} as script from {rows_in(files)} where split = 'train' "
-        f"and not list_contains(string_split('{_OTHER_SCRIPTS}', ' '), country)"
+        f"and not list_contains(string_split('{OTHER_SCRIPT_COUNTRIES}', ' '), country)"
     )
     shares = query(
         "select source, country, count(*), count(*) filter (script not in ('Latin', 'none')) as strange, "

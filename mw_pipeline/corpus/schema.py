@@ -25,7 +25,7 @@ _VALUE_CHECKS = {
     "source": pap.Check.str_length(min_value=1),
     "source_id": pap.Check.str_length(min_value=1),
     "base_id": pap.Check.str_length(min_value=1),
-    "locale": pap.Check.str_matches(r"^[a-z]{2,3}(-[A-Z][a-z]{3})?-[A-Z]{2}$"),
+    "locale": pap.Check.str_matches(r"^[a-z]{2,3}(-[A-Z][a-z]{3})?(-[A-Z]{2})?$"),
     "license": pap.Check.str_length(min_value=1),
     "split": pap.Check.isin(SPLITS),
 }
