@@ -194,11 +194,16 @@ def test_a_region_is_swapped_as_a_whole():
     table = region_swaps("US")
     assert table is not None and region_swaps("FR") is None
 
-    texts = swap_whole(pa.array(["VT", "NEVADA", "new york city"]), table, np.random.default_rng(0)).to_pylist()
+    capitals = np.array([False, True, False])
+    texts = swap_whole(pa.array(["VT", "NV", "new york city"]), table, capitals, np.random.default_rng(0))
 
-    assert texts[0] == "Vermont"
-    assert texts[1] in ("NV", "NEV.")
-    assert texts[2] == "new york city"
+    assert texts.to_pylist() == ["Vermont", "NEVADA", "new york city"]
+
+
+def test_a_region_takes_the_capitals_of_its_row():
+    assert "RENO, NEVADA" in set(variants("abbreviation", "US", {"locality": "RENO", "region": "NV"}))
+    assert "Reno, Nevada" in set(variants("abbreviation", "US", {"locality": "Reno", "region": "NV"}))
+    assert "Nevada, US" in set(variants("abbreviation", "US", {"region": "NV", "country": "US"}))
 
 
 def test_saints_are_shortened_or_written_out():
@@ -234,9 +239,9 @@ def test_case_changes_before_lengths_are_taken():
 
 
 def test_title_case_knows_ordinals_directions_and_possessives():
-    texts = pa.array(["NW 5TH ST", "o'hare's BAR", "RUE DE L'ÉCOLE"])
+    texts = pa.array(["NW 5TH ST", "o'hare's BAR", "RUE DE L'ÉCOLE", "OR", "OHIO"])
 
-    assert title_case(texts).to_pylist() == ["NW 5th St", "O'Hare's Bar", "Rue De L'École"]
+    assert title_case(texts).to_pylist() == ["NW 5th St", "O'Hare's Bar", "Rue De L'École", "OR", "Ohio"]
 
 
 def test_orders_differ_and_hold_the_same_components():

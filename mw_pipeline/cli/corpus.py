@@ -49,6 +49,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Builds the source and prints its waterfall. Returns 1 when it does not add up."""
     summary = build_from(_spec(args), args.adapter, () if args.input is None else (args.input,), args.out, _progress)
+    if sys.stderr.isatty():
+        print(file=sys.stderr)
     findings = rows_are_conserved(summary.waterfall)
     print(json.dumps({**summary.as_json(), "findings": findings}, ensure_ascii=False, indent=2))
     return 1 if findings else 0

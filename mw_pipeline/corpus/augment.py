@@ -28,7 +28,7 @@ from mw_pipeline.corpus.conventions import (
 )
 from mw_pipeline.corpus.scripts import in_other_script
 from mw_pipeline.corpus.swaps import swap_saints, swap_whole, swap_words
-from mw_pipeline.corpus.text import Mask, differs, replaced, without_accents
+from mw_pipeline.corpus.text import Mask, code_point_lengths, differs, replaced, without_accents
 
 Method = Callable[[Draft, Mask, np.random.Generator], tuple[Draft, Mask]]
 Columns = Mapping[str, pa.StringArray]
@@ -41,7 +41,7 @@ ABBREVIATED = ("region", "street", "locality", "dependent_locality", "subregion"
 CASE_SHARES = {"upper": 0.35, "lower": 0.3, "title": 0.1, "city": 0.25}
 # What each case is about: codes and numbers have no title case.
 CASED_TAGS = {
-    "title": ("venue", "street", "dependent_locality", "locality", "subregion"),
+    "title": ("venue", "street", "dependent_locality", "locality", "subregion", "region"),
     "city": ("locality", "cedex"),
 }
 
@@ -129,12 +129,13 @@ def add_zip4(draft: Draft, asked: Mask, rng: np.random.Generator) -> tuple[Draft
 def abbreviate(draft: Draft, asked: Mask, rng: np.random.Generator) -> tuple[Draft, Mask]:
     """Rows with known words in their other form, either way round: states, street types, directions, saints."""
     regions = region_swaps(draft.country)
+    capitals = _all_caps(draft)
     new: dict[str, pa.StringArray] = {}
     for tag in (tag for tag in ABBREVIATED if tag in draft.values):
         chosen = asked & (rng.random(draft.rows) < ABBREVIATED_COMPONENT_SHARE)
         texts = draft.values[tag].filter(pa.array(chosen))
         if tag == "region":
-            edited = texts if regions is None else swap_whole(texts, regions, rng)
+            edited = texts if regions is None else swap_whole(texts, regions, capitals[chosen], rng)
         else:
             edited = swap_words(texts, draft.country, tag, rng)
             edited = swap_saints(edited) if draft.country == "FR" else edited
@@ -190,13 +191,14 @@ def separate(draft: Draft, asked: Mask, rng: np.random.Generator) -> tuple[Draft
 
 
 def title_case(texts: pa.StringArray) -> pa.StringArray:
-    """Each word with a capital; ordinals, a possessive s and two-letter directions as people write them."""
+    """Each word with a capital; ordinals, a possessive s, two-letter directions and codes as people write them."""
     titled = pc.utf8_title(texts)
     for ending in ("st", "nd", "rd", "th"):
         titled = pc.replace_substring_regex(titled, rf"([0-9]){ending.title()}\b", rf"\1{ending}")
     for direction in ("NE", "NW", "SE", "SW"):
         titled = pc.replace_substring_regex(titled, rf"\b{direction.title()}\b", direction)
-    return pc.replace_substring_regex(titled, r"(['’])S\b", r"\1s")
+    titled = pc.replace_substring_regex(titled, r"(['’])S\b", r"\1s")
+    return pc.if_else(pc.match_substring_regex(texts, "^[A-Z]{2}$"), texts, titled)
 
 
 CASES: dict[str, Callable[[pa.StringArray], pa.StringArray]] = {
@@ -233,10 +235,12 @@ def _with_edits(draft: Draft, new: Columns) -> tuple[Draft, Mask]:
 
 
 def _all_caps(draft: Draft) -> Mask:
-    lower_somewhere = np.zeros(draft.rows, np.bool_)
-    for texts in draft.values.values():
+    """Rows whose names are in capitals; codes and numbers cannot tell."""
+    lower_somewhere, some_name = np.zeros(draft.rows, np.bool_), np.zeros(draft.rows, np.bool_)
+    for tag, texts in draft.values.items():
         lower_somewhere |= differs(texts, pc.utf8_upper(texts))
-    return ~lower_somewhere
+        some_name |= code_point_lengths(texts) > 3 if tag in CASED_TAGS["title"] else False
+    return some_name & ~lower_somewhere
 
 
 def _random_forms(table: Forms, rng: np.random.Generator) -> tuple[Ints, Ints]:

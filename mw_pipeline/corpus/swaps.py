@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mw_pipeline.corpus.conventions import Swaps, word_swaps
-from mw_pipeline.corpus.text import Mask, code_point_lengths, differs, mask_of, replaced
+from mw_pipeline.corpus.text import Mask, differs, mask_of, replaced
 
 # Which words of a component a table of swaps is about: see _at_place.
 PLACES = ("type", "direction", "first", "last")
@@ -45,11 +45,10 @@ def swap_words(texts: pa.StringArray, country: str, tag: str, rng: np.random.Gen
     return pc.binary_join(pa.ListArray.from_arrays(lists.offsets, words), " ")
 
 
-def swap_whole(texts: pa.StringArray, table: Swaps, rng: np.random.Generator) -> pa.StringArray:
-    """The texts with every one that is itself a key swapped."""
+def swap_whole(texts: pa.StringArray, table: Swaps, capitals: Mask, rng: np.random.Generator) -> pa.StringArray:
+    """The texts with every one that is itself a key swapped, in capitals where the mask says that its row is."""
     everywhere = np.ones(len(texts), np.bool_)
-    all_caps = ~differs(texts, pc.utf8_upper(texts)) & (code_point_lengths(texts) > 3)
-    return _swap(texts, pc.utf8_lower(texts), table, everywhere, all_caps, rng)
+    return _swap(texts, pc.utf8_lower(texts), table, everywhere, capitals, rng)
 
 
 def swap_saints(texts: pa.StringArray) -> pa.StringArray:
