@@ -27,6 +27,7 @@ from mw_pipeline.sources.builtin.scripts import (
     SCRIPTS,
     ScriptNames,
     country_names,
+    draw_abroad,
     draw_languages,
     draw_scripts,
     home_indices,
@@ -47,6 +48,7 @@ _STYLES: Mapping[str, float] = {
     "venue_latin_street": 5,
 }
 _HOME_SHARE = 0.62
+_COUNTRIES_A_BATCH = 12
 _NATIVE_REGION_LANGUAGES = {
     "JP": "ja", "CN": "zh", "KR": "ko", "RU": "ru", "UA": "uk", "TW": "zh_Hant", "EG": "ar", "SA": "ar", "GR": "el",
     "IN": "hi", "TH": "th", "IL": "he",
@@ -81,10 +83,10 @@ class _Group:
 
 def script_drafts(count: int, rng: np.random.Generator) -> Drafts:
     """That many addresses in other scripts than Latin."""
-    parts = []
+    abroad, parts = draw_abroad(rng, _COUNTRIES_A_BATCH), []
     for number, rows in groups_of(draw_scripts(rng, count)):
         names = script_names()[SCRIPTS[number]]
-        drawn = names.draw(rng, len(rows), home_share=_HOME_SHARE)
+        drawn = names.draw(rng, len(rows), home_share=_HOME_SHARE, abroad=abroad)
         languages = draw_languages(names.script, names.countries[drawn], rng)
         codes, index = np.unique(languages.astype(str), return_inverse=True)
         for code, positions in groups_of(index):
@@ -95,7 +97,7 @@ def script_drafts(count: int, rng: np.random.Generator) -> Drafts:
 def world_drafts(count: int, rng: np.random.Generator) -> Drafts:
     """That many cities of other countries in Latin letters, most with their country in English or French."""
     names = latin_world()
-    drawn = names.draw_abroad(rng, count)
+    drawn = names.draw_abroad(rng, count, abroad=draw_abroad(rng, _COUNTRIES_A_BATCH))
     countries = names.countries[drawn]
     english = _named(countries, "en")
     named = np.where(rng.random(count) < 0.7, english, _named(countries, "fr"))

@@ -27,7 +27,7 @@ from mw_pipeline.sources.builtin.grammar import Rows, Strings, read_table
 City = Mapping[str, Any]
 
 MIN_POPULATION = 500
-_CLEAN_NAME = re.compile(r"[^\W\d_](?:[^\W\d_]|[ .'’‘ʻʼ-])*")
+_CLEAN_NAME = re.compile(r"[‘ʻ]?[^\W\d_](?:[^\W\d_]|[ .'’‘ʻʼ-])*")
 _NOT_A_LOCALITY = re.compile(r"historical|Arrondissement|Number|balance|CDP|^Paris |^Lyon |^Marseille |^Plaine ")
 _RENAMED = {"New York City": "New York", "Dunkirk": "Dunkerque", "Ceret": "Céret"}
 _OVERSEAS = ("GP", "MQ", "GF", "RE", "YT")

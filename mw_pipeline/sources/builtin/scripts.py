@@ -7,9 +7,10 @@ letters are of one script, which is then what its language is drawn by. Country 
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,6 +65,7 @@ _SCRIPT_SHARES = {
     "Thai": 4.5, "Georgian": 1.5, "Armenian": 1.5, "Bengali": 2, "Tamil": 1.5, "Telugu": 1,
 }  # fmt: skip
 _HOME = ("US", "FR")
+_SCRIPT_HOMES = ("RU", "UA", "SA", "EG", "IR", "CN", "TW", "JP", "KR", "GR", "IL", "IN", "TH", "GE", "AM", "BD")
 _POPULARITY_EXPONENT = 0.8
 # Kanji names of Japan are read in Japanese, Han names elsewhere in Chinese.
 _JAPAN = "JP"
@@ -71,7 +73,7 @@ _JAPAN = "JP"
 
 @dataclass(frozen=True)
 class ScriptNames:
-    """Names of one script as parallel arrays of N entries, home places (US, FR) first, `home` of them.
+    """Names of one script as parallel arrays of N entries: first the `home` places (US, FR), then country by country.
 
     names      (N,) the name in that script
     latin      (N,) the name of the same place in Latin letters
@@ -79,6 +81,7 @@ class ScriptNames:
     ids        (N,) GeoNames ids
     regions    (N,) GeoNames code of the first administrative area
     popularity (N,) population, tempered
+    runs       country abroad -> first entry and the one after its last
     """
 
     script: str
@@ -89,22 +92,30 @@ class ScriptNames:
     regions: Strings
     popularity: NDArray[np.float64]
     home: int
+    runs: Mapping[str, tuple[int, int]]
 
-    def draw(self, rng: np.random.Generator, count: int, *, home_share: float) -> Rows:
-        """Indices: that share of them home places, half by population and half uniform."""
-        at_home = self._draw_between(rng, count, 0, self.home)
-        abroad = self._draw_between(rng, count, self.home, len(self.names))
-        return np.where(rng.random(count) < home_share, at_home, abroad)
+    def draw(self, rng: np.random.Generator, count: int, *, home_share: float, abroad: frozenset[str]) -> Rows:
+        """Indices, half by population and half uniform: that share of them home places, the rest in these countries."""
+        away = self._in_countries(abroad)
+        at_home = self._draw_from(np.arange(self.home), rng, count)
+        if not len(away):
+            return at_home
+        return np.where(rng.random(count) < home_share, at_home, self._draw_from(away, rng, count))
 
-    def draw_abroad(self, rng: np.random.Generator, count: int) -> Rows:
-        """Indices of places outside the home countries."""
-        return self._draw_between(rng, count, self.home, len(self.names))
+    def draw_abroad(self, rng: np.random.Generator, count: int, *, abroad: frozenset[str]) -> Rows:
+        """Indices of places in these countries. They must have some."""
+        return self._draw_from(self._in_countries(abroad), rng, count)
 
-    def _draw_between(self, rng: np.random.Generator, count: int, first: int, stop: int) -> Rows:
-        weights = np.cumsum(self.popularity[first:stop])
+    def _in_countries(self, countries: frozenset[str]) -> Rows:
+        """Indices of the places abroad that lie in these countries; side by side by country."""
+        wanted = [np.arange(*run) for country, run in self.runs.items() if country in countries]
+        return np.concatenate(wanted) if wanted else np.empty(0, np.int64)
+
+    def _draw_from(self, indices: Rows, rng: np.random.Generator, count: int) -> Rows:
+        weights = np.cumsum(self.popularity[indices])
         popular = np.searchsorted(weights, rng.random(count) * weights[-1], side="right")
-        uniform = rng.integers(stop - first, size=count)
-        return first + np.where(rng.random(count) < 0.5, popular, uniform)
+        uniform = rng.integers(len(indices), size=count)
+        return indices[np.where(rng.random(count) < 0.5, popular, uniform)]
 
 
 @functools.cache
@@ -129,6 +140,17 @@ def draw_scripts(rng: np.random.Generator, count: int) -> NDArray[np.int64]:
     shares = np.cumsum([_SCRIPT_SHARES[script] for script in SCRIPTS])
     drawn: NDArray[np.int64] = np.searchsorted(shares, rng.random(count) * shares[-1], side="right")
     return drawn
+
+
+def draw_abroad(rng: np.random.Generator, count: int) -> frozenset[str]:
+    """A few countries abroad: where each script is at home, and that many others by the number of their large cities.
+
+    A batch keeps to them because rows are composed country by country: two hundred small groups would take longer than
+    all other rows.
+    """
+    world = latin_world()
+    drawn = rng.choice(world.countries, size=count, replace=False)
+    return frozenset({*_SCRIPT_HOMES, *drawn.tolist()})
 
 
 def draw_languages(script: str, countries: Strings, rng: np.random.Generator) -> Strings:
@@ -184,7 +206,8 @@ def _names_in_scripts(city: City) -> Iterator[tuple[str, str]]:
 
 
 def _as_arrays(script: str, rows: list[tuple[str, City]]) -> ScriptNames:
-    rows = sorted(rows, key=lambda row: row[1]["countrycode"] not in _HOME)
+    rows = sorted(rows, key=lambda row: _position(row[1]["countrycode"]))
+    home = sum(city["countrycode"] in _HOME for _, city in rows)
     population = np.array([max(city["population"], 300) for _, city in rows], np.float64)
     return ScriptNames(
         script=script,
@@ -194,5 +217,20 @@ def _as_arrays(script: str, rows: list[tuple[str, City]]) -> ScriptNames:
         ids=np.array([city["geonameid"] for _, city in rows], np.int64),
         regions=np.array([city["admin1code"] for _, city in rows], dtype=object),
         popularity=population**_POPULARITY_EXPONENT,
-        home=sum(city["countrycode"] in _HOME for _, city in rows),
+        home=home,
+        runs=_runs([city["countrycode"] for _, city in rows], home),
     )
+
+
+def _position(country: str) -> tuple[bool, str]:
+    return (country not in _HOME, "" if country in _HOME else country)
+
+
+def _runs(countries: Sequence[str], first: int) -> dict[str, tuple[int, int]]:
+    """Country to the range of its entries, from the first one on."""
+    runs: dict[str, tuple[int, int]] = {}
+    for country, entries in itertools.groupby(countries[first:]):
+        stop = first + sum(1 for _ in entries)
+        runs[country] = (first, stop)
+        first = stop
+    return runs
