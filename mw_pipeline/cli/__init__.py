@@ -36,7 +36,10 @@ def main(argv: list[str] | None = None) -> int:
         return EXIT_OK if arguments else EXIT_BAD_INPUT
     if arguments[0] not in COMMANDS:
         near = difflib.get_close_matches(arguments[0], COMMANDS, n=1, cutoff=0.0)[0]
-        print(f"{arguments[0]!r} is not a command; did you mean {near!r}? Commands: {', '.join(COMMANDS)}.", file=sys.stderr)
+        print(
+            f"{arguments[0]!r} is not a command; did you mean {near!r}? Commands: {', '.join(COMMANDS)}.",
+            file=sys.stderr,
+        )
         return EXIT_BAD_INPUT
     return _run(arguments[0], arguments[1:])
 
