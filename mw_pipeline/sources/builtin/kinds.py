@@ -34,6 +34,12 @@ BOUND = (
 _SETTINGS = ("country", "share", "popular", "only")
 _SHARE = re.compile(r"(\d+(?:\.\d+)?)% ")
 _ROMAN = ("", "I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X", "XI", "XII", "XIII", "XIV", "XV", "XVI")
+# How often, and how, a French commune is written otherwise than the gazetteer has it.
+_LOCALITY_EDITS: tuple[tuple[float, Callable[[str], str]], ...] = (
+    (0.07, lambda name: name.replace("-", " ")),
+    (0.04, lambda name: re.sub(r"\bSaint(e?)-", r"St\1-", name)),
+    (0.03, lambda name: re.sub(r"\bSaint(e?)-", r"St\1 ", name).replace("-", " ")),
+)
 _LOCALES = {"US": "en-US", "FR": "fr-FR"}
 
 
@@ -119,6 +125,18 @@ class RowValues(Mapping[str, Strings]):
 Draw = Callable[[Places, Rows, np.random.Generator, RowValues], Strings]
 
 
+def _locality(places: Places, chosen: Rows, rng: np.random.Generator, _: RowValues) -> Strings:
+    """The name of the place; some French ones without their hyphens, or with Saint cut short."""
+    names = places.names[chosen]
+    if places.country == "FR":
+        style = rng.random(len(chosen))
+        for share, edit in _LOCALITY_EDITS:
+            edited = (style >= 0) & (style < share)
+            names[edited] = [edit(name) for name in names[edited]]
+            style = np.where(edited, -1.0, style - share)
+    return names
+
+
 def _other_locality(places: Places, chosen: Rows, rng: np.random.Generator, _: RowValues) -> Strings:
     return places.names[places.draw(rng, len(chosen), popular_share=0.6)]
 
@@ -174,7 +192,7 @@ def _any_french_region(_places: Places, chosen: Rows, rng: np.random.Generator, 
 
 
 _DRAWS: Mapping[str, Draw] = {
-    "locality": lambda places, chosen, rng, _: places.names[chosen],
+    "locality": _locality,
     "other_locality": _other_locality,
     "region_code": lambda places, chosen, rng, _: places.regions[chosen],
     "region_name": lambda places, chosen, rng, _: places.region_names[chosen],
