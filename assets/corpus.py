@@ -32,7 +32,7 @@ def corpus_shards(context: dg.AssetExecutionContext, place: PlaceResource) -> dg
     partitions_def=corpora,
     kinds={"json"},
     owners=OWNERS,
-    code_version=code_version("mw_pipeline.golden"),
+    code_version=code_version("mw_pipeline.golden.gold"),
 )
 @plainly
 def golden_set(context: dg.AssetExecutionContext, place: PlaceResource) -> dg.MaterializeResult[None]:

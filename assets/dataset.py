@@ -31,7 +31,7 @@ def tokenizer(context: dg.AssetExecutionContext, place: PlaceResource) -> dg.Mat
     deps=[tokenizer],
     kinds={"arrow"},
     owners=OWNERS,
-    code_version=code_version("mw_pipeline.dataset"),
+    code_version=code_version("mw_pipeline.dataset.build"),
 )
 @plainly
 def tokenized_dataset(context: dg.AssetExecutionContext, place: PlaceResource) -> dg.MaterializeResult[None]:

@@ -17,7 +17,7 @@ from resources.trainer import Trainer
     deps=[full_checkpoint, dg.AssetDep(golden_set, partition_mapping=recipe_of_corpus)],
     kinds={"pytorch", "matplotlib"},
     owners=OWNERS,
-    code_version=code_version("mw_pipeline.evaluate", "mw_pipeline.report"),
+    code_version=code_version("mw_pipeline.evaluate.evaluation", "mw_pipeline.report.page"),
 )
 @plainly
 def eval_report(
@@ -39,7 +39,7 @@ def eval_report(
     deps=[eval_report],
     kinds={"json"},
     owners=OWNERS,
-    code_version=code_version("mw_pipeline.diagnose"),
+    code_version=code_version("mw_pipeline.evaluate.diagnose"),
 )
 @plainly
 def regression_diagnosis(context: dg.AssetExecutionContext, place: PlaceResource) -> dg.MaterializeResult[None]:

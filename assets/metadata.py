@@ -6,7 +6,8 @@ from typing import ParamSpec, TypeVar
 
 import dagster as dg
 
-from mw_pipeline.artifact import Artifact, code_digest
+from mw_pipeline.artifact import Artifact
+from mw_pipeline.digest import code_digest
 from mw_pipeline.errors import MwError
 from mw_pipeline.stages.findings import Findings
 from mw_pipeline.stages.place import Place

@@ -18,7 +18,7 @@ from resources.trainer import Trainer
     deps=[full_checkpoint, eval_report, regression_diagnosis],
     kinds={"onnx"},
     owners=OWNERS,
-    code_version=code_version("mw_pipeline.package"),
+    code_version=code_version("mw_pipeline.package.build"),
 )
 @plainly
 def packaged_weights(

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import torch
 
-from mw_pipeline.checkpoint import Tagger
-from mw_pipeline.losses import TaggingLoss
-from mw_pipeline.optimizer import adamw_of
+from mw_pipeline.model.checkpoint import Tagger
+from mw_pipeline.model.losses import TaggingLoss
+from mw_pipeline.model.optimizer import adamw_of
 from mw_pipeline.recipe import Recipe, load_recipe
 
 PIECES = 13  # of the median row

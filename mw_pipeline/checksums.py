@@ -6,7 +6,7 @@ import re
 from collections.abc import Container
 from pathlib import Path
 
-from mw_pipeline.artifact import sha256_file
+from mw_pipeline.digest import sha256_file
 from mw_pipeline.errors import ArtifactError
 
 SUMS_NAME = "SHA256SUMS"

@@ -99,6 +99,7 @@ def label_set_of(labels: tuple[str, ...]) -> LabelSet:
     found = LabelSet(tags)
     if found.labels != tuple(labels):
         raise RecipeError(
-            f"labels {tuple(labels)!r} are not an O followed by B-/I- pairs. Store the labels of a LabelSet as they are."
+            f"labels {tuple(labels)!r} are not an O followed by B-/I- pairs. "
+            "Store the labels of a LabelSet as they are."
         )
     return found

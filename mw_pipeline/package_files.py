@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mw_pipeline.artifact import JSON
 from mw_pipeline.checksums import SUMS_NAME, sums_findings
+from mw_pipeline.digest import JSON
 from mw_pipeline.errors import ArtifactError, RecipeError
 from mw_pipeline.labels import LabelSet, label_set_of
 from mw_pipeline.tokenizer import MODEL_NAME as TOKENIZER_NAME

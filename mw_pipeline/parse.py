@@ -15,7 +15,6 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from mw_pipeline.artifact import JSON
 from mw_pipeline.decode import (
     Floats,
     Ids,
@@ -30,6 +29,7 @@ from mw_pipeline.decode import (
     label_spans,
     trim,
 )
+from mw_pipeline.digest import JSON
 from mw_pipeline.errors import ArtifactError
 from mw_pipeline.labels import LabelSet
 from mw_pipeline.package_files import PackageFiles

@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from mw_pipeline.artifact import JSON, digest_of
 from mw_pipeline.countries import COUNTRY_CODES
+from mw_pipeline.digest import JSON, digest_of
 from mw_pipeline.errors import RecipeError
 from mw_pipeline.labels import LabelSet, label_set
 

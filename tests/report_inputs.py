@@ -6,16 +6,16 @@ import math
 import random
 from pathlib import Path
 
-from mw_pipeline.artifact import JSON
-from mw_pipeline.diagnose import diagnose
-from mw_pipeline.evaluate import CONSTRAINED_DECODER, evaluate
-from mw_pipeline.exposure import RunFacts
-from mw_pipeline.golden import GoldenSet, load_golden
-from mw_pipeline.mix import plan_mix
-from mw_pipeline.predictions import Prediction
+from mw_pipeline.digest import JSON
+from mw_pipeline.evaluate.diagnose import diagnose
+from mw_pipeline.evaluate.evaluation import CONSTRAINED_DECODER, evaluate
+from mw_pipeline.evaluate.predictions import Prediction
+from mw_pipeline.golden.gold import GoldenSet, load_golden
+from mw_pipeline.mix.plan import plan_mix
 from mw_pipeline.recipe import MixConfig
-from mw_pipeline.runlog import RunLog
-from mw_pipeline.verdict import verdict
+from mw_pipeline.verdict.exposure import RunFacts
+from mw_pipeline.verdict.judge import verdict
+from mw_pipeline.verdict.runlog import RunLog
 
 GOLDEN = Path(__file__).resolve().parent.parent / "golden"
 FACTS = {"warmup_steps": 100, "peak_lr": 3e-3, "effective_batch": 300}

@@ -9,9 +9,9 @@ import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from mw_pipeline.artifact import JSON
-from mw_pipeline.exposure import RunFacts
+from mw_pipeline.digest import JSON
 from mw_pipeline.schedule import lr_share
+from mw_pipeline.verdict.exposure import RunFacts
 
 H0 = 1.5
 """Entropy of the training labels in nats per token, in every log here."""

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from aligned_rows import address, aligned_row, shard, small_tokenizer
 
-from mw_pipeline.batches import BatchStream, fixed_batches, padding_share
-from mw_pipeline.dataset import build_dataset
+from mw_pipeline.dataset.batches import BatchStream, fixed_batches, padding_share
+from mw_pipeline.dataset.build import build_dataset
+from mw_pipeline.dataset.tokenized import TokenizedDataset
 from mw_pipeline.errors import RecipeError
 from mw_pipeline.labels import STAGE2
-from mw_pipeline.sampler import MixSampler
-from mw_pipeline.tokenized import TokenizedDataset
+from mw_pipeline.mix.sampler import MixSampler
 
 
 @pytest.fixture(scope="module")

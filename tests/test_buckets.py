@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mw_pipeline.buckets import BUCKETS, MEANINGS, bucket_of, has_non_latin_letter
+from mw_pipeline.evaluate.buckets import BUCKETS, MEANINGS, bucket_of, has_non_latin_letter
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,6 @@ import pyarrow.parquet as pq
 import pytest
 from corpus_sources import HandMade, address, install, record, spec_of
 
-from mw_pipeline.artifact import sha256_file
 from mw_pipeline.corpus import rows as rows_module
 from mw_pipeline.corpus import shards as shards_module
 from mw_pipeline.corpus.build import SourceSummary, build_source
@@ -19,6 +18,7 @@ from mw_pipeline.corpus.compose import Lines
 from mw_pipeline.corpus.records import ROW_SCHEMA
 from mw_pipeline.corpus.schema import rows_match_schema
 from mw_pipeline.corpus.waterfall import quarantine_within_budget, rows_are_conserved
+from mw_pipeline.digest import sha256_file
 from mw_pipeline.errors import CorpusError
 from mw_pipeline.recipe import Augmentations, CorpusSpec, SourceSpec
 

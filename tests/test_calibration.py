@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from mw_pipeline.calibration import Confidences, calibration, compare_calibration
 from mw_pipeline.errors import CorpusError
+from mw_pipeline.metrics.calibration import Confidences, calibration, compare_calibration
 
 
 def test_the_error_is_the_mean_gap_and_not_the_distance_to_midpoints():

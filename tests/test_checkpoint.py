@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 
-import mw_pipeline.checkpoint
-from mw_pipeline.artifact import digest_of, sha256_file
-from mw_pipeline.checkpoint import (
+import mw_pipeline.model.checkpoint
+from mw_pipeline.digest import digest_of, sha256_file
+from mw_pipeline.errors import ArtifactError
+from mw_pipeline.labels import STAGE2, STAGE3
+from mw_pipeline.model.checkpoint import (
     CheckpointFacts,
     Tagger,
     load_checkpoint,
@@ -19,8 +21,6 @@ from mw_pipeline.checkpoint import (
     recover_checkpoint,
     save_checkpoint,
 )
-from mw_pipeline.errors import ArtifactError
-from mw_pipeline.labels import STAGE2, STAGE3
 from mw_pipeline.recipe import ModelConfig
 
 CONFIG = ModelConfig(width=16, layers=1, heads=2, feed_forward=32)
@@ -198,8 +198,8 @@ def test_a_kill_at_any_moment_of_a_save_leaves_the_old_or_the_new_checkpoint(sav
             (Path, "mkdir"),
             (Path, "write_bytes"),
             (Path, "rename"),
-            (mw_pipeline.checkpoint, "sha256_file"),
-            (mw_pipeline.checkpoint, "write_json_atomically"),
+            (mw_pipeline.model.checkpoint, "sha256_file"),
+            (mw_pipeline.model.checkpoint, "write_json_atomically"),
         ):
             patch.setattr(owner, name, mortal(getattr(owner, name)))
         try:

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from mw_pipeline.artifact import Artifact, Store
+from mw_pipeline.artifact import Artifact
 from mw_pipeline.cli import main
 from mw_pipeline.cli import package as command
 from mw_pipeline.errors import ArtifactError, GateError
 from mw_pipeline.stages.findings import Findings
 from mw_pipeline.stages.place import Place
+from mw_pipeline.store import Store
 
 
 @pytest.fixture

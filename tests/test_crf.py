@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from mw_pipeline.crf import LinearChainCrf, crf_nll
 from mw_pipeline.labels import STAGE2, LabelSet
+from mw_pipeline.model.crf import LinearChainCrf, crf_nll
 
 TINY = LabelSet(("a",))  # O, B-a, I-a
 LEGAL = torch.tensor(TINY.legal_moves())

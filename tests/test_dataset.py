@@ -10,16 +10,16 @@ import pyarrow as pa
 import pytest
 from aligned_rows import address, aligned_row, shard, small_tokenizer, table_of
 
-from mw_pipeline.dataset import (
+from mw_pipeline.dataset.build import (
     build_dataset,
     label_entropy,
     labels_survive_tokenizing,
     read_dataset_json,
     tokenize_rows,
 )
+from mw_pipeline.dataset.tokenized import TOKENIZED_SCHEMA, TokenizedDataset
 from mw_pipeline.errors import ArtifactError, CorpusError
 from mw_pipeline.labels import STAGE2, STAGE3
-from mw_pipeline.tokenized import TOKENIZED_SCHEMA, TokenizedDataset
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +90,7 @@ def test_rows_that_cannot_be_used_are_counted_by_reason(tokenizer):
 def test_illegal_labels_drop_their_row(tokenizer, monkeypatch):
     """M31. Labels from spans are legal by construction, so the labeller itself is broken here."""
     monkeypatch.setattr(
-        "mw_pipeline.dataset.labels_of", lambda texts, pieces, spans: np.full(len(pieces.ids), 2, dtype=np.uint8)
+        "mw_pipeline.dataset.build.labels_of", lambda texts, pieces, spans: np.full(len(pieces.ids), 2, dtype=np.uint8)
     )
     table, losses = tokenize_rows(table_of([address(1), address(2)]), tokenizer, STAGE2, 64)
 
@@ -194,8 +194,8 @@ def test_the_digest_is_of_rows_and_not_of_how_they_were_cut(tmp_path, tokenizer)
 
 
 def test_large_splits_are_cut_into_batches_and_read_back_whole(tmp_path, tokenizer, monkeypatch):
-    monkeypatch.setattr("mw_pipeline.tokenized.BATCH_ROWS", 7)
-    monkeypatch.setattr("mw_pipeline.dataset.BATCH_ROWS", 11)
+    monkeypatch.setattr("mw_pipeline.dataset.tokenized.BATCH_ROWS", 7)
+    monkeypatch.setattr("mw_pipeline.dataset.build.BATCH_ROWS", 11)
     files = two_sources(tmp_path)
     build(tmp_path, tokenizer, files)
 

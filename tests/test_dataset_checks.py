@@ -8,10 +8,10 @@ import pyarrow as pa
 import pytest
 from aligned_rows import address, shard, small_tokenizer
 
-from mw_pipeline.dataset import build_dataset
-from mw_pipeline.dataset_checks import dataset_matches_schema, splits_share_no_rows
+from mw_pipeline.dataset.build import build_dataset
+from mw_pipeline.dataset.checks import dataset_matches_schema, splits_share_no_rows
+from mw_pipeline.dataset.tokenized import TOKENIZED_SCHEMA, TokenizedDataset
 from mw_pipeline.labels import STAGE2
-from mw_pipeline.tokenized import TOKENIZED_SCHEMA, TokenizedDataset
 
 
 @pytest.fixture

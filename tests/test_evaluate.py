@@ -3,10 +3,10 @@ import json
 import pytest
 
 from mw_pipeline.errors import CorpusError, GateError
-from mw_pipeline.evaluate import as_table, evaluate, release_axes
-from mw_pipeline.golden import golden_of
+from mw_pipeline.evaluate.evaluation import as_table, evaluate, release_axes
+from mw_pipeline.evaluate.predictions import Prediction
+from mw_pipeline.golden.gold import golden_of
 from mw_pipeline.labels import STAGE2, STAGE3
-from mw_pipeline.predictions import Prediction
 
 ROWS = [
     {"raw": "Paris, France", "components": {"locality": "Paris", "country": "France"}, "country": "FR", "base_id": "p"},

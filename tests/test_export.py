@@ -11,12 +11,12 @@ import pytest
 import torch
 from tiny_package import CONFIG, TEXTS, tiny_checkpoint
 
-from mw_pipeline.checkpoint import load_checkpoint
 from mw_pipeline.decode import hard_mask
 from mw_pipeline.errors import ArtifactError
-from mw_pipeline.export import compare, export_onnx, quantise, torch_logits
 from mw_pipeline.labels import STAGE2
-from mw_pipeline.package import export_model
+from mw_pipeline.model.checkpoint import load_checkpoint
+from mw_pipeline.package.build import export_model
+from mw_pipeline.package.export import compare, export_onnx, quantise, torch_logits
 from mw_pipeline.parse import onnx_logits
 from mw_pipeline.tokenizer import Tokenizer
 

@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 from run_logs import H0, HEALTHY_F1, HEALTHY_LOSS, Curve, eval_rows, line, step_rows, write_run
 
-from mw_pipeline.artifact import JSON, Artifact, Store, write_json_atomically
+from mw_pipeline.artifact import Artifact
+from mw_pipeline.digest import JSON, write_json_atomically
 from mw_pipeline.errors import GateError
-from mw_pipeline.exposure import recipe_digests, smoke_facts
-from mw_pipeline.gate import BINDING_SECTIONS, demand_verdict, judge_smoke
 from mw_pipeline.recipe import Recipe
-from mw_pipeline.verdict import Verdict
+from mw_pipeline.store import Store
+from mw_pipeline.verdict.exposure import recipe_digests, smoke_facts
+from mw_pipeline.verdict.gate import BINDING_SECTIONS, demand_verdict, judge_smoke
+from mw_pipeline.verdict.judge import Verdict
 
 TRAIN_MODULES = ("mw_pipeline.schedule",)
 

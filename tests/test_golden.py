@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mw_pipeline.errors import CorpusError, GateError
-from mw_pipeline.golden import MANIFEST, demand_valid, golden_of, load_golden, shared_families, write_manifest
+from mw_pipeline.golden.gold import MANIFEST, demand_valid, golden_of, load_golden, shared_families, write_manifest
 from mw_pipeline.labels import STAGE2_TAGS
 
 PROJECT = Path(__file__).parents[1]

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from mw_pipeline.artifact import sha256_file
 from mw_pipeline.corpus.inputs import resolve_inputs
+from mw_pipeline.digest import sha256_file
 from mw_pipeline.errors import CorpusError
 from mw_pipeline.recipe import CorpusSpec, SourceSpec
 

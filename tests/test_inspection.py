@@ -10,10 +10,11 @@ import numpy as np
 import onnx
 import pytest
 
-from mw_pipeline.artifact import Store, digest_of
 from mw_pipeline.checksums import write_sums
+from mw_pipeline.digest import digest_of
 from mw_pipeline.errors import ArtifactError
-from mw_pipeline.inspection import inspect_path
+from mw_pipeline.package.inspection import inspect_path
+from mw_pipeline.store import Store
 
 
 @pytest.fixture

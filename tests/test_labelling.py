@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from mw_pipeline.labelling import (
+from mw_pipeline.dataset.labelling import (
     NO_TAG,
     Spans,
     Texts,

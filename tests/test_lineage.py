@@ -7,9 +7,10 @@ import shutil
 
 import pytest
 
-from mw_pipeline.artifact import Artifact, Store
+from mw_pipeline.artifact import Artifact
 from mw_pipeline.errors import ArtifactError
-from mw_pipeline.lineage import lineage_findings, lineage_of, lineage_tree, read_lineage
+from mw_pipeline.package.lineage import lineage_findings, lineage_of, lineage_tree, read_lineage
+from mw_pipeline.store import Store
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ import math
 import pytest
 import torch
 
-from mw_pipeline.crf import LinearChainCrf
 from mw_pipeline.errors import RecipeError
 from mw_pipeline.labels import STAGE2, LabelSet
-from mw_pipeline.losses import Extent, TaggingLoss, ce_sum, class_weight_vector
+from mw_pipeline.model.crf import LinearChainCrf
+from mw_pipeline.model.losses import Extent, TaggingLoss, ce_sum, class_weight_vector
 from mw_pipeline.recipe import LossConfig
 
 TINY = LabelSet(("a",))
@@ -109,7 +109,7 @@ def test_a_crf_weight_of_zero_computes_nothing(config):
 
 
 def test_a_crf_loss_computes_no_cross_entropy(monkeypatch):
-    monkeypatch.setattr("mw_pipeline.losses.ce_sum", None)
+    monkeypatch.setattr("mw_pipeline.model.losses.ce_sum", None)
     loss, tags = TaggingLoss(LossConfig(kind="crf"), TINY), torch.tensor([[0, 1]])
 
     share = loss.share(torch.zeros(1, 2, 3), tags, None, LinearChainCrf(TINY), window=loss.extent(tags, None))

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mw_pipeline.errors import CorpusError
-from mw_pipeline.matching import POLICIES, decoder_hash, match_policy, normalised, policy_hash, strict
+from mw_pipeline.metrics.matching import POLICIES, decoder_hash, match_policy, normalised, policy_hash, strict
 
 
 def test_strict_trims_white_space_and_nothing_else():

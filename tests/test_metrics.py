@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mw_pipeline.errors import CorpusError, GateError
-from mw_pipeline.metrics import Scored, ceiling, compare, demand_comparable, outcomes, scores
+from mw_pipeline.metrics.scores import Scored, ceiling, compare, demand_comparable, outcomes, scores
 
 TAGS = ("locality", "postcode", "street", "cedex")
 HASHES = {"gold": "g", "labels": "l", "policy": "p", "decoder": "d"}

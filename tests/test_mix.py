@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mw_pipeline import mix as mix_module
 from mw_pipeline.errors import CorpusError, RecipeError
-from mw_pipeline.mix import capped_shares, plan_mix, sampler_for
-from mw_pipeline.permutation import permuted
+from mw_pipeline.mix import plan as mix_module
+from mw_pipeline.mix.permutation import permuted
+from mw_pipeline.mix.plan import capped_shares, plan_mix, sampler_for
+from mw_pipeline.mix.sampler import Draw, MixSampler, shares_of
 from mw_pipeline.recipe import MixConfig
-from mw_pipeline.sampler import Draw, MixSampler, shares_of
 
 CAMPAIGN = {
     "wof-admin": 2.0,

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from mw_pipeline.batches import Batch
-from mw_pipeline.model import Encoder, rotary_angles, rotate, tensors_of
+from mw_pipeline.dataset.batches import Batch
+from mw_pipeline.model.encoder import Encoder, rotary_angles, rotate, tensors_of
 from mw_pipeline.recipe import ModelConfig
 
 CONFIG = ModelConfig(width=32, layers=2, heads=4, feed_forward=64, dropout=0.5, max_length=16)

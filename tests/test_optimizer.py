@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from toy_run import toy_recipe
 
-from mw_pipeline.checkpoint import Tagger
 from mw_pipeline.labels import STAGE2
-from mw_pipeline.optimizer import adamw_of, flat_state, restore_flat_state
+from mw_pipeline.model.checkpoint import Tagger
+from mw_pipeline.model.optimizer import adamw_of, flat_state, restore_flat_state
 
 RECIPE = toy_recipe()
 

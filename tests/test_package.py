@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from tiny_package import EVIDENCE, SCORES
 
-from mw_pipeline.artifact import sha256_file
-from mw_pipeline.card import Evidence, attribution_list, failure_table, score_table
-from mw_pipeline.checkpoint import load_checkpoint
+from mw_pipeline.digest import sha256_file
 from mw_pipeline.errors import ArtifactError
-from mw_pipeline.export import Agreement
-from mw_pipeline.package import ExportedModel, build_package
+from mw_pipeline.model.checkpoint import load_checkpoint
+from mw_pipeline.package.build import ExportedModel, build_package
+from mw_pipeline.package.card import Evidence, attribution_list, failure_table, score_table
+from mw_pipeline.package.export import Agreement
 from mw_pipeline.parse import Parser
 
 

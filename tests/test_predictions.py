@@ -4,8 +4,8 @@ from dataclasses import dataclass
 import pytest
 
 from mw_pipeline.errors import CorpusError
-from mw_pipeline.golden import golden_of
-from mw_pipeline.predictions import Prediction, predictions_of, read_predictions
+from mw_pipeline.evaluate.predictions import Prediction, predictions_of, read_predictions
+from mw_pipeline.golden.gold import golden_of
 
 GOLDEN = golden_of(
     [

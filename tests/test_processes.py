@@ -12,10 +12,10 @@ import pytest
 import torch
 from toy_run import build_toy, toy_plan, toy_recipe
 
-from mw_pipeline.checkpoint import load_checkpoint
-from mw_pipeline.losses import Extent
-from mw_pipeline.processes import Processes
-from mw_pipeline.train import train
+from mw_pipeline.model.checkpoint import load_checkpoint
+from mw_pipeline.model.losses import Extent
+from mw_pipeline.train.loop import train
+from mw_pipeline.train.processes import Processes
 
 
 def test_a_single_process_talks_to_nobody():

@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from mw_pipeline.progress import clock_time, line_of, progress_printer
+from mw_pipeline.train.progress import clock_time, line_of, progress_printer
 
 STEP = {
     "event": "step",

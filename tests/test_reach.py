@@ -3,7 +3,7 @@ from itertools import permutations, product
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mw_pipeline.reach import occurrences, spans_in
+from mw_pipeline.golden.reach import occurrences, spans_in
 
 
 def test_a_short_value_is_not_found_inside_a_word():  # M18

@@ -121,7 +121,11 @@ def test_norway_is_a_country_and_not_false(tmp_path: Path) -> None:
         ('"NO"', "false", r"countries\.1 is False|countries is .*False"),
         ('"NO"', '"XX"', "'XX' is not an ISO 3166-1 alpha-2 country code"),
         ('"NO"', '"no"', "did you mean 'NO'"),
-        ('adapter = "builtin"', 'adapter = "builtin"\ninptu = "x"', "sources.builtin.inptu is not a key; the nearest .* 'input'"),
+        (
+            'adapter = "builtin"',
+            'adapter = "builtin"\ninptu = "x"',
+            "sources.builtin.inptu is not a key; the nearest .* 'input'",
+        ),
         ('version = "1"', "version = 1", "version is 1: input should be a valid string"),
     ],
 )

@@ -10,10 +10,11 @@ import matplotlib as mpl
 import pytest
 from report_inputs import dataset_summary, everything, log
 
-from mw_pipeline import charts, report_tables
-from mw_pipeline.report import render_report
-from mw_pipeline.report_tables import Table
-from mw_pipeline.runlog import RunLog
+from mw_pipeline.report import charts
+from mw_pipeline.report import tables as report_tables
+from mw_pipeline.report.page import render_report
+from mw_pipeline.report.tables import Table
+from mw_pipeline.verdict.runlog import RunLog
 
 VOID = {"meta", "link", "br", "img", "hr"}
 
@@ -289,4 +290,4 @@ def test_drawing_leaves_the_callers_style_alone():
 def test_the_template_ships_with_the_package():
     import mw_pipeline
 
-    assert (Path(mw_pipeline.__file__).parent / "templates" / "report.html.jinja").is_file()
+    assert (Path(mw_pipeline.__file__).parent / "report" / "templates" / "report.html.jinja").is_file()

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from mw_pipeline import resampling
-from mw_pipeline.resampling import direction, interval, number, resampled_sums
+from mw_pipeline.metrics import resampling
+from mw_pipeline.metrics.resampling import direction, interval, number, resampled_sums
 
 
 def test_each_draw_takes_as_many_families_as_there_are():

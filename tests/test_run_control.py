@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from mw_pipeline.errors import RecipeError
-from mw_pipeline.run_control import RunClock, device_as_asked, stop_signals
+from mw_pipeline.train.control import RunClock, device_as_asked, stop_signals
 
 
 def test_the_first_signal_asks_and_the_second_acts_as_before():

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from toy_run import toy_recipe
 
-from mw_pipeline.run_plan import Course, RunPlan
+from mw_pipeline.train.plan import Course, RunPlan
 
 
 def course(kind: str, **changes) -> Course:

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
-from mw_pipeline.tensors import read_tensor_file
+from mw_pipeline.package.tensors import read_tensor_file
 
 SOUND = {
     "a": torch.arange(6, dtype=torch.float32).reshape(2, 3),
@@ -113,7 +113,7 @@ def test_a_flipped_byte_of_the_header_is_never_an_error(tmp_path, position, flip
 
 
 def test_a_large_tensor_is_read_in_parts(tmp_path, monkeypatch):
-    monkeypatch.setattr("mw_pipeline.tensors._NUMBERS_AT_A_TIME", 10)
+    monkeypatch.setattr("mw_pipeline.package.tensors._NUMBERS_AT_A_TIME", 10)
     numbers = np.ones(95, dtype=np.float32)
     numbers[94] = np.nan
     save_file({"x": torch.from_numpy(numbers)}, tmp_path / "m")

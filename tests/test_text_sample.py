@@ -8,8 +8,8 @@ from aligned_rows import address, shard
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mw_pipeline.dataset.text_sample import root_quotas, sample_texts
 from mw_pipeline.errors import CorpusError
-from mw_pipeline.text_sample import root_quotas, sample_texts
 
 
 def texts_of(path, source, texts, split="train"):

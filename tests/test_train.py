@@ -17,16 +17,16 @@ import pytest
 import torch
 from toy_run import Toy, build_toy, toy_plan, toy_recipe
 
-import mw_pipeline.train
-from mw_pipeline.artifact import sha256_file
-from mw_pipeline.checkpoint import load_checkpoint
+import mw_pipeline.train.loop
+from mw_pipeline.digest import sha256_file
 from mw_pipeline.errors import ArtifactError, CorpusError, RecipeError
 from mw_pipeline.labels import STAGE2
-from mw_pipeline.model import tensors_of
-from mw_pipeline.run_plan import RunPlan, RunResult
-from mw_pipeline.runlog import read_run
-from mw_pipeline.train import train
-from mw_pipeline.training_step import StepOutcome, Stepper
+from mw_pipeline.model.checkpoint import load_checkpoint
+from mw_pipeline.model.encoder import tensors_of
+from mw_pipeline.train.loop import train
+from mw_pipeline.train.plan import RunPlan, RunResult
+from mw_pipeline.train.step import StepOutcome, Stepper
+from mw_pipeline.verdict.runlog import read_run
 
 STEP_KEYS = ["step", "pass", "lr", "loss", "ce", "crf", "grad_norm", "tokens", "tokens_per_second", "wall_seconds"]
 EVAL_KEYS = ["step", "val_loss", "val_macro_f1", "f1", "val_ce", "val_crf", "pieces", "seconds"]
@@ -155,7 +155,7 @@ def test_every_trainable_parameter_moves_and_stays_float32(toy, tmp_path):
         still = [name for name, value in before.tagger.state_dict().items() if torch.equal(value, after[name])]
         assert still == []
         assert {value.dtype for value in after.values()} == {torch.float32}
-        assert {v.dtype for v in mw_pipeline.train.load_optimizer_state(out / "last").values()} == {torch.float32}
+        assert {v.dtype for v in mw_pipeline.train.loop.load_optimizer_state(out / "last").values()} == {torch.float32}
 
 
 def test_a_smoke_differs_in_length_schedule_and_evaluations_only(toy, tmp_path):
@@ -190,7 +190,9 @@ def test_the_logged_loss_is_the_mean_over_the_accumulation_window(toy, tmp_path)
         model={"dropout": 0.0}, train={"steps": 1, "warmup_steps": 0, "batch_size": 8, "accumulation": 3}
     )
     plan = toy_plan(toy, tmp_path, recipe=recipe)
-    run = mw_pipeline.train._Run(plan, torch.device("cpu"), mw_pipeline.train.Processes(0, 1), lambda event: None)
+    run = mw_pipeline.train.loop._Run(
+        plan, torch.device("cpu"), mw_pipeline.train.loop.Processes(0, 1), lambda event: None
+    )
     ce = crf = pieces = 0.0
     with torch.no_grad():
         for index in range(3):
@@ -292,8 +294,8 @@ def test_a_loss_that_is_not_finite_stops_before_the_step_is_taken(toy, tmp_path,
 
 
 def test_a_gradient_that_is_not_finite_leaves_weights_untouched(toy, tmp_path):
-    run = mw_pipeline.train._Run(
-        toy_plan(toy, tmp_path), torch.device("cpu"), mw_pipeline.train.Processes(0, 1), lambda event: None
+    run = mw_pipeline.train.loop._Run(
+        toy_plan(toy, tmp_path), torch.device("cpu"), mw_pipeline.train.loop.Processes(0, 1), lambda event: None
     )
     run.tagger.encoder.head.weight.register_hook(lambda gradient: gradient * math.inf)
     before = {name: value.clone() for name, value in run.tagger.state_dict().items()}

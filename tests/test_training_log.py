@@ -7,8 +7,8 @@ import math
 import pytest
 
 from mw_pipeline.errors import ArtifactError
-from mw_pipeline.runlog import read_run
-from mw_pipeline.training_log import EVALS, STEPS, TrainingLog, sole_writer
+from mw_pipeline.train.log import EVALS, STEPS, TrainingLog, sole_writer
+from mw_pipeline.verdict.runlog import read_run
 
 
 def test_a_line_that_a_kill_cut_short_is_left_out(tmp_path):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mw_pipeline.decode import label_spans
 from mw_pipeline.labels import LabelSet
-from mw_pipeline.validation import SpanCounts, count_spans
+from mw_pipeline.train.validation import SpanCounts, count_spans
 
 TAGS = LabelSet(("a", "b"))  # O, B-a, I-a, B-b, I-b
 

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from run_logs import H0, HEALTHY_F1, HEALTHY_LOSS, Curve, course, eval_rows, line, run_json, step_rows, write_run
 
-from mw_pipeline.artifact import JSON
+from mw_pipeline.digest import JSON
 from mw_pipeline.errors import ArtifactError
-from mw_pipeline.exposure import RunFacts, facts_of_run
-from mw_pipeline.runlog import read_run
-from mw_pipeline.verdict import Verdict, Watchdog, verdict
+from mw_pipeline.verdict.exposure import RunFacts, facts_of_run
+from mw_pipeline.verdict.judge import Verdict, Watchdog, verdict
+from mw_pipeline.verdict.runlog import read_run
 
 FULL = course("cosine", 50_000)
 SMOKE = course("constant", 3000)

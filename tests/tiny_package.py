@@ -6,10 +6,10 @@ from pathlib import Path
 
 import torch
 
-from mw_pipeline.card import Evidence, Licence
-from mw_pipeline.checkpoint import Checkpoint, CheckpointFacts, Tagger, load_checkpoint, save_checkpoint
 from mw_pipeline.labels import STAGE2
-from mw_pipeline.package import ExportedModel, build_package, export_model
+from mw_pipeline.model.checkpoint import Checkpoint, CheckpointFacts, Tagger, load_checkpoint, save_checkpoint
+from mw_pipeline.package.build import ExportedModel, build_package, export_model
+from mw_pipeline.package.card import Evidence, Licence
 from mw_pipeline.recipe import ModelConfig, TokenizerConfig
 from mw_pipeline.tokenizer import Tokenizer, train_tokenizer
 

@@ -12,12 +12,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mw_pipeline.dataset import build_dataset
+from mw_pipeline.dataset.build import build_dataset
 from mw_pipeline.labels import STAGE2
 from mw_pipeline.recipe import Recipe, TokenizerConfig
-from mw_pipeline.run_plan import RunPlan
 from mw_pipeline.tokenizer import Tokenizer, train_tokenizer
-from mw_pipeline.train import train
+from mw_pipeline.train.loop import train
+from mw_pipeline.train.plan import RunPlan
 
 STREETS = ("Main St", "Oak Ave", "rue de la Paix", "Elm Road", "quai Voltaire", "Hill Lane")
 CITIES = ("Paris", "Lyon", "Dayton", "Austin", "Salem", "Nantes", "Boise")

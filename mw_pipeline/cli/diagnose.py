@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 
 from mw_pipeline.cli.score import add_gold_arguments, show_findings
-from mw_pipeline.diagnose import as_table, diagnose
-from mw_pipeline.evaluate import EXTERNAL_DECODER
-from mw_pipeline.golden import load_golden
+from mw_pipeline.evaluate.diagnose import as_table, diagnose
+from mw_pipeline.evaluate.evaluation import EXTERNAL_DECODER
+from mw_pipeline.evaluate.predictions import read_predictions
+from mw_pipeline.golden.gold import load_golden
 from mw_pipeline.labels import label_set
-from mw_pipeline.predictions import read_predictions
 
 NAME = "diagnose"
 HELP = "Sort every miss into a bucket, and compare with a baseline."

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import cast
 
 from mw_pipeline.cli.score import add_gold_arguments, show_findings
-from mw_pipeline.evaluate import CONSTRAINED_DECODER, as_table, evaluate
-from mw_pipeline.golden import load_golden
+from mw_pipeline.evaluate.evaluation import CONSTRAINED_DECODER, as_table, evaluate
+from mw_pipeline.evaluate.predictions import predictions_of
+from mw_pipeline.golden.gold import load_golden
 from mw_pipeline.parse import Parser
-from mw_pipeline.predictions import predictions_of
 
 NAME = "evaluate"
 HELP = "Score a package or a checkpoint on gold rows, with ceilings and intervals."
@@ -57,5 +57,5 @@ def run(args: argparse.Namespace) -> int:
 
 def _checkpoint_parser(path: Path, tokenizer_path: Path | None) -> Parser:
     """Torch is imported here alone, so that a package can be evaluated where only the base install is."""
-    module = importlib.import_module("mw_pipeline.checkpoint_parser")
+    module = importlib.import_module("mw_pipeline.evaluate.checkpoint_parser")
     return cast(Parser, module.checkpoint_parser(path, tokenizer_path))

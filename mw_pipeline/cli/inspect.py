@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from mw_pipeline.cli import EXIT_BAD_INPUT, EXIT_OK
-from mw_pipeline.inspection import inspect_path
+from mw_pipeline.package.inspection import inspect_path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from mw_pipeline.cli import EXIT_OK
-from mw_pipeline.lineage import lineage_tree, read_lineage
+from mw_pipeline.package.lineage import lineage_tree, read_lineage
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -8,8 +8,9 @@ import shutil
 import sys
 from pathlib import Path
 
-from mw_pipeline.artifact import Artifact, sha256_file
+from mw_pipeline.artifact import Artifact
 from mw_pipeline.cli import EXIT_OK
+from mw_pipeline.digest import sha256_file
 from mw_pipeline.errors import ArtifactError, GateError
 from mw_pipeline.stages import checks, requests
 from mw_pipeline.stages.corpus import build_golden

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
-from mw_pipeline.artifact import JSON
-from mw_pipeline.card import EXAMPLES
 from mw_pipeline.cli import EXIT_BAD_INPUT, EXIT_OK
+from mw_pipeline.digest import JSON
 from mw_pipeline.errors import CorpusError
+from mw_pipeline.package.card import EXAMPLES
 from mw_pipeline.package_files import package_at
 from mw_pipeline.parse import ParsedAddress, Parser
 

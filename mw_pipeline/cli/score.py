@@ -7,12 +7,12 @@ import json
 import sys
 from pathlib import Path
 
-from mw_pipeline.evaluate import EXTERNAL_DECODER, as_table, evaluate
-from mw_pipeline.golden import GoldenSet, load_golden
+from mw_pipeline.evaluate.evaluation import EXTERNAL_DECODER, as_table, evaluate
+from mw_pipeline.evaluate.predictions import read_predictions
+from mw_pipeline.golden.gold import GoldenSet, load_golden
 from mw_pipeline.labels import label_set
-from mw_pipeline.matching import POLICIES
-from mw_pipeline.predictions import read_predictions
-from mw_pipeline.resampling import RESAMPLES
+from mw_pipeline.metrics.matching import POLICIES
+from mw_pipeline.metrics.resampling import RESAMPLES
 
 NAME = "score"
 HELP = "Score anyone's predictions on gold rows, with the same numbers."

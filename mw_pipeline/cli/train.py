@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Prints what was made as JSON. Returns 1 when the smoke's verdict is no pass; a refused full run raises GateError."""
+    """Prints what was made as JSON; returns 1 when the smoke's verdict is no pass. A refused full run raises."""
     place = Place.of()
     recipe = place.recipe(args.recipe)
     if args.out.exists() and any(args.out.iterdir()):

@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 from mw_pipeline.recipe import load_recipe
-from mw_pipeline.runlog import read_run
-from mw_pipeline.verdict import judge_run
+from mw_pipeline.verdict.judge import judge_run
+from mw_pipeline.verdict.runlog import read_run
 
 NAME = "verdict"
 HELP = "Judge the log of a training run as evidence for the full run of a recipe: pass, fail or invalid."

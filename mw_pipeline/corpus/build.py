@@ -12,7 +12,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mw_pipeline.artifact import write_json_atomically
 from mw_pipeline.corpus.census import count_rows
 from mw_pipeline.corpus.conventions import LINE_TAGS
 from mw_pipeline.corpus.inputs import resolve_inputs
@@ -25,6 +24,7 @@ from mw_pipeline.corpus.shards import QuarantineWriter, ShardWriter
 from mw_pipeline.corpus.splits import in_holdout, split_of
 from mw_pipeline.corpus.text import hash64, mask_of
 from mw_pipeline.corpus.waterfall import MethodFlow, Waterfall
+from mw_pipeline.digest import write_json_atomically
 from mw_pipeline.errors import CorpusError
 from mw_pipeline.recipe import CorpusSpec
 from mw_pipeline.sources import Adapter, get_adapter

@@ -1,10 +1,10 @@
-"""The raw files of a source: what its `input` pattern matches below the data folder, checked before anything is read."""
+"""The raw files of a source: what its `input` matches below the data folder, checked before anything is read."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from mw_pipeline.artifact import sha256_file
+from mw_pipeline.digest import sha256_file
 from mw_pipeline.errors import CorpusError
 from mw_pipeline.recipe import CorpusSpec
 
@@ -16,7 +16,8 @@ def resolve_inputs(spec: CorpusSpec, source: str, data_path: Path) -> tuple[Path
     one file."""
     if source not in spec.sources:
         raise CorpusError(
-            f"corpora/{spec.name}.toml: {source!r} is not one of its sources: {', '.join(spec.sources)}. Name one of these."
+            f"corpora/{spec.name}.toml: {source!r} is not one of its sources: {', '.join(spec.sources)}. "
+            "Name one of these."
         )
     settings = spec.sources[source]
     if settings.input is None:
@@ -27,7 +28,8 @@ def resolve_inputs(spec: CorpusSpec, source: str, data_path: Path) -> tuple[Path
     where = f"corpora/{spec.name}.toml: sources.{source}"
     if not paths:
         raise CorpusError(
-            f"{where}.input is {settings.input!r}: no such file below {root}. Put it there, or set MW_DATA to its folder."
+            f"{where}.input is {settings.input!r}: no such file below {root}. "
+            "Put it there, or set MW_DATA to its folder."
         )
     if settings.sha256 is not None and (len(paths) > 1 or sha256_file(paths[0]) != settings.sha256):
         raise CorpusError(

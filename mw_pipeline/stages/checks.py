@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mw_pipeline.artifact import JSON
 from mw_pipeline.corpus import census, leaks, schema, waterfall
-from mw_pipeline.dataset import labels_survive_tokenizing as survival_findings
-from mw_pipeline.dataset_checks import dataset_matches_schema as schema_findings
-from mw_pipeline.dataset_checks import splits_share_no_rows
-from mw_pipeline.golden import GoldenSet, load_golden
-from mw_pipeline.runlog import read_run
-from mw_pipeline.soundness import soundness_findings
+from mw_pipeline.dataset.build import labels_survive_tokenizing as survival_findings
+from mw_pipeline.dataset.checks import dataset_matches_schema as schema_findings
+from mw_pipeline.dataset.checks import splits_share_no_rows
+from mw_pipeline.dataset.text_sample import sample_texts
+from mw_pipeline.digest import JSON
+from mw_pipeline.golden.gold import GoldenSet, load_golden
 from mw_pipeline.stages import requests
 from mw_pipeline.stages.corpus import (
     CENSUS_FILE,
@@ -30,8 +29,9 @@ from mw_pipeline.stages.findings import Findings
 from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.shipping import PARITY_FILE
 from mw_pipeline.stages.verdict import build_verdict
-from mw_pipeline.text_sample import sample_texts
 from mw_pipeline.tokenizer import tokenizer_round_trips as round_trip_findings
+from mw_pipeline.verdict.runlog import read_run
+from mw_pipeline.verdict.soundness import soundness_findings
 
 ROUND_TRIP_ROWS = 20_000
 MAX_LOGIT_DIFFERENCE = 1e-3

@@ -9,15 +9,17 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mw_pipeline.artifact import JSON, Artifact, Built, Store, write_json_atomically
+from mw_pipeline.artifact import Artifact
 from mw_pipeline.corpus.build import build_source
 from mw_pipeline.corpus.leaks import write_exclusions
 from mw_pipeline.corpus.waterfall import Waterfall
-from mw_pipeline.golden import load_golden
+from mw_pipeline.digest import JSON, write_json_atomically
+from mw_pipeline.golden.gold import load_golden
 from mw_pipeline.labels import STAGE3_TAGS
 from mw_pipeline.sources import get_adapter
 from mw_pipeline.stages import requests
 from mw_pipeline.stages.place import Place, Progress, quiet
+from mw_pipeline.store import Built, Store
 
 CENSUS_FILE = "census.json"
 EXCLUSIONS_FILE = "excluded.parquet"

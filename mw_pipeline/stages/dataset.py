@@ -8,14 +8,16 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from mw_pipeline.artifact import JSON, Artifact, Built, write_json_atomically
-from mw_pipeline.dataset import build_dataset as write_dataset
-from mw_pipeline.mix import Mix, plan_mix
+from mw_pipeline.artifact import Artifact
+from mw_pipeline.dataset.build import build_dataset as write_dataset
+from mw_pipeline.dataset.text_sample import sample_texts
+from mw_pipeline.digest import JSON, write_json_atomically
+from mw_pipeline.mix.plan import Mix, plan_mix
 from mw_pipeline.recipe import Recipe
 from mw_pipeline.stages import requests
 from mw_pipeline.stages.corpus import excluded_rows, row_files, training_rows
 from mw_pipeline.stages.place import Place, Progress, quiet
-from mw_pipeline.text_sample import sample_texts
+from mw_pipeline.store import Built
 from mw_pipeline.tokenizer import Tokenizer, train_tokenizer
 
 TOKENIZER_FILE = "tokenizer.model"

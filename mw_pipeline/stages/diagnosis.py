@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from mw_pipeline.artifact import JSON, Artifact, Built, write_json_atomically
-from mw_pipeline.diagnose import as_table, diagnose
-from mw_pipeline.evaluate import CONSTRAINED_DECODER
-from mw_pipeline.golden import load_golden
-from mw_pipeline.predictions import read_predictions
+from mw_pipeline.artifact import Artifact
+from mw_pipeline.digest import JSON, write_json_atomically
+from mw_pipeline.evaluate.diagnose import as_table, diagnose
+from mw_pipeline.evaluate.evaluation import CONSTRAINED_DECODER
+from mw_pipeline.evaluate.predictions import read_predictions
+from mw_pipeline.golden.gold import load_golden
 from mw_pipeline.stages import requests
 from mw_pipeline.stages.corpus import GOLDEN_FILE
 from mw_pipeline.stages.place import Place
+from mw_pipeline.store import Built
 
 DIAGNOSIS_FILE = "diagnosis.json"
 PREDICTIONS_FILE = "predictions.jsonl"

@@ -8,22 +8,23 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from mw_pipeline.artifact import JSON, Built, write_json_atomically
-from mw_pipeline.checkpoint_parser import checkpoint_parser
-from mw_pipeline.diagnose import diagnose
-from mw_pipeline.evaluate import CONSTRAINED_DECODER, as_table, evaluate
-from mw_pipeline.gate import VERDICT_FILE
-from mw_pipeline.golden import GoldenSet, load_golden
-from mw_pipeline.golden_rows import GoldenRow, row_of
-from mw_pipeline.predictions import Prediction, predictions_of
+from mw_pipeline.digest import JSON, write_json_atomically
+from mw_pipeline.evaluate.checkpoint_parser import checkpoint_parser
+from mw_pipeline.evaluate.diagnose import diagnose
+from mw_pipeline.evaluate.evaluation import CONSTRAINED_DECODER, as_table, evaluate
+from mw_pipeline.evaluate.predictions import Prediction, predictions_of
+from mw_pipeline.golden.gold import GoldenSet, load_golden
+from mw_pipeline.golden.rows import GoldenRow, row_of
 from mw_pipeline.recipe import Recipe
-from mw_pipeline.report import render_report
-from mw_pipeline.runlog import read_run
+from mw_pipeline.report.page import render_report
 from mw_pipeline.stages import requests
 from mw_pipeline.stages.corpus import GOLDEN_FILE, row_files
 from mw_pipeline.stages.diagnosis import POLICY, PREDICTIONS_FILE
 from mw_pipeline.stages.place import Place, Progress, quiet
 from mw_pipeline.stages.verdict import unlock
+from mw_pipeline.store import Built
+from mw_pipeline.verdict.gate import VERDICT_FILE
+from mw_pipeline.verdict.runlog import read_run
 
 HELD_OUT_ROWS = 2000
 

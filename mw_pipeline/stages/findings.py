@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from mw_pipeline.artifact import JSON
+from mw_pipeline.digest import JSON
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from mw_pipeline.artifact import Store
 from mw_pipeline.errors import RecipeError
 from mw_pipeline.recipe import CorpusSpec, Recipe, load_corpus_spec, load_recipe
+from mw_pipeline.store import Store
 
 Progress = Callable[[str], None]
 """Takes one line for a person."""
@@ -37,7 +37,7 @@ class Place:
         return cls(Store(url if "://" in url else home / url), home, home / raw)
 
     def recipe(self, name: str) -> Recipe:
-        """The recipe of this name, or of this TOML file. Raises RecipeError with the nearest name when there is none."""
+        """The recipe of this name or TOML file. Raises RecipeError with the nearest name when there is none."""
         return load_recipe(Path(name) if name.endswith(".toml") else self._config("recipes", name))
 
     def corpus_spec(self, name: str) -> CorpusSpec:

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from mw_pipeline.artifact import JSON, Built, sha256_file, write_json_atomically
-from mw_pipeline.card import Evidence, Licence
-from mw_pipeline.checkpoint import load_checkpoint
-from mw_pipeline.evaluate import CONSTRAINED_DECODER, evaluate
-from mw_pipeline.golden import GoldenSet
-from mw_pipeline.lineage import lineage_of, lineage_tree
-from mw_pipeline.package import ExportedModel, build_package, export_model
+from mw_pipeline.digest import JSON, sha256_file, write_json_atomically
+from mw_pipeline.evaluate.evaluation import CONSTRAINED_DECODER, evaluate
+from mw_pipeline.evaluate.predictions import predictions_of
+from mw_pipeline.golden.gold import GoldenSet
+from mw_pipeline.model.checkpoint import load_checkpoint
+from mw_pipeline.package.build import ExportedModel, build_package, export_model
+from mw_pipeline.package.card import Evidence, Licence
+from mw_pipeline.package.lineage import lineage_of, lineage_tree
 from mw_pipeline.parse import Parser
-from mw_pipeline.predictions import predictions_of
 from mw_pipeline.recipe import Recipe
 from mw_pipeline.stages import requests
 from mw_pipeline.stages.corpus import CENSUS_FILE, row_files
@@ -27,6 +27,7 @@ from mw_pipeline.stages.evaluation import golden_of
 from mw_pipeline.stages.place import Place, Progress, quiet
 from mw_pipeline.stages.shipping import PARITY_FILE, publish
 from mw_pipeline.stages.verdict import unlock
+from mw_pipeline.store import Built
 
 PARITY_ROWS = 500
 _SHOWN_RUN_FACTS = (

@@ -6,9 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from mw_pipeline.artifact import JSON, Artifact, Built, Store, code_digest, key_of
+from mw_pipeline.artifact import Artifact, key_of
+from mw_pipeline.digest import JSON, code_digest
 from mw_pipeline.errors import ArtifactError
 from mw_pipeline.recipe import Recipe
+from mw_pipeline.store import Built, Store
 
 
 @dataclass(frozen=True)

@@ -5,15 +5,15 @@ Stages build these requests and checks find them, so both always mean the same a
 
 from __future__ import annotations
 
-from mw_pipeline.artifact import JSON, sha256_file
 from mw_pipeline.corpus.inputs import resolve_inputs
-from mw_pipeline.gate import BINDING_SECTIONS
+from mw_pipeline.digest import JSON, sha256_file
 from mw_pipeline.recipe import Recipe
 from mw_pipeline.sources import get_adapter
 from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.request import Request
+from mw_pipeline.verdict.gate import BINDING_SECTIONS
 
-TRAINING_MODULES = ("mw_pipeline.train",)
+TRAINING_MODULES = ("mw_pipeline.train.loop",)
 
 # --- corpus --------------------------------------------------------------------------------------------------------
 
@@ -48,7 +48,7 @@ def golden(place: Place, corpus: str) -> Request:
     """The gold rows that judge every recipe of a corpus."""
     paths = place.golden_paths(place.corpus_spec(corpus))
     config = {"files": [[path.name, sha256_file(path)] for path in paths]}
-    return Request("golden_set", corpus, (), config, ("mw_pipeline.golden",))
+    return Request("golden_set", corpus, (), config, ("mw_pipeline.golden.gold",))
 
 
 # --- mix and dataset -----------------------------------------------------------------------------------------------
@@ -58,7 +58,7 @@ def mix(place: Place, recipe: Recipe) -> Request:
     """The audited source mix of a recipe's full run."""
     inputs = (manifest(place, recipe.corpus).demand(place.store),)
     config = {**recipe.slice("mix"), "samples": samples_of(recipe), "seed": recipe.train.seed}
-    return Request("source_mix", recipe.name, inputs, config, ("mw_pipeline.mix",), recipe)
+    return Request("source_mix", recipe.name, inputs, config, ("mw_pipeline.mix.plan",), recipe)
 
 
 def tokenizer(place: Place, recipe: Recipe) -> Request:
@@ -66,7 +66,7 @@ def tokenizer(place: Place, recipe: Recipe) -> Request:
     inputs = (manifest(place, recipe.corpus).demand(place.store),)
     config = {**recipe.slice("tokenizer"), "sources": sorted(recipe.mix.weights)}
     return Request(
-        "tokenizer", recipe.name, inputs, config, ("mw_pipeline.tokenizer", "mw_pipeline.text_sample"), recipe
+        "tokenizer", recipe.name, inputs, config, ("mw_pipeline.tokenizer", "mw_pipeline.dataset.text_sample"), recipe
     )
 
 
@@ -81,7 +81,7 @@ def dataset(place: Place, recipe: Recipe) -> Request:
         "max_length": recipe.model.max_length,
         "sources": sorted(recipe.mix.weights),
     }
-    return Request("tokenized_dataset", recipe.name, inputs, config, ("mw_pipeline.dataset",), recipe)
+    return Request("tokenized_dataset", recipe.name, inputs, config, ("mw_pipeline.dataset.build",), recipe)
 
 
 # --- training ------------------------------------------------------------------------------------------------------
@@ -99,7 +99,7 @@ def verdict(place: Place, recipe: Recipe) -> Request:
     inputs = (smoke(place, recipe).demand(place.store), dataset(place, recipe).demand(place.store))
     config = recipe.slice(*BINDING_SECTIONS)
     return Request(
-        "smoke_verdict", recipe.name, inputs, config, ("mw_pipeline.gate",), recipe, asset="smoke_checkpoint"
+        "smoke_verdict", recipe.name, inputs, config, ("mw_pipeline.verdict.gate",), recipe, asset="smoke_checkpoint"
     )
 
 
@@ -126,7 +126,7 @@ def report(place: Place, recipe: Recipe) -> Request:
         verdict(place, recipe).demand(place.store),
         mix(place, recipe).demand(place.store),
     )
-    modules = ("mw_pipeline.evaluate", "mw_pipeline.report")
+    modules = ("mw_pipeline.evaluate.evaluation", "mw_pipeline.report.page")
     return Request("eval_report", recipe.name, inputs, recipe.slice("eval"), modules, recipe)
 
 
@@ -135,7 +135,7 @@ def diagnosis(place: Place, recipe: Recipe) -> Request:
     inputs = [report(place, recipe).demand(place.store)]
     if recipe.eval.baseline is not None:
         inputs.append(report(place, place.recipe(recipe.eval.baseline)).demand(place.store))
-    modules = ("mw_pipeline.diagnose",)
+    modules = ("mw_pipeline.evaluate.diagnose",)
     return Request("regression_diagnosis", recipe.name, tuple(inputs), recipe.slice("eval"), modules, recipe)
 
 
@@ -150,7 +150,7 @@ def packages(place: Place, recipe: Recipe) -> Request:
         report(place, recipe).demand(place.store),
         diagnosis(place, recipe).demand(place.store),
     )
-    modules = ("mw_pipeline.package", "mw_pipeline.parse")
+    modules = ("mw_pipeline.package.build", "mw_pipeline.parse")
     return Request("packaged_weights", recipe.name, inputs, recipe.slice("package", "eval"), modules, recipe)
 
 

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from mw_pipeline.artifact import Artifact
-from mw_pipeline.card import EXAMPLES
+from mw_pipeline.package.card import EXAMPLES
 from mw_pipeline.parse import Parser
 from mw_pipeline.recipe import Recipe
 from mw_pipeline.stages.place import Place

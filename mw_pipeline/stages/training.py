@@ -6,17 +6,18 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from mw_pipeline.artifact import JSON, Built
+from mw_pipeline.digest import JSON
 from mw_pipeline.errors import ArtifactError
-from mw_pipeline.progress import line_of
 from mw_pipeline.recipe import Recipe
-from mw_pipeline.run_plan import ENDED, RunKind, RunPlan
 from mw_pipeline.stages import requests
 from mw_pipeline.stages.dataset import TOKENIZER_FILE
 from mw_pipeline.stages.place import Place, Progress, quiet
 from mw_pipeline.stages.request import Request
 from mw_pipeline.stages.verdict import build_verdict, unlock
-from mw_pipeline.train import train
+from mw_pipeline.store import Built
+from mw_pipeline.train.loop import train
+from mw_pipeline.train.plan import ENDED, RunKind, RunPlan
+from mw_pipeline.train.progress import line_of
 
 
 def smoke_checkpoint(

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from mw_pipeline.artifact import JSON, Built, code_digest, write_json_atomically
+from mw_pipeline.digest import JSON, code_digest, write_json_atomically
 from mw_pipeline.errors import ArtifactError, GateError
-from mw_pipeline.gate import VERDICT_FILE, demand_verdict, judge_smoke
 from mw_pipeline.recipe import Recipe
 from mw_pipeline.stages import requests
 from mw_pipeline.stages.place import Place
-from mw_pipeline.verdict import Verdict
+from mw_pipeline.store import Built
+from mw_pipeline.verdict.gate import VERDICT_FILE, demand_verdict, judge_smoke
+from mw_pipeline.verdict.judge import Verdict
 
 
 def build_verdict(place: Place, recipe: Recipe) -> tuple[Built, Verdict]:

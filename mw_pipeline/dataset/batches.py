@@ -1,0 +1,138 @@
+"""Training and validation batches from a tokenized split: pure functions of their number, padded as little as possible.
+
+Shape letters: B rows, T pieces of the longest of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mw_pipeline.dataset.tokenized import TokenizedDataset, TokenRows
+from mw_pipeline.errors import RecipeError
+from mw_pipeline.mix.sampler import MixSampler
+from mw_pipeline.tokenizer import PAD_ID
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows padded to the longest of them.
+
+    input_ids       (B, T)  int64   piece ids, 0 under padding
+    labels          (B, T)  int64   label ids, 0 under padding: read them through the mask
+    attention_mask  (B, T)  bool    True on real pieces; column 0 is all True
+    rows            (B,)    int64   row numbers in the split
+    passes          (B,)    int64   whole passes over its source before each row; 0 in validation
+    """
+
+    input_ids: NDArray[np.int64]
+    labels: NDArray[np.int64]
+    attention_mask: NDArray[np.bool_]
+    rows: NDArray[np.int64]
+    passes: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+class BatchStream:
+    """The training batches of a run. Batch n depends on (dataset, sampler, seed, n) alone, so resuming needs no state.
+
+    Samples come in pools of `pool_batches` batches: each pool is sorted by length, cut, and its batches shuffled. What
+    a pool holds is the sampler's choice, so the mix is right in every pool; sorting only keeps padding out.
+    """
+
+    def __init__(
+        self, dataset: TokenizedDataset, sampler: MixSampler, *, batch_size: int, seed: int, pool_batches: int = 64
+    ) -> None:
+        """Raises RecipeError when the sampler has sources that the dataset lacks."""
+        self._dataset = dataset
+        self._sampler = sampler
+        self._batch_size = batch_size
+        self._seed = seed
+        self._pool_batches = pool_batches
+        self._pool: tuple[int, list[Batch]] | None = None
+        self._bounds = _source_bounds(dataset, sampler)
+
+    def batch(self, index: int) -> Batch:
+        """Batch `index` of the run, counted from 0."""
+        pool, position = divmod(index, self._pool_batches)
+        if self._pool is None or self._pool[0] != pool:
+            self._pool = (pool, self._batches_of(pool))
+        return self._pool[1][position]
+
+    def _batches_of(self, pool: int) -> list[Batch]:
+        samples = self._pool_batches * self._batch_size
+        draw = self._sampler.draw(pool * samples, samples)
+        rows = self._bounds[draw.source, 0] + draw.row
+        self._refuse_beyond(rows, draw.source)
+        rng = np.random.default_rng([self._seed % 2**64, pool])
+        mixed = rng.permutation(samples)  # rows of one length must not stay in the sampler's order of sources
+        order = mixed[np.argsort(self._dataset.lengths_of(rows[mixed]), kind="stable")]
+        found = self._dataset.rows(rows[order])
+        batches = [
+            padded(found, begin, begin + self._batch_size, rows[order], draw.passes[order])
+            for begin in range(0, samples, self._batch_size)
+        ]
+        return [batches[i] for i in rng.permutation(self._pool_batches)]
+
+    def _refuse_beyond(self, rows: NDArray[np.int64], source: NDArray[np.int16]) -> None:
+        """A sampler made for other row counts would draw the next source's rows under this one's name."""
+        beyond = np.flatnonzero(rows >= self._bounds[source, 1])
+        if len(beyond):
+            name = self._sampler.sources[source[beyond[0]]]
+            raise RecipeError(
+                f"mix: the sampler draws row {int(rows[beyond[0]])} for source {name!r}, whose rows in "
+                f"{self._dataset.path} end before {self._bounds[source[beyond[0]], 1]}. "
+                "Build the sampler from the dataset's own rows_per_source."
+            )
+
+
+def fixed_batches(dataset: TokenizedDataset, max_rows: int, *, batch_size: int = 512) -> list[Batch]:
+    """The same validation batches every time: at most `max_rows` stored rows, evenly spaced over the split, by length.
+
+    Even spacing reaches every source in proportion, since the rows of a source lie side by side. Nothing is
+    augmented, weighted or repeated (M23).
+    """
+    count = min(max_rows, len(dataset))
+    rows = np.arange(count, dtype=np.int64) * len(dataset) // max(1, count)
+    rows = rows[np.argsort(dataset.lengths_of(rows), kind="stable")]
+    found = dataset.rows(rows)
+    once = np.zeros(count, dtype=np.int64)
+    return [padded(found, begin, min(begin + batch_size, count), rows, once) for begin in range(0, count, batch_size)]
+
+
+def padded(found: TokenRows, begin: int, end: int, rows: NDArray[np.int64], passes: NDArray[np.int64]) -> Batch:
+    """Rows begin … end − 1 of `found` as one rectangle."""
+    offsets = found.offsets[begin : end + 1]
+    lengths = np.diff(offsets)
+    mask = np.arange(lengths.max(initial=1)) < lengths[:, None]
+    input_ids = np.full(mask.shape, PAD_ID, dtype=np.int64)
+    labels = np.zeros(mask.shape, dtype=np.int64)
+    input_ids[mask] = found.ids[offsets[0] : offsets[-1]]
+    labels[mask] = found.labels[offsets[0] : offsets[-1]]
+    return Batch(input_ids, labels, mask, rows[begin:end], passes[begin:end])
+
+
+def padding_share(batches: Iterable[Batch]) -> float:
+    """The share of all positions that hold padding, 0..1. Under 0.05 is what sorted pools should give."""
+    real = total = 0
+    for batch in batches:
+        real += int(batch.attention_mask.sum())
+        total += batch.attention_mask.size
+    return 1 - real / total if total else 0.0
+
+
+def _source_bounds(dataset: TokenizedDataset, sampler: MixSampler) -> NDArray[np.int64]:
+    """(sources, 2) first row and one past the last row of every source, in the sampler's order of sources."""
+    ranges = dataset.source_ranges
+    unknown = [source for source in sampler.sources if source not in ranges]
+    if unknown:
+        raise RecipeError(
+            f"mix: the sampler has sources {unknown!r} that have no rows in {dataset.path}, which holds "
+            f"{', '.join(ranges)}. Build the sampler from the dataset's own rows_per_source."
+        )
+    return np.asarray([ranges[source] for source in sampler.sources], dtype=np.int64)

@@ -1,0 +1,270 @@
+"""The tokenized dataset: aligned rows in, piece ids and labels out, as memory-mapped Arrow with nothing lost silently.
+
+train.arrow  validation.arrow  test.arrow     TOKENIZED_SCHEMA, uncompressed, rows grouped by source
+dataset.json                                  labels, hashes, row ranges, label counts, losses, survival
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from mw_pipeline.dataset.labelling import (
+    NO_TAG,
+    Spans,
+    Texts,
+    labels_of,
+    rows_are_legal,
+    spans_are_sound,
+    spans_survive,
+)
+from mw_pipeline.dataset.tokenized import BATCH_ROWS, SPLITS, TOKENIZED_SCHEMA, SplitWriter
+from mw_pipeline.digest import JSON, write_json_atomically
+from mw_pipeline.errors import CorpusError
+from mw_pipeline.labels import LabelSet
+from mw_pipeline.tokenizer import Tokenizer
+
+DATASET_JSON = "dataset.json"
+SURVIVAL_SHARE = 0.995
+_COLUMNS = ["row_id", "raw", "source", "split", "span_tags", "span_starts", "span_ends"]
+
+
+@dataclass
+class Losses:
+    """What tokenizing cost: rows dropped by reason, and gold spans with how many of them survive, by tag."""
+
+    dropped: Counter[str] = field(default_factory=Counter)
+    gold: Counter[str] = field(default_factory=Counter)
+    survived: Counter[str] = field(default_factory=Counter)
+
+    def add(self, other: Self) -> None:
+        """Counts of another chunk on top of these."""
+        self.dropped.update(other.dropped)
+        self.gold.update(other.gold)
+        self.survived.update(other.survived)
+
+    def survival(self) -> dict[str, dict[str, int]]:
+        """Tag → gold spans and survivors, for every tag of the label set that has gold spans."""
+        return {tag: {"gold": n, "survived": self.survived[tag]} for tag, n in sorted(self.gold.items())}
+
+
+def tokenize_rows(
+    table: pa.Table, tokenizer: Tokenizer, label_set: LabelSet, max_length: int
+) -> tuple[pa.Table, Losses]:
+    """Aligned rows as TOKENIZED_SCHEMA, in their order, and what was lost on the way.
+
+    `table` needs row_id, raw, source and the three span columns. A row is dropped, and counted, when its spans are
+    unsound (`bad_spans`), it has no piece (`empty`), more than `max_length` (`too_long`), or labels that the
+    transition mask forbids (`illegal_labels`, M31).
+    """
+    losses = Losses()
+    table, spans = _sound_rows(table, label_set, losses)
+    raws: list[str] = table.column("raw").to_pylist()
+    texts, pieces = Texts(raws), tokenizer.encode(raws)
+    labels = labels_of(texts, pieces, spans)
+    lengths = np.diff(pieces.offsets)
+    keep = np.ones(len(raws), dtype=bool)
+    for reason, holds in (
+        ("empty", lengths > 0),
+        ("too_long", lengths <= max_length),
+        ("illegal_labels", rows_are_legal(labels, pieces.offsets, label_set)),
+    ):
+        losses.dropped[reason] += int((keep & ~holds).sum())
+        keep &= holds
+    counted = keep[spans.row] & (spans.tag != NO_TAG)
+    survived = spans_survive(texts, pieces, labels, spans)
+    for tag, name in enumerate(label_set.tags):
+        here = counted & (spans.tag == tag)
+        losses.gold[name] += int(here.sum())
+        losses.survived[name] += int((here & survived).sum())
+    losses.dropped, losses.gold = +losses.dropped, +losses.gold
+    columns = [table.column("row_id"), table.column("source"), *_lists(pieces.ids, labels, pieces.offsets)]
+    return pa.table(columns, schema=TOKENIZED_SCHEMA).filter(pa.array(keep)), losses
+
+
+def build_dataset(
+    row_files: Mapping[str, Sequence[Path]],
+    tokenizer: Tokenizer,
+    label_set: LabelSet,
+    max_length: int,
+    out: Path,
+    *,
+    excluded: pa.Array | None = None,
+    progress: Callable[[int], None] = lambda rows: None,
+) -> dict[str, JSON]:
+    """Writes the three split files and dataset.json into `out`; returns what dataset.json holds.
+
+    `row_files` maps every source, in the order it shall have, to its Parquet files of aligned rows; rows whose id is in
+    `excluded` are dropped, and counted. `progress` is told the number of rows read with each batch. Memory does not
+    grow with rows, only with excluded ids. Raises CorpusError when a file holds rows of another source or split, and
+    when training or validation is left without rows.
+    """
+    writers = {split: SplitWriter(out / f"{split}.arrow", len(label_set)) for split in SPLITS}
+    losses = {source: Losses() for source in row_files}
+    for source, paths in row_files.items():
+        for path in paths:
+            for table in _batches_of(path, source):
+                progress(table.num_rows)
+                table = _without(table, excluded, losses[source])
+                for split, writer in writers.items():
+                    rows, lost = tokenize_rows(_only(table, split), tokenizer, label_set, max_length)
+                    losses[source].add(lost)
+                    writer.add(rows)
+        for writer in writers.values():
+            writer.end_source(source)
+    for writer in writers.values():
+        writer.close()
+    _refuse_empty(writers)
+    summary = _summary(writers, losses, tokenizer, label_set, max_length)
+    write_json_atomically(out / DATASET_JSON, summary)
+    return summary
+
+
+def labels_survive_tokenizing(summary: Mapping[str, JSON]) -> tuple[str, ...]:
+    """Findings of a dataset.json: tags of which fewer than 99.5 % of gold spans come back from their own labels."""
+    survival = summary["survival"]
+    findings = [] if survival else ["no gold span was counted: nothing is labelled"]
+    for tag, counts in survival.items():
+        share = counts["survived"] / counts["gold"]
+        if share < SURVIVAL_SHARE:
+            findings.append(
+                f"{tag}: {counts['survived']} of {counts['gold']} spans survive ({share:.2%}), "
+                f"expected at least {SURVIVAL_SHARE:.1%}"
+            )
+    illegal = sum(dropped.get("illegal_labels", 0) for dropped in summary["dropped"].values())
+    if illegal:
+        findings.append(f"{illegal} rows have labels that the transition mask forbids")
+    return tuple(findings)
+
+
+def label_entropy(counts: Sequence[int]) -> float:
+    """Entropy of a label distribution in nats per piece: the loss of the best constant predictor."""
+    share = np.asarray(counts, dtype=np.float64) / max(1, sum(counts))
+    share = share[share > 0]
+    return float(-(share * np.log(share)).sum()) + 0.0
+
+
+def read_dataset_json(path: Path) -> dict[str, JSON]:
+    """The dataset.json of a tokenized dataset's folder. Raises CorpusError when it is missing or unreadable."""
+    try:
+        found: dict[str, JSON] = json.loads((path / DATASET_JSON).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CorpusError(
+            f"{path}: no readable {DATASET_JSON} ({error}). Point at the folder that build_dataset wrote."
+        ) from None
+    return found
+
+
+def _summary(
+    writers: Mapping[str, SplitWriter],
+    losses: Mapping[str, Losses],
+    tokenizer: Tokenizer,
+    label_set: LabelSet,
+    max_length: int,
+) -> dict[str, JSON]:
+    total = Losses()
+    for lost in losses.values():
+        total.add(lost)
+    by_source = {source: counts.tolist() for source, counts in writers["train"].label_counts.items()}
+    counts = np.sum(list(writers["train"].label_counts.values()), axis=0).tolist()
+    return {
+        "labels": list(label_set.labels),
+        "label_hash": label_set.hash,
+        "tokenizer_sha256": tokenizer.sha256,
+        "vocab_size": tokenizer.vocab_size,
+        "max_length": max_length,
+        "splits": {split: writer.as_json() for split, writer in writers.items()},
+        "rows": sum(writer.rows for writer in writers.values()),
+        "dropped": {source: dict(lost.dropped) for source, lost in losses.items()},
+        "survival": total.survival(),
+        "label_counts": dict(zip(label_set.labels, counts, strict=True)),
+        "label_counts_by_source": by_source,
+        "label_entropy": label_entropy(counts),
+    }
+
+
+def _batches_of(path: Path, source: str) -> Iterator[pa.Table]:
+    """The rows of one Parquet file in tables of at most 65,536 rows, once they are known to be what they should be."""
+    with pq.ParquetFile(path) as parquet:
+        for batch in parquet.iter_batches(batch_size=BATCH_ROWS, columns=_COLUMNS):
+            table = pa.Table.from_batches([batch])
+            _refuse_others(table, "source", (source,), path)
+            _refuse_others(table, "split", SPLITS, path)
+            yield table
+
+
+def _refuse_others(table: pa.Table, column: str, expected: Sequence[str], path: Path) -> None:
+    found = set(pc.unique(table.column(column)).to_pylist()) - set(expected)
+    if found:
+        raise CorpusError(
+            f"{path}: column {column} holds {sorted(map(str, found))!r}, expected {' or '.join(expected)}. "
+            "Rebuild the corpus shard."
+        )
+
+
+def _refuse_empty(writers: Mapping[str, SplitWriter]) -> None:
+    """An empty split passes every later check, so it must not get that far."""
+    for split in ("train", "validation"):
+        if not writers[split].rows:
+            raise CorpusError(
+                f"dataset: split {split!r} has no row after tokenizing, expected at least one. "
+                "Look at the corpus' split counts, its shares and holdouts, and at what tokenizing dropped."
+            )
+
+
+def _without(table: pa.Table, excluded: pa.Array | None, losses: Losses) -> pa.Table:
+    if excluded is None:
+        return table
+    kept = table.filter(pc.invert(pc.is_in(table.column("row_id"), value_set=excluded)))
+    if kept.num_rows < table.num_rows:
+        losses.dropped["excluded"] += table.num_rows - kept.num_rows
+    return kept
+
+
+def _only(table: pa.Table, split: str) -> pa.Table:
+    return table.filter(pc.equal(table.column("split"), split))
+
+
+def _sound_rows(table: pa.Table, label_set: LabelSet, losses: Losses) -> tuple[pa.Table, Spans]:
+    """The rows whose spans can be used, and those spans; the other rows are counted as `bad_spans`."""
+    counts = [pc.list_value_length(table.column(name)) for name in ("span_tags", "span_starts", "span_ends")]
+    agree = pc.and_(pc.equal(counts[0], counts[1]), pc.equal(counts[1], counts[2])).fill_null(False)
+    paired = table.filter(agree)
+    spans = _spans_of(paired, label_set)
+    lengths = pc.utf8_length(paired.column("raw")).to_numpy().astype(np.int64)
+    sound = spans_are_sound(spans, lengths)
+    losses.dropped["bad_spans"] += table.num_rows - int(sound.sum())
+    spans = spans.only(sound[spans.row])
+    renumbered = np.cumsum(sound) - 1
+    return paired.filter(pa.array(sound)), Spans(renumbered[spans.row], spans.tag, spans.starts, spans.ends)
+
+
+def _spans_of(table: pa.Table, label_set: LabelSet) -> Spans:
+    counts = pc.list_value_length(table.column("span_tags")).to_numpy()
+    tags = pc.index_in(pc.list_flatten(table.column("span_tags")), value_set=pa.array(label_set.tags, pa.string()))
+    return Spans(
+        row=np.repeat(np.arange(table.num_rows, dtype=np.int64), counts),
+        tag=pc.fill_null(tags, NO_TAG).to_numpy().astype(np.int64),
+        starts=pc.list_flatten(table.column("span_starts")).to_numpy().astype(np.int64),
+        ends=pc.list_flatten(table.column("span_ends")).to_numpy().astype(np.int64),
+    )
+
+
+def _lists(ids: NDArray[np.int32], labels: NDArray[np.uint8], offsets: NDArray[np.int64]) -> list[pa.Array]:
+    """The two list columns over one set of row boundaries."""
+    bounds = pa.array(offsets.astype(np.int32))
+    types = [TOKENIZED_SCHEMA.field(name).type for name in ("input_ids", "labels")]
+    return [
+        pa.ListArray.from_arrays(bounds, pa.array(values), type=kind)
+        for values, kind in zip((ids, labels), types, strict=True)
+    ]

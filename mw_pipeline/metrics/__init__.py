@@ -1,0 +1,1 @@
+"""Scores, intervals and calibration, as pure functions of outcomes."""

@@ -1,0 +1,1 @@
+"""The network: encoder, CRF, losses, optimizer, and the checkpoints that hold them."""

@@ -1,0 +1,127 @@
+"""Training losses in nats: cross-entropy, CRF, and CE + λ·CRF, as means over a whole accumulation window (M35).
+
+Shape letters: B rows, T pieces, K labels. A window is the micro-batches that one optimizer step adds up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from mw_pipeline.errors import RecipeError
+from mw_pipeline.labels import LabelSet
+from mw_pipeline.model.crf import LinearChainCrf
+from mw_pipeline.recipe import LossConfig
+
+IGNORED_LABEL = -100
+
+
+@dataclass(frozen=True)
+class Extent:
+    """What a loss is averaged over: rows, real pieces, and the summed class weight of the gold labels."""
+
+    rows: float
+    pieces: float
+    weight: float
+
+    def __add__(self, other: Extent) -> Extent:
+        return Extent(self.rows + other.rows, self.pieces + other.pieces, self.weight + other.weight)
+
+
+@dataclass(frozen=True)
+class LossShare:
+    """One micro-batch's part of the window's mean: the parts of all micro-batches sum to it, gradients included.
+
+    `ce` and `crf` are None where the recipe gives the term no weight, for then nothing was computed."""
+
+    total: Tensor
+    ce: Tensor | None
+    crf: Tensor | None
+
+
+class TaggingLoss:
+    """The loss that a recipe's `loss` table describes.
+
+    With class weights, CE is the weighted mean Σ w·ce / Σ w over the window: doubling every weight changes nothing.
+    """
+
+    def __init__(self, config: LossConfig, labels: LabelSet, *, device: torch.device | None = None) -> None:
+        self.ce_weight = 0.0 if config.kind == "crf" else 1.0
+        self.crf_weight = {"ce": 0.0, "crf": 1.0, "ce+crf": config.crf_weight}[config.kind]
+        self.per_sequence = config.crf_reduction == "per_sequence"
+        self.label_smoothing = config.label_smoothing
+        self.class_weights = class_weight_vector(config.class_weights, labels)
+        if self.class_weights is not None and device is not None:
+            self.class_weights = self.class_weights.to(device)
+
+    def extent(self, tags: Tensor, mask: Tensor | None) -> Extent:
+        """The extent of one micro-batch; a window's is their sum. Arguments as in `share`."""
+        gold = tags.flatten() if mask is None else tags[mask]
+        weight = float(gold.numel() if self.class_weights is None else self.class_weights[gold].sum())
+        return Extent(rows=float(tags.shape[0]), pieces=float(gold.numel()), weight=weight)
+
+    def share(
+        self, logits: Tensor, tags: Tensor, mask: Tensor | None, crf: LinearChainCrf, *, window: Extent
+    ) -> LossShare:
+        """This micro-batch's part of the mean over `window`.
+
+        logits  (B, T, K) float
+        tags    (B, T)    int64  gold label ids; any value under padding
+        mask    (B, T)    bool   True on real pieces; None when nothing is padded
+        """
+        total = logits.new_zeros(())
+        ce = sequence = None
+        if self.ce_weight:
+            ce = ce_sum(logits, tags, mask, self.class_weights, label_smoothing=self.label_smoothing) / window.weight
+            total = total + self.ce_weight * ce
+        if self.crf_weight:
+            sequence = crf(logits, tags, mask).sum() / (window.rows if self.per_sequence else window.pieces)
+            total = total + self.crf_weight * sequence
+        return LossShare(total, ce, sequence)
+
+
+def ce_sum(
+    logits: Tensor,
+    tags: Tensor,
+    mask: Tensor | None,
+    class_weights: Tensor | None = None,
+    *,
+    label_smoothing: float = 0.0,
+) -> Tensor:
+    """Cross-entropy summed over the real pieces, in nats; `class_weights` is (K,), other arguments as in `TaggingLoss`.
+
+    Raises RecipeError for a weight vector of another length.
+    """
+    labels = logits.shape[2]
+    if class_weights is not None and class_weights.shape != (labels,):
+        raise RecipeError(
+            f"loss.class_weights has shape {tuple(class_weights.shape)!r}, expected exactly one weight for each of the "
+            f"{labels} labels. Build it with class_weight_vector."
+        )
+    gold = tags if mask is None else tags.masked_fill(~mask, IGNORED_LABEL)
+    return nn.functional.cross_entropy(
+        logits.flatten(0, 1),
+        gold.flatten(),
+        weight=class_weights,
+        label_smoothing=label_smoothing,
+        ignore_index=IGNORED_LABEL,
+        reduction="sum",
+    )
+
+
+def class_weight_vector(class_weights: Mapping[str, float], labels: LabelSet) -> Tensor | None:
+    """(K,) weight of each label, 1 where the recipe names none; None for an empty table, which means no weighting.
+
+    Raises RecipeError for a name that is not a label."""
+    unknown = sorted(set(class_weights) - set(labels.labels))
+    if unknown:
+        raise RecipeError(
+            f"loss.class_weights.{unknown[0]!r} is not a label: expected some of {', '.join(labels.labels)}. "
+            "Correct the name or remove it."
+        )
+    if not class_weights:
+        return None
+    return torch.tensor([float(class_weights.get(label, 1.0)) for label in labels.labels])

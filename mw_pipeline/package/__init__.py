@@ -1,0 +1,1 @@
+"""Packages: export, quantisation, card, lineage and inspection."""

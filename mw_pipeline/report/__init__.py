@@ -1,0 +1,1 @@
+"""The evaluation report as one page for people."""

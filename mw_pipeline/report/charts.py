@@ -1,0 +1,245 @@
+"""Pictures of runs and scores as SVG text: deterministic, self-contained, legible in print and to colour-blind eyes."""
+
+from __future__ import annotations
+
+import functools
+import io
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ParamSpec
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, PercentFormatter
+
+from mw_pipeline.digest import JSON
+from mw_pipeline.verdict.runlog import Row, RunLog
+
+# Okabe & Ito, "Color Universal Design", 2008: told apart under every common colour blindness, and in grey by lightness.
+BLUE, ORANGE, GREEN, VERMILION, SKY, GREY = "#0072b2", "#e69f00", "#009e73", "#d55e00", "#56b4e9", "#767676"
+
+_MOST_POINTS = 2000  # of one line: more than its width in pixels, and a page that still opens at once
+
+_STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "font.size": 9,
+    "axes.titlesize": 10,
+    "axes.titlelocation": "left",
+    "axes.titleweight": "bold",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#dddddd",
+    "grid.linewidth": 0.6,
+    "axes.axisbelow": True,
+    "legend.framealpha": 0.85,
+    "legend.edgecolor": "none",
+    "legend.fontsize": 8,
+    "lines.linewidth": 1.4,
+}
+
+P = ParamSpec("P")
+
+
+def _styled(draw: Callable[P, str]) -> Callable[P, str]:
+    """Draws under this module's style, whatever the caller's matplotlib is set to, and leaves that as it was."""
+
+    @functools.wraps(draw)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> str:
+        with mpl.rc_context({**mpl.rcParamsDefault, **_STYLE, "svg.hashsalt": draw.__name__}):
+            return draw(*args, **kwargs)
+
+    return wrapper
+
+
+@_styled
+def curves_svg(runs: Mapping[str, RunLog], verdict: Mapping[str, JSON] | None = None) -> str:
+    """Losses, validation macro-F1 and learning rate over steps, one column per run ("smoke", "full").
+
+    The verdict's near-peak window is shaded, and its loss floor, rebound threshold and failing step are drawn, in the
+    smoke's column: the smoke is what it judged.
+    """
+    figure = Figure(figsize=(4.6 * len(runs) + 0.4, 6.6), layout="constrained")
+    grid = figure.subplots(3, len(runs), squeeze=False, sharex="col")
+    for column, (name, log) in enumerate(runs.items()):
+        loss, f1, rate = grid[:, column]
+        _draw_loss(loss, log)
+        _draw_f1(f1, log)
+        rate.plot(*_thinned(*_points(log.steps, "lr")), color=GREY)
+        rate.set_xlabel("step")
+        loss.set_title(name)
+        if verdict is not None and name == "smoke":
+            _draw_verdict(loss, f1, rate, verdict)
+        if column == 0:
+            loss.set_ylabel("loss (nats)")
+            f1.set_ylabel("validation macro-F1")
+            rate.set_ylabel("learning rate")
+        loss.legend(loc="best")
+    last = " and ".join(runs)
+    return _svg(figure, "curves", f"Training curves of the {last} run: loss, validation macro-F1 and learning rate.")
+
+
+@_styled
+def tag_bars_svg(per_tag: Mapping[str, Mapping[str, JSON]], ceilings: Mapping[str, float | None]) -> str:
+    """F1 of every tag with gold support as a bar, its 95 % interval as a line and its ceiling as a tick."""
+    tags = [tag for tag, facts in per_tag.items() if facts["support"]]
+    figure = Figure(figsize=(7.4, 0.6 + 0.32 * max(1, len(tags))), layout="constrained")
+    axes = figure.subplots()
+    for place, tag in enumerate(tags):
+        facts = per_tag[tag]
+        axes.barh(place, facts["f1"], color=SKY, height=0.62)
+        if facts.get("interval"):
+            axes.plot(facts["interval"], [place, place], color=BLUE, linewidth=2.4, solid_capstyle="butt")
+        ceiling = ceilings.get(tag)
+        if ceiling is not None:
+            axes.plot([ceiling, ceiling], [place - 0.4, place + 0.4], color=VERMILION, linewidth=1.6)
+        axes.annotate(f"{facts['f1']:.3f}", (1.01, place), va="center", annotation_clip=False)
+    axes.set_yticks(range(len(tags)), tags)
+    axes.set_xlim(0, 1)
+    axes.invert_yaxis()
+    axes.grid(visible=False, axis="y")
+    axes.set_xlabel("F1 (bar), 95 % interval over families (dark line), ceiling of this gold (red tick)")
+    return _svg(figure, "tags", "F1 of each tag with its interval and ceiling; the table below holds the numbers.")
+
+
+@_styled
+def miss_bars_svg(buckets: Mapping[str, Mapping[str, int]]) -> str:
+    """Missed and false values by bucket; `buckets` maps a bucket to its `fn` and `fp` counts."""
+    figure = Figure(figsize=(7.4, 0.8 + 0.4 * len(buckets)), layout="constrained")
+    axes = figure.subplots()
+    for offset, side, label, colour in ((-0.19, "fn", "missed", VERMILION), (0.19, "fp", "false", BLUE)):
+        places = [place + offset for place in range(len(buckets))]
+        bars = axes.barh(places, [counts[side] for counts in buckets.values()], height=0.36, color=colour, label=label)
+        axes.bar_label(bars, padding=3)
+    axes.set_yticks(range(len(buckets)), [name.replace("_", " ") for name in buckets])
+    axes.invert_yaxis()
+    axes.grid(visible=False, axis="y")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.margins(x=0.12)
+    axes.legend(loc="lower right")
+    axes.set_xlabel("tag values")
+    return _svg(figure, "misses", "Missed and false tag values by bucket; the table below holds the numbers.")
+
+
+@_styled
+def calibration_svg(buckets: Sequence[Mapping[str, JSON]]) -> str:
+    """Share of right spans against their mean confidence, the area of a dot growing with its spans."""
+    filled = [bucket for bucket in buckets if bucket["spans"]]
+    figure = Figure(figsize=(6.4, 3.9), layout="constrained")
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1, label="calibrated")
+    most = max((bucket["spans"] for bucket in filled), default=1)
+    confidence = [bucket["mean_confidence"] for bucket in filled]
+    right = [bucket["share_correct"] for bucket in filled]
+    axes.vlines(confidence, confidence, right, color=VERMILION, linewidth=1.2, label="gap")
+    sizes = [18 + 160 * bucket["spans"] / most for bucket in filled]
+    axes.scatter(confidence, right, s=sizes, color=BLUE, alpha=0.85, zorder=3, label="spans (area: how many)")
+    axes.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), xlabel="mean confidence", ylabel="share right", aspect="equal")
+    axes.xaxis.set_major_formatter(PercentFormatter(1))
+    axes.yaxis.set_major_formatter(PercentFormatter(1))
+    axes.legend(loc="upper left", bbox_to_anchor=(1.02, 1.0))
+    return _svg(figure, "calibration", "Share of right spans against their mean confidence, in ten equal buckets.")
+
+
+@_styled
+def mix_bars_svg(sources: Sequence[Mapping[str, JSON]]) -> str:
+    """Requested and realised share of every source of a mix (the dicts of `Mix.as_json()["sources"]`)."""
+    figure = Figure(figsize=(7.4, 0.8 + 0.4 * max(1, len(sources))), layout="constrained")
+    axes = figure.subplots()
+    for offset, key, colour in ((-0.19, "requested_share", SKY), (0.19, "realised_share", BLUE)):
+        places = [place + offset for place in range(len(sources))]
+        label = key.removesuffix("_share")
+        axes.barh(places, [source[key] for source in sources], height=0.36, color=colour, label=label)
+    axes.set_yticks(range(len(sources)), [source["name"] for source in sources])
+    axes.invert_yaxis()
+    axes.grid(visible=False, axis="y")
+    axes.xaxis.set_major_formatter(PercentFormatter(1))
+    axes.legend(loc="lower right")
+    return _svg(figure, "mix", "Requested and realised share of each source; the table below holds the numbers.")
+
+
+def _draw_loss(axes: Axes, log: RunLog) -> None:
+    steps, losses = _points(log.steps, "loss")
+    axes.plot(*_thinned(steps, losses), color=SKY, linewidth=0.7, alpha=0.8, label="train")
+    axes.plot(*_thinned(steps, _running_median(losses)), color=BLUE, label="train, median of 5")
+    axes.plot(*_points(log.evals, "val_loss"), color=ORANGE, marker="o", markersize=2.5, label="validation")
+    if losses and min(losses) > 0 and max(losses) > 20 * min(losses):
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_locator(NullLocator())
+
+
+def _draw_f1(axes: Axes, log: RunLog) -> None:
+    steps, values = _points(log.evals, "val_macro_f1")
+    axes.plot(steps, values, color=GREEN, marker="o", markersize=2.5)
+    if values:
+        best = max(range(len(values)), key=values.__getitem__)
+        label = f"best {values[best]:.4f} at {steps[best]:,.0f}, last {values[-1]:.4f}"
+        axes.plot(steps[best], values[best], marker="o", markersize=7, fillstyle="none", color="black", label=label)
+        axes.legend(loc="best")
+
+
+def _draw_verdict(loss: Axes, f1: Axes, rate: Axes, verdict: Mapping[str, JSON]) -> None:
+    evidence = verdict["evidence"]
+    window = evidence.get("near_peak_window")
+    if window:
+        last = evidence.get("last_step") or window[1]
+        for axes in (loss, f1, rate):
+            axes.axvspan(window[0], min(window[1], last), color=ORANGE, alpha=0.10, linewidth=0)
+        rate.annotate("near-peak window", (window[0], 0.04), xycoords=("data", "axes fraction"), fontsize=8, color=GREY)
+    floor = evidence.get("loss_floor")
+    if isinstance(floor, int | float):
+        loss.axhline(floor, color=GREY, linewidth=0.9, linestyle=":", label=f"floor {floor:.3g}")
+        threshold = max(2 * floor, floor + 0.10)
+        loss.axhline(threshold, color=VERMILION, linewidth=0.9, linestyle="--", label=f"rebound above {threshold:.3g}")
+    if verdict.get("step") is not None:
+        for axes in (loss, f1, rate):
+            axes.axvline(verdict["step"], color=VERMILION, linewidth=1.2)
+        f1.annotate(
+            f"{verdict['rule']} at {verdict['step']:,}",
+            (verdict["step"], 0.98),
+            xycoords=("data", "axes fraction"),
+            color=VERMILION,
+            fontsize=8,
+            va="top",
+            xytext=(4, 0),
+            textcoords="offset points",
+        )
+
+
+def _points(rows: Sequence[Row], column: str) -> tuple[list[float], list[float]]:
+    """Steps and finite values of a column; what is missing or not finite leaves a gap, and the verdict names it."""
+    pairs = [(float(row["step"]), float(row[column])) for row in rows if row.get(column) is not None]
+    finite = [(step, value) for step, value in pairs if math.isfinite(value)]
+    return [step for step, _ in finite], [value for _, value in finite]
+
+
+def _thinned(steps: Sequence[float], values: Sequence[float]) -> tuple[list[float], list[float]]:
+    """At most about `_MOST_POINTS` points: lowest and highest of every stretch, so that no spike is thinned away."""
+    stretch = max(1, math.ceil(2 * len(values) / _MOST_POINTS))
+    kept: list[int] = []
+    for begin in range(0, len(values), stretch):
+        places = range(begin, min(begin + stretch, len(values)))
+        kept += sorted({min(places, key=values.__getitem__), max(places, key=values.__getitem__)})
+    return [steps[i] for i in kept], [values[i] for i in kept]
+
+
+def _running_median(values: Sequence[float]) -> list[float]:
+    """Median of the last five values: what the failure rules look at."""
+    windows = (sorted(values[max(0, i - 4) : i + 1]) for i in range(len(values)))
+    return [(w[(len(w) - 1) // 2] + w[len(w) // 2]) / 2 for w in windows]
+
+
+def _svg(figure: Figure, name: str, description: str) -> str:
+    """The figure as an `<svg>` element with a description, ids of its own, and no date: equal input, equal bytes."""
+    out = io.StringIO()
+    figure.savefig(out, format="svg", metadata={"Date": None})
+    text = out.getvalue()
+    text = text[text.index("<svg ") :]
+    text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
+    text = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", text)
+    text = re.sub(r'width="([\d.]+)pt" height="[\d.]+pt"', r'role="img" style="max-width:\1pt"', text, count=1)
+    return re.sub(r"(<svg [^>]*>)", rf"\1<title>{description}</title>", text, count=1)

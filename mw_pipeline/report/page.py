@@ -1,0 +1,238 @@
+"""The evaluation report: one self-contained HTML page that a person can read, print and file.
+
+Pictures are inline SVG, nothing is fetched, and equal inputs give equal bytes. All numbers come from the JSON values of
+other stages; see `report_tables` and `charts`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from mw_pipeline.digest import JSON
+from mw_pipeline.report import charts
+from mw_pipeline.report import tables as report_tables
+from mw_pipeline.report.tables import Table
+from mw_pipeline.verdict.runlog import RunLog
+
+_TEMPLATE = "report.html.jinja"
+_EXAMPLES_PER_BUCKET = 5
+_SLICE_ROWS = 5
+_OUTCOMES = {
+    "pass": "The smoke run passed",
+    "fail": "The smoke run failed",
+    "invalid": "The smoke run proves nothing",
+}
+
+
+@dataclass(frozen=True)
+class Section:
+    """A chapter of the page: sentences, pictures and tables, shown in this order."""
+
+    anchor: str
+    title: str
+    sentences: tuple[str, ...] = ()
+    pictures: tuple[str, ...] = ()
+    tables: tuple[Table, ...] = ()
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One number of the headline with the words around it."""
+
+    label: str
+    value: str
+    note: str
+
+
+def render_report(
+    out: Path,
+    *,
+    recipe: Mapping[str, JSON],
+    scores: Mapping[str, JSON],
+    verdict: Mapping[str, JSON] | None = None,
+    smoke: RunLog | None = None,
+    full: RunLog | None = None,
+    diagnosis: Mapping[str, JSON] | None = None,
+    dataset: Mapping[str, JSON] | None = None,
+    mix: Mapping[str, JSON] | None = None,
+    held_out: Mapping[str, JSON] | None = None,
+    lineage: Sequence[Mapping[str, str]] = (),
+) -> Path:
+    """Writes the page to `out` and returns it. What is not given is left out of the page, never made up.
+
+    recipe     name, digest and changes (dotted key → value) against its base
+    scores     the report of `evaluate`
+    verdict    the smoke's verdict as JSON
+    diagnosis  buckets of misses with examples, as `diagnose` gives them
+    dataset    a dataset.json
+    mix        `Mix.as_json()`
+    held_out   the report of `evaluate` on rows that the corpus kept out of training
+    lineage    artifacts behind the scores: kind and digest of each
+    """
+    runs = {name: log for name, log in (("smoke", smoke), ("full", full)) if log is not None}
+    sections = [
+        _scores_section(scores),
+        _tags_section(scores),
+        _slices_section(scores),
+        *([_held_out_section(held_out)] if held_out else []),
+        _calibration_section(scores),
+        *([_misses_section(diagnosis)] if diagnosis else []),
+        *([_regression_section(diagnosis["regression"])] if diagnosis and "regression" in diagnosis else []),
+        *([_training_section(runs, verdict)] if runs else []),
+        *([_verdict_section(verdict)] if verdict else []),
+        *([_data_section(dataset, mix)] if dataset or mix else []),
+        _lineage_section(scores, lineage),
+    ]
+    out.write_text(_page(recipe, verdict, _tiles(scores), sections), encoding="utf-8")
+    return out
+
+
+def _page(
+    recipe: Mapping[str, JSON], verdict: Mapping[str, JSON] | None, tiles: list[Tile], sections: list[Section]
+) -> str:
+    """The sections in the template. All texts are escaped but the pictures, whose texts matplotlib escapes."""
+    environment = Environment(
+        loader=PackageLoader("mw_pipeline.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    return environment.get_template(_TEMPLATE).render(
+        recipe=recipe,
+        changes=report_tables.change_table(recipe["changes"]) if recipe["changes"] else None,
+        verdict=verdict,
+        verdict_sentence=_verdict_sentence(verdict),
+        tiles=tiles,
+        sections=sections,
+        svg=Markup,
+    )
+
+
+def _verdict_sentence(verdict: Mapping[str, JSON] | None) -> str:
+    if verdict is None:
+        return "No verdict was given for this run."
+    return f"{_OUTCOMES[verdict['outcome']]}: {verdict['reason']}."
+
+
+def _tiles(scores: Mapping[str, JSON]) -> list[Tile]:
+    averages = [
+        Tile(
+            report_tables.AVERAGES[name],
+            report_tables.number(scores[name], 3),
+            f"95 %: {report_tables.interval(scores['intervals'].get(name))}; "
+            f"ceiling {report_tables.number(scores['ceiling'].get(name), 3)}",
+        )
+        for name in ("core_macro_f1", "macro_f1", "exact_match")
+    ]
+    calibration = scores["calibration"]
+    error = Tile(
+        "calibration error", report_tables.number(calibration["ece"], 3), f"ECE over {calibration['spans']:,} spans"
+    )
+    return [*averages, error]
+
+
+def _scores_section(scores: Mapping[str, JSON]) -> Section:
+    without = scores["without_support"]
+    sentences = [
+        f"{scores['rows']:,} gold rows of {scores['families']:,} families, values compared by the policy "
+        f"“{scores['policy']}”. Intervals come from {scores['bootstrap']['resamples']:,} resamples of whole families; "
+        "the ceiling is what the best span extractor could score on this gold."
+    ]
+    if without:
+        sentences.append(f"No gold value, so in no macro average: {', '.join(without)}.")
+    return Section("scores", "Scores", tuple(sentences), tables=(report_tables.score_table(scores),))
+
+
+def _tags_section(scores: Mapping[str, JSON]) -> Section:
+    picture = charts.tag_bars_svg(scores["per_tag"], scores["ceiling"]["per_tag"])
+    return Section("tags", "Tags", pictures=(picture,), tables=(report_tables.tag_table(scores),))
+
+
+def _slices_section(scores: Mapping[str, JSON]) -> Section:
+    table, small = report_tables.slice_table(scores, least_rows=_SLICE_ROWS)
+    sentences = ["A slice has its own denominators: only tags with gold support in it count towards its macro average."]
+    if small:
+        sentences.append(f"Not shown, with fewer than {_SLICE_ROWS} rows each: {', '.join(small)}.")
+    return Section("slices", "Slices of the gold", tuple(sentences), tables=(table,))
+
+
+def _held_out_section(held_out: Mapping[str, JSON]) -> Section:
+    sentence = (
+        f"{held_out['rows']:,} rows of {held_out['families']:,} families that the corpus kept out of training. They "
+        "were composed as the training rows were, so they flatter the parser: gold decides."
+    )
+    return Section("held-out", "Held-out rows", (sentence,), tables=(report_tables.score_table(held_out),))
+
+
+def _calibration_section(scores: Mapping[str, JSON]) -> Section:
+    calibration = scores["calibration"]
+    if not calibration["spans"]:
+        return Section("calibration", "Calibration", ("These predictions carry no confidences.",))
+    sentence = (
+        f"Over {calibration['spans']:,} predicted spans the mean gap between confidence and share right is "
+        f"{calibration['ece']:.4f} (expected calibration error, ten equal-width buckets)."
+    )
+    return Section("calibration", "Calibration", (sentence,), (charts.calibration_svg(calibration["buckets"]),))
+
+
+def _misses_section(diagnosis: Mapping[str, JSON]) -> Section:
+    totals = diagnosis["totals"]
+    sentence = (
+        f"{totals['fn']:,} gold values were missed (false negatives) and {totals['fp']:,} predicted values are false "
+        "(false positives); a wrong value is both. Each stands in the first bucket that fits it."
+    )
+    tables = (
+        report_tables.bucket_table(diagnosis),
+        report_tables.example_table(diagnosis["examples"], _EXAMPLES_PER_BUCKET),
+    )
+    return Section("misses", "Misses by bucket", (sentence,), (charts.miss_bars_svg(diagnosis["buckets"]),), tables)
+
+
+def _regression_section(regression: Mapping[str, JSON]) -> Section:
+    """What changed against the baseline, never without the buckets behind it (M46)."""
+    sentence = (
+        f"{regression['fixed']['total']:,} values that the baseline had wrong are right, "
+        f"{regression['broken']['total']:,} that it had right are wrong."
+    )
+    tables = (report_tables.difference_table(regression), report_tables.exchange_table(regression))
+    return Section("baseline", "Against the baseline", (sentence,), tables=tables)
+
+
+def _training_section(runs: Mapping[str, RunLog], verdict: Mapping[str, JSON] | None) -> Section:
+    notes = tuple(f"{name}: {note}." for name, log in runs.items() for note in log.notes)
+    picture = charts.curves_svg(runs, verdict)
+    return Section("training", "Training", notes, (picture,), (report_tables.run_table(runs),))
+
+
+def _verdict_section(verdict: Mapping[str, JSON]) -> Section:
+    sentences = [_verdict_sentence(verdict)]
+    sentences += [f"Also found: {f['rule']} at step {f['step']:,}: {f['reason']}." for f in verdict["findings"][1:]]
+    sentences += [f"Not checked: {item}." for item in verdict["not_checked"]]
+    return Section("verdict", "Verdict", tuple(sentences), tables=(report_tables.verdict_table(verdict),))
+
+
+def _data_section(dataset: Mapping[str, JSON] | None, mix: Mapping[str, JSON] | None) -> Section:
+    sentences: list[str] = []
+    pictures: list[str] = []
+    tables: list[Table] = []
+    if dataset:
+        dropped = sum(sum(reasons.values()) for reasons in dataset["dropped"].values())
+        sentences.append(
+            f"{dataset['rows']:,} rows were tokenized with {dataset['vocab_size']:,} pieces and {dropped:,} dropped; "
+            f"the entropy of the training labels is {dataset['label_entropy']:.4f} nats per piece."
+        )
+        tables += [report_tables.split_table(dataset), report_tables.survival_table(dataset)]
+    if mix:
+        sentences += [f"{text[0].upper()}{text[1:]}." for text in (*mix["findings"], *mix["warnings"])]
+        pictures.append(charts.mix_bars_svg(mix["sources"]))
+        tables.insert(0, report_tables.mix_table(mix))
+    return Section("data", "Data", tuple(sentences), tuple(pictures), tuple(tables))
+
+
+def _lineage_section(scores: Mapping[str, JSON], lineage: Sequence[Mapping[str, str]]) -> Section:
+    rows = [(entry["kind"].replace("_", " "), entry["digest"]) for entry in lineage]
+    rows += [(f"{name} hash of these scores", digest) for name, digest in scores["hashes"].items()]
+    sentence = "Scores compare only with scores whose gold, labels, policy and decoder hashes are the same."
+    return Section("lineage", "Lineage", (sentence,), tables=(Table(("what", "SHA-256"), tuple(rows)),))

@@ -1,0 +1,1 @@
+"""Training: one loop for smoke and full runs, resumable at any step."""

@@ -1,0 +1,100 @@
+"""The files that tell what a run did: steps.jsonl, evals.jsonl and run.json, each row written whole and at once."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import platform
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from mw_pipeline.digest import JSON, write_json_atomically
+from mw_pipeline.errors import ArtifactError
+
+STEPS = "steps.jsonl"
+EVALS = "evals.jsonl"
+RUN = "run.json"
+BEST = "best"
+LAST = "last"
+
+
+class TrainingLog:
+    """The log of one run. Rows reach the kernel as they are written, so a killed run keeps all of them but the last."""
+
+    def __init__(self, out: Path) -> None:
+        self.out = out
+
+    def rows(self, name: str) -> list[dict[str, JSON]]:
+        """The rows of STEPS or EVALS in order; a last line that a kill cut short is left out."""
+        path = self.out / name
+        lines = path.read_text(encoding="utf-8").split("\n")[:-1] if path.is_file() else []
+        return [json.loads(line) for line in lines]
+
+    def append(self, name: str, row: Mapping[str, JSON]) -> None:
+        """Adds one row. A number that is not finite is written as NaN or Infinity, for the verdict to find."""
+        with (self.out / name).open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+    def truncate_after(self, step: int) -> None:
+        """Forgets every row past a step: the resumed run will write them again."""
+        for name in (STEPS, EVALS):
+            kept = [row for row in self.rows(name) if row["step"] <= step]
+            temporary = self.out / f".{name}.new"
+            temporary.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in kept), encoding="utf-8")
+            temporary.replace(self.out / name)
+
+    def read_run(self) -> dict[str, JSON] | None:
+        """The content of run.json, or None before the first run here."""
+        path = self.out / RUN
+        if not path.is_file():
+            return None
+        content: dict[str, JSON] = json.loads(path.read_text(encoding="utf-8"))
+        return content
+
+    def write_run(self, facts: Mapping[str, JSON]) -> None:
+        """Replaces run.json."""
+        write_json_atomically(self.out / RUN, dict(facts))
+
+
+@contextlib.contextmanager
+def sole_writer(out: Path) -> Iterator[None]:
+    """Holds the folder of a run. Raises ArtifactError naming the owner when another process trains there (M64)."""
+    out.mkdir(parents=True, exist_ok=True)
+    folder = os.open(out, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        owner = (TrainingLog(out).read_run() or {}).get("owner", "another process")
+        raise ArtifactError(f"{out}: {owner} is training here. Wait for it to end, or choose another folder.") from None
+    else:
+        yield
+    finally:
+        os.close(folder)
+
+
+def owner_of_this_process() -> str:
+    """How a second run is told who holds the folder."""
+    return f"process {os.getpid()} on {platform.node()}"
+
+
+def adopt_run(resume_from: Path, out: Path) -> None:
+    """Copies the run in `resume_from` to an `out` that holds none, so that it can go on there (M38).
+
+    Raises ArtifactError when there is no run to resume, or another one in the way."""
+    if not (resume_from / LAST).is_dir():
+        raise ArtifactError(f"{resume_from}: has no {LAST}/ checkpoint to resume from. Name the folder of a run.")
+    if resume_from.resolve() == out.resolve():
+        return
+    if (out / RUN).exists():
+        raise ArtifactError(
+            f"{out}: already holds a run, so {resume_from} cannot be resumed there. Name an empty folder."
+        )
+    for name in (LAST, BEST):
+        if (resume_from / name).is_dir():
+            shutil.copytree(resume_from / name, out / name)
+    for name in (STEPS, EVALS, RUN):
+        if (resume_from / name).is_file():
+            shutil.copyfile(resume_from / name, out / name)

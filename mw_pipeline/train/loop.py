@@ -1,0 +1,277 @@
+"""Training: one loop for smoke and full runs, resumable at any step to the same weights bit for bit.
+
+Everything that a step does follows from (plan, step): the rows, the rate, the dropout. So a checkpoint holds weights,
+optimizer state and a step number, and a resume can neither replay nor skip anything (M36, M37).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+import time
+from contextlib import nullcontext
+
+import torch
+
+from mw_pipeline.digest import JSON
+from mw_pipeline.model.checkpoint import Tagger, load_checkpoint, load_optimizer_state
+from mw_pipeline.model.losses import TaggingLoss
+from mw_pipeline.model.optimizer import adamw_of, flat_state, restore_flat_state
+from mw_pipeline.train.control import RunClock, device_as_asked, stop_signals
+from mw_pipeline.train.data import TrainingData
+from mw_pipeline.train.folder import RunFolder, prepare_folder
+from mw_pipeline.train.log import BEST, LAST, sole_writer
+from mw_pipeline.train.plan import RunPlan, RunResult, Status
+from mw_pipeline.train.processes import Processes
+from mw_pipeline.train.progress import Listener
+from mw_pipeline.train.step import StepOutcome, Stepper
+from mw_pipeline.train.validation import validate
+
+PREFLIGHT_STEPS = 10
+PROGRESS_SECONDS = 2.0
+
+
+def train(plan: RunPlan, *, on_event: Listener = lambda event: None) -> RunResult:
+    """Trains to the end of the plan's course, from scratch or from the checkpoint that lies in `plan.out`.
+
+    Leaves steps.jsonl, evals.jsonl, run.json, best/ (highest validation macro-F1) and last/ there. A run that has
+    ended is returned as it is. SIGINT and SIGTERM save last/ and end with INTERRUPTED, seconds that ran out with
+    BUDGET_EXHAUSTED; a watchdog finding ends with DIVERGED, a number that is not finite with DIVERGED_NONFINITE, and
+    best/ stays. Raises RecipeError when device or processes are not as the recipe asks, ArtifactError when data,
+    tokenizer or checkpoint do not fit it.
+    """
+    config = plan.recipe.train
+    device = device_as_asked(config.device)
+    processes = Processes.join(config.processes)
+    torch.set_num_threads(config.threads)
+    with sole_writer(plan.out) if processes.writes else nullcontext(), stop_signals() as stop:
+        if processes.writes:
+            prepare_folder(plan)
+        processes.wait()
+        run = _Run(plan, device, processes, on_event if processes.writes else lambda event: None)
+        return run.folder.former_result() or run.go(stop)
+
+
+class _Run:
+    """One run: a Stepper, what is due between its steps, and the counters that a checkpoint keeps."""
+
+    def __init__(self, plan: RunPlan, device: torch.device, processes: Processes, tell: Listener) -> None:
+        self.plan, self.course, self.processes, self.tell = plan, plan.course, processes, tell
+        self.data = TrainingData.open(plan)
+        vocab_size = self.data.summary["vocab_size"]
+        self.folder = RunFolder(plan, vocab_size=vocab_size)
+        torch.manual_seed(plan.recipe.train.seed)
+        self.tagger = Tagger(plan.recipe.model, vocab_size=vocab_size, labels=plan.recipe.label_set).to(device).train()
+        self.loss = TaggingLoss(plan.recipe.loss, plan.recipe.label_set, device=device)
+        self.tagger.crf.requires_grad_(self.loss.crf_weight > 0)
+        self.optimizer = adamw_of(self.tagger, plan.recipe.train)
+        self.stepper = Stepper(
+            self.tagger,
+            self.optimizer,
+            self.loss,
+            self.data.stream,
+            course=self.course,
+            config=plan.recipe.train,
+            processes=processes,
+        )
+        self.clock = RunClock()
+        self.step = 0
+        self.tokens = 0
+        self.tokens_at_row = 0
+        self.passes = 0
+        self.told_at = 0.0
+
+    def go(self, stop: threading.Event) -> RunResult:
+        """Steps to the end of the course, or to what ends the run before it."""
+        resumed_from = self._resume()
+        self._open()
+        status: Status = "COMPLETED"
+        while self.step < self.course.steps:
+            ending = self._advance() or self._asked_to_end(stop)
+            if ending is not None:
+                status = ending
+                break
+        if status in ("INTERRUPTED", "BUDGET_EXHAUSTED", "COMPLETED"):
+            self._save(LAST)
+        return dataclasses.replace(self._close(status), resumed_from_step=resumed_from)
+
+    # --- from the folder and back
+
+    def _resume(self) -> int | None:
+        """State and log as when last/ was written; without one, as before the first step."""
+        resumed_from = self._load_last() if (self.plan.out / LAST).exists() else None
+        if self.processes.writes:
+            self.folder.rewind(self.step)
+            best = self.folder.best
+            if best is not None and best["step"] == self.step:  # a kill may have come between last/ and best/
+                self._save(BEST)
+        self.processes.wait()
+        return resumed_from
+
+    def _load_last(self) -> int:
+        checkpoint = load_checkpoint(
+            self.plan.out / LAST,
+            labels=self.plan.recipe.label_set,
+            tokenizer_sha256=self.folder.digests["tokenizer"],
+            config=self.plan.recipe.model,
+        )
+        self.tagger.load_state_dict(checkpoint.tagger.state_dict())
+        restore_flat_state(self.optimizer, self.tagger, load_optimizer_state(self.plan.out / LAST))
+        progress = checkpoint.facts.progress
+        self.tokens, self.tokens_at_row, self.passes = (progress[key] for key in ("tokens", "tokens_at_row", "passes"))
+        self.clock.before_seconds = progress["wall_seconds"]
+        self.step = checkpoint.step
+        return checkpoint.step
+
+    def _save(self, name: str) -> None:
+        """Replaces best/ or last/; last/ holds all that a resume needs."""
+        if self.processes.writes:
+            self.folder.save(
+                name,
+                self.tagger,
+                step=self.step,
+                optimizer=flat_state(self.optimizer, self.tagger) if name == LAST else {},
+                tokens=self.tokens,
+                tokens_at_row=self.tokens_at_row,
+                passes=self.passes,
+                wall_seconds=self.clock.total_seconds,
+            )
+
+    def _open(self) -> None:
+        config, labels = self.plan.recipe.train, self.plan.recipe.label_set
+        facts = {
+            "device": config.device,
+            "precision": config.precision,
+            "threads": config.threads,
+            "seed": config.seed,
+            "label_count": len(labels),
+            "label_entropy": self.data.summary["label_entropy"],
+            "parameters": sum(p.numel() for p in self.tagger.parameters()),
+            "train_rows": sum(self.data.rows_per_source.values()),
+        }
+        if self.processes.writes:
+            self.folder.open_run(step=self.step, **facts)
+        self.tell({"event": "started", "kind": self.plan.kind, "step": self.step, **self.course.as_json(), **facts})
+
+    def _close(self, status: Status) -> RunResult:
+        facts = {
+            "tokens": self.tokens,
+            "wall_seconds": self.clock.total_seconds,
+            "passes": self.data.passes_after(self.step * self.course.effective_batch),
+        }
+        if self.processes.writes:
+            result = self.folder.close_run(status, step=self.step, **facts)
+        else:
+            result = self.folder.result(status, step=self.step)
+        self.tell({"event": "ended", "steps": self.course.steps, **result.as_json()})
+        return result
+
+    # --- one step and what is due after it
+
+    def _advance(self) -> Status | None:
+        """One step; the status that it ends the run with, if any."""
+        with self.clock.step():
+            outcome = self.stepper.take(self.step + 1)
+        self.step += 1
+        self.tokens += outcome.pieces
+        self._note_pass(outcome)
+        last_step = self.step == self.course.steps
+        if self.step % self.plan.recipe.train.log_every == 0 or last_step or not outcome.finite:
+            self._log(outcome)
+        if outcome.finite and (self.step % self.course.eval_every == 0 or last_step):
+            self._evaluate()
+        ending = self._divergence(outcome)
+        if ending is None and not last_step and self.step % self.plan.recipe.train.checkpoint_every == 0:
+            self._save(LAST)
+        if len(self.clock.step_seconds) == PREFLIGHT_STEPS:
+            self._tell_preflight()
+        return ending
+
+    def _divergence(self, outcome: StepOutcome) -> Status | None:
+        """The same answer in all processes, though only the first one watches."""
+        found = self.folder.finding
+        if self.processes.any(not outcome.finite or (found is not None and found.rule == "nonfinite")):
+            return "DIVERGED_NONFINITE"
+        return "DIVERGED" if self.processes.any(found is not None) else None
+
+    def _asked_to_end(self, stop: threading.Event) -> Status | None:
+        limit = self.plan.max_wall_seconds
+        if self.step == self.course.steps:
+            return None
+        if self.processes.any(stop.is_set()):
+            return "INTERRUPTED"
+        if self.processes.any(limit is not None and self.clock.here_seconds >= limit):
+            return "BUDGET_EXHAUSTED"
+        return None
+
+    def _log(self, outcome: StepOutcome) -> None:
+        """The row of this step; `tokens` counts the pieces since the row before, so that rows add up to run.json's."""
+        row: dict[str, JSON] = {
+            "step": self.step,
+            "pass": self.passes,
+            "lr": self.course.lr(self.step),
+            "loss": outcome.loss,
+            "ce": outcome.ce,
+            "crf": outcome.crf,
+            "grad_norm": outcome.grad_norm,
+            "tokens": self.tokens - self.tokens_at_row,
+            "tokens_per_second": outcome.pieces / self.clock.step_seconds[-1],
+            "wall_seconds": self.clock.total_seconds,
+        }
+        self.tokens_at_row = self.tokens
+        if self.processes.writes:
+            self.folder.log_step(row)
+        self._tell_step(row)
+
+    def _evaluate(self) -> None:
+        """The row of an evaluation; last/ is saved before best/, so that best/ is never ahead of what can resume."""
+        if not self.processes.writes:
+            return
+        begun = time.perf_counter()
+        uses_crf = self.loss.crf_weight > 0
+        scores = validate(self.tagger, self.data.validation, self.plan.recipe.label_set, uses_crf=uses_crf)
+        row = {"step": self.step, **scores, "seconds": time.perf_counter() - begun}
+        is_best = self.folder.log_eval(row)
+        if is_best and self.folder.finding is None:
+            self._save(LAST)
+            self._save(BEST)
+        self.tell({"event": "evaluated", "steps": self.course.steps, "is_best": is_best, **row})
+
+    def _note_pass(self, outcome: StepOutcome) -> None:
+        if outcome.passes > self.passes:
+            self.passes = outcome.passes
+            self.tell({"event": "pass", "step": self.step, "pass": self.passes})
+
+    # --- what people hear
+
+    def _tell_step(self, row: dict[str, JSON]) -> None:
+        now = self.clock.here_seconds
+        if now - self.told_at < PROGRESS_SECONDS and self.step < self.course.steps:
+            return
+        self.told_at = now
+        scores = self.folder.last_eval
+        self.tell(
+            {
+                "event": "step",
+                "steps": self.course.steps,
+                "eta_seconds": (self.course.steps - self.step) * now / len(self.clock.step_seconds),
+                "val_macro_f1": scores["val_macro_f1"] if scores else None,
+                **row,
+            }
+        )
+
+    def _tell_preflight(self) -> None:
+        """The time that the rest will take, before it is spent (M42)."""
+        left = self.course.steps - self.step
+        expected = left * self.clock.seconds_per_step
+        limit = self.plan.max_wall_seconds
+        self.tell(
+            {
+                "event": "preflight",
+                "seconds_per_step": self.clock.seconds_per_step,
+                "steps_left": left,
+                "expected_seconds": expected,
+                "max_wall_seconds": limit,
+                "fits": limit is None or self.clock.here_seconds + expected <= limit,
+            }
+        )

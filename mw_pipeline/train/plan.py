@@ -1,0 +1,139 @@
+"""What a training run is asked to do, and how smoke and full differ: step count, schedule and evaluation interval."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from mw_pipeline.digest import JSON
+from mw_pipeline.recipe import Recipe
+from mw_pipeline.schedule import lr_share
+
+RunKind = Literal["smoke", "full"]
+Status = Literal["RUNNING", "COMPLETED", "DIVERGED", "DIVERGED_NONFINITE", "INTERRUPTED", "BUDGET_EXHAUSTED"]
+
+ENDED: tuple[Status, ...] = ("COMPLETED", "DIVERGED", "DIVERGED_NONFINITE")
+"""Statuses after which nothing is left to resume; a run whose steps or seconds ran short can go on."""
+
+_SMOKE_SCHEDULES = {"constant": "constant", "long-tail": "cosine", "cosine": "cosine"}
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """One run of `train`: a recipe on a tokenized dataset, written to (and resumed from) the folder `out`.
+
+    `digests` name recipe, data, tokenizer, labels and code; what is missing is computed. `resume_from` is the folder of
+    a run that must be resumed: the run continues it in `out`. `max_wall_seconds` ends the run in good order before a
+    machine's limit would kill it (M42)."""
+
+    kind: RunKind
+    recipe: Recipe
+    dataset_path: Path
+    tokenizer_path: Path
+    out: Path
+    digests: Mapping[str, str] = field(default_factory=dict)
+    resume_from: Path | None = None
+    max_wall_seconds: float | None = None
+
+    @property
+    def course(self) -> Course:
+        """The lengths and rates of this run."""
+        train, smoke = self.recipe.train, self.recipe.smoke
+        if self.kind == "full":
+            return Course(
+                steps=train.steps,
+                schedule=train.schedule,
+                warmup_steps=train.warmup_steps,
+                cooldown_from=train.cooldown_from,
+                peak_lr=train.peak_lr,
+                batch_size=train.batch_size,
+                accumulation=train.accumulation,
+                processes=train.processes,
+                eval_every=train.eval_every,
+            )
+        return Course(
+            steps=smoke.steps,
+            schedule=_SMOKE_SCHEDULES[smoke.mode],
+            warmup_steps=train.warmup_steps,
+            cooldown_from=None,
+            peak_lr=train.peak_lr,
+            batch_size=smoke.batch_size or train.batch_size,
+            accumulation=smoke.accumulation or train.accumulation,
+            processes=train.processes,
+            eval_every=smoke.eval_every,
+        )
+
+
+@dataclass(frozen=True)
+class Course:
+    """The lengths and rates of one run. Steps are numbered from 1 to `steps`."""
+
+    steps: int
+    schedule: str
+    warmup_steps: int
+    cooldown_from: int | None
+    peak_lr: float
+    batch_size: int
+    accumulation: int
+    processes: int
+    eval_every: int
+
+    @property
+    def effective_batch(self) -> int:
+        """Rows that one optimizer step sees."""
+        return self.batch_size * self.accumulation * self.processes
+
+    def lr(self, step: int) -> float:
+        """The learning rate of a step, a function of nothing else (M37)."""
+        share = lr_share(
+            step,
+            schedule=self.schedule,
+            warmup_steps=self.warmup_steps,
+            steps=self.steps,
+            cooldown_from=self.cooldown_from,
+        )
+        return self.peak_lr * share
+
+    def micro_batches(self, step: int, *, rank: int) -> range:
+        """Indices of the batches that one process adds up in a step; over steps and ranks each index comes once."""
+        first = ((step - 1) * self.processes + rank) * self.accumulation
+        return range(first, first + self.accumulation)
+
+    def samples_before(self, step: int) -> int:
+        """Rows drawn by all processes before a step begins."""
+        return (step - 1) * self.effective_batch
+
+    def as_json(self) -> dict[str, JSON]:
+        """The fields of `run.json` that describe the course."""
+        return {
+            "schedule": self.schedule,
+            "max_steps": self.steps,
+            "warmup_steps": self.warmup_steps,
+            "cooldown_from": self.cooldown_from,
+            "peak_lr": self.peak_lr,
+            "batch_size": self.batch_size,
+            "accumulation": self.accumulation,
+            "processes": self.processes,
+            "effective_batch": self.effective_batch,
+            "eval_every": self.eval_every,
+        }
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """How a run ended. `finding` is the watchdog's rule, step and reason where one stopped it."""
+
+    status: Status
+    step: int
+    out: Path
+    best_step: int | None
+    best_val_macro_f1: float | None
+    finding: Mapping[str, JSON] | None
+    resumed_from_step: int | None
+
+    def as_json(self) -> dict[str, JSON]:
+        """The result as a line of JSON holds it."""
+        return dataclasses.asdict(self) | {"out": str(self.out)}

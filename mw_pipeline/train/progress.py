@@ -1,0 +1,91 @@
+"""What training says to people: one line for each event, and the time that it will take before it is spent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TextIO
+
+from mw_pipeline.digest import JSON
+
+Listener = Callable[[dict[str, JSON]], None]
+
+
+def progress_printer(stream: TextIO) -> Listener:
+    """A listener that prints every event; the lines of steps only on a terminal, where they are watched."""
+
+    def tell(event: dict[str, JSON]) -> None:
+        if event["event"] != "step" or stream.isatty():
+            print(line_of(event), file=stream, flush=True)
+
+    return tell
+
+
+def line_of(event: dict[str, JSON]) -> str:
+    """The event as one line for people."""
+    return _LINES[event["event"]](event)
+
+
+def clock_time(seconds: float) -> str:
+    """Seconds as 42s, 3m20s or 1h05m."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02d}s"
+    return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
+
+
+def _started(event: dict[str, JSON]) -> str:
+    origin = f"resumed at step {event['step']}" if event["step"] else "from scratch"
+    return (
+        f"{event['kind']} run {origin}: {event['parameters']:,} parameters, {event['max_steps']} steps of "
+        f"{event['effective_batch']} rows, {event['precision']} on {event['device']}"
+    )
+
+
+def _preflight(event: dict[str, JSON]) -> str:
+    limit = event["max_wall_seconds"]
+    verdict = (
+        "" if limit is None else f" of {clock_time(limit)} allowed" + ("" if event["fits"] else ": IT WILL NOT FIT")
+    )
+    return (
+        f"measured {event['seconds_per_step'] * 1000:.0f} ms a step × {event['steps_left']} steps = "
+        f"{clock_time(event['expected_seconds'])}{verdict}"
+    )
+
+
+def _step(event: dict[str, JSON]) -> str:
+    f1 = "" if event["val_macro_f1"] is None else f"  F1 {event['val_macro_f1']:.4f}"
+    return (
+        f"step {event['step']:>6}/{event['steps']}  loss {event['loss']:.4f}  lr {event['lr']:.2e}  "
+        f"{event['tokens_per_second']:,.0f} pieces/s  ETA {clock_time(event['eta_seconds'])}{f1}"
+    )
+
+
+def _evaluated(event: dict[str, JSON]) -> str:
+    mark = "  best so far" if event["is_best"] else ""
+    return (
+        f"step {event['step']:>6}/{event['steps']}  validation: {event['val_loss']:.4f} nats per piece, "
+        f"macro-F1 {event['val_macro_f1']:.4f}{mark}"
+    )
+
+
+def _new_pass(event: dict[str, JSON]) -> str:
+    return f"step {event['step']:>6}  a source begins pass {event['pass'] + 1}, reshuffled"
+
+
+def _ended(event: dict[str, JSON]) -> str:
+    best = event["best_val_macro_f1"]
+    summary = "no evaluation" if best is None else f"best macro-F1 {best:.4f} at step {event['best_step']}"
+    reason = f" ({event['finding']['rule']}: {event['finding']['reason']})" if event["finding"] else ""
+    return f"{event['status']} at step {event['step']}/{event['steps']}{reason}: {summary}"
+
+
+_LINES: dict[str, Callable[[dict[str, JSON]], str]] = {
+    "started": _started,
+    "preflight": _preflight,
+    "step": _step,
+    "evaluated": _evaluated,
+    "pass": _new_pass,
+    "ended": _ended,
+}

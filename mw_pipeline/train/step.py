@@ -1,0 +1,120 @@
+"""One optimizer step: the window's micro-batches forward and backward, the finite check, then AdamW."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from mw_pipeline.dataset.batches import BatchStream
+from mw_pipeline.model.checkpoint import Tagger
+from mw_pipeline.model.encoder import tensors_of
+from mw_pipeline.model.losses import Extent, LossShare, TaggingLoss
+from mw_pipeline.recipe import TrainConfig
+from mw_pipeline.train.plan import Course
+from mw_pipeline.train.processes import Processes
+
+
+@dataclass(frozen=True)
+class StepOutcome:
+    """What one step measured, over the whole window of all processes (M35).
+
+    loss, ce, crf   nats, the window's mean; None for a term without weight
+    grad_norm       Euclidean norm of all gradients before clipping
+    pieces          real pieces of the window
+    passes          whole passes over its source behind the most repeated row of this process's batches
+    """
+
+    loss: float
+    ce: float | None
+    crf: float | None
+    grad_norm: float
+    pieces: int
+    passes: int
+
+    @property
+    def finite(self) -> bool:
+        """Whether loss and gradient norm are numbers."""
+        return math.isfinite(self.loss) and math.isfinite(self.grad_norm)
+
+
+class Stepper:
+    """Takes steps by number. A step whose loss or gradient is not finite leaves weights and optimizer untouched."""
+
+    def __init__(
+        self,
+        tagger: Tagger,
+        optimizer: torch.optim.AdamW,
+        loss: TaggingLoss,
+        stream: BatchStream,
+        *,
+        course: Course,
+        config: TrainConfig,
+        processes: Processes,
+    ) -> None:
+        self._tagger = tagger
+        self._optimizer = optimizer
+        self._loss = loss
+        self._stream = stream
+        self._course = course
+        self._config = config
+        self._processes = processes
+        self._parameters = [p for p in tagger.parameters() if p.requires_grad]
+        self._device = self._parameters[0].device
+
+    def take(self, step: int) -> StepOutcome:
+        """Step `step` of the course, counted from 1."""
+        torch.manual_seed(dropout_seed(self._config.seed, step, self._processes.rank))
+        window = [self._stream.batch(index) for index in self._course.micro_batches(step, rank=self._processes.rank)]
+        tensors = [tensors_of(batch, self._device) for batch in window]
+        extents = [self._loss.extent(tags, mask) for _, tags, mask in tensors]
+        extent = self._processes.total(sum(extents[1:], start=extents[0]))
+        self._optimizer.zero_grad(set_to_none=True)
+        values = sum((self._backward(*micro_batch, extent) for micro_batch in tensors), start=torch.zeros(3))
+        loss, ce, crf = self._processes.sum_values(values).tolist()
+        self._processes.sum_gradients(self._parameters)
+        norm = float(torch.nn.utils.clip_grad_norm_(self._parameters, self._config.clip_norm))
+        outcome = StepOutcome(
+            loss=loss,
+            ce=ce if self._loss.ce_weight else None,
+            crf=crf if self._loss.crf_weight else None,
+            grad_norm=norm,
+            pieces=int(extent.pieces),
+            passes=max(int(batch.passes.max()) for batch in window),
+        )
+        if outcome.finite:
+            self._update(step)
+        return outcome
+
+    def _backward(self, input_ids: Tensor, tags: Tensor, mask: Tensor | None, window: Extent) -> Tensor:
+        """(3,) this micro-batch's part of loss, CE and CRF; its part of the gradient is added to the parameters'."""
+        with self._precision():
+            logits = self._tagger.encoder(input_ids, mask)
+        share = self._loss.share(logits.float(), tags, mask, self._tagger.crf, window=window)
+        share.total.backward()  # type: ignore[no-untyped-call]
+        return _values_of(share)
+
+    def _precision(self) -> AbstractContextManager[object]:
+        """bf16 changes how matrices are multiplied; weights, gradients, optimizer and loss stay float32 (M34)."""
+        return torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self._config.precision == "bf16")
+
+    def _update(self, step: int) -> None:
+        for group in self._optimizer.param_groups:
+            group["lr"] = self._course.lr(step)
+        self._optimizer.step()
+
+
+def _values_of(share: LossShare) -> Tensor:
+    nothing = torch.zeros(())
+    terms = (share.total, nothing if share.ce is None else share.ce, nothing if share.crf is None else share.crf)
+    return torch.stack([term.detach().cpu() for term in terms])
+
+
+def dropout_seed(seed: int, step: int, rank: int) -> int:
+    """The seed of a step's dropout: a resumed run drops what the unbroken one would have dropped."""
+    text = f"{seed} {step} {rank}"
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little") >> 1

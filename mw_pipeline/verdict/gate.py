@@ -1,0 +1,128 @@
+"""The lock before a full run: no passing verdict for exactly this recipe, data, code and smoke, no full run.
+
+Checks in the graph stop only the run that holds them, and their results can be reported by hand; this call stands
+inside the library that trains, and believes nothing that it has not read and recomputed itself (M03, M04).
+"""
+
+import json
+from collections.abc import Callable
+
+from mw_pipeline.artifact import Artifact
+from mw_pipeline.digest import JSON
+from mw_pipeline.errors import ArtifactError, GateError
+from mw_pipeline.recipe import Recipe
+from mw_pipeline.store import Store
+from mw_pipeline.verdict.judge import Verdict, judge_run
+from mw_pipeline.verdict.runlog import read_run
+
+BINDING_SECTIONS = ("labels", "mix", "model", "loss", "train", "smoke")
+"""Recipe sections that a smoke answers for; corpus and tokenizer are bound through the digest of the dataset.
+
+A change of `eval` or `package` touches nothing that a smoke could see, so it leaves a verdict standing."""
+
+VERDICT_FILE = "verdict.json"
+
+
+def judge_smoke(recipe: Recipe, *, dataset: Artifact, smoke: Artifact) -> Verdict:
+    """The verdict on a smoke artifact by its own logs: what the smoke_verdict artifact stores and the lock recomputes.
+
+    Raises ArtifactError when a log is missing or unreadable.
+    """
+    tokenizer = dataset.read_json("dataset.json")["tokenizer_sha256"]
+    return judge_run(recipe, read_run(smoke.path), digests={"data": dataset.digest, "tokenizer": tokenizer})
+
+
+def demand_verdict(
+    store: Store,
+    *,
+    recipe: Recipe,
+    dataset: Artifact,
+    smoke: Artifact | None,
+    verdict_artifact: Artifact | None,
+    train_code_digest: str,
+) -> Verdict:
+    """The passing verdict that licenses the full run of `recipe` on `dataset` under this training code.
+
+    Every byte of the three artifacts is read again and the verdict recomputed. Raises GateError, with the evidence and
+    the command that makes a good verdict, when one is missing, stale, damaged, forged, invalid, failed or incomplete.
+    """
+    refuse = _refusal(recipe)
+    if smoke is None:
+        raise refuse("there is no smoke of this recipe")
+    if verdict_artifact is None:
+        raise refuse("there is no verdict on the smoke of this recipe")
+    for artifact, kind in (
+        (dataset, "tokenized_dataset"),
+        (smoke, "smoke_checkpoint"),
+        (verdict_artifact, "smoke_verdict"),
+    ):
+        if artifact.kind != kind:
+            raise refuse(f"{artifact.path.name[:12]} is a {artifact.kind!r} artifact, expected {kind!r}")
+        try:
+            store.verify(artifact)
+        except ArtifactError as error:
+            raise refuse(f"the {kind} is damaged: {_finding(error)}") from error
+    _demand_same_inputs(refuse, dataset=dataset, smoke=smoke, verdict_artifact=verdict_artifact)
+    _demand_same_recipe(refuse, recipe, smoke)
+    if smoke.manifest.code_digest != train_code_digest:
+        raise refuse(
+            f"the smoke was trained by other code ({smoke.manifest.code_digest[:12]}, now {train_code_digest[:12]})"
+        )
+    return _demand_pass(refuse, recipe, dataset=dataset, smoke=smoke, verdict_artifact=verdict_artifact)
+
+
+Refusal = Callable[[str], GateError]
+
+
+def _refusal(recipe: Recipe) -> Refusal:
+    """Builds the error of this gate: evidence first, then the command that makes a good verdict."""
+    command = f"dagster asset materialize -m assets.definitions --select smoke_checkpoint --partition {recipe.name}"
+
+    def refuse(evidence: str) -> GateError:
+        return GateError(f"the full run of {recipe.name!r} may not start: {evidence}. Run `{command}`.")
+
+    return refuse
+
+
+def _finding(error: Exception) -> str:
+    """The first sentence of an error: this gate has its own next move to offer."""
+    return str(error).partition(". ")[0]
+
+
+def _demand_same_inputs(refuse: Refusal, *, dataset: Artifact, smoke: Artifact, verdict_artifact: Artifact) -> None:
+    for holder, wanted in ((smoke, dataset), (verdict_artifact, smoke), (verdict_artifact, dataset)):
+        try:
+            found = holder.input(wanted.kind).digest
+        except ArtifactError as error:
+            raise refuse(f"the {holder.kind} does not say what it was made from: {_finding(error)}") from error
+        if found != wanted.digest:
+            raise refuse(f"the {holder.kind} belongs to another {wanted.kind} ({found[:12]}, now {wanted.digest[:12]})")
+
+
+def _demand_same_recipe(refuse: Refusal, recipe: Recipe, smoke: Artifact) -> None:
+    config: JSON = smoke.manifest.config
+    wanted = recipe.slice(*BINDING_SECTIONS)
+    trained = config if isinstance(config, dict) else {}
+    differing = [name for name in BINDING_SECTIONS if trained.get(name) != wanted[name]]
+    if differing:
+        raise refuse(f"the smoke was trained with another {', '.join(differing)} than the recipe now says")
+
+
+def _demand_pass(
+    refuse: Refusal, recipe: Recipe, *, dataset: Artifact, smoke: Artifact, verdict_artifact: Artifact
+) -> Verdict:
+    try:
+        stored = verdict_artifact.read_json(VERDICT_FILE)
+        verdict = judge_smoke(recipe, dataset=dataset, smoke=smoke)
+    except (ArtifactError, OSError, ValueError, KeyError) as error:
+        raise refuse(f"the verdict cannot be recomputed: {_finding(error)}") from error
+    if stored != json.loads(json.dumps(verdict.to_json())):
+        raise refuse(
+            f"the stored verdict is not what the smoke's own logs say ({verdict.one_line()!r}): it was edited, "
+            "or made by other code"
+        )
+    if verdict.outcome != "pass":
+        raise refuse(f"its smoke is judged {verdict.one_line()}")
+    if verdict.not_checked:
+        raise refuse(f"its smoke leaves open what a full run has to rely on ({'; '.join(verdict.not_checked)})")
+    return verdict

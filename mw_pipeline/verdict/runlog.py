@@ -1,0 +1,116 @@
+"""The log of a training run as it lies on disk: steps.jsonl, evals.jsonl and, where the run wrote it, run.json.
+
+Reading is tolerant of what a killed process leaves behind and of nothing else: a truncated last line is dropped and
+noted, a bad line inside the file is an error with its number.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from mw_pipeline.digest import JSON
+from mw_pipeline.errors import ArtifactError
+
+Row = Mapping[str, JSON]
+
+_STEP_NUMBERS = ("lr", "loss", "ce", "crf", "grad_norm", "tokens", "tokens_per_second", "wall_seconds")
+_EVAL_NUMBERS = ("val_loss", "val_macro_f1")
+_SPELLINGS = {
+    "nan": math.nan,
+    "inf": math.inf,
+    "infinity": math.inf,
+    "-inf": -math.inf,
+    "-infinity": -math.inf,
+}
+
+
+@dataclass(frozen=True)
+class RunLog:
+    """What a run wrote. Rows are in step order; `notes` says what reading had to leave out."""
+
+    steps: tuple[Row, ...]
+    evals: tuple[Row, ...]
+    run: Row
+    notes: tuple[str, ...] = ()
+
+
+def read_run(path: Path) -> RunLog:
+    """The log in a folder. `run` is empty when there is no run.json.
+
+    Where a resumed run wrote a step again, the last writing counts. A run that died young has no evals.jsonl yet: no
+    rows and a note. Raises ArtifactError when the folder holds no run at all, or when a line is not a row.
+    """
+    if not path.is_dir():
+        raise ArtifactError(f"{path}: is not a folder. Name the folder that holds steps.jsonl and evals.jsonl.")
+    if not (path / "steps.jsonl").exists() and not (path / "run.json").exists():
+        raise ArtifactError(f"{path}: holds neither steps.jsonl nor run.json. Name the folder that a run wrote into.")
+    steps, step_notes = _read_rows(path / "steps.jsonl", _STEP_NUMBERS)
+    evals, eval_notes = _read_rows(path / "evals.jsonl", _EVAL_NUMBERS)
+    return RunLog(steps, evals, _read_facts(path / "run.json"), (*step_notes, *eval_notes))
+
+
+def _read_rows(path: Path, numbers: tuple[str, ...]) -> tuple[tuple[Row, ...], tuple[str, ...]]:
+    if not path.exists():
+        return (), (f"{path.name} is missing",)
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except OSError as error:
+        raise ArtifactError(f"{path}: cannot be read ({error.strerror}). Expected a file of JSON lines.") from None
+    rows: list[Row] = []
+    notes: list[str] = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            value = json.loads(line)
+        except ValueError as error:
+            if number == len(lines):
+                notes.append(f"{path.name}: the last line (line {number}) is cut off and was left out")
+                break
+            raise ArtifactError(
+                f"{path}:{number}: not JSON ({error}). Expected one JSON object a line: repair or remove the line."
+            ) from None
+        rows.append(_row(value, numbers, f"{path}:{number}"))
+    return _in_step_order(rows, path.name, notes), tuple(notes)
+
+
+def _row(value: JSON, numbers: tuple[str, ...], where: str) -> Row:
+    """The row with its number columns as numbers: null stays, and the spellings of NaN and Inf become floats."""
+    if not isinstance(value, dict):
+        raise ArtifactError(f"{where}: is {value!r}, expected a JSON object. Repair or remove the line.")
+    step = value.get("step")
+    if isinstance(step, float) and step.is_integer():
+        step = int(step)
+    if not isinstance(step, int) or isinstance(step, bool) or step < 0:
+        raise ArtifactError(f"{where}: step is {step!r}, expected an integer ≥ 0. Repair or remove the line.")
+    row = {**value, "step": step}
+    for name in numbers:
+        found = row.get(name)
+        if isinstance(found, str) and found.strip().lower() in _SPELLINGS:
+            row[name] = _SPELLINGS[found.strip().lower()]
+        elif isinstance(found, bool) or not isinstance(found, int | float | None):
+            raise ArtifactError(f"{where}: {name} is {found!r}, expected a number. Repair or remove the line.")
+    return row
+
+
+def _in_step_order(rows: list[Row], name: str, notes: list[str]) -> tuple[Row, ...]:
+    last_of_step = {int(row["step"]): row for row in rows}
+    if len(last_of_step) < len(rows):
+        notes.append(
+            f"{name}: {len(rows) - len(last_of_step)} rows were written again by a resumed run; the last counts"
+        )
+    return tuple(last_of_step[step] for step in sorted(last_of_step))
+
+
+def _read_facts(path: Path) -> Row:
+    if not path.exists():
+        return {}
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ArtifactError(f"{path}: cannot be read as JSON ({error}). Repair it, or remove it.") from None
+    if not isinstance(value, dict):
+        raise ArtifactError(f"{path}: is {value!r}, expected a JSON object. Repair it, or remove it.")
+    return value

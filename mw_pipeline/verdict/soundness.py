@@ -1,0 +1,77 @@
+"""Checks on a finished run's own log: is it complete, real, finite, better than guessing, and honest about its end?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+from mw_pipeline.verdict.judge import Finding, Watchdog, replay
+from mw_pipeline.verdict.runlog import Row, RunLog
+
+STEP_COLUMNS = ("step", "pass", "lr", "loss", "grad_norm", "tokens", "tokens_per_second", "wall_seconds")
+EVAL_COLUMNS = ("step", "val_loss", "val_macro_f1")
+
+
+def soundness_findings(log: RunLog) -> list[str]:
+    """Everything that makes a finished run unfit to be evaluated, in words; empty for a sound run.
+
+    The rules are those of the run checks in docs/gates.md; losses are in nats per token."""
+    return [
+        *_incomplete(log),
+        *_untruthful_status(log.run),
+        *_tokens_that_do_not_add_up(log),
+        *_insane_start(log),
+        *_passes_going_back(log.steps),
+        *(f"{finding.rule} at step {finding.step}: {finding.reason}" for finding in _failures(log)),
+    ]
+
+
+def _failures(log: RunLog) -> tuple[Finding, ...]:
+    """The verdict's failure rules over the whole run; `rising` belongs to a smoke's window and is not asked here."""
+    entropy = log.run.get("label_entropy")
+    return replay(Watchdog(label_entropy=None if entropy is None else float(entropy)), log.steps, log.evals)
+
+
+def _incomplete(log: RunLog) -> list[str]:
+    found = []
+    for name, rows, columns in (("steps.jsonl", log.steps, STEP_COLUMNS), ("evals.jsonl", log.evals, EVAL_COLUMNS)):
+        if not rows:
+            found.append(f"{name} has no rows")
+            continue
+        missing = [column for column in columns if any(row.get(column) is None for row in rows)]
+        if missing:
+            found.append(f"{name} has rows without {', '.join(missing)}")
+    steps = [int(row["step"]) for row in log.steps]
+    if any(after <= before for before, after in pairwise(steps)):
+        found.append("steps.jsonl does not go forward: some steps were logged twice or out of order")
+    if any(int(row.get("tokens") or 0) <= 0 for row in log.steps):
+        found.append("some steps trained on no tokens")
+    return found
+
+
+def _untruthful_status(run: Row) -> list[str]:
+    """A run that ended before its steps may not call itself completed."""
+    status, step, planned = run.get("status"), run.get("step"), run.get("max_steps")
+    if status != "COMPLETED":
+        return [f"the run ended as {status!r} at step {step} of {planned}, expected 'COMPLETED'"]
+    return [] if step == planned else [f"the run says 'COMPLETED' at step {step} of {planned}"]
+
+
+def _tokens_that_do_not_add_up(log: RunLog) -> list[str]:
+    total, logged = log.run.get("tokens"), sum(int(row.get("tokens") or 0) for row in log.steps)
+    return [] if total == logged else [f"run.json counts {total} training tokens, the steps {logged}"]
+
+
+def _insane_start(log: RunLog) -> list[str]:
+    """From scratch the first validation loss is at most 2 ln K: above that the labels or the loss are wrong."""
+    labels = log.run.get("label_count")
+    if not labels or not log.evals or log.evals[0].get("val_loss") is None:
+        return []
+    first, most = float(log.evals[0]["val_loss"]), 2 * math.log(int(labels))
+    return [f"the first validation loss is {first:.3f}, above 2 ln K = {most:.3f}"] if first > most else []
+
+
+def _passes_going_back(steps: Sequence[Row]) -> list[str]:
+    passes = [int(row["pass"]) for row in steps if row.get("pass") is not None]
+    return ["the logged passes over the data go back"] if any(b < a for a, b in pairwise(passes)) else []
