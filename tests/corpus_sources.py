@@ -9,9 +9,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from mw_pipeline import sources
 from mw_pipeline.corpus.records import ReadRequest, Rejects, record_batch
 from mw_pipeline.recipe import Augmentations, Budgets, CorpusSpec, SourceSpec
+from mw_pipeline.sources import registry
 
 REQUIRED = ("source_id", "base_id", "country_code", "locale", "license", "line", "region_key")
 
@@ -70,7 +70,7 @@ class HandMade:
 
 def install(monkeypatch: pytest.MonkeyPatch, adapter: HandMade) -> HandMade:
     """Makes the adapter known under its name for one test."""
-    monkeypatch.setitem(sources.ADAPTERS, adapter.name, adapter)
+    monkeypatch.setitem(registry.ADAPTERS, adapter.name, adapter)
     return adapter
 
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from mw_pipeline.corpus.records import RECORD_BATCH_ROWS, RECORD_SCHEMA, ReadRequest, Rejects
-from mw_pipeline.sources import Adapter
+from mw_pipeline.sources.adapter import Adapter
 
 
 class Reading(NamedTuple):

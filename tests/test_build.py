@@ -12,7 +12,7 @@ from corpus_sources import HandMade, address, install, record, spec_of
 
 from mw_pipeline.corpus import rows as rows_module
 from mw_pipeline.corpus import shards as shards_module
-from mw_pipeline.corpus.build import SourceSummary, build_source
+from mw_pipeline.corpus.build import SourceSummary
 from mw_pipeline.corpus.census import row_ids_are_unique
 from mw_pipeline.corpus.compose import Lines
 from mw_pipeline.corpus.records import ROW_SCHEMA
@@ -21,6 +21,7 @@ from mw_pipeline.corpus.waterfall import quarantine_within_budget, rows_are_cons
 from mw_pipeline.digest import sha256_file
 from mw_pipeline.errors import CorpusError
 from mw_pipeline.recipe import Augmentations, CorpusSpec, SourceSpec
+from mw_pipeline.stages.corpus import build_source
 
 
 def build(out: Path, spec: CorpusSpec | None = None, source: str = "made") -> SourceSummary:

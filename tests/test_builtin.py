@@ -13,17 +13,17 @@ import pyarrow.compute as pc
 import pycountry
 import pytest
 
-from mw_pipeline.corpus.build import build_source
 from mw_pipeline.corpus.records import RECORD_SCHEMA, TAG_COLUMNS, ReadRequest, Rejects
 from mw_pipeline.errors import CorpusError
 from mw_pipeline.recipe import SourceSpec, load_corpus_spec
-from mw_pipeline.sources import get_adapter
 from mw_pipeline.sources.builtin import adapter as builtin_adapter
 from mw_pipeline.sources.builtin import kinds, places, scripts
 from mw_pipeline.sources.builtin.drafts import region_key
 from mw_pipeline.sources.builtin.grammar import (
     Expansion,
 )
+from mw_pipeline.sources.registry import get_adapter
+from mw_pipeline.stages.corpus import build_source
 
 SPEC_PATH = Path(__file__).parents[1] / "corpora" / "builtin.toml"
 

@@ -8,7 +8,7 @@ import pytest
 
 from mw_pipeline.recipe import load_corpus_spec, load_recipe
 from mw_pipeline.schedule import lr_share
-from mw_pipeline.sources import ADAPTERS
+from mw_pipeline.sources.registry import ADAPTERS
 
 ROOT = Path(__file__).resolve().parent.parent
 RECIPES = sorted((ROOT / "recipes").rglob("*.toml"))

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from source_files import read_all
 
 from mw_pipeline.errors import CorpusError
-from mw_pipeline.sources import Adapter, get_adapter
+from mw_pipeline.sources.adapter import Adapter
+from mw_pipeline.sources.registry import get_adapter
 
 # a sound header and record of each format, for junk to be put around
 SOUND = {

@@ -9,7 +9,7 @@ import pytest
 from source_files import lines_by_shell, read_all
 
 from mw_pipeline.errors import CorpusError
-from mw_pipeline.sources import get_adapter
+from mw_pipeline.sources.registry import get_adapter
 
 GEONAMES = get_adapter("geonames-postal")
 

@@ -13,7 +13,7 @@ from source_files import lines_by_shell, read_all
 
 from mw_pipeline.corpus.records import ReadRequest, Rejects
 from mw_pipeline.errors import CorpusError
-from mw_pipeline.sources import get_adapter
+from mw_pipeline.sources.registry import get_adapter
 
 OPENADDRESSES = get_adapter("openaddresses")
 HEADER = "LON,LAT,NUMBER,STREET,UNIT,CITY,DISTRICT,REGION,POSTCODE,ID"

@@ -8,7 +8,8 @@ import pyarrow as pa
 import pytest
 from source_files import read_all
 
-from mw_pipeline.sources import get_adapter, regions
+from mw_pipeline.sources import regions
+from mw_pipeline.sources.registry import get_adapter
 
 
 def key(country: str, region: str | None = None, postcode: str | None = None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mw_pipeline.errors import CorpusError
-from mw_pipeline.sources import ADAPTERS, get_adapter
+from mw_pipeline.sources.registry import ADAPTERS, get_adapter
 
 
 def test_an_unknown_adapter_is_refused_with_the_nearest_name() -> None:

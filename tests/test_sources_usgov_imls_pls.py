@@ -8,7 +8,7 @@ import pytest
 from source_files import lines_by_shell, read_all
 
 from mw_pipeline.errors import CorpusError
-from mw_pipeline.sources import get_adapter
+from mw_pipeline.sources.registry import get_adapter
 
 IMLS = get_adapter("usgov-imls-pls")
 HEADER = "STABR,FSCSKEY,FSCS_SEQ,C_FSCS,LIBID,LIBNAME,ADDRESS,CITY,ZIP,ZIP4"

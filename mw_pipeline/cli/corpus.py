@@ -13,7 +13,7 @@ from mw_pipeline.corpus.waterfall import rows_are_conserved
 from mw_pipeline.countries import COUNTRY_CODES
 from mw_pipeline.errors import CorpusError
 from mw_pipeline.recipe import Augmentations, CorpusSpec, SourceSpec
-from mw_pipeline.sources import ADAPTERS, get_adapter
+from mw_pipeline.sources.registry import ADAPTERS, get_adapter
 
 NAME = "corpus"
 HELP = "Read one raw file or folder through one adapter and count what became of every record."
@@ -48,7 +48,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Builds the source and prints its waterfall. Returns 1 when it does not add up."""
-    summary = build_from(_spec(args), args.adapter, () if args.input is None else (args.input,), args.out, _progress)
+    summary = build_from(
+        _spec(args),
+        args.adapter,
+        get_adapter(args.adapter),
+        () if args.input is None else (args.input,),
+        args.out,
+        _progress,
+    )
     if sys.stderr.isatty():
         print(file=sys.stderr)
     findings = rows_are_conserved(summary.waterfall)

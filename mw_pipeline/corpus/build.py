@@ -14,7 +14,6 @@ import pyarrow.compute as pc
 
 from mw_pipeline.corpus.census import count_rows
 from mw_pipeline.corpus.conventions import LINE_TAGS
-from mw_pipeline.corpus.inputs import resolve_inputs
 from mw_pipeline.corpus.intake import admit, component_keys
 from mw_pipeline.corpus.records import ReadRequest, Rejects
 from mw_pipeline.corpus.rows import SPANS_DO_NOT_FIT, Composed, compose_rows, given_rows, labelled_mask
@@ -27,7 +26,7 @@ from mw_pipeline.corpus.waterfall import MethodFlow, Waterfall
 from mw_pipeline.digest import write_json_atomically
 from mw_pipeline.errors import CorpusError
 from mw_pipeline.recipe import CorpusSpec
-from mw_pipeline.sources import Adapter, get_adapter
+from mw_pipeline.sources.adapter import Adapter
 
 
 @dataclass(frozen=True)
@@ -47,19 +46,10 @@ class SourceSummary:
         }
 
 
-def build_source(
-    spec: CorpusSpec, source: str, data_path: Path, out: Path, progress: Callable[[str], None] = lambda line: None
-) -> SourceSummary:
-    """Builds a source from the files that its spec names; see `build_from`.
-
-    Raises CorpusError also for an input that is missing or has another hash than the spec says.
-    """
-    return build_from(spec, source, resolve_inputs(spec, source, data_path), out, progress)
-
-
 def build_from(
     spec: CorpusSpec,
     source: str,
+    adapter: Adapter,
     paths: Sequence[Path],
     out: Path,
     progress: Callable[[str], None] = lambda line: None,
@@ -70,7 +60,6 @@ def build_from(
     rows must be shared alike where the spec does not allow it; and when `out` already holds shards.
     """
     settings = spec.sources[source]
-    adapter = get_adapter(settings.adapter)
     _check_licence(spec, source, adapter)
     if (out / "shards").exists():
         raise CorpusError(f"{out}: already holds shards. Name another folder, or remove this one first.")

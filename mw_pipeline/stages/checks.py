@@ -27,12 +27,12 @@ from mw_pipeline.stages.corpus import (
 from mw_pipeline.stages.dataset import tokenizer_of
 from mw_pipeline.stages.findings import Findings
 from mw_pipeline.stages.place import Place
-from mw_pipeline.stages.shipping import PARITY_FILE
 from mw_pipeline.stages.verdict import build_verdict
 from mw_pipeline.tokenizer import tokenizer_round_trips as round_trip_findings
 from mw_pipeline.verdict.runlog import read_run
 from mw_pipeline.verdict.soundness import soundness_findings
 
+PARITY_FILE = "parity.json"
 ROUND_TRIP_ROWS = 20_000
 MAX_LOGIT_DIFFERENCE = 1e-3
 """Largest difference (nats) between a checkpoint and its unquantised export that float32 rounding explains."""
@@ -177,12 +177,9 @@ def package_matches_checkpoint(place: Place, partition: str) -> Findings:
     """The exported network gives the checkpoint's logits before it is quantised."""
     parity = _parity(place, partition)["fp32_against_checkpoint"]
     far = parity["max_logit_difference"]
-    problems = [f"logits differ by up to {far:.2e} nats, allowed {MAX_LOGIT_DIFFERENCE:g}"] * (
-        far > MAX_LOGIT_DIFFERENCE
-    )
-    return _findings(
-        problems, f"logits differ by at most {far:.1e} nats over {parity['pieces']:,} pieces", parity=parity
-    )
+    sentence = f"logits differ by at most {far:.1e} nats over {parity['pieces']:,} pieces"
+    within = far <= MAX_LOGIT_DIFFERENCE  # false for NaN too
+    return _findings([] if within else [f"{sentence}, allowed {MAX_LOGIT_DIFFERENCE:g}"], sentence, parity=parity)
 
 
 def quantisation_costs_little(place: Place, partition: str) -> Findings:
@@ -192,11 +189,11 @@ def quantisation_costs_little(place: Place, partition: str) -> Findings:
     before = requests.report(place, recipe).demand(place.store).read_json("scores.json")["core_macro_f1"]
     cost = before - _packaged_scores(place, partition)["core_macro_f1"]
     problems = []
-    if cost > recipe.eval.max_quantisation_cost:
+    if not cost <= recipe.eval.max_quantisation_cost:  # written so that NaN fails
         problems.append(
             f"int8 costs {cost:.4f} core macro-F1, eval.max_quantisation_cost is {recipe.eval.max_quantisation_cost}"
         )
-    if parity["label_agreement_share"] < recipe.eval.min_label_agreement:
+    if not parity["label_agreement_share"] >= recipe.eval.min_label_agreement:
         problems.append(
             f"int8 agrees on {parity['label_agreement_share']:.2%} of labels, "
             f"eval.min_label_agreement is {recipe.eval.min_label_agreement:.2%}"
@@ -209,7 +206,7 @@ def release_beats_its_gates(place: Place, partition: str) -> Findings:
     gate, scores = place.recipe(partition).eval.min_core_macro_f1, _packaged_scores(place, partition)
     found, (low, high) = scores["core_macro_f1"], scores["intervals"]["core_macro_f1"]
     sentence = f"core macro-F1 {found:.4f} ({low:.4f} to {high:.4f}) on {scores['rows']} gold rows, gate {gate:.2f}"
-    return _findings([sentence] if found < gate else [], sentence)
+    return _findings([] if found >= gate else [sentence], sentence)
 
 
 # --- shared --------------------------------------------------------------------------------------------------------

@@ -10,13 +10,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mw_pipeline.artifact import Artifact
-from mw_pipeline.corpus.build import build_source
+from mw_pipeline.corpus.build import SourceSummary, build_from
+from mw_pipeline.corpus.inputs import resolve_inputs
 from mw_pipeline.corpus.leaks import write_exclusions
 from mw_pipeline.corpus.waterfall import Waterfall
 from mw_pipeline.digest import JSON, write_json_atomically
 from mw_pipeline.golden.gold import load_golden
 from mw_pipeline.labels import STAGE3_TAGS
-from mw_pipeline.sources import get_adapter
+from mw_pipeline.recipe import CorpusSpec
+from mw_pipeline.sources.registry import get_adapter
 from mw_pipeline.stages import requests
 from mw_pipeline.stages.place import Place, Progress, quiet
 from mw_pipeline.store import Built, Store
@@ -37,6 +39,16 @@ def build_shards(place: Place, corpus: str, source: str, *, progress: Progress =
         return {"rows": summary.counts["rows"], "records_read": records.read, "records_kept": records.kept}
 
     return requests.shards(place, corpus, source).build(place.store, make)
+
+
+def build_source(
+    spec: CorpusSpec, source: str, data_path: Path, out: Path, progress: Progress = quiet
+) -> SourceSummary:
+    """One source of a spec, read by its adapter from the files that the spec names, written into a folder.
+
+    Raises CorpusError for an unknown adapter, a missing input, and whatever the adapter refuses."""
+    adapter = get_adapter(spec.sources[source].adapter)
+    return build_from(spec, source, adapter, resolve_inputs(spec, source, data_path), out, progress)
 
 
 def build_manifest(place: Place, corpus: str) -> Built:

@@ -20,12 +20,13 @@ from mw_pipeline.package.lineage import lineage_of, lineage_tree
 from mw_pipeline.parse import Parser
 from mw_pipeline.recipe import Recipe
 from mw_pipeline.stages import requests
+from mw_pipeline.stages.checks import PARITY_FILE
 from mw_pipeline.stages.corpus import CENSUS_FILE, row_files
 from mw_pipeline.stages.dataset import TOKENIZER_FILE
 from mw_pipeline.stages.diagnosis import DIAGNOSIS_FILE, POLICY
 from mw_pipeline.stages.evaluation import golden_of
 from mw_pipeline.stages.place import Place, Progress, quiet
-from mw_pipeline.stages.shipping import PARITY_FILE, publish
+from mw_pipeline.stages.shipping import ship
 from mw_pipeline.stages.verdict import unlock
 from mw_pipeline.store import Built
 
@@ -38,7 +39,7 @@ _HEADLINE = ("slices", "calibration")
 
 
 def packaged_weights(place: Place, recipe_name: str, *, progress: Progress = quiet) -> Built:
-    """The packages of every locale of a recipe, and a copy where a person looks for them: `releases/RECIPE/LOCALE/`.
+    """The packages of every locale of a recipe; if its gates hold, also in `releases/RECIPE/LOCALE/` for people.
 
     Raises GateError without a passing verdict."""
     recipe = place.recipe(recipe_name)
@@ -72,7 +73,8 @@ def packaged_weights(place: Place, recipe_name: str, *, progress: Progress = qui
         }
 
     built = request.build(place.store, make)
-    publish(place, recipe, built.artifact)
+    for problem in ship(place, recipe_name, built.artifact):
+        progress(f"not released: {problem}")
     return built
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from mw_pipeline.corpus.inputs import resolve_inputs
 from mw_pipeline.digest import JSON, sha256_file
 from mw_pipeline.recipe import Recipe
-from mw_pipeline.sources import get_adapter
+from mw_pipeline.sources.registry import get_adapter
 from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.request import Request
 from mw_pipeline.verdict.gate import BINDING_SECTIONS
@@ -150,7 +150,7 @@ def packages(place: Place, recipe: Recipe) -> Request:
         report(place, recipe).demand(place.store),
         diagnosis(place, recipe).demand(place.store),
     )
-    modules = ("mw_pipeline.package.build", "mw_pipeline.parse")
+    modules = ("mw_pipeline.package.build", "mw_pipeline.parse", "mw_pipeline.evaluate.evaluation")
     return Request("packaged_weights", recipe.name, inputs, recipe.slice("package", "eval"), modules, recipe)
 
 

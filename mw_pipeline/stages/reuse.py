@@ -10,7 +10,7 @@ from mw_pipeline.recipe import Recipe
 from mw_pipeline.stages import requests
 from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.request import Request
-from mw_pipeline.stages.shipping import publish
+from mw_pipeline.stages.shipping import ship
 from mw_pipeline.stages.verdict import build_verdict, unlock
 
 _REQUESTS: dict[str, Callable[[Place, Recipe], Request]] = {
@@ -35,5 +35,5 @@ def find_made(stage: str, place: Place, recipe_name: str) -> Artifact | None:
     except MwError:
         return None
     if found is not None and stage == "packaged_weights":
-        publish(place, recipe, found)
+        ship(place, recipe_name, found)
     return found

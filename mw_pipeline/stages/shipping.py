@@ -9,12 +9,25 @@ from mw_pipeline.artifact import Artifact
 from mw_pipeline.package.card import EXAMPLES
 from mw_pipeline.parse import Parser
 from mw_pipeline.recipe import Recipe
+from mw_pipeline.stages import checks
 from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.verdict import unlock
 
 RELEASES_FOLDER = "releases"
-PARITY_FILE = "parity.json"
+GATES = (
+    checks.package_matches_checkpoint,
+    checks.quantisation_costs_little,
+    checks.release_beats_its_gates,
+)
 _MORE_EXAMPLES = ("Empire State Building, 350 5th Ave, New York, NY 10118",)
+
+
+def ship(place: Place, recipe_name: str, packages: Artifact) -> tuple[str, ...]:
+    """Publishes the packages when every release gate holds; returns what does not hold, and then ships nothing."""
+    problems = [problem for gate in GATES for problem in gate(place, recipe_name).problems]
+    if not problems:
+        publish(place, place.recipe(recipe_name), packages)
+    return tuple(problems)
 
 
 def publish(place: Place, recipe: Recipe, packages: Artifact) -> Path:

@@ -1,0 +1,49 @@
+"""What every adapter offers, so that the corpus can be built without knowing which one reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+import pyarrow as pa
+
+from mw_pipeline.corpus.records import ReadRequest, Rejects
+
+
+class Adapter(Protocol):
+    """Turns the raw files of one upstream format into RECORD_SCHEMA batches.
+
+    Rows under a share-alike licence may only enter a corpus that allows them.
+    """
+
+    @property
+    def name(self) -> str:
+        """The name that specs and the command line use."""
+        ...
+
+    @property
+    def licence(self) -> str:
+        """Of its rows, unless the source says otherwise."""
+        ...
+
+    @property
+    def attribution(self) -> str:
+        """The credit line of a model card."""
+        ...
+
+    @property
+    def share_alike(self) -> bool:
+        """Whether everything made from its rows must be shared alike."""
+        ...
+
+    @property
+    def needs_input(self) -> bool:
+        """False where the records are made without a file."""
+        ...
+
+    def read(self, request: ReadRequest, rejects: Rejects) -> Iterator[pa.RecordBatch]:
+        """Batches of at most 65,536 records; every record that is not yielded is counted in `rejects`.
+
+        Raises CorpusError, before the first batch where that can be known, for a file that is not of this format.
+        """
+        ...

@@ -1,0 +1,26 @@
+"""The adapters by name."""
+
+from __future__ import annotations
+
+import difflib
+
+from mw_pipeline.errors import CorpusError
+from mw_pipeline.sources.adapter import Adapter
+from mw_pipeline.sources.ban import Ban
+from mw_pipeline.sources.builtin import Builtin
+from mw_pipeline.sources.geonames_postal import GeonamesPostal
+from mw_pipeline.sources.openaddresses import Openaddresses
+from mw_pipeline.sources.usgov_imls_pls import UsgovImlsPls
+
+_ALL: tuple[Adapter, ...] = (Ban(), Builtin(), GeonamesPostal(), Openaddresses(), UsgovImlsPls())
+
+ADAPTERS: dict[str, Adapter] = {adapter.name: adapter for adapter in _ALL}
+
+
+def get_adapter(name: str) -> Adapter:
+    """The adapter of that name. Raises CorpusError that names the nearest one."""
+    if name in ADAPTERS:
+        return ADAPTERS[name]
+    near = difflib.get_close_matches(name, ADAPTERS, n=1, cutoff=0.0)
+    hint = f"; did you mean {near[0]!r}?" if near else "."
+    raise CorpusError(f"{name!r} is not an adapter: there are {', '.join(sorted(ADAPTERS))}{hint}")
