@@ -124,7 +124,7 @@ class TokenizerConfig(Section):
 
     vocab_size: Positive = 8000
     sample_rows: Positive = 200_000
-    character_coverage: Annotated[float, Field(ge=0.9, le=1.0)] = 0.9995
+    character_coverage: Annotated[float, Field(ge=0.98, le=1.0)] = 0.9995
     seed: int = 0
 
 
@@ -181,7 +181,7 @@ class TrainConfig(Section):
     eval_every: Positive = 250
     eval_rows: Positive = 2000
     checkpoint_every: Positive = 250
-    log_every: Positive = 1
+    log_every: Positive = 10
     threads: Positive = 2
     device: Literal["cpu", "cuda"] = "cpu"
 

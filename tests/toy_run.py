@@ -85,6 +85,7 @@ def toy_recipe(**changes: dict[str, Any]) -> Recipe:
             "peak_lr": 5e-3,
             "warmup_steps": 10,
             "batch_size": 16,
+            "log_every": 1,
             "eval_every": 20,
             "eval_rows": 100,
             "checkpoint_every": 15,

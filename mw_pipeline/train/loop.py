@@ -26,6 +26,7 @@ from mw_pipeline.train.processes import Processes
 from mw_pipeline.train.progress import Listener
 from mw_pipeline.train.step import StepOutcome, Stepper
 from mw_pipeline.train.validation import validate
+from mw_pipeline.train.window import LossWindow
 
 PREFLIGHT_STEPS = 10
 PROGRESS_SECONDS = 2.0
@@ -77,7 +78,7 @@ class _Run:
         self.clock = RunClock()
         self.step = 0
         self.tokens = 0
-        self.tokens_at_row = 0
+        self.window = LossWindow()
         self.passes = 0
         self.told_at = 0.0
 
@@ -118,7 +119,8 @@ class _Run:
         self.tagger.load_state_dict(checkpoint.tagger.state_dict())
         restore_flat_state(self.optimizer, self.tagger, load_optimizer_state(self.plan.out / LAST))
         progress = checkpoint.facts.progress
-        self.tokens, self.tokens_at_row, self.passes = (progress[key] for key in ("tokens", "tokens_at_row", "passes"))
+        self.tokens, self.passes = progress["tokens"], progress["passes"]
+        self.window = LossWindow(**progress["window"])
         self.clock.before_seconds = progress["wall_seconds"]
         self.step = checkpoint.step
         return checkpoint.step
@@ -132,7 +134,7 @@ class _Run:
                 step=self.step,
                 optimizer=flat_state(self.optimizer, self.tagger) if name == LAST else {},
                 tokens=self.tokens,
-                tokens_at_row=self.tokens_at_row,
+                window=self.window.state(),
                 passes=self.passes,
                 wall_seconds=self.clock.total_seconds,
             )
@@ -174,6 +176,7 @@ class _Run:
             outcome = self.stepper.take(self.step + 1)
         self.step += 1
         self.tokens += outcome.pieces
+        self.window.add(outcome)
         self._note_pass(outcome)
         last_step = self.step == self.course.steps
         if self.step % self.plan.recipe.train.log_every == 0 or last_step or not outcome.finite:
@@ -205,20 +208,18 @@ class _Run:
         return None
 
     def _log(self, outcome: StepOutcome) -> None:
-        """The row of this step; `tokens` counts the pieces since the row before, so that rows add up to run.json's."""
+        """The row of this step: losses and `tokens` since the row before, so that nothing is left out."""
         row: dict[str, JSON] = {
             "step": self.step,
             "pass": self.passes,
             "lr": self.course.lr(self.step),
-            "loss": outcome.loss,
-            "ce": outcome.ce,
-            "crf": outcome.crf,
+            **self.window.means(),
             "grad_norm": outcome.grad_norm,
-            "tokens": self.tokens - self.tokens_at_row,
+            "tokens": self.window.pieces,
             "tokens_per_second": outcome.pieces / self.clock.step_seconds[-1],
             "wall_seconds": self.clock.total_seconds,
         }
-        self.tokens_at_row = self.tokens
+        self.window = LossWindow()
         if self.processes.writes:
             self.folder.log_step(row)
         self._tell_step(row)
