@@ -4,7 +4,6 @@ import dagster as dg
 
 from assets.corpus import corpus_manifest
 from assets.metadata import OWNERS, code_version, finding_check, materialized, plainly
-from assets.mix import source_mix
 from assets.partitions import recipe_of_corpus, recipes
 from mw_pipeline.stages import checks, dataset
 from resources.place import PlaceResource
@@ -13,7 +12,7 @@ from resources.place import PlaceResource
 @dg.asset(
     group_name="dataset",
     partitions_def=recipes,
-    deps=[dg.AssetDep(corpus_manifest, partition_mapping=recipe_of_corpus), source_mix],
+    deps=[dg.AssetDep(corpus_manifest, partition_mapping=recipe_of_corpus)],
     kinds={"sentencepiece"},
     owners=OWNERS,
     code_version=code_version("mw_pipeline.tokenizer"),

@@ -5,7 +5,7 @@ import json
 import sys
 from pathlib import Path
 
-from mw_pipeline.recipe import load_recipe
+from mw_pipeline.stages.place import Place
 from mw_pipeline.verdict.judge import judge_run
 from mw_pipeline.verdict.runlog import read_run
 
@@ -15,15 +15,24 @@ HELP = "Judge the log of a training run as evidence for the full run of a recipe
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds --recipe and --run."""
-    parser.add_argument("--recipe", type=Path, required=True, help="recipe file whose full run is to be licensed")
     parser.add_argument(
-        "--run", type=Path, required=True, help="folder with steps.jsonl and evals.jsonl (and run.json, if any)"
+        "--recipe",
+        required=True,
+        metavar="R",
+        help="recipe of the full run: a name, or a TOML file",
+    )
+    parser.add_argument(
+        "--run",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder with steps.jsonl, evals.jsonl, run.json",
     )
 
 
 def run(args: argparse.Namespace) -> int:
     """Prints the verdict as JSON on stdout and one line on stderr; 0 for pass, 1 for fail and invalid."""
-    judged = judge_run(load_recipe(args.recipe), read_run(args.run))
+    judged = judge_run(Place.of().recipe(args.recipe), read_run(args.run))
     print(json.dumps(judged.to_json(), indent=2, ensure_ascii=False))
     print(judged.one_line(), file=sys.stderr)
     for text in judged.not_checked:
