@@ -1,5 +1,8 @@
 """Config files are strict, inherit, and say what they change."""
 
+from __future__ import annotations
+
+import re
 from pathlib import Path
 
 import pytest
@@ -72,7 +75,7 @@ def test_equal_effective_recipes_have_equal_digests_however_they_are_split(tmp_p
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (BASE.replace("peak_lr", "peak_ir"), r"train\.peak_lr is missing|train\.peak_ir is not a key; the nearest"),
+        (BASE.replace("peak_lr", "peak_ir"), r"train\.peak_ir is not a key; the nearest known key is 'peak_lr'"),
         (BASE + "[train2]\n", "train2 is not a key; the nearest known key is 'train'"),
         (BASE.replace("3e-3", '"3e-3"'), r"train\.peak_lr is '3e-3': input should be a valid number"),
         (BASE.replace("heads = 4", "heads = 5"), "width 128 must be an even multiple of heads 5"),
@@ -82,6 +85,18 @@ def test_equal_effective_recipes_have_equal_digests_however_they_are_split(tmp_p
         ('name = "x"\n' + BASE, "name is not a key: it follows from the file"),
         ("base = 3\n" + BASE, "base is 3, expected the path of a TOML file"),
         (BASE.replace("128", "0"), r"model\.width is 0: input should be greater than 0"),
+        (
+            BASE.replace("256", "256" + 20 * "0"),
+            r"train\.batch_size is 256000.*: input should be less than or equal to",
+        ),
+        (BASE.replace("1.0", "inf"), r"mix\.weights\.builtin is inf: input should be a finite number"),
+        (BASE.replace("steps = 1100", ""), r"smoke\.steps is missing\. Add it\."),
+        (
+            BASE + "[tokenizer]\ncharacter_coverage = 0.95\n",
+            r"character_coverage is 0\.95: .* greater than or equal to 0\.98",
+        ),
+        (BASE + "[package]\nlocales = []\n", r"package\.locales is \(\): .* at least 1 item"),
+        (BASE + '[package]\nlocales = ["../fr"]\n', r"package\.locales\.0 is '\.\./fr': string should match pattern"),
     ],
 )
 def test_a_wrong_recipe_is_refused_with_its_key(tmp_path: Path, text: str, message: str) -> None:
@@ -89,14 +104,21 @@ def test_a_wrong_recipe_is_refused_with_its_key(tmp_path: Path, text: str, messa
         load_recipe(write(tmp_path, "recipes/a.toml", text))
 
 
-def test_every_misspelt_key_is_refused_with_the_nearest_known_one(tmp_path: Path) -> None:
-    for line in BASE.splitlines():
-        key, equals, value = line.partition(" = ")
-        if not equals or key == "builtin":
-            continue
-        broken = BASE.replace(line, f"{line}\n{key}_ = {value}")
+@pytest.mark.parametrize("config", ["recipes/demo.toml", "corpora/builtin.toml"])
+def test_every_misspelt_key_of_a_shipped_file_is_refused_with_its_right_spelling(
+    tmp_path: Path, project: Path, config: str
+) -> None:
+    text = (project / config).read_text(encoding="utf-8")
+    load = load_recipe if config.startswith("recipes") else load_corpus_spec
+    keys = [
+        line.split(" = ")[0] for line in text.splitlines() if " = " in line and not line.startswith(("#", "builtin"))
+    ]
+    assert len(keys) > 15
+
+    for key in keys:
+        broken = re.sub(rf"^{key} = ", f"{key}_ = ", text, count=1, flags=re.M)
         with pytest.raises(RecipeError, match=f"{key}_ is not a key; the nearest known key is '{key}'"):
-            load_recipe(write(tmp_path, "recipes/a.toml", broken))
+            load(write(tmp_path, config, broken))
 
 
 def test_a_circle_of_bases_is_refused(tmp_path: Path) -> None:
@@ -127,6 +149,11 @@ def test_norway_is_a_country_and_not_false(tmp_path: Path) -> None:
             "sources.builtin.inptu is not a key; the nearest .* 'input'",
         ),
         ('version = "1"', "version = 1", "version is 1: input should be a valid string"),
+        ("seed = 1", "seed = -1", "seed is -1: input should be greater than or equal to 0"),
+        ("seed = 1", 'seed = 1\nholdout_regions = ["vermont"]', "'vermont' is not a country and a region, as in"),
+        ("seed = 1", 'seed = 1\nholdout_regions = ["USA:vermont"]', "'USA' is not an ISO 3166-1 alpha-2 country code"),
+        ("seed = 1", "seed = 1\nvalidation_share = 0.6\ntest_share = 0.4", r"0\.6 and test_share 0\.4 leave nothing"),
+        ("seed = 1", "seed = 1\ngolden = []", r"golden is \(\): .* at least 1 item"),
     ],
 )
 def test_a_wrong_corpus_spec_is_refused(tmp_path: Path, before: str, after: str, message: str) -> None:

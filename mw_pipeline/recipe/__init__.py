@@ -1,0 +1,35 @@
+"""The two config files, corpus spec and recipe: strict TOML with inheritance, digests and a list of what changed."""
+
+from __future__ import annotations
+
+from mw_pipeline.recipe.corpus_spec import Augmentations, Budgets, CorpusSpec, SourceSpec
+from mw_pipeline.recipe.reading import load_corpus_spec, load_recipe
+from mw_pipeline.recipe.training_recipe import (
+    EvalConfig,
+    LossConfig,
+    MixConfig,
+    ModelConfig,
+    PackageConfig,
+    Recipe,
+    SmokeConfig,
+    TokenizerConfig,
+    TrainConfig,
+)
+
+__all__ = [
+    "Augmentations",
+    "Budgets",
+    "CorpusSpec",
+    "EvalConfig",
+    "LossConfig",
+    "MixConfig",
+    "ModelConfig",
+    "PackageConfig",
+    "Recipe",
+    "SmokeConfig",
+    "SourceSpec",
+    "TokenizerConfig",
+    "TrainConfig",
+    "load_corpus_spec",
+    "load_recipe",
+]

@@ -1,0 +1,109 @@
+"""The corpus spec: which sources a corpus is made of, how their rows are varied, and what may be lost on the way."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Annotated, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from mw_pipeline.countries import COUNTRY_CODES
+from mw_pipeline.digest import digest_of
+from mw_pipeline.recipe.section import Name, NotNegative, Positive, Section, Share, tuple_of
+
+
+class SourceSpec(Section):
+    """One raw source: which adapter reads which files, under which licence."""
+
+    adapter: Name
+    input: str | None = None
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
+    licence: str | None = None
+    attribution: str | None = None
+    country: str | None = None
+    max_records: Positive | None = None
+    share_alike_allowed: bool = False
+
+    @field_validator("country")
+    @classmethod
+    def _country_is_known(cls, value: str | None) -> str | None:
+        return None if value is None else _known_country(value)
+
+
+class Augmentations(Section):
+    """Doses: the share (0..1) of composed rows that each method is applied to."""
+
+    partial: Share = 0.0
+    order: Share = 0.0
+    separators: Share = 0.0
+    case: Share = 0.0
+    abbreviation: Share = 0.0
+    accents: Share = 0.0
+    zip4: Share = 0.0
+    other_script: Share = 0.0
+    country_name: Share = 0.0
+
+
+class Budgets(Section):
+    """Largest shares of records that may be lost before a check blocks (M15, M16, M17)."""
+
+    quarantine_share: Share = 0.05
+    reason_share: Share = 0.05
+    method_share: Share = 0.02
+
+
+class CorpusSpec(Section):
+    """What a corpus is made of. One TOML file in `corpora/`; its stem is the name."""
+
+    name: Name
+    version: Name
+    seed: NotNegative
+    countries: tuple[str, ...]
+    sources: dict[str, SourceSpec] = Field(min_length=1)
+    variants: Positive = 2
+    validation_share: Share = 0.01
+    test_share: Share = 0.01
+    holdout_regions: tuple[str, ...] = ()
+    licences_allowed: tuple[str, ...] = ()
+    golden: Annotated[tuple[str, ...], Field(min_length=1)] = ("golden/*.jsonl",)
+    augmentations: Augmentations = Augmentations()
+    budgets: Budgets = Budgets()
+
+    _lists = field_validator("countries", "holdout_regions", "licences_allowed", "golden", mode="before")(tuple_of)
+
+    @field_validator("countries")
+    @classmethod
+    def _countries_are_known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(_known_country(code) for code in value)
+
+    @field_validator("holdout_regions")
+    @classmethod
+    def _regions_are_keys(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for key in value:
+            country, colon, region = key.partition(":")
+            if not (colon and region.strip()):
+                raise ValueError(f"{key!r} is not a country and a region, as in 'US:vermont'")
+            _known_country(country)
+        return value
+
+    @model_validator(mode="after")
+    def _something_is_left_to_train_on(self) -> Self:
+        if self.validation_share + self.test_share >= 1:
+            raise ValueError(
+                f"validation_share {self.validation_share} and test_share {self.test_share} leave nothing to train on"
+            )
+        return self
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the effective spec."""
+        return digest_of(self.model_dump(mode="json"))
+
+
+def _known_country(code: str) -> str:
+    """Upper-case ISO 3166-1 alpha-2; anything else is refused, so that no country can vanish unseen (M06)."""
+    if code not in COUNTRY_CODES:
+        near = difflib.get_close_matches(code.upper(), COUNTRY_CODES, n=1, cutoff=0.5)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"{code!r} is not an ISO 3166-1 alpha-2 country code in upper case{hint}")
+    return code

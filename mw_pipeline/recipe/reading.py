@@ -1,0 +1,138 @@
+"""Config files read into their models: TOML with inheritance, and errors that name key and nearest known key."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from mw_pipeline.digest import JSON
+from mw_pipeline.errors import RecipeError
+from mw_pipeline.recipe.corpus_spec import CorpusSpec, SourceSpec
+from mw_pipeline.recipe.section import Section
+from mw_pipeline.recipe.training_recipe import Recipe
+
+RECIPES_FOLDER = "recipes"
+CORPORA_FOLDER = "corpora"
+
+_FROM_THE_FILE = ("name", "changes")
+"""Fields of the models that no file states: they follow from its place and its base."""
+
+
+def load_recipe(path: Path) -> Recipe:
+    """The effective recipe of a TOML file, after its `base` chain. Raises RecipeError with file and key path."""
+    name = _name_below(path, RECIPES_FOLDER)
+    document, base = _with_base(path, seen=())
+    return _validated(Recipe, {**document, "name": name, "changes": _changes(base, document)}, path)
+
+
+def load_corpus_spec(path: Path) -> CorpusSpec:
+    """The effective corpus spec of a TOML file, after its `base` chain. Raises RecipeError with file and key path."""
+    document, _ = _with_base(path, seen=())
+    return _validated(CorpusSpec, {**document, "name": _name_below(path, CORPORA_FOLDER)}, path)
+
+
+def _name_below(path: Path, folder: str) -> str:
+    parts = path.with_suffix("").parts
+    if folder in parts[:-1]:
+        last = len(parts) - 1 - parts[::-1].index(folder)
+        return "/".join(parts[last + 1 :])
+    return parts[-1]
+
+
+def _with_base(path: Path, *, seen: tuple[Path, ...]) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """The merged document and, when the file names one, the merged document of its base."""
+    if path.resolve() in seen:
+        raise RecipeError(f"{path}: base leads back to this file. Remove one `base` line of the circle.")
+    document = _read_toml(path)
+    for key in _FROM_THE_FILE:
+        if key in document:
+            raise RecipeError(f"{path}: {key} is not a key: it follows from the file. Remove the line.")
+    base_name = document.pop("base", None)
+    if base_name is None:
+        return document, None
+    if not isinstance(base_name, str):
+        raise RecipeError(f"{path}: base is {base_name!r}, expected the path of a TOML file. Put it in quotes.")
+    base, _ = _with_base(path.parent / base_name, seen=(*seen, path.resolve()))
+    return _merged(base, document), base
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        near = difflib.get_close_matches(path.stem, [p.stem for p in path.parent.glob("*.toml")], n=1)
+        hint = f"did you mean {near[0]!r}?" if near else "check the name."
+        raise RecipeError(f"{path}: there is no such file; {hint}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, IsADirectoryError) as error:
+        raise RecipeError(f"{path}: not readable as TOML: {error}. Correct the file.") from None
+
+
+def _merged(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
+    """`change` laid over `base`, table by table; arrays, `mix.weights` and `loss.class_weights` are replaced whole."""
+    merged = dict(base)
+    for key, value in change.items():
+        below = merged.get(key)
+        keep_both = isinstance(value, dict) and isinstance(below, dict) and key not in ("weights", "class_weights")
+        merged[key] = _merged(below, value) if keep_both and below is not None else value
+    return merged
+
+
+def _changes(base: dict[str, Any] | None, document: dict[str, Any]) -> dict[str, JSON]:
+    if base is None:
+        return {}
+    before, after = _flat(base), _flat(document)
+    return {key: after.get(key) for key in sorted(before.keys() | after.keys()) if before.get(key) != after.get(key)}
+
+
+def _flat(document: dict[str, Any], prefix: str = "") -> dict[str, JSON]:
+    flat: dict[str, JSON] = {}
+    for key, value in document.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+Model = TypeVar("Model", bound=Section)
+
+
+def _validated(model: type[Model], document: dict[str, Any], path: Path) -> Model:
+    try:
+        return model.model_validate(document)
+    except ValidationError as error:
+        # A misspelt key is both unknown and missing: its sentence is the one that helps.
+        first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
+        raise RecipeError(f"{path}: {_sentence(model, first)}") from None
+
+
+def _sentence(model: type[Section], error: Any) -> str:
+    location: tuple[int | str, ...] = error["loc"]
+    key = ".".join(str(part) for part in location) or "the file"
+    if error["type"] == "extra_forbidden":
+        known = _known_keys(model, location[:-1])
+        near = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.0)
+        return f"{key} is not a key; the nearest known key is {near[0]!r}. Known here: {', '.join(known)}."
+    if error["type"] == "missing":
+        return f"{key} is missing. Add it."
+    message = error["msg"].removeprefix("Value error, ")
+    found = "" if error["type"] == "value_error" and isinstance(error["input"], dict) else f" is {error['input']!r:.80}"
+    return f"{key}{found}: {message[0].lower()}{message[1:]}. Correct the value."
+
+
+def _known_keys(model: type[Section], location: tuple[int | str, ...]) -> list[str]:
+    """The keys that the table at `location` may hold."""
+    fields: type[Section] = model
+    for part in location:
+        field = fields.model_fields.get(str(part))
+        annotation = field.annotation if field else None
+        if isinstance(annotation, type) and issubclass(annotation, Section):
+            fields = annotation
+        elif annotation == dict[str, SourceSpec]:
+            fields = SourceSpec
+    hidden = {"name", "changes"} if fields in (Recipe, CorpusSpec) else set()
+    return sorted((set(fields.model_fields) - hidden) | ({"base"} if fields in (Recipe, CorpusSpec) else set()))

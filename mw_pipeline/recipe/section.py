@@ -1,0 +1,27 @@
+"""The ground that every table of a config file stands on: strict, frozen models and the kinds of numbers they hold."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+MOST = 2**31 - 1
+"""No count in a config file is larger: what is has slipped a digit, and would end in a crash far from its key."""
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Weight = Annotated[float, Field(ge=0.0)]
+Positive = Annotated[int, Field(gt=0, le=MOST)]
+NotNegative = Annotated[int, Field(ge=0, le=MOST)]
+Name = Annotated[str, Field(min_length=1)]
+
+
+class Section(BaseModel):
+    """A table of a config file: frozen, typed, and every unknown key refused (M07, M08)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+def tuple_of(value: object) -> object:
+    """TOML arrays arrive as lists; the models hold tuples so that they can be frozen."""
+    return tuple(value) if isinstance(value, list) else value

@@ -1,0 +1,166 @@
+"""The recipe: everything that decides how a model is trained, judged and packaged."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from mw_pipeline.digest import JSON, digest_of
+from mw_pipeline.labels import LabelSet, label_set
+from mw_pipeline.recipe.section import Name, NotNegative, Positive, Section, Share, Weight, tuple_of
+
+LearningRate = Annotated[float, Field(gt=0.0, lt=1e3)]
+Locale = Annotated[str, Field(pattern="^[a-z]{2,3}-[a-z]{2}$")]
+
+
+class TokenizerConfig(Section):
+    """SentencePiece unigram with byte fallback, trained on a balanced sample of the training rows."""
+
+    vocab_size: Positive = 8000
+    sample_rows: Positive = 200_000
+    character_coverage: Annotated[float, Field(ge=0.98, le=1.0)] = 0.9995
+    seed: NotNegative = 0
+
+
+class MixConfig(Section):
+    """How the sampler draws from the sources: `weights` are relative, by source name."""
+
+    weights: dict[str, Weight] = Field(min_length=1)
+    cycle: bool = True
+    max_repetitions: Annotated[float, Field(gt=0.0)] | None = None
+
+
+class ModelConfig(Section):
+    """Geometry of the encoder."""
+
+    width: Positive
+    layers: Positive
+    heads: Positive
+    feed_forward: Positive
+    max_length: Positive = 128
+    dropout: Share = 0.1
+
+    @model_validator(mode="after")
+    def _heads_divide_width(self) -> Self:
+        if self.width % self.heads or (self.width // self.heads) % 2:
+            raise ValueError(f"width {self.width} must be an even multiple of heads {self.heads}")
+        return self
+
+
+class LossConfig(Section):
+    """Cross-entropy, CRF or their sum; `crf_weight` is the λ of CE + λ·CRF."""
+
+    kind: Literal["ce", "crf", "ce+crf"] = "ce+crf"
+    crf_weight: Weight = 0.05
+    crf_reduction: Literal["per_token", "per_sequence"] = "per_sequence"
+    class_weights: dict[str, Annotated[float, Field(gt=0.0)]] = Field(default_factory=dict)
+    label_smoothing: Share = 0.0
+
+
+class TrainConfig(Section):
+    """The full run. `batch_size` counts rows; effective batch = batch_size × accumulation × processes."""
+
+    steps: Positive
+    peak_lr: LearningRate
+    warmup_steps: NotNegative
+    batch_size: Positive
+    accumulation: Positive = 1
+    processes: Positive = 1
+    schedule: Literal["cosine", "constant", "linear_cooldown"] = "cosine"
+    cooldown_from: NotNegative | None = None
+    weight_decay: Weight = 0.01
+    clip_norm: Annotated[float, Field(gt=0.0)] = 1.0
+    precision: Literal["fp32", "bf16"] = "fp32"
+    seed: NotNegative = 0
+    eval_every: Positive = 250
+    eval_rows: Positive = 2000
+    checkpoint_every: Positive = 250
+    log_every: Positive = 10
+    threads: Positive = 2
+    device: Literal["cpu", "cuda"] = "cpu"
+
+    @property
+    def effective_batch(self) -> int:
+        """Rows that one optimizer step sees."""
+        return self.batch_size * self.accumulation * self.processes
+
+    @model_validator(mode="after")
+    def _schedule_fits(self) -> Self:
+        if self.warmup_steps >= self.steps:
+            raise ValueError(f"warmup_steps {self.warmup_steps} must be below steps {self.steps}")
+        if (self.schedule == "linear_cooldown") != (self.cooldown_from is not None):
+            raise ValueError("cooldown_from is needed by schedule 'linear_cooldown' and by no other")
+        if self.cooldown_from is not None and not self.warmup_steps <= self.cooldown_from < self.steps:
+            raise ValueError(f"cooldown_from {self.cooldown_from} must lie between warmup_steps and steps")
+        return self
+
+
+class SmokeConfig(Section):
+    """The short run before the full one: `constant` is warmup then flat, `long-tail` a cosine of ≥ 10,000 steps.
+
+    `batch_size` and `accumulation` default to the full run's; a smoke that sets others is `invalid` (M02)."""
+
+    steps: Positive
+    mode: Literal["constant", "long-tail", "cosine"] = "constant"
+    eval_every: Positive = 100
+    batch_size: Positive | None = None
+    accumulation: Positive | None = None
+
+    @model_validator(mode="after")
+    def _tail_is_long(self) -> Self:
+        if self.mode == "long-tail" and self.steps < 10_000:
+            raise ValueError(f"mode 'long-tail' needs steps ≥ 10000, found {self.steps}")
+        return self
+
+
+class EvalConfig(Section):
+    """The gates that a release must pass; scores are normalised core macro-F1 (0..1).
+
+    `baseline` names the recipe whose eval report the diagnosis compares with; without one it only explains misses."""
+
+    baseline: str | None = None
+    min_core_macro_f1: Share = 0.0
+    max_quantisation_cost: Share = 0.005
+    min_label_agreement: Share = 0.995
+
+
+class PackageConfig(Section):
+    """What is released."""
+
+    version: Name = "0.1.0"
+    locales: Annotated[tuple[Locale, ...], Field(min_length=1)] = ("en-us", "fr-fr")
+
+    _lists = field_validator("locales", mode="before")(tuple_of)
+
+
+class Recipe(Section):
+    """One training recipe. A TOML file in `recipes/`; its path below that folder without suffix is the name."""
+
+    name: Name
+    corpus: Name
+    labels: Literal[2, 3] = 2
+    tokenizer: TokenizerConfig = TokenizerConfig()
+    mix: MixConfig
+    model: ModelConfig
+    loss: LossConfig = LossConfig()
+    train: TrainConfig
+    smoke: SmokeConfig
+    eval: EvalConfig = EvalConfig()
+    package: PackageConfig = PackageConfig()
+    changes: dict[str, JSON] = Field(default_factory=dict)
+    """Dotted key → value for every key that differs from `base`; empty for a recipe that has none."""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the effective recipe; neither its name nor how its files are split into bases counts."""
+        return digest_of(self.model_dump(mode="json", exclude={"name", "changes"}))
+
+    @property
+    def label_set(self) -> LabelSet:
+        """The labels that this recipe trains."""
+        return label_set(self.labels)
+
+    def slice(self, *sections: str) -> dict[str, JSON]:
+        """The named sections as JSON: what a stage depends on, and nothing else."""
+        return self.model_dump(mode="json", include=set(sections))
