@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
 from mw_pipeline.artifact import Artifact
-from mw_pipeline.errors import ArtifactError
 from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.reuse import find_made
+
+CHECKOUT = Path(__file__).resolve().parent.parent
 
 
 class Trainer(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -24,28 +27,32 @@ class Trainer(dg.ConfigurableResource):  # type: ignore[type-arg]
     def run(self, context: dg.AssetExecutionContext, stage: str, place: Place) -> tuple[Artifact, bool]:
         """The artifact of a stage for this run's partition, and whether it was reused.
 
-        Raises dg.Failure with the child's own sentence when a gate refuses or its input is bad."""
+        Raises MwError before any child is started when a gate refuses or an input is missing, and dg.Failure with the
+        child's own sentence, or how it died, when it could not make the artifact."""
         made = find_made(stage, place, context.partition_key)
         if made is not None:
             context.log.info("%s of %s is in the store already: reused", stage, context.partition_key)
             return made, True
-        client = dg.PipesSubprocessClient(termination_timeout_seconds=self.grace_seconds)
-        environment = {
-            **os.environ,
-            "MW_STORE": place.store.url,
-            "MW_PROJECT": str(place.project),
-            "MW_DATA": str(place.data),
-        }
-        invocation = client.run(
-            context=context,
-            command=[sys.executable, "-m", "resources.child"],
-            extras={"stage": stage, "partition": context.partition_key},
-            env=environment,
-            cwd=str(place.project),
-        )
-        message = next((m for m in invocation.get_custom_messages() if isinstance(m, dict)), None)
-        if message is None:
-            raise ArtifactError(f"{stage} of {context.partition_key!r}: the child ended without naming an artifact.")
-        if "error" in message:
-            raise dg.Failure(description=message["error"], allow_retries=False)
-        return place.store.load(message["kind"], message["digest"]), message["reused"]
+        answer = self._ask_child(context, stage, place)
+        if "error" in answer:
+            raise dg.Failure(description=answer["error"], allow_retries=False)
+        return place.store.load(answer["kind"], answer["digest"]), answer["reused"]
+
+    def _ask_child(self, context: dg.AssetExecutionContext, stage: str, place: Place) -> dict[str, Any]:
+        """What the child reports: the kind and digest of an artifact, or an error."""
+        folders = {"MW_STORE": place.store.url, "MW_PROJECT": str(place.project), "MW_DATA": str(place.data)}
+        try:
+            invocation = dg.PipesSubprocessClient(termination_timeout_seconds=self.grace_seconds).run(
+                context=context,
+                command=[sys.executable, "-m", "resources.child"],
+                extras={"stage": stage, "partition": context.partition_key, "parent": os.getpid()},
+                env={**os.environ, **folders},
+                cwd=str(CHECKOUT),
+            )
+        except dg.DagsterError as error:  # the child was killed, or met an error that nobody expected
+            raise dg.Failure(
+                description=f"{stage} of {context.partition_key!r}: its process died ({error}). Read what it wrote to "
+                "stderr, and materialize it again: training goes on from its last checkpoint."
+            ) from error
+        (answer,) = invocation.get_custom_messages()
+        return dict(answer)
