@@ -16,6 +16,10 @@ from mw_pipeline.stages.reuse import find_made
 CHECKOUT = Path(__file__).resolve().parent.parent
 
 
+WAITING = {"OMP_WAIT_POLICY": "passive"}
+"""Threads that spin while they wait take the cores from each other: on a busy machine a step takes several times longer."""
+
+
 class Trainer(dg.ConfigurableResource):  # type: ignore[type-arg]
     """Starts `resources.child` under Dagster Pipes and brings back the artifact that it made.
 
@@ -46,7 +50,7 @@ class Trainer(dg.ConfigurableResource):  # type: ignore[type-arg]
                 context=context,
                 command=[sys.executable, "-m", "resources.child"],
                 extras={"stage": stage, "partition": context.partition_key, "parent": os.getpid()},
-                env={**os.environ, **folders},
+                env={**WAITING, **os.environ, **folders},
                 cwd=str(CHECKOUT),
             )
         except dg.DagsterError as error:  # the child was killed, or met an error that nobody expected

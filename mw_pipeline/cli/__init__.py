@@ -45,6 +45,8 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _run(name: str, arguments: list[str]) -> int:
+    # Read when torch loads: threads that spin while they wait take the cores from each other on a busy machine.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
         command = _import(name)
         parser = argparse.ArgumentParser(
