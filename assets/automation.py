@@ -16,7 +16,7 @@ from assets.mix import source_mix
 from assets.partitions import corpora, corpus_and_source, recipes, sources
 from assets.release import packaged_weights
 from assets.training import full_checkpoint, smoke_checkpoint
-from mw_pipeline.corpus.inputs import resolve_inputs
+from mw_pipeline.corpus.inputs import match_inputs
 from mw_pipeline.errors import MwError
 from resources.place import PlaceResource
 
@@ -56,8 +56,7 @@ jobs = [shards_job, corpus_audit_job, mix_audit_job, smoke_job, release_job]
 )
 def weekly_corpus_audit(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
     """One run per corpus that has been materialized."""
-    for name in context.instance.get_materialized_partitions(corpus_manifest.key):
-        yield dg.RunRequest(run_key=f"{context.scheduled_execution_time:%Y-%m-%d}:{name}", partition_key=name)
+    yield from _again(context, corpus_manifest, corpora)
 
 
 @dg.schedule(
@@ -67,8 +66,17 @@ def weekly_corpus_audit(context: dg.ScheduleEvaluationContext) -> Iterator[dg.Ru
 )
 def weekly_mix_audit(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
     """One run per recipe whose mix has been materialized."""
-    for name in context.instance.get_materialized_partitions(source_mix.key):
-        yield dg.RunRequest(run_key=f"{context.scheduled_execution_time:%Y-%m-%d}:{name}", partition_key=name)
+    yield from _again(context, source_mix, recipes)
+
+
+def _again(
+    context: dg.ScheduleEvaluationContext, asset: dg.AssetsDefinition, partitions: dg.PartitionsDefinition
+) -> Iterator[dg.RunRequest]:
+    """One run for every materialized partition whose config file is still there."""
+    made = context.instance.get_materialized_partitions(asset.key)
+    for name in partitions.get_partition_keys():
+        if name in made:
+            yield dg.RunRequest(run_key=f"{context.scheduled_execution_time:%Y-%m-%d}:{name}", partition_key=name)
 
 
 @dg.sensor(
@@ -77,12 +85,13 @@ def weekly_mix_audit(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRe
     description="A raw file that changed on disk asks for the partition of its source.",
 )
 def raw_files(context: dg.SensorEvaluationContext, place: PlaceResource) -> dg.SensorResult:
-    """Compares size and modification time of every raw file in use with what the last tick saw."""
+    """Compares size and modification time of every raw file in use with what was last seen of it."""
     before: dict[str, str] = json.loads(context.cursor) if context.cursor else {}
-    after = {key: state for key in sources.get_partition_keys() if (state := _state_of(key, place))}
-    changed = [key for key, state in after.items() if key in before and before[key] != state]
-    requests = [dg.RunRequest(run_key=f"{key}@{after[key]}", partition_key=key) for key in changed]
-    return dg.SensorResult(run_requests=requests, cursor=json.dumps(after))
+    now = {key: state for key in sources.get_partition_keys() if (state := _state_of(key, place))}
+    changed = [key for key, state in now.items() if before.get(key, state) != state]
+    requests = [dg.RunRequest(run_key=f"{key}@{now[key]}", partition_key=key) for key in changed]
+    # What is gone for now stays in the cursor, so that it counts as changed when it comes back with other bytes.
+    return dg.SensorResult(run_requests=requests, cursor=json.dumps(before | now))
 
 
 def _state_of(key: str, place: PlaceResource) -> str | None:
@@ -90,7 +99,7 @@ def _state_of(key: str, place: PlaceResource) -> str | None:
     corpus, source = corpus_and_source(key)
     here = place.open()
     try:
-        stats = [path.stat() for path in resolve_inputs(here.corpus_spec(corpus), source, here.data)]
+        stats = [path.stat() for path in match_inputs(here.corpus_spec(corpus), source, here.data)]
     except MwError:  # a source whose files are not on this machine is nothing to watch
         return None
     return ",".join(f"{s.st_size}.{s.st_mtime_ns}" for s in stats) or None

@@ -13,7 +13,7 @@ from resources.place import PlaceResource
     partitions_def=sources,
     kinds={"parquet", "pyarrow"},
     owners=OWNERS,
-    code_version=code_version("mw_pipeline.corpus.build"),
+    code_version=code_version("corpus_shards", "mw_pipeline.sources.registry"),
 )
 @plainly
 def corpus_shards(context: dg.AssetExecutionContext, place: PlaceResource) -> dg.MaterializeResult[None]:
@@ -32,7 +32,7 @@ def corpus_shards(context: dg.AssetExecutionContext, place: PlaceResource) -> dg
     partitions_def=corpora,
     kinds={"json"},
     owners=OWNERS,
-    code_version=code_version("mw_pipeline.golden.gold"),
+    code_version=code_version("golden_set"),
 )
 @plainly
 def golden_set(context: dg.AssetExecutionContext, place: PlaceResource) -> dg.MaterializeResult[None]:
@@ -47,7 +47,7 @@ def golden_set(context: dg.AssetExecutionContext, place: PlaceResource) -> dg.Ma
     deps=[dg.AssetDep(corpus_shards, partition_mapping=corpus_of_source), golden_set],
     kinds={"duckdb"},
     owners=OWNERS,
-    code_version=code_version("mw_pipeline.corpus.census"),
+    code_version=code_version("corpus_manifest"),
 )
 @plainly
 def corpus_manifest(context: dg.AssetExecutionContext, place: PlaceResource) -> dg.MaterializeResult[None]:

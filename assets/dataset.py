@@ -15,7 +15,7 @@ from resources.place import PlaceResource
     deps=[dg.AssetDep(corpus_manifest, partition_mapping=recipe_of_corpus)],
     kinds={"sentencepiece"},
     owners=OWNERS,
-    code_version=code_version("mw_pipeline.tokenizer"),
+    code_version=code_version("tokenizer"),
 )
 @plainly
 def tokenizer(context: dg.AssetExecutionContext, place: PlaceResource) -> dg.MaterializeResult[None]:
@@ -30,7 +30,7 @@ def tokenizer(context: dg.AssetExecutionContext, place: PlaceResource) -> dg.Mat
     deps=[tokenizer],
     kinds={"arrow"},
     owners=OWNERS,
-    code_version=code_version("mw_pipeline.dataset.build"),
+    code_version=code_version("tokenized_dataset"),
 )
 @plainly
 def tokenized_dataset(context: dg.AssetExecutionContext, place: PlaceResource) -> dg.MaterializeResult[None]:

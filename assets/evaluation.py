@@ -17,7 +17,7 @@ from resources.trainer import Trainer
     deps=[full_checkpoint, dg.AssetDep(golden_set, partition_mapping=recipe_of_corpus)],
     kinds={"pytorch", "matplotlib"},
     owners=OWNERS,
-    code_version=code_version("mw_pipeline.evaluate.evaluation", "mw_pipeline.report.page"),
+    code_version=code_version("eval_report"),
 )
 @plainly
 def eval_report(
@@ -39,7 +39,7 @@ def eval_report(
     deps=[eval_report],
     kinds={"json"},
     owners=OWNERS,
-    code_version=code_version("mw_pipeline.evaluate.diagnose"),
+    code_version=code_version("regression_diagnosis"),
 )
 @plainly
 def regression_diagnosis(context: dg.AssetExecutionContext, place: PlaceResource) -> dg.MaterializeResult[None]:

@@ -11,6 +11,7 @@ from mw_pipeline.digest import code_digest
 from mw_pipeline.errors import MwError
 from mw_pipeline.stages.findings import Findings
 from mw_pipeline.stages.place import Place
+from mw_pipeline.stages.requests import CODE
 from resources.place import PlaceResource
 
 OWNERS = ["team:mw-pipeline"]
@@ -20,9 +21,11 @@ Result = TypeVar("Result")
 
 
 @functools.cache
-def code_version(*modules: str) -> str:
-    """The first 12 hex digits of the code digest of a stage's modules."""
-    return code_digest(modules)[:12]
+def code_version(kind: str, *others: str) -> str:
+    """The first 12 hex digits of the digest of the code that makes a kind of artifact, and of `others`.
+
+    The store asks for the same code, so what is stale in the graph is what the store would make anew."""
+    return code_digest((*CODE[kind], *others))[:12]
 
 
 def materialized(

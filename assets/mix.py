@@ -15,7 +15,7 @@ from resources.place import PlaceResource
     deps=[dg.AssetDep(corpus_manifest, partition_mapping=recipe_of_corpus)],
     kinds={"numpy"},
     owners=OWNERS,
-    code_version=code_version("mw_pipeline.mix.plan"),
+    code_version=code_version("source_mix"),
 )
 @plainly
 def source_mix(context: dg.AssetExecutionContext, place: PlaceResource) -> dg.MaterializeResult[None]:

@@ -7,7 +7,7 @@ from assets.metadata import OWNERS, code_version, finding_check, materialized, p
 from assets.partitions import recipes
 from assets.training import full_checkpoint
 from mw_pipeline.stages import checks
-from mw_pipeline.stages.shipping import announcement
+from mw_pipeline.stages.shipping import ship
 from resources.place import PlaceResource
 from resources.trainer import Trainer
 
@@ -18,7 +18,7 @@ from resources.trainer import Trainer
     deps=[full_checkpoint, eval_report, regression_diagnosis],
     kinds={"onnx"},
     owners=OWNERS,
-    code_version=code_version("mw_pipeline.package.build"),
+    code_version=code_version("packaged_weights"),
 )
 @plainly
 def packaged_weights(
@@ -27,7 +27,7 @@ def packaged_weights(
     """One int8 ONNX package per locale, with a generated card and its whole lineage; also under `releases/`."""
     here = place.open()
     artifact, reused = trainer.run(context, "packaged_weights", here)
-    context.log.info("released\n%s", announcement(here, here.recipe(context.partition_key), artifact))
+    context.log.info(ship(here, context.partition_key, artifact))
     return materialized(artifact, reused=reused, lineage=dg.MetadataValue.md(artifact.file("lineage.md").read_text()))
 
 

@@ -18,7 +18,7 @@ from resources.trainer import Trainer
     kinds={"pytorch"},
     owners=OWNERS,
     pool="training",
-    code_version=code_version("mw_pipeline.train.loop"),
+    code_version=code_version("smoke_checkpoint"),
 )
 @plainly
 def smoke_checkpoint(
@@ -36,7 +36,7 @@ def smoke_checkpoint(
     kinds={"pytorch"},
     owners=OWNERS,
     pool="training",
-    code_version=code_version("mw_pipeline.train.loop"),
+    code_version=code_version("full_checkpoint"),
 )
 @plainly
 def full_checkpoint(

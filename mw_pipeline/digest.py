@@ -44,6 +44,20 @@ def sha256_file(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def sha256_of_raw(path: Path) -> str:
+    """SHA-256 of a raw file, remembered in this process for as long as its size, time and inode stay as they are.
+
+    Every request of a corpus names its raw files by hash, and they are large. A check of integrity calls `sha256_file`.
+    """
+    stat = path.stat()
+    return _sha256_seen(path, stat.st_size, stat.st_mtime_ns, stat.st_ino)
+
+
+@functools.lru_cache(maxsize=4096)
+def _sha256_seen(path: Path, size: int, mtime_ns: int, inode: int) -> str:
+    return sha256_file(path)
+
+
 @functools.cache
 def code_digest(modules: tuple[str, ...]) -> str:
     """SHA-256 over the sources of the named modules and of every `mw_pipeline` module and table that they import.

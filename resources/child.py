@@ -20,17 +20,22 @@ _PR_SET_PDEATHSIG = 1
 
 def main() -> None:
     """Run the stage that the parent asks for. An expected error is reported as one sentence, never as a traceback."""
-    die_with_parent()
+    os.setpgrp()  # Ctrl-C then reaches the graph alone, which hands on one SIGINT: a second would cut the saving short
     with open_dagster_pipes() as pipes:
-        stage, partition = pipes.get_extra("stage"), pipes.get_extra("partition")
-        try:
-            built = run_stage(stage, Place.of(), partition, progress=_person(pipes))
-        except MwError as error:
-            pipes.log.error(str(error))
-            pipes.report_custom_message({"error": str(error)})
-            return
-        artifact = built.artifact
-        pipes.report_custom_message({"kind": artifact.kind, "digest": artifact.digest, "reused": built.reused})
+        die_with_parent(pipes.get_extra("parent"))
+        pipes.report_custom_message(answer(pipes))
+
+
+def answer(pipes: PipesContext) -> dict[str, str | bool]:
+    """Kind and digest of the stage's artifact and whether it was reused, or an error in words."""
+    stage, partition = pipes.get_extra("stage"), pipes.get_extra("partition")
+    try:
+        built = run_stage(stage, Place.of(), partition, progress=_person(pipes))
+    except MwError as error:
+        return {"error": str(error)}
+    except KeyboardInterrupt:
+        return {"error": f"{stage} of {partition!r} was interrupted. Materialize it again."}
+    return {"kind": built.artifact.kind, "digest": built.artifact.digest, "reused": built.reused}
 
 
 def _person(pipes: PipesContext) -> Progress:
@@ -47,11 +52,11 @@ def _person(pipes: PipesContext) -> Progress:
     return show
 
 
-def die_with_parent() -> None:
+def die_with_parent(parent: int) -> None:
     """Ask the kernel to interrupt this process when its parent dies, so that a killed graph leaves no orphan."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
-        if os.getppid() == 1:
+        if os.getppid() != parent:  # it died before the kernel knew
             os.kill(os.getpid(), signal.SIGINT)
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -33,3 +36,20 @@ def tiny_release(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("release")
     build_release(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_line(tmp_path_factory: pytest.TempPathFactory, project: Path) -> Path:
+    """A tiny project whose whole line has run, from raw rows to packages: read only, made once for all workers."""
+    from tiny_project import write_project
+
+    here = tmp_path_factory.getbasetemp()
+    shared = here.parent if "PYTEST_XDIST_WORKER" in os.environ else here
+    with (shared / "line.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (shared / "line").exists():
+            draft = write_project(shared / "line.draft", golden=project / "golden")
+            script = Path(__file__).parent / "tiny_project.py"
+            subprocess.run([sys.executable, str(script), str(draft)], cwd=project, check=True, timeout=300)
+            draft.rename(shared / "line")
+    return shared / "line"

@@ -11,6 +11,7 @@ from mw_pipeline.artifact import Artifact
 from mw_pipeline.cli import main
 from mw_pipeline.cli import package as command
 from mw_pipeline.errors import ArtifactError, GateError
+from mw_pipeline.stages import shipping
 from mw_pipeline.stages.findings import Findings
 from mw_pipeline.stages.place import Place
 from mw_pipeline.store import Store
@@ -80,7 +81,7 @@ def test_a_gate_that_does_not_hold_stops_the_release_by_its_name(place, monkeypa
     def release_beats_its_gates(place: Place, partition: str) -> Findings:
         return Findings(("core macro-F1 0.10, gate 0.80",))
 
-    monkeypatch.setattr(command, "GATES", (lambda place, partition: Findings(), release_beats_its_gates))
+    monkeypatch.setattr(shipping, "GATES", (lambda place, partition: Findings(), release_beats_its_gates))
 
     with pytest.raises(GateError, match=r"release_beats_its_gates does not hold for 'demo': core macro-F1 0.10"):
-        command.demand_gates(place, "demo")
+        shipping.demand_gates(place, "demo")

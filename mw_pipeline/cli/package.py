@@ -12,17 +12,16 @@ from mw_pipeline.artifact import Artifact
 from mw_pipeline.cli import EXIT_OK
 from mw_pipeline.digest import sha256_file
 from mw_pipeline.errors import ArtifactError, GateError
-from mw_pipeline.stages import checks, requests
-from mw_pipeline.stages.corpus import build_golden
+from mw_pipeline.stages import requests
 from mw_pipeline.stages.diagnosis import build_diagnosis
 from mw_pipeline.stages.evaluation import eval_report
 from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.release import packaged_weights
+from mw_pipeline.stages.shipping import demand_gates
 from mw_pipeline.stages.verdict import unlock
 
 WEIGHTS = "model.safetensors"
 BEST = "best"
-GATES = (checks.package_matches_checkpoint, checks.quantisation_costs_little, checks.release_beats_its_gates)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,7 +41,6 @@ def run(args: argparse.Namespace) -> int:
     recipe = place.recipe(args.recipe)
     unlock(place, recipe)
     demand_best_of(args.checkpoint, requests.full(place, recipe).demand(place.store))
-    build_golden(place, recipe.corpus)
     eval_report(place, args.recipe, progress=_say)
     build_diagnosis(place, args.recipe)
     built = packaged_weights(place, args.recipe, progress=_say)
@@ -70,13 +68,3 @@ def demand_best_of(checkpoint: Path, full: Artifact) -> Path:
             f"Package {licensed.parent}, or train the recipe again."
         )
     return path
-
-
-def demand_gates(place: Place, recipe_name: str) -> None:
-    """Returns when every release gate passes. Raises GateError with the first that does not."""
-    for gate in GATES:
-        if problems := gate(place, recipe_name).problems:
-            raise GateError(
-                f"{gate.__name__} does not hold for {recipe_name!r}: {problems[0]}. "
-                "Train better weights, or change the gate in the recipe's [eval] and say why."
-            )

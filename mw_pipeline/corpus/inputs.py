@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mw_pipeline.digest import sha256_file
+from mw_pipeline.digest import sha256_of_raw
 from mw_pipeline.errors import CorpusError
 from mw_pipeline.recipe import CorpusSpec
 
@@ -12,8 +12,21 @@ from mw_pipeline.recipe import CorpusSpec
 def resolve_inputs(spec: CorpusSpec, source: str, data_path: Path) -> tuple[Path, ...]:
     """The files of a source in sorted order; empty when the source says no `input`.
 
-    Raises CorpusError when the source is not in the spec, its pattern matches nothing, or `sha256` is not that of its
-    one file."""
+    Raises CorpusError as `match_inputs` does, and when `sha256` is not that of its one file."""
+    paths = match_inputs(spec, source, data_path)
+    wanted = spec.sources[source].sha256
+    if paths and wanted is not None and (len(paths) > 1 or sha256_of_raw(paths[0]) != wanted):
+        raise CorpusError(
+            f"{_where(spec, source)}.sha256 is {wanted[:12]}…, but that is not the hash of {paths[0]} "
+            f"({sha256_of_raw(paths[0])[:12]}…, one of {len(paths)} files). Fetch the file again or correct the hash."
+        )
+    return paths
+
+
+def match_inputs(spec: CorpusSpec, source: str, data_path: Path) -> tuple[Path, ...]:
+    """The files that a source's `input` matches, in sorted order, whatever they hold.
+
+    Raises CorpusError when the source is not in the spec, or its pattern matches nothing."""
     if source not in spec.sources:
         raise CorpusError(
             f"corpora/{spec.name}.toml: {source!r} is not one of its sources: {', '.join(spec.sources)}. "
@@ -25,15 +38,13 @@ def resolve_inputs(spec: CorpusSpec, source: str, data_path: Path) -> tuple[Path
     pattern = Path(settings.input)
     root, relative = (Path("/"), pattern.relative_to("/")) if pattern.is_absolute() else (data_path, pattern)
     paths = tuple(sorted(path for path in root.glob(str(relative)) if path.is_file()))
-    where = f"corpora/{spec.name}.toml: sources.{source}"
     if not paths:
         raise CorpusError(
-            f"{where}.input is {settings.input!r}: no such file below {root}. "
+            f"{_where(spec, source)}.input is {settings.input!r}: no such file below {root}. "
             "Put it there, or set MW_DATA to its folder."
         )
-    if settings.sha256 is not None and (len(paths) > 1 or sha256_file(paths[0]) != settings.sha256):
-        raise CorpusError(
-            f"{where}.sha256 is {settings.sha256[:12]}…, but that is not the hash of {paths[0]} "
-            f"({sha256_file(paths[0])[:12]}…, one of {len(paths)} files). Fetch the file again or correct the hash."
-        )
     return paths
+
+
+def _where(spec: CorpusSpec, source: str) -> str:
+    return f"corpora/{spec.name}.toml: sources.{source}"

@@ -99,7 +99,7 @@ def tokenizer_of(artifact: Artifact) -> Tokenizer:
 def _files_in_use(place: Place, recipe: Recipe) -> dict[str, list[Path]]:
     """Row files of the sources that the recipe weights above zero."""
     manifest = requests.manifest(place, recipe.corpus).demand(place.store)
-    wanted = {name for name, weight in recipe.mix.weights.items() if weight > 0}
+    wanted = requests.sources_in_use(recipe)
     return {name: files for name, files in row_files(place.store, manifest).items() if name in wanted}
 
 

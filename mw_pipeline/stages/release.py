@@ -26,7 +26,6 @@ from mw_pipeline.stages.dataset import TOKENIZER_FILE
 from mw_pipeline.stages.diagnosis import DIAGNOSIS_FILE, POLICY
 from mw_pipeline.stages.evaluation import golden_of
 from mw_pipeline.stages.place import Place, Progress, quiet
-from mw_pipeline.stages.shipping import ship
 from mw_pipeline.stages.verdict import unlock
 from mw_pipeline.store import Built
 
@@ -39,9 +38,7 @@ _HEADLINE = ("slices", "calibration")
 
 
 def packaged_weights(place: Place, recipe_name: str, *, progress: Progress = quiet) -> Built:
-    """The packages of every locale of a recipe; if its gates hold, also in `releases/RECIPE/LOCALE/` for people.
-
-    Raises GateError without a passing verdict."""
+    """The packages of every locale of a recipe. Raises GateError without a passing verdict."""
     recipe = place.recipe(recipe_name)
     unlock(place, recipe)
     request = requests.packages(place, recipe)
@@ -72,10 +69,7 @@ def packaged_weights(place: Place, recipe_name: str, *, progress: Progress = qui
             "model_bytes": (out / recipe.package.locales[0] / "model.onnx").stat().st_size,
         }
 
-    built = request.build(place.store, make)
-    for problem in ship(place, recipe_name, built.artifact):
-        progress(f"not released: {problem}")
-    return built
+    return request.build(place.store, make)
 
 
 def scores_of_package(folder: Path, *, recipe: Recipe, golden: GoldenSet, locale: str) -> dict[str, JSON]:

@@ -5,15 +5,30 @@ Stages build these requests and checks find them, so both always mean the same a
 
 from __future__ import annotations
 
+from mw_pipeline.artifact import Artifact
 from mw_pipeline.corpus.inputs import resolve_inputs
-from mw_pipeline.digest import JSON, sha256_file
+from mw_pipeline.digest import JSON, sha256_file, sha256_of_raw
 from mw_pipeline.recipe import Recipe
 from mw_pipeline.sources.registry import get_adapter
 from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.request import Request
 from mw_pipeline.verdict.gate import BINDING_SECTIONS
 
-TRAINING_MODULES = ("mw_pipeline.train.loop",)
+CODE: dict[str, tuple[str, ...]] = {
+    "corpus_shards": ("mw_pipeline.corpus.build",),
+    "corpus_manifest": ("mw_pipeline.corpus.leaks",),
+    "golden_set": ("mw_pipeline.golden.gold",),
+    "source_mix": ("mw_pipeline.mix.plan",),
+    "tokenizer": ("mw_pipeline.tokenizer", "mw_pipeline.dataset.text_sample"),
+    "tokenized_dataset": ("mw_pipeline.dataset.build",),
+    "smoke_checkpoint": ("mw_pipeline.train.loop",),
+    "smoke_verdict": ("mw_pipeline.verdict.gate",),
+    "full_checkpoint": ("mw_pipeline.train.loop",),
+    "eval_report": ("mw_pipeline.evaluate.evaluation", "mw_pipeline.report.page"),
+    "regression_diagnosis": ("mw_pipeline.evaluate.diagnose",),
+    "packaged_weights": ("mw_pipeline.package.build", "mw_pipeline.parse", "mw_pipeline.evaluate.evaluation"),
+}
+"""The modules whose code makes each kind of artifact; shards add the adapter that reads their source."""
 
 # --- corpus --------------------------------------------------------------------------------------------------------
 
@@ -21,7 +36,7 @@ TRAINING_MODULES = ("mw_pipeline.train.loop",)
 def shards(place: Place, corpus: str, source: str) -> Request:
     """Canonical and aligned rows of one source of a corpus. The raw files count by their bytes, not by their names."""
     spec = place.corpus_spec(corpus)
-    raw = [sha256_file(path) for path in resolve_inputs(spec, source, place.data)]
+    raw = [sha256_of_raw(path) for path in resolve_inputs(spec, source, place.data)]
     shaping = {"name", "version", "sources", "licences_allowed", "golden", "budgets"}
     config: JSON = {
         "source": source,
@@ -29,8 +44,8 @@ def shards(place: Place, corpus: str, source: str) -> Request:
         "raw": raw,
         **spec.model_dump(mode="json", exclude=shaping),
     }
-    modules = ("mw_pipeline.corpus.build", type(get_adapter(spec.sources[source].adapter)).__module__)
-    return Request("corpus_shards", f"{corpus}:{source}", config=config, modules=modules)
+    adapter = type(get_adapter(spec.sources[source].adapter)).__module__
+    return Request("corpus_shards", f"{corpus}:{source}", config=config, modules=(*CODE["corpus_shards"], adapter))
 
 
 def manifest(place: Place, corpus: str) -> Request:
@@ -41,14 +56,14 @@ def manifest(place: Place, corpus: str) -> Request:
         golden(place, corpus).demand(place.store),
     )
     config = {"corpus": corpus, "version": spec.version, "licences_allowed": list(spec.licences_allowed)}
-    return Request("corpus_manifest", corpus, inputs, config, ("mw_pipeline.corpus.leaks",))
+    return Request("corpus_manifest", corpus, inputs, config, CODE["corpus_manifest"])
 
 
 def golden(place: Place, corpus: str) -> Request:
     """The gold rows that judge every recipe of a corpus."""
     paths = place.golden_paths(place.corpus_spec(corpus))
     config = {"files": [[path.name, sha256_file(path)] for path in paths]}
-    return Request("golden_set", corpus, (), config, ("mw_pipeline.golden.gold",))
+    return Request("golden_set", corpus, (), config, CODE["golden_set"])
 
 
 # --- mix and dataset -----------------------------------------------------------------------------------------------
@@ -58,16 +73,14 @@ def mix(place: Place, recipe: Recipe) -> Request:
     """The audited source mix of a recipe's full run."""
     inputs = (manifest(place, recipe.corpus).demand(place.store),)
     config = {**recipe.slice("mix"), "samples": samples_of(recipe), "seed": recipe.train.seed}
-    return Request("source_mix", recipe.name, inputs, config, ("mw_pipeline.mix.plan",), recipe)
+    return _of_recipe("source_mix", recipe, inputs, config)
 
 
 def tokenizer(place: Place, recipe: Recipe) -> Request:
     """The SentencePiece model of a recipe."""
     inputs = (manifest(place, recipe.corpus).demand(place.store),)
-    config = {**recipe.slice("tokenizer"), "sources": sorted(recipe.mix.weights)}
-    return Request(
-        "tokenizer", recipe.name, inputs, config, ("mw_pipeline.tokenizer", "mw_pipeline.dataset.text_sample"), recipe
-    )
+    config = {**recipe.slice("tokenizer"), "sources": sources_in_use(recipe)}
+    return _of_recipe("tokenizer", recipe, inputs, config)
 
 
 def dataset(place: Place, recipe: Recipe) -> Request:
@@ -79,9 +92,9 @@ def dataset(place: Place, recipe: Recipe) -> Request:
     config = {
         "labels": recipe.label_set.hash,
         "max_length": recipe.model.max_length,
-        "sources": sorted(recipe.mix.weights),
+        "sources": sources_in_use(recipe),
     }
-    return Request("tokenized_dataset", recipe.name, inputs, config, ("mw_pipeline.dataset.build",), recipe)
+    return _of_recipe("tokenized_dataset", recipe, inputs, config)
 
 
 # --- training ------------------------------------------------------------------------------------------------------
@@ -91,16 +104,14 @@ def smoke(place: Place, recipe: Recipe) -> Request:
     """The short run at sustained peak learning rate."""
     inputs = (dataset(place, recipe).demand(place.store), mix(place, recipe).demand(place.store))
     config = recipe.slice(*BINDING_SECTIONS)
-    return Request("smoke_checkpoint", recipe.name, inputs, config, TRAINING_MODULES, recipe)
+    return _of_recipe("smoke_checkpoint", recipe, inputs, config)
 
 
 def verdict(place: Place, recipe: Recipe) -> Request:
     """What the smoke's logs say about the full run."""
     inputs = (smoke(place, recipe).demand(place.store), dataset(place, recipe).demand(place.store))
     config = recipe.slice(*BINDING_SECTIONS)
-    return Request(
-        "smoke_verdict", recipe.name, inputs, config, ("mw_pipeline.verdict.gate",), recipe, asset="smoke_checkpoint"
-    )
+    return _of_recipe("smoke_verdict", recipe, inputs, config)
 
 
 def full(place: Place, recipe: Recipe) -> Request:
@@ -111,7 +122,7 @@ def full(place: Place, recipe: Recipe) -> Request:
         verdict(place, recipe).demand(place.store),
     )
     config = recipe.slice("model", "loss", "train", "mix", "labels")
-    return Request("full_checkpoint", recipe.name, inputs, config, TRAINING_MODULES, recipe)
+    return _of_recipe("full_checkpoint", recipe, inputs, config)
 
 
 # --- evaluation and release ----------------------------------------------------------------------------------------
@@ -126,8 +137,7 @@ def report(place: Place, recipe: Recipe) -> Request:
         verdict(place, recipe).demand(place.store),
         mix(place, recipe).demand(place.store),
     )
-    modules = ("mw_pipeline.evaluate.evaluation", "mw_pipeline.report.page")
-    return Request("eval_report", recipe.name, inputs, recipe.slice("eval"), modules, recipe)
+    return _of_recipe("eval_report", recipe, inputs, recipe.slice("eval"))
 
 
 def diagnosis(place: Place, recipe: Recipe) -> Request:
@@ -135,8 +145,7 @@ def diagnosis(place: Place, recipe: Recipe) -> Request:
     inputs = [report(place, recipe).demand(place.store)]
     if recipe.eval.baseline is not None:
         inputs.append(report(place, place.recipe(recipe.eval.baseline)).demand(place.store))
-    modules = ("mw_pipeline.evaluate.diagnose",)
-    return Request("regression_diagnosis", recipe.name, tuple(inputs), recipe.slice("eval"), modules, recipe)
+    return _of_recipe("regression_diagnosis", recipe, tuple(inputs), recipe.slice("eval"))
 
 
 def packages(place: Place, recipe: Recipe) -> Request:
@@ -150,10 +159,19 @@ def packages(place: Place, recipe: Recipe) -> Request:
         report(place, recipe).demand(place.store),
         diagnosis(place, recipe).demand(place.store),
     )
-    modules = ("mw_pipeline.package.build", "mw_pipeline.parse", "mw_pipeline.evaluate.evaluation")
-    return Request("packaged_weights", recipe.name, inputs, recipe.slice("package", "eval"), modules, recipe)
+    return _of_recipe("packaged_weights", recipe, inputs, recipe.slice("package", "eval"))
 
 
 def samples_of(recipe: Recipe) -> int:
     """Rows that the full run draws, repetitions counted."""
     return recipe.train.steps * recipe.train.effective_batch
+
+
+def sources_in_use(recipe: Recipe) -> list[str]:
+    """The sources that the recipe weights above zero, sorted: the others are neither tokenized nor drawn."""
+    return sorted(name for name, weight in recipe.mix.weights.items() if weight > 0)
+
+
+def _of_recipe(kind: str, recipe: Recipe, inputs: tuple[Artifact, ...], config: JSON) -> Request:
+    asset = "smoke_checkpoint" if kind == "smoke_verdict" else kind
+    return Request(kind, recipe.name, inputs, config, CODE[kind], recipe, asset=asset)

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from mw_pipeline.artifact import Artifact
-from mw_pipeline.errors import MwError
 from mw_pipeline.recipe import Recipe
 from mw_pipeline.stages import requests
 from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.request import Request
-from mw_pipeline.stages.shipping import ship
 from mw_pipeline.stages.verdict import build_verdict, unlock
 
 _REQUESTS: dict[str, Callable[[Place, Recipe], Request]] = {
@@ -22,18 +20,13 @@ _REQUESTS: dict[str, Callable[[Place, Recipe], Request]] = {
 
 
 def find_made(stage: str, place: Place, recipe_name: str) -> Artifact | None:
-    """The stage's artifact for this recipe when it is there and its license still stands, else None.
+    """The stage's artifact for this recipe, or None when it has yet to be made.
 
-    What stands in the way is not judged here: the stage itself meets it again and says so."""
+    Raises what the stage itself would: GateError behind the lock, ArtifactError for an input that is not there."""
     recipe = place.recipe(recipe_name)
-    try:
-        if stage != "smoke_checkpoint":
-            unlock(place, recipe)
-        found = _REQUESTS[stage](place, recipe).find(place.store)
-        if found is not None and stage == "smoke_checkpoint":
-            build_verdict(place, recipe)
-    except MwError:
-        return None
-    if found is not None and stage == "packaged_weights":
-        ship(place, recipe_name, found)
+    if stage != "smoke_checkpoint":
+        unlock(place, recipe)
+    found = _REQUESTS[stage](place, recipe).find(place.store)
+    if found is not None and stage == "smoke_checkpoint":
+        build_verdict(place, recipe)
     return found

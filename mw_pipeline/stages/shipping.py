@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 from mw_pipeline.artifact import Artifact
+from mw_pipeline.errors import GateError
 from mw_pipeline.package.card import EXAMPLES
 from mw_pipeline.parse import Parser
 from mw_pipeline.recipe import Recipe
@@ -22,12 +23,25 @@ GATES = (
 _MORE_EXAMPLES = ("Empire State Building, 350 5th Ave, New York, NY 10118",)
 
 
-def ship(place: Place, recipe_name: str, packages: Artifact) -> tuple[str, ...]:
-    """Publishes the packages when every release gate holds; returns what does not hold, and then ships nothing."""
-    problems = [problem for gate in GATES for problem in gate(place, recipe_name).problems]
-    if not problems:
-        publish(place, place.recipe(recipe_name), packages)
-    return tuple(problems)
+def demand_gates(place: Place, recipe_name: str) -> None:
+    """Returns when every release gate passes. Raises GateError with the first that does not."""
+    for gate in GATES:
+        if problems := gate(place, recipe_name).problems:
+            raise GateError(
+                f"{gate.__name__} does not hold for {recipe_name!r}: {problems[0]}. "
+                "Train better weights, or change the gate in the recipe's [eval] and say why."
+            )
+
+
+def ship(place: Place, recipe_name: str, packages: Artifact) -> str:
+    """Publishes the packages to `releases/RECIPE/LOCALE/` and says so to a person, or says what kept them back."""
+    try:
+        demand_gates(place, recipe_name)
+    except GateError as error:
+        return f"not released: {error}"
+    recipe = place.recipe(recipe_name)
+    publish(place, recipe, packages)
+    return f"released\n{announcement(place, recipe, packages)}"
 
 
 def publish(place: Place, recipe: Recipe, packages: Artifact) -> Path:

@@ -48,5 +48,5 @@ def unlock(place: Place, recipe: Recipe) -> Verdict:
         dataset=dataset,
         smoke=smoke,
         verdict_artifact=verdict,
-        train_code_digest=code_digest(requests.TRAINING_MODULES),
+        train_code_digest=code_digest(requests.CODE["full_checkpoint"]),
     )

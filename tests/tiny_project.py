@@ -1,0 +1,119 @@
+"""A whole project that runs in seconds: one small corpus, forty gold rows, a network of thirty thousand parameters.
+
+Recipe and corpus have the names of the checkout's own, `demo` and `builtin`: those are the partitions that the graph
+of this process knows.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from itertools import islice
+from pathlib import Path
+
+from mw_pipeline.stages.place import Place
+
+CORPUS = """
+version = "1"
+seed = 5
+countries = ["US", "FR"]
+variants = 1
+validation_share = 0.05
+test_share = 0.05
+licences_allowed = ["CC-BY-4.0"]
+
+[augmentations]
+partial = 0.2
+case = 0.2
+
+[sources.builtin]
+adapter = "builtin"
+max_records = 3000
+"""
+
+RECIPE = """
+corpus = "builtin"
+
+[tokenizer]
+vocab_size = 600
+sample_rows = 2000
+
+[mix.weights]
+builtin = 1.0
+
+[model]
+width = 32
+layers = 1
+heads = 2
+feed_forward = 64
+max_length = 64
+
+[train]
+steps = 240
+peak_lr = 5e-3
+warmup_steps = 60
+batch_size = 64
+eval_every = 12
+eval_rows = 200
+checkpoint_every = 20
+log_every = 1
+threads = 1
+
+[smoke]
+steps = 300
+eval_every = 15
+
+[eval]
+max_quantisation_cost = 1.0
+min_label_agreement = 0.0
+"""
+GOLD_ROWS = 20
+
+
+def write_project(folder: Path, *, golden: Path) -> Path:
+    """corpora/, recipes/ and golden/ in `folder`; the gold is the first rows of the files in `golden`."""
+    for name in ("corpora", "recipes", "golden"):
+        (folder / name).mkdir(parents=True)
+    (folder / "corpora" / "builtin.toml").write_text(CORPUS)
+    (folder / "recipes" / "demo.toml").write_text(RECIPE)
+    for name in ("us", "fr"):
+        with (golden / f"{name}.jsonl").open() as rows:
+            (folder / "golden" / f"{name}.jsonl").write_text("".join(islice(rows, GOLD_ROWS)))
+    return folder
+
+
+def change(folder: Path, old: str, new: str, *, file: str = "recipes/demo.toml") -> None:
+    """Edits one of the project's config files by hand, as a person would."""
+    text = (folder / file).read_text()
+    assert old in text
+    (folder / file).write_text(text.replace(old, new))
+
+
+def place_at(folder: Path) -> Place:
+    """The place of a project folder, with its store inside."""
+    return Place.of(store=str(folder / ".mw"), project=str(folder), data=str(folder))
+
+
+def copy_project(folder: Path, target: Path) -> Place:
+    """A copy of a project and its store, for a test to break."""
+    return place_at(Path(shutil.copytree(folder, target)))
+
+
+def run_line(place: Place) -> None:
+    """Everything for the recipe, from raw rows to packages, in this process."""
+    from mw_pipeline.stages.diagnosis import build_diagnosis  # here, because most users of this file need no torch
+    from mw_pipeline.stages.evaluation import eval_report
+    from mw_pipeline.stages.release import packaged_weights
+    from mw_pipeline.stages.training import full_checkpoint, smoke_checkpoint
+    from mw_pipeline.stages.upstream import prepare_dataset
+
+    prepare_dataset(place, place.recipe("demo"), "demo")
+    smoke_checkpoint(place, "demo")
+    full_checkpoint(place, "demo")
+    eval_report(place, "demo")
+    build_diagnosis(place, "demo")
+    packaged_weights(place, "demo")
+
+
+if __name__ == "__main__":
+    run_line(place_at(Path(sys.argv[1])))
