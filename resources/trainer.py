@@ -17,7 +17,7 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 
 
 WAITING = {"OMP_WAIT_POLICY": "passive"}
-"""Threads that spin while they wait take the cores from each other: on a busy machine a step takes several times longer."""
+"""Threads that spin while they wait take the cores from each other: a busy machine then takes many times longer."""
 
 
 class Trainer(dg.ConfigurableResource):  # type: ignore[type-arg]
