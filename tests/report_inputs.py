@@ -75,6 +75,8 @@ def log(*, steps: int, schedule: str, collapse_at: int | None = None) -> RunLog:
         "kind": "smoke" if schedule == "constant" else "full",
         "schedule": schedule,
         "max_steps": steps,
+        "step": steps,
+        "parameters": 1_622_243,
         "label_entropy": 2.31,
         "device": "cpu",
         "status": "COMPLETED",
@@ -93,8 +95,9 @@ def judged(smoke: RunLog) -> JSON:
 
 def dataset_summary() -> JSON:
     """A dataset.json of the shape that build_dataset writes."""
+    sources = {"ban": [0, 300_000], "tiger": [300_000, 400_000]}
     splits = {
-        split: {"rows": rows, "pieces": rows * 13, "longest": 61, "digest": split[0] * 64, "sources": {}}
+        split: {"rows": rows, "pieces": rows * 13, "longest": 61, "digest": split[0] * 64, "sources": sources}
         for split, rows in (("train", 400_000), ("validation", 4_000), ("test", 4_100))
     }
     return {

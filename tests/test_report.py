@@ -10,7 +10,7 @@ import matplotlib as mpl
 import pytest
 from report_inputs import dataset_summary, everything, log
 
-from mw_pipeline.report import charts
+from mw_pipeline.report import cells, charts, runs
 from mw_pipeline.report import tables as report_tables
 from mw_pipeline.report.page import render_report
 from mw_pipeline.report.tables import Table
@@ -85,8 +85,15 @@ def test_the_headline_is_the_scores_own(page, inputs):
     scores = inputs["scores"]
     low, high = scores["intervals"]["core_macro_f1"]
 
-    assert f"core macro-F1 {scores['core_macro_f1']:.3f} 95 %: {low:.4f} … {high:.4f}" in words(page)
+    assert f"core macro-F1 {scores['core_macro_f1']:.3f} 95 %: {low:.3f} … {high:.3f}" in words(page)
     assert f"{scores['rows']:,} gold rows of {scores['families']:,} families" in words(page)
+
+
+def test_the_first_sentence_says_what_was_trained_on_what(page, inputs):
+    assert (
+        "An address parser of 1,622,243 parameters, trained on 400,000 rows of ban, tiger in 1,500 steps of 300 rows; "
+        f"scored on {inputs['scores']['rows']} gold rows."
+    ) in words(page)
 
 
 def test_every_section_that_has_data_is_there(page):
@@ -116,7 +123,6 @@ def test_scores_alone_make_a_page(inputs, tmp_path):
     page = Page(render_report(tmp_path / "r.html", recipe=recipe, scores=inputs["scores"]).read_text("utf-8"))
 
     assert "No verdict was given for this run." in words(page)
-    assert "No key of this recipe differs from a base." in words(page)
     for title in ("Misses by bucket", "Training", "Data"):
         assert title not in words(page)
 
@@ -155,6 +161,14 @@ def test_small_slices_are_named_and_not_shown(page):
     assert "country AM" not in shown
 
 
+def test_the_worst_country_stands_first(inputs):
+    table, _ = report_tables.slice_table(inputs["scores"], least_rows=5)
+    scored = [float(row[2]) for row in table.rows if row[0].startswith("country ")]
+
+    assert scored == sorted(scored)
+    assert len(scored) > 1
+
+
 # --- tables ----------------------------------------------------------------------------------------------------------
 
 
@@ -165,7 +179,7 @@ def evals(*values):
 def test_best_and_last_are_both_shown_with_the_distance_computed():
     """M56: a report once printed only the final value, and an arrow that pointed the wrong way."""
     run = RunLog((), evals((0.40, 0.9), (0.50, 0.6), (0.45, 0.7)), {"label_entropy": 2.0})
-    facts = dict(report_tables.run_table({"full": run}).rows)
+    facts = dict(runs.run_table({"full": run}).rows)
 
     assert facts["best validation macro-F1"] == "0.5000 at step 200"
     assert facts["last validation macro-F1"] == "0.4500 at step 300, 0.0500 below the best"
@@ -174,14 +188,29 @@ def test_best_and_last_are_both_shown_with_the_distance_computed():
 
 
 def test_a_last_evaluation_that_is_the_best_is_said_to_be():
-    facts = dict(report_tables.run_table({"full": RunLog((), evals((0.4, 0.9), (0.5, 0.6)), {})}).rows)
+    facts = dict(runs.run_table({"full": RunLog((), evals((0.4, 0.9), (0.5, 0.6)), {})}).rows)
 
     assert facts["last validation macro-F1"] == "0.5000 at step 200, the best"
     assert facts["best validation loss"] == "0.6000 nats at step 200"
 
 
+def test_a_run_says_when_it_started_and_how_long_it_took():
+    times = {"started_at": "2026-11-20T09:00:00Z", "ended_at": "2026-11-20T10:04:10+00:00"}
+    facts = dict(runs.run_table({"full": RunLog((), (), times)}).rows)
+
+    assert facts["started"] == "2026-11-20 09:00:00 UTC"
+    assert facts["took"] == "1 h 4 min 10 s"
+    assert cells.duration("2026-11-20T09:00:00Z", None) == "–"
+
+
+def test_evidence_that_the_log_could_not_give_is_left_out():
+    verdict = {"exposure_ratio": None, "evidence": {"peak_f1": 0.91234, "learning_rate": None}}
+
+    assert runs.verdict_table(verdict).rows == (("peak f1", "0.9123", "best validation macro-F1"),)
+
+
 def test_a_run_without_finite_evaluations_shows_dashes():
-    facts = dict(report_tables.run_table({"full": RunLog((), evals((float("nan"), None)), {})}).rows)
+    facts = dict(runs.run_table({"full": RunLog((), evals((float("nan"), None)), {})}).rows)
 
     assert facts["best validation macro-F1"] == facts["last validation loss"] == "–"
 
@@ -190,7 +219,7 @@ def test_a_run_without_finite_evaluations_shows_dashes():
     ("difference", "shown"), [(0.0123, "+0.0123"), (-0.0123, "−0.0123"), (-0.00001, "+0.0000"), (None, "–")]
 )
 def test_a_change_has_the_sign_that_it_has(difference, shown):
-    assert report_tables.change(difference) == shown
+    assert cells.change(difference) == shown
 
 
 def test_directions_come_from_the_two_values(inputs):
@@ -236,7 +265,7 @@ def test_tables_read_as_markdown():
 def test_survival_and_splits_are_counted():
     summary = dataset_summary()
 
-    assert report_tables.survival_table(summary).rows[0] == ("street", "390,000", "389,990", "100.0 %")
+    assert report_tables.survival_table(summary).rows[1] == ("street", "390,000", "10", "100.0 %")
     assert report_tables.split_table(summary).rows[1] == ("validation", "4,000", "52,000", "61", "v" * 12)
 
 

@@ -82,25 +82,28 @@ def curves_svg(runs: Mapping[str, RunLog], verdict: Mapping[str, JSON] | None = 
 
 
 @_styled
-def tag_bars_svg(per_tag: Mapping[str, Mapping[str, JSON]], ceilings: Mapping[str, float | None]) -> str:
-    """F1 of every tag with gold support as a bar, its 95 % interval as a line and its ceiling as a tick."""
+def tag_scores_svg(per_tag: Mapping[str, Mapping[str, JSON]], ceilings: Mapping[str, float | None]) -> str:
+    """F1 of every tag with gold support as a dot, its 95 % interval as a line and its ceiling as a tick.
+
+    Dots, not bars: the axis begins where the lowest interval does, so that scores near 1 can be told apart."""
     tags = [tag for tag, facts in per_tag.items() if facts["support"]]
-    figure = Figure(figsize=(7.4, 0.6 + 0.32 * max(1, len(tags))), layout="constrained")
+    figure = Figure(figsize=(7.4, 0.8 + 0.3 * max(1, len(tags))), layout="constrained")
     axes = figure.subplots()
+    lows = [min(per_tag[tag]["f1"], *(per_tag[tag].get("interval") or ())[:1]) for tag in tags]
+    start = min(0.9, math.floor(10 * min(lows, default=0.0)) / 10)
     for place, tag in enumerate(tags):
         facts = per_tag[tag]
-        axes.barh(place, facts["f1"], color=SKY, height=0.62)
         if facts.get("interval"):
-            axes.plot(facts["interval"], [place, place], color=BLUE, linewidth=2.4, solid_capstyle="butt")
+            axes.plot(facts["interval"], [place, place], color=SKY, linewidth=4, solid_capstyle="butt")
+        axes.plot(facts["f1"], place, marker="o", markersize=6, color=BLUE)
         ceiling = ceilings.get(tag)
         if ceiling is not None:
-            axes.plot([ceiling, ceiling], [place - 0.4, place + 0.4], color=VERMILION, linewidth=1.6)
-        axes.annotate(f"{facts['f1']:.3f}", (1.01, place), va="center", annotation_clip=False)
+            axes.plot([ceiling, ceiling], [place - 0.35, place + 0.35], color=VERMILION, linewidth=1.6)
+        axes.annotate(f"{facts['f1']:.3f}", (1.03, place), xycoords=("axes fraction", "data"), va="center")
     axes.set_yticks(range(len(tags)), tags)
-    axes.set_xlim(0, 1)
+    axes.set_xlim(start, 1 + 0.01 * (1 - start))
     axes.invert_yaxis()
-    axes.grid(visible=False, axis="y")
-    axes.set_xlabel("F1 (bar), 95 % interval over families (dark line), ceiling of this gold (red tick)")
+    axes.set_xlabel(f"F1 from {start:g} (dot), 95 % interval over families (line), ceiling of this gold (red tick)")
     return _svg(figure, "tags", "F1 of each tag with its interval and ceiling; the table below holds the numbers.")
 
 
@@ -118,7 +121,7 @@ def miss_bars_svg(buckets: Mapping[str, Mapping[str, int]]) -> str:
     axes.grid(visible=False, axis="y")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.margins(x=0.12)
-    axes.legend(loc="lower right")
+    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
     axes.set_xlabel("tag values")
     return _svg(figure, "misses", "Missed and false tag values by bucket; the table below holds the numbers.")
 
@@ -135,7 +138,11 @@ def calibration_svg(buckets: Sequence[Mapping[str, JSON]]) -> str:
     right = [bucket["share_correct"] for bucket in filled]
     axes.vlines(confidence, confidence, right, color=VERMILION, linewidth=1.2, label="gap")
     sizes = [18 + 160 * bucket["spans"] / most for bucket in filled]
-    axes.scatter(confidence, right, s=sizes, color=BLUE, alpha=0.85, zorder=3, label="spans (area: how many)")
+    axes.scatter(confidence, right, s=sizes, color=BLUE, alpha=0.85, zorder=3, label="spans (number: how many)")
+    for bucket, size in zip(filled, sizes, strict=True):
+        place = (bucket["mean_confidence"], bucket["share_correct"])
+        offset = (-3 - math.sqrt(size) / 2, -3)
+        axes.annotate(f"{bucket['spans']:,}", place, xytext=offset, textcoords="offset points", ha="right", fontsize=8)
     axes.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), xlabel="mean confidence", ylabel="share right", aspect="equal")
     axes.xaxis.set_major_formatter(PercentFormatter(1))
     axes.yaxis.set_major_formatter(PercentFormatter(1))
@@ -156,7 +163,7 @@ def mix_bars_svg(sources: Sequence[Mapping[str, JSON]]) -> str:
     axes.invert_yaxis()
     axes.grid(visible=False, axis="y")
     axes.xaxis.set_major_formatter(PercentFormatter(1))
-    axes.legend(loc="lower right")
+    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return _svg(figure, "mix", "Requested and realised share of each source; the table below holds the numbers.")
 
 
@@ -188,8 +195,10 @@ def _draw_verdict(loss: Axes, f1: Axes, rate: Axes, verdict: Mapping[str, JSON])
     if window:
         last = evidence.get("last_step") or window[1]
         for axes in (loss, f1, rate):
-            axes.axvspan(window[0], min(window[1], last), color=ORANGE, alpha=0.10, linewidth=0)
-        rate.annotate("near-peak window", (window[0], 0.04), xycoords=("data", "axes fraction"), fontsize=8, color=GREY)
+            axes.axvspan(
+                window[0], min(window[1], last), color=ORANGE, alpha=0.13, linewidth=0, label="near-peak window"
+            )
+        rate.legend(loc="best")
     floor = evidence.get("loss_floor")
     if isinstance(floor, int | float):
         loss.axhline(floor, color=GREY, linewidth=0.9, linestyle=":", label=f"floor {floor:.3g}")

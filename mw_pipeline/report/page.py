@@ -1,7 +1,7 @@
 """The evaluation report: one self-contained HTML page that a person can read, print and file.
 
 Pictures are inline SVG, nothing is fetched, and equal inputs give equal bytes. All numbers come from the JSON values of
-other stages; see `report_tables` and `charts`.
+other stages; see `tables`, `runs` and `charts`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from mw_pipeline.digest import JSON
-from mw_pipeline.report import charts
+from mw_pipeline.report import cells, charts
+from mw_pipeline.report import runs as run_tables
 from mw_pipeline.report import tables as report_tables
 from mw_pipeline.report.tables import Table
 from mw_pipeline.verdict.runlog import RunLog
@@ -88,12 +89,17 @@ def render_report(
         *([_data_section(dataset, mix)] if dataset or mix else []),
         _lineage_section(scores, lineage),
     ]
-    out.write_text(_page(recipe, verdict, _tiles(scores), sections), encoding="utf-8")
+    subject = _subject(scores, full, dataset)
+    out.write_text(_page(recipe, subject, verdict, _tiles(scores), sections), encoding="utf-8")
     return out
 
 
 def _page(
-    recipe: Mapping[str, JSON], verdict: Mapping[str, JSON] | None, tiles: list[Tile], sections: list[Section]
+    recipe: Mapping[str, JSON],
+    subject: str,
+    verdict: Mapping[str, JSON] | None,
+    tiles: list[Tile],
+    sections: list[Section],
 ) -> str:
     """The sections in the template. All texts are escaped but the pictures, whose texts matplotlib escapes."""
     environment = Environment(
@@ -101,6 +107,7 @@ def _page(
     )
     return environment.get_template(_TEMPLATE).render(
         recipe=recipe,
+        subject=subject,
         changes=report_tables.change_table(recipe["changes"]) if recipe["changes"] else None,
         verdict=verdict,
         verdict_sentence=_verdict_sentence(verdict),
@@ -108,6 +115,20 @@ def _page(
         sections=sections,
         svg=Markup,
     )
+
+
+def _subject(scores: Mapping[str, JSON], full: RunLog | None, dataset: Mapping[str, JSON] | None) -> str:
+    """One sentence: what was trained, on what, and on what it was scored."""
+    run = full.run if full else {}
+    parts = ["An address parser"]
+    if run.get("parameters"):
+        parts.append(f" of {run['parameters']:,} parameters")
+    if dataset:
+        train = dataset["splits"]["train"]
+        parts.append(f", trained on {train['rows']:,} rows of {', '.join(sorted(train['sources']))}")
+    if dataset and run.get("effective_batch"):
+        parts.append(f" in {cells.fact(run.get('step'))} steps of {run['effective_batch']:,} rows")
+    return f"{''.join(parts)}; scored on {scores['rows']:,} gold rows."
 
 
 def _verdict_sentence(verdict: Mapping[str, JSON] | None) -> str:
@@ -120,16 +141,14 @@ def _tiles(scores: Mapping[str, JSON]) -> list[Tile]:
     averages = [
         Tile(
             report_tables.AVERAGES[name],
-            report_tables.number(scores[name], 3),
-            f"95 %: {report_tables.interval(scores['intervals'].get(name))}; "
-            f"ceiling {report_tables.number(scores['ceiling'].get(name), 3)}",
+            cells.number(scores[name], 3),
+            f"95 %: {cells.interval(scores['intervals'].get(name), 3)}; "
+            f"ceiling {cells.number(scores['ceiling'].get(name), 3)}",
         )
         for name in ("core_macro_f1", "macro_f1", "exact_match")
     ]
     calibration = scores["calibration"]
-    error = Tile(
-        "calibration error", report_tables.number(calibration["ece"], 3), f"ECE over {calibration['spans']:,} spans"
-    )
+    error = Tile("calibration error", cells.number(calibration["ece"], 3), f"ECE over {calibration['spans']:,} spans")
     return [*averages, error]
 
 
@@ -146,7 +165,7 @@ def _scores_section(scores: Mapping[str, JSON]) -> Section:
 
 
 def _tags_section(scores: Mapping[str, JSON]) -> Section:
-    picture = charts.tag_bars_svg(scores["per_tag"], scores["ceiling"]["per_tag"])
+    picture = charts.tag_scores_svg(scores["per_tag"], scores["ceiling"]["per_tag"])
     return Section("tags", "Tags", pictures=(picture,), tables=(report_tables.tag_table(scores),))
 
 
@@ -154,14 +173,14 @@ def _slices_section(scores: Mapping[str, JSON]) -> Section:
     table, small = report_tables.slice_table(scores, least_rows=_SLICE_ROWS)
     sentences = ["A slice has its own denominators: only tags with gold support in it count towards its macro average."]
     if small:
-        sentences.append(f"Not shown, with fewer than {_SLICE_ROWS} rows each: {', '.join(small)}.")
+        sentences.append(f"Not shown, with fewer than {_SLICE_ROWS} rows each: {'; '.join(small)}.")
     return Section("slices", "Slices of the gold", tuple(sentences), tables=(table,))
 
 
 def _held_out_section(held_out: Mapping[str, JSON]) -> Section:
     sentence = (
         f"{held_out['rows']:,} rows of {held_out['families']:,} families that the corpus kept out of training. They "
-        "were composed as the training rows were, so they flatter the parser: gold decides."
+        "are composed as the training rows are, so they tell how well the corpus was learnt; gold decides."
     )
     return Section("held-out", "Held-out rows", (sentence,), tables=(report_tables.score_table(held_out),))
 
@@ -203,14 +222,14 @@ def _regression_section(regression: Mapping[str, JSON]) -> Section:
 def _training_section(runs: Mapping[str, RunLog], verdict: Mapping[str, JSON] | None) -> Section:
     notes = tuple(f"{name}: {note}." for name, log in runs.items() for note in log.notes)
     picture = charts.curves_svg(runs, verdict)
-    return Section("training", "Training", notes, (picture,), (report_tables.run_table(runs),))
+    return Section("training", "Training", notes, (picture,), (run_tables.run_table(runs),))
 
 
 def _verdict_section(verdict: Mapping[str, JSON]) -> Section:
     sentences = [_verdict_sentence(verdict)]
     sentences += [f"Also found: {f['rule']} at step {f['step']:,}: {f['reason']}." for f in verdict["findings"][1:]]
     sentences += [f"Not checked: {item}." for item in verdict["not_checked"]]
-    return Section("verdict", "Verdict", tuple(sentences), tables=(report_tables.verdict_table(verdict),))
+    return Section("verdict", "Verdict", tuple(sentences), tables=(run_tables.verdict_table(verdict),))
 
 
 def _data_section(dataset: Mapping[str, JSON] | None, mix: Mapping[str, JSON] | None) -> Section:
@@ -220,13 +239,14 @@ def _data_section(dataset: Mapping[str, JSON] | None, mix: Mapping[str, JSON] | 
     if dataset:
         dropped = sum(sum(reasons.values()) for reasons in dataset["dropped"].values())
         sentences.append(
-            f"{dataset['rows']:,} rows were tokenized with {dataset['vocab_size']:,} pieces and {dropped:,} dropped; "
-            f"the entropy of the training labels is {dataset['label_entropy']:.4f} nats per piece."
+            f"{dataset['rows']:,} rows were tokenized with a vocabulary of {dataset['vocab_size']:,} pieces, "
+            f"{dropped:,} were dropped; the entropy of the training labels is {dataset['label_entropy']:.4f} nats "
+            "per piece."
         )
         tables += [report_tables.split_table(dataset), report_tables.survival_table(dataset)]
     if mix:
         sentences += [f"{text[0].upper()}{text[1:]}." for text in (*mix["findings"], *mix["warnings"])]
-        pictures.append(charts.mix_bars_svg(mix["sources"]))
+        pictures += [charts.mix_bars_svg(mix["sources"])] if len(mix["sources"]) > 1 else []
         tables.insert(0, report_tables.mix_table(mix))
     return Section("data", "Data", tuple(sentences), tuple(pictures), tuple(tables))
 

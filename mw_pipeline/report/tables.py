@@ -7,14 +7,22 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import median
 
+from mw_pipeline.dataset.tokenized import SPLITS
 from mw_pipeline.digest import JSON
-from mw_pipeline.verdict.runlog import Row, RunLog
+from mw_pipeline.labels import STAGE3_TAGS
+from mw_pipeline.report.cells import (
+    NOTHING,
+    change,
+    interval,
+    is_numeric,
+    number,
+    percent,
+    share,
+)
 
-NOTHING = "–"
 AVERAGES = {
     "core_macro_f1": "core macro-F1",
     "macro_f1": "macro-F1, all tags",
@@ -23,6 +31,7 @@ AVERAGES = {
     "micro_f1": "micro-F1",
     "exact_match": "exact rows",
 }
+WHOLE_SLICES = {"without_adversarial": "all but adversarial", "adversarial": "adversarial"}
 
 
 @dataclass(frozen=True)
@@ -36,7 +45,7 @@ class Table:
     @property
     def numeric(self) -> frozenset[int]:
         """Columns in which every cell is a number, a share, an interval or a dash."""
-        return frozenset(i for i in range(len(self.headers)) if all(_is_numeric(row[i]) for row in self.rows))
+        return frozenset(i for i in range(len(self.headers)) if all(is_numeric(row[i]) for row in self.rows))
 
     def as_markdown(self) -> str:
         """The table for a place that renders Markdown; bars in cells are escaped."""
@@ -82,14 +91,20 @@ def tag_table(scores: Mapping[str, JSON]) -> Table:
 
 
 def slice_table(scores: Mapping[str, JSON], *, least_rows: int) -> tuple[Table, tuple[str, ...]]:
-    """The averages of every slice of the gold with at least that many rows, and the names of the smaller ones.
+    """The averages of every slice of the gold with at least that many rows, and the smaller ones by name.
 
-    Slices are the rows without and with only adversarial ones, each country, and each stratum.
+    Slices are the rows without and with only adversarial ones, each country, and each stratum; of countries and strata
+    the worst stands first.
     """
     slices = scores["slices"]
-    named = {name.replace("_", " "): slices[name] for name in ("without_adversarial", "adversarial") if name in slices}
+    named = {title: slices[name] for name, title in WHOLE_SLICES.items() if name in slices}
+    small: list[str] = []
     for group in ("country", "stratum"):
-        named |= {f"{group} {name}": part for name, part in slices.get(group, {}).items()}
+        parts = slices.get(group, {})
+        enough = sorted((name for name in parts if parts[name]["rows"] >= least_rows), key=_worst_first(parts))
+        named |= {_slice_title(group, name): parts[name] for name in enough}
+        rest = [name.replace("_", " ") for name in parts if parts[name]["rows"] < least_rows]
+        small += [f"{group} {', '.join(rest)}"] if rest else []
     rows = tuple(
         (
             name,
@@ -101,10 +116,19 @@ def slice_table(scores: Mapping[str, JSON], *, least_rows: int) -> tuple[Table, 
             number(part.get("ece")),
         )
         for name, part in named.items()
-        if part["rows"] >= least_rows
     )
-    table = Table(("slice", "rows", "core macro-F1", "95 % interval", "macro-F1", "exact rows", "ECE"), rows)
-    return table, tuple(name for name, part in named.items() if part["rows"] < least_rows)
+    headers = ("slice", "rows", "core macro-F1", "95 % interval", "macro-F1", "exact rows", "ECE")
+    return Table(headers, rows), tuple(small)
+
+
+def _worst_first(parts: Mapping[str, JSON]) -> Callable[[str], float]:
+    """A sorting key: the core macro-F1 of a slice, and slices without one at the end."""
+    scored = {name: part["core_macro_f1"] for name, part in parts.items()}
+    return lambda name: math.inf if scored[name] is None else float(scored[name])
+
+
+def _slice_title(group: str, name: str) -> str:
+    return f"country {name}" if group == "country" else name.replace("/", ": ").replace("_", " ")
 
 
 def bucket_table(diagnosis: Mapping[str, JSON]) -> Table:
@@ -131,7 +155,7 @@ def example_table(examples: Mapping[str, Sequence[Mapping[str, str]]], most: int
         for bucket, misses in examples.items()
         for miss in misses[:most]
     )
-    return Table(("bucket", "tag", "gold", "predicted", "in"), rows)
+    return Table(("bucket", "tag", "gold", "predicted", "text"), rows)
 
 
 def difference_table(regression: Mapping[str, JSON]) -> Table:
@@ -163,20 +187,6 @@ def exchange_table(regression: Mapping[str, JSON]) -> Table:
     return Table(("bucket", "fixed", "broken", "still wrong"), rows)
 
 
-def run_table(runs: Mapping[str, RunLog]) -> Table:
-    """The facts of each run, one column per run: what it did, its best evaluation and its last one (M56)."""
-    columns = [_run_facts(log) for log in runs.values()]
-    rows = tuple((name, *(facts[name] for facts in columns)) for name in (columns[0] if columns else ()))
-    return Table(("", *(f"{name} run" for name in runs)), rows)
-
-
-def verdict_table(verdict: Mapping[str, JSON]) -> Table:
-    """The evidence behind a verdict."""
-    evidence = {"exposure_ratio": verdict.get("exposure_ratio"), **verdict["evidence"]}
-    rows = tuple((name.replace("_", " "), _any(value)) for name, value in evidence.items())
-    return Table(("evidence", "value"), rows)
-
-
 def change_table(changes: Mapping[str, JSON]) -> Table:
     """The keys of a recipe that differ from its base."""
     return Table(
@@ -203,121 +213,23 @@ def mix_table(mix: Mapping[str, JSON]) -> Table:
 
 def split_table(dataset: Mapping[str, JSON]) -> Table:
     """Rows and pieces of every split."""
+    splits = {name: dataset["splits"][name] for name in SPLITS if name in dataset["splits"]}
     rows = tuple(
         (split, f"{facts['rows']:,}", f"{facts['pieces']:,}", f"{facts['longest']:,}", facts["digest"][:12])
-        for split, facts in dataset["splits"].items()
+        for split, facts in splits.items()
     )
     return Table(("split", "rows", "pieces", "longest row", "digest of the rows"), rows)
 
 
 def survival_table(dataset: Mapping[str, JSON]) -> Table:
-    """Gold spans and how many of them come back from their own labels."""
+    """Gold spans of every tag, and how many of them do not come back from their own labels."""
     rows = tuple(
-        (tag, f"{counts['gold']:,}", f"{counts['survived']:,}", share(counts["survived"], counts["gold"]))
-        for tag, counts in dataset["survival"].items()
+        (
+            tag,
+            f"{counts['gold']:,}",
+            f"{counts['gold'] - counts['survived']:,}",
+            share(counts["survived"], counts["gold"]),
+        )
+        for tag, counts in sorted(dataset["survival"].items(), key=lambda item: STAGE3_TAGS.index(item[0]))
     )
-    return Table(("tag", "spans", "survive tokenizing", "share"), rows)
-
-
-def best_and_last(evals: Sequence[Row], column: str, *, highest: bool) -> tuple[Row, Row] | None:
-    """The rows with the best and the last finite value of a column; None when there is none."""
-    finite = [row for row in evals if row.get(column) is not None and math.isfinite(row[column])]
-    if not finite:
-        return None
-    return (max if highest else min)(finite, key=lambda row: float(row[column])), finite[-1]
-
-
-# --- cells -----------------------------------------------------------------------------------------------------------
-
-
-def number(value: float | None, digits: int = 4) -> str:
-    """A score or loss."""
-    return NOTHING if value is None else _signed(value, f".{digits}f")
-
-
-def change(difference: float | None) -> str:
-    """A difference with its sign."""
-    return NOTHING if difference is None else _signed(difference, "+.4f")
-
-
-def interval(bounds: Sequence[float] | None) -> str:
-    """Both ends of an interval."""
-    return NOTHING if not bounds else f"{_signed(bounds[0], '.4f')} … {_signed(bounds[1], '.4f')}"
-
-
-def percent(value: float | None) -> str:
-    """A share 0..1 as a percentage."""
-    return NOTHING if value is None else f"{100 * value:.1f} %"
-
-
-def share(part: int, whole: int) -> str:
-    """Part of a whole as a percentage; a dash when the whole is nothing."""
-    return percent(part / whole if whole else None)
-
-
-def _run_facts(log: RunLog) -> dict[str, str]:
-    run = log.run
-    return {
-        "status": _any(run.get("status")),
-        "steps": f"{log.steps[-1]['step'] if log.steps else 0:,} of {_any(run.get('max_steps'))}",
-        "schedule": f"{_any(run.get('schedule'))}, {_any(run.get('warmup_steps'))} warm-up steps",
-        "peak learning rate": _any(run.get("peak_lr")),
-        "effective batch": f"{_any(run.get('effective_batch'))} rows",
-        **_f1_facts(log),
-        **_loss_facts(log),
-        "tokens a second (median)": _median(log.steps, "tokens_per_second"),
-        "device": _any(run.get("device")),
-        "started": _any(run.get("started_at")),
-        "ended": _any(run.get("ended_at")),
-    }
-
-
-def _f1_facts(log: RunLog) -> dict[str, str]:
-    pair = best_and_last(log.evals, "val_macro_f1", highest=True)
-    if pair is None:
-        return {"best validation macro-F1": NOTHING, "last validation macro-F1": NOTHING}
-    best, last = pair
-    drop = best["val_macro_f1"] - last["val_macro_f1"]
-    return {
-        "best validation macro-F1": f"{best['val_macro_f1']:.4f} at step {best['step']:,}",
-        "last validation macro-F1": f"{last['val_macro_f1']:.4f} at step {last['step']:,}"
-        + (f", {drop:.4f} below the best" if drop > 0 else ", the best"),
-    }
-
-
-def _loss_facts(log: RunLog) -> dict[str, str]:
-    pair = best_and_last(log.evals, "val_loss", highest=False)
-    entropy = log.run.get("label_entropy")
-    if pair is None:
-        return {"best validation loss": NOTHING, "last validation loss": NOTHING}
-    best, last = pair
-    part = f", {100 * best['val_loss'] / entropy:.1f} % of a constant guess" if entropy else ""
-    return {
-        "best validation loss": f"{best['val_loss']:.4f} nats at step {best['step']:,}{part}",
-        "last validation loss": f"{last['val_loss']:.4f} nats at step {last['step']:,}",
-    }
-
-
-def _median(rows: Sequence[Row], column: str) -> str:
-    values = [float(row[column]) for row in rows if row.get(column) is not None]
-    return f"{median(values):,.0f}" if values else NOTHING
-
-
-def _any(value: JSON) -> str:
-    """A fact as it reads best: thousands apart, floats short, lists joined, nothing as a dash."""
-    if value is None:
-        return NOTHING
-    if isinstance(value, bool) or not isinstance(value, int | float | list):
-        return str(value)
-    if isinstance(value, list):
-        return " … ".join(_any(item) for item in value)
-    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
-
-
-def _signed(value: float, form: str) -> str:
-    """The value with a minus sign of the width of a plus, and no minus before a zero."""
-    return format(value, f"z{form}" if form[0] != "+" else f"+z{form[1:]}").replace("-", "\u2212")
-
-
-def _is_numeric(cell: str) -> bool:
-    return all(not character.isalpha() for character in cell.replace("e-", ""))
+    return Table(("tag", "spans", "lost in tokenizing", "kept"), rows)

@@ -45,7 +45,7 @@ def eval_report(place: Place, recipe_name: str, *, progress: Progress = quiet) -
         beside = _scored(recipe, held_out, predictions_of(parser, held_out))
         _write(out, golden, predictions, found, beside)
         misses = diagnose(golden, predictions, decoder=CONSTRAINED_DECODER, labels=recipe.label_set, policy=POLICY)
-        _render(out, place, recipe, found, misses)
+        _render(out, place, recipe, found, beside, misses)
         names = ("core_macro_f1", "macro_f1", "micro_f1", "exact_match")
         return {"rows": len(golden.rows), **{name: found[name] for name in names}}
 
@@ -94,7 +94,7 @@ def _write(out: Path, golden: GoldenSet, predictions: Sequence[Prediction], scor
     (out / PREDICTIONS_FILE).write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def _render(out: Path, place: Place, recipe: Recipe, scores: JSON, misses: JSON) -> None:
+def _render(out: Path, place: Place, recipe: Recipe, scores: JSON, held_out: JSON, misses: JSON) -> None:
     full = requests.full(place, recipe).demand(place.store)
     request = requests.report(place, recipe)
     render_report(
@@ -104,6 +104,7 @@ def _render(out: Path, place: Place, recipe: Recipe, scores: JSON, misses: JSON)
         verdict=requests.verdict(place, recipe).demand(place.store).read_json(VERDICT_FILE),
         smoke=read_run(requests.smoke(place, recipe).demand(place.store).path),
         full=read_run(full.path),
+        held_out=held_out,
         diagnosis=misses,
         dataset=requests.dataset(place, recipe).demand(place.store).read_json("dataset.json"),
         mix=requests.mix(place, recipe).demand(place.store).read_json("mix.json"),

@@ -1,0 +1,70 @@
+"""Values as the cells and sentences of a report show them; None is a dash, and a minus is as wide as a plus."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from mw_pipeline.digest import JSON
+
+NOTHING = "–"
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """A score or loss."""
+    return NOTHING if value is None else _signed(value, f".{digits}f")
+
+
+def change(difference: float | None) -> str:
+    """A difference with its sign."""
+    return NOTHING if difference is None else _signed(difference, "+.4f")
+
+
+def interval(bounds: Sequence[float] | None, digits: int = 4) -> str:
+    """Both ends of an interval."""
+    return NOTHING if not bounds else " … ".join(number(bound, digits) for bound in bounds)
+
+
+def percent(value: float | None) -> str:
+    """A share 0..1 as a percentage."""
+    return NOTHING if value is None else f"{100 * value:.1f} %"
+
+
+def share(part: int, whole: int) -> str:
+    """Part of a whole as a percentage; a dash when the whole is nothing."""
+    return percent(part / whole if whole else None)
+
+
+def moment(text: str | None) -> str:
+    """An ISO time to the second; times of a run are UTC."""
+    return NOTHING if text is None else f"{datetime.fromisoformat(text):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def duration(begin: str | None, end: str | None) -> str:
+    """The time between two ISO times as hours, minutes and seconds."""
+    if begin is None or end is None:
+        return NOTHING
+    seconds = round((datetime.fromisoformat(end) - datetime.fromisoformat(begin)) / timedelta(seconds=1))
+    parts = ((seconds // 3600, "h"), (seconds // 60 % 60, "min"), (seconds % 60, "s"))
+    return " ".join(f"{count} {unit}" for count, unit in parts if count) or "0 s"
+
+
+def fact(value: JSON) -> str:
+    """A value of any kind as it reads best: thousands apart, floats short, lists joined."""
+    if value is None:
+        return NOTHING
+    if isinstance(value, bool) or not isinstance(value, int | float | list):
+        return str(value)
+    if isinstance(value, list):
+        return " … ".join(fact(item) for item in value)
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+
+
+def is_numeric(cell: str) -> bool:
+    """Whether a cell is a number, a share, an interval or a dash."""
+    return all(not character.isalpha() for character in cell.replace("e-", ""))
+
+
+def _signed(value: float, form: str) -> str:
+    """The value with a minus sign of the width of a plus, and no minus before a zero."""
+    return format(value, f"z{form}" if form[0] != "+" else f"+z{form[1:]}").replace("-", "\u2212")
