@@ -9,6 +9,7 @@ import os
 import platform
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -46,7 +47,9 @@ class Store:
         self.root = _mirror_of(self.url) if self._remote else Path(self.url.removeprefix("file://")).absolute()
 
     def find(self, kind: str, key: str) -> Artifact | None:
-        """The artifact made from these inputs, or None. Raises ArtifactError when two different ones claim the key."""
+        """The artifact made from these inputs, or None.
+
+        Raises ArtifactError when two different ones claim the key, or one lies where another belongs."""
         if self._remote:
             self._remote.pull(self.root, kind, key)
         found = sorted(p for p in (self.root / kind).glob(f"{key}*") if (p / MANIFEST).is_file())
@@ -55,7 +58,7 @@ class Store:
                 f"{self.root / kind}: {len(found)} artifacts were made from the same inputs with different content "
                 f"({', '.join(p.name for p in found)}). Delete the ones that you do not trust."
             )
-        return read_artifact(found[0]) if found else None
+        return _named(found[0]) if found else None
 
     def load(self, kind: str, digest: str) -> Artifact:
         """The artifact of this name. Raises ArtifactError when it is not there or not what its name says."""
@@ -64,13 +67,7 @@ class Store:
         path = self.root / kind / digest
         if not (path / MANIFEST).is_file():
             raise ArtifactError(f"{path}: there is no such artifact in this store. Materialize {kind} again.")
-        artifact = read_artifact(path)
-        if artifact.digest != digest:
-            raise ArtifactError(
-                f"{path}: holds the artifact {artifact.digest}: it was renamed. "
-                "Delete the folder and materialize again."
-            )
-        return artifact
+        return _named(path)
 
     def verify(self, artifact: Artifact) -> None:
         """Checks every byte; see `verify_artifact`."""
@@ -89,8 +86,8 @@ class Store:
     ) -> Built:
         """The artifact of a request: found again when it was made before, else made, hashed and moved into place.
 
-        `make` writes its files into the empty folder that it is given and returns metrics. It may be killed at any
-        moment: what it leaves behind has no manifest and is swept by the next build of the same key. Two builds of
+        `make` writes its files into the empty folder that it is given and returns metrics, to which the seconds that it
+        took are added. It may be killed at any moment: what it leaves behind has no manifest and is swept by the next build of the same key. Two builds of
         one key at a time are refused with the owner's name (M64)."""
         references = tuple(artifact.reference for artifact in inputs)
         code = code_digest(tuple(modules))
@@ -102,7 +99,8 @@ class Store:
             draft = self.root / kind / f".draft-{key}"
             shutil.rmtree(draft, ignore_errors=True)
             draft.mkdir(parents=True)
-            metrics = dict(make(draft))
+            begun = time.monotonic()
+            metrics = {**make(draft), "seconds": round(time.monotonic() - begun, 3)}
             files = tuple(_entry(draft, name) for name in files_below(draft))
             manifest = Manifest(
                 kind=kind,
@@ -151,6 +149,16 @@ class Store:
             stream.write(f"process {os.getpid()} on {platform.node()} since {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC")
             stream.flush()
             yield
+
+
+def _named(path: Path) -> Artifact:
+    """The artifact in a folder that has its name. Raises ArtifactError for one that was put where another belongs."""
+    artifact = read_artifact(path)
+    if artifact.digest != path.name:
+        raise ArtifactError(
+            f"{path}: holds the artifact {artifact.digest}: it was renamed. Delete the folder and materialize again."
+        )
+    return artifact
 
 
 def _entry(folder: Path, name: str) -> FileEntry:

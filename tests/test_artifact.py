@@ -41,7 +41,7 @@ def test_the_same_request_is_made_once(tmp_path: Path) -> None:
 
     assert (first.reused, second.reused) == (False, True)
     assert second.artifact.digest == first.artifact.digest
-    assert second.artifact.metrics == METRICS
+    assert second.artifact.metrics == {**METRICS, "seconds": first.artifact.metrics["seconds"]}
 
 
 def test_another_config_input_or_content_gives_another_digest(tmp_path: Path) -> None:
@@ -109,6 +109,18 @@ def test_loading_refuses_what_is_not_there_or_was_renamed(tmp_path: Path) -> Non
     artifact.path.rename(artifact.path.with_name("0" * 64))
     with pytest.raises(ArtifactError, match="it was renamed"):
         store.load("thing", "0" * 64)
+
+
+def test_an_artifact_that_was_put_where_another_belongs_is_not_found_as_that_other(tmp_path: Path) -> None:
+    # M04: a whole artifact of one recipe, under the name that another recipe's would have.
+    store = Store(tmp_path)
+    mine, other = build(store, a=1), build(store, a=2)
+    name = mine.digest
+    mine.path.rename(tmp_path / "aside")
+    other.path.rename(tmp_path / "thing" / name)
+
+    with pytest.raises(ArtifactError, match="it was renamed"):
+        store.find("thing", mine.manifest.key)
 
 
 def test_two_answers_to_one_request_are_refused_by_name(tmp_path: Path) -> None:

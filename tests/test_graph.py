@@ -1,0 +1,236 @@
+"""The graph as Dagster sees it: assets, partitions, checks, jobs, schedules and the sensor."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from graph_runs import graph
+
+ASSETS = {
+    "corpus_shards": "corpus",
+    "corpus_manifest": "corpus",
+    "golden_set": "corpus",
+    "source_mix": "mix",
+    "tokenizer": "dataset",
+    "tokenized_dataset": "dataset",
+    "smoke_checkpoint": "train",
+    "full_checkpoint": "train",
+    "eval_report": "eval",
+    "regression_diagnosis": "eval",
+    "packaged_weights": "release",
+}
+BLOCKING_CHECKS = {
+    "corpus_shards": {"rows_match_schema", "rows_are_conserved", "quarantine_within_budget"},
+    "corpus_manifest": {"splits_are_disjoint", "licences_are_allowed", "golden_is_not_in_train"},
+    "golden_set": {"golden_is_valid"},
+    "source_mix": {"mix_is_as_declared"},
+    "tokenizer": {"tokenizer_round_trips"},
+    "tokenized_dataset": {"labels_survive_tokenizing", "dataset_matches_schema"},
+    "smoke_checkpoint": {"smoke_verdict"},
+    "full_checkpoint": {"run_is_sound"},
+    "eval_report": {"eval_is_comparable"},
+    "packaged_weights": {"package_matches_checkpoint", "quantisation_costs_little", "release_beats_its_gates"},
+}
+WARNING_CHECKS = {"source_mix": {"mix_is_not_concentrated"}}
+PARTITIONS = {"corpus_shards": "sources", "corpus_manifest": "corpora", "golden_set": "corpora"}
+
+
+@pytest.fixture(scope="module")
+def nodes() -> dict[str, dg.AssetSpec]:
+    return {spec.key.to_user_string(): spec for spec in graph().resolve_all_asset_specs()}
+
+
+@pytest.fixture(scope="module")
+def checks() -> list[dg.AssetCheckSpec]:
+    return [spec for group in graph().asset_checks or [] for spec in group.check_specs]  # type: ignore[union-attr]
+
+
+# --- assets and checks ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "group"), ASSETS.items())
+def test_every_asset_says_what_it_is_of_what_kind_and_whose(
+    nodes: dict[str, dg.AssetSpec], name: str, group: str
+) -> None:
+    spec = nodes[name]
+
+    assert spec.group_name == group
+    assert spec.description and spec.kinds and spec.owners
+    assert spec.code_version
+
+
+def test_the_code_version_of_an_asset_is_that_of_the_code_which_the_store_asks_for(
+    nodes: dict[str, dg.AssetSpec],
+) -> None:
+    from mw_pipeline.digest import code_digest
+    from mw_pipeline.stages.requests import CODE
+
+    assert {name: spec.code_version for name, spec in nodes.items() if name != "corpus_shards"} == {
+        name: code_digest(CODE[name])[:12] for name in nodes if name != "corpus_shards"
+    }
+
+
+def test_every_check_is_there_and_blocks_as_designed(checks: list[dg.AssetCheckSpec]) -> None:
+    found: dict[bool, dict[str, set[str]]] = {True: {}, False: {}}
+    for check in checks:
+        found[check.blocking].setdefault(check.asset_key.to_user_string(), set()).add(check.name)
+        assert check.description
+
+    assert found == {True: BLOCKING_CHECKS, False: WARNING_CHECKS}
+
+
+def test_trainings_wait_for_each_other(nodes: dict[str, dg.AssetSpec]) -> None:
+    pools = {
+        key.to_user_string(): pool
+        for asset in graph().assets or []
+        for key in asset.keys  # type: ignore[union-attr]
+        for pool in asset.op.pools or {None}  # type: ignore[union-attr]
+    }
+
+    assert [name for name, pool in pools.items() if pool == "training"] == ["smoke_checkpoint", "full_checkpoint"]
+
+
+# --- partitions ----------------------------------------------------------------------------------------------------
+
+
+def test_partitions_are_the_config_files(nodes: dict[str, dg.AssetSpec], project: Path) -> None:
+    from assets import partitions
+    from mw_pipeline.stages.place import Place
+
+    place = Place.of(project=str(project))
+    sources = [f"{name}:{source}" for name in place.names("corpora") for source in place.corpus_spec(name).sources]
+
+    assert partitions.sources.get_partition_keys() == sorted(sources)
+    assert partitions.corpora.get_partition_keys() == place.names("corpora")
+    assert partitions.recipes.get_partition_keys() == place.names("recipes")
+    for name, spec in nodes.items():
+        assert spec.partitions_def == getattr(partitions, PARTITIONS.get(name, "recipes"))
+
+
+@pytest.mark.parametrize(
+    ("below", "above", "partition", "expected"),
+    [
+        ("corpus_manifest", "corpus_shards", "us-fr", "sources of us-fr"),
+        ("source_mix", "corpus_manifest", "demo", {"builtin"}),
+        ("tokenizer", "corpus_manifest", "us-fr", {"us-fr"}),
+        ("tokenized_dataset", "tokenizer", "demo", {"demo"}),
+        ("eval_report", "golden_set", "demo", {"builtin"}),
+        ("packaged_weights", "full_checkpoint", "demo", {"demo"}),
+    ],
+)
+def test_a_partition_hangs_on_exactly_the_partitions_that_go_into_it(
+    project: Path, below: str, above: str, partition: str, expected: set[str] | str
+) -> None:
+    from mw_pipeline.stages.place import Place
+
+    graph_of_assets = graph().resolve_asset_graph()
+    child, parent = graph_of_assets.get(dg.AssetKey(below)), graph_of_assets.get(dg.AssetKey(above))
+    mapping = graph_of_assets.get_partition_mapping(child.key, parent.key)
+    asked = child.partitions_def.subset_with_partition_keys([partition])
+    found = mapping.get_upstream_mapped_partitions_result_for_partitions(
+        asked, child.partitions_def, parent.partitions_def
+    )
+
+    if isinstance(expected, str):
+        expected = {f"us-fr:{name}" for name in Place.of(project=str(project)).corpus_spec("us-fr").sources}
+    assert set(found.partitions_subset.get_partition_keys()) == expected
+
+
+# --- jobs, schedules, sensor ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("job", "assets"),
+    [
+        ("shards", {"corpus_shards"}),
+        ("audit_corpus", {"corpus_manifest", "golden_set"}),
+        ("audit", {"source_mix"}),
+        ("smoke", {"source_mix", "tokenizer", "tokenized_dataset", "smoke_checkpoint"}),
+        ("release", set(ASSETS) - {"corpus_shards", "corpus_manifest", "golden_set"}),
+    ],
+)
+def test_a_job_covers_its_stages_and_their_checks(job: str, assets: set[str]) -> None:
+    layer = graph().resolve_job_def(job).asset_layer
+
+    assert {key.to_user_string() for key in layer.selected_asset_keys} == assets
+    checked = {name for asset in assets for table in (BLOCKING_CHECKS, WARNING_CHECKS) for name in table.get(asset, ())}
+    assert {key.name for key in layer.asset_graph.asset_check_keys} == checked
+
+
+@pytest.mark.parametrize(
+    ("schedule", "asset", "made", "job"),
+    [
+        ("weekly_corpus_audit", "corpus_manifest", "builtin", "audit_corpus"),
+        ("weekly_mix_audit", "source_mix", "demo", "audit"),
+    ],
+)
+def test_a_schedule_asks_for_what_is_in_use_and_for_nothing_else(
+    schedule: str, asset: str, made: str, job: str
+) -> None:
+    definition = graph().resolve_schedule_def(schedule)
+    monday = datetime(2026, 11, 23, 6, tzinfo=UTC)
+
+    with dg.instance_for_test() as instance:
+        for partition in (made, "a-name-whose-file-is-gone"):
+            instance.report_runless_asset_event(dg.AssetMaterialization(asset, partition=partition))
+        context = dg.build_schedule_context(
+            instance=instance, scheduled_execution_time=monday, repository_def=graph().get_repository_def()
+        )
+        tick = definition.evaluate_tick(context)
+
+    assert definition.job_name == job
+    assert [(request.partition_key, request.run_key) for request in tick.run_requests or []] == [
+        (made, f"2026-11-23:{made}")
+    ]
+
+
+def test_the_sensor_asks_for_exactly_the_source_whose_file_changed(tmp_path: Path, project: Path) -> None:
+    from mw_pipeline.stages.place import Place
+
+    spec = Place.of(project=str(project)).corpus_spec("us-fr")
+    files = {name: tmp_path / source.input for name, source in spec.sources.items() if source.input is not None}
+    for path in files.values():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"as before")
+
+    def tick(cursor: str | None) -> tuple[list[str | None], str]:
+        from resources.place import PlaceResource
+
+        context = dg.build_sensor_context(
+            cursor=cursor,
+            repository_def=graph().get_repository_def(),
+            resources={"place": PlaceResource(project=str(project), data=str(tmp_path))},
+        )
+        result = graph().resolve_sensor_def("raw_files").evaluate_tick(context)
+        return [request.partition_key for request in result.run_requests or []], str(result.cursor)
+
+    first, cursor = tick(None)
+    assert first == []
+    assert {f"us-fr:{name}" for name in files} <= set(json.loads(cursor))
+    assert tick(cursor)[0] == []
+
+    changed, path = next(iter(files.items()))
+    path.write_bytes(b"other bytes")
+    asked, after = tick(cursor)
+    assert f"us-fr:{changed}" in asked
+    assert all(spec_input(project, str(key)) == spec.sources[changed].input for key in asked)
+    assert tick(after)[0] == []
+
+    path.unlink()
+    gone, away = tick(after)
+    path.write_bytes(b"bytes of a third kind")
+    os.utime(path, ns=(1, 1))
+    assert gone == []
+    assert f"us-fr:{changed}" in tick(away)[0]
+
+
+def spec_input(project: Path, key: str) -> str | None:
+    from mw_pipeline.stages.place import Place
+
+    corpus, _, source = key.partition(":")
+    return Place.of(project=str(project)).corpus_spec(corpus).sources[source].input
