@@ -87,8 +87,8 @@ class Store:
         """The artifact of a request: found again when it was made before, else made, hashed and moved into place.
 
         `make` writes its files into the empty folder that it is given and returns metrics, to which the seconds that it
-        took are added. It may be killed at any moment: what it leaves behind has no manifest and is swept by the next build of the same key. Two builds of
-        one key at a time are refused with the owner's name (M64)."""
+        took are added. It may be killed at any moment: what it leaves behind has no manifest and is swept by the next
+        build of the same key. Two builds of one key at a time are refused with the owner's name (M64)."""
         references = tuple(artifact.reference for artifact in inputs)
         code = code_digest(tuple(modules))
         key = key_of(kind, references, config, code)
