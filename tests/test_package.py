@@ -13,8 +13,9 @@ from mw_pipeline.digest import sha256_file
 from mw_pipeline.errors import ArtifactError
 from mw_pipeline.model.checkpoint import load_checkpoint
 from mw_pipeline.package.build import ExportedModel, build_package
-from mw_pipeline.package.card import Evidence, attribution_list, failure_table, score_table
+from mw_pipeline.package.card import Evidence
 from mw_pipeline.package.export import Agreement
+from mw_pipeline.package.readme import attribution_list, failure_table, score_table, tag_table
 from mw_pipeline.parse import Parser
 
 
@@ -102,9 +103,13 @@ def test_the_readme_shows_a_parse_that_the_package_really_gives(package):
 
     assert shown["raw"] == "12 bis rue de la République, 75001 Paris"
     assert shown == Parser.load(package).parse(shown["raw"]).as_json()
-    assert "| golden | 4 | 0.5100 | 0.5000 | 0.5000 | – |" in readme
+    assert "| golden | 4 | 0.5100 | 0.4000 to 0.6000 | 0.9900 | 0.5000 | – |" in readme
+    assert "| street | 4 | 1.0000 | 0.2500 | 0.4000 | – |" in readme
+    assert "In the gold, but not among this model's tags: po_box, unit." in readme
+    trained = "on 12,000 rows of corpus tiny, version 1, for 7 steps of 32 rows (these weights: step 5)."
+    assert f"Trained by recipe `tiny` {trained}" in readme
     assert "| street | no prediction | 3 | 75.0% |" in readme
-    assert "ban (Etalab-2.0): Base Adresse Nationale" in readme
+    assert "- `ban`, Etalab-2.0. Base Adresse Nationale" in readme
 
 
 def test_both_locales_ship_the_same_weights_under_their_own_names(tiny_release):
@@ -130,7 +135,7 @@ def test_without_licences_there_is_no_attribution_file(model, tmp_path):
 
     assert not (tmp_path / "p" / "ATTRIBUTION.md").exists()
     readme = (tmp_path / "p" / "README.md").read_text(encoding="utf-8")
-    for sentence in (score_table({}), failure_table({}), attribution_list([])):
+    for sentence in (score_table({}), tag_table({}), failure_table({}), attribution_list([]), "Trained."):
         assert sentence in readme
 
 

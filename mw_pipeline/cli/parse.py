@@ -14,7 +14,7 @@ from pathlib import Path
 from mw_pipeline.cli import EXIT_BAD_INPUT, EXIT_OK
 from mw_pipeline.digest import JSON
 from mw_pipeline.errors import CorpusError
-from mw_pipeline.package.card import EXAMPLES
+from mw_pipeline.package.readme import EXAMPLES
 from mw_pipeline.package_files import package_at
 from mw_pipeline.parse import ParsedAddress, Parser
 

@@ -18,9 +18,10 @@ from mw_pipeline.decode import Floats
 from mw_pipeline.digest import JSON, sha256_file, toolchain
 from mw_pipeline.errors import ArtifactError
 from mw_pipeline.model.checkpoint import Checkpoint
-from mw_pipeline.package.card import EXAMPLES, Evidence, attribution_text, model_card, package_readme
+from mw_pipeline.package.card import Evidence, model_card
 from mw_pipeline.package.export import Agreement, compare, export_onnx, quantise, torch_logits
 from mw_pipeline.package.lineage import LINEAGE_NAME
+from mw_pipeline.package.readme import EXAMPLES, attribution_text, package_readme
 from mw_pipeline.package_files import (
     ATTRIBUTION_NAME,
     CARD_NAME,

@@ -32,7 +32,7 @@ from mw_pipeline.store import Built
 PARITY_ROWS = 500
 _SHOWN_RUN_FACTS = (
     "kind", "recipe", "schedule", "max_steps", "warmup_steps", "peak_lr", "effective_batch", "precision", "device",
-    "seed", "status", "step", "best_step", "best_val_macro_f1", "tokens", "passes", "digests",
+    "seed", "status", "step", "best_step", "best_val_macro_f1", "train_rows", "tokens", "passes", "digests",
 )  # fmt: skip
 _HEADLINE = ("slices", "calibration")
 
@@ -113,7 +113,7 @@ def _evidence(place: Place, recipe: Recipe) -> Evidence:
     return Evidence(
         run={key: run.get(key) for key in _SHOWN_RUN_FACTS},
         corpus={"name": census["corpus"], "version": census["version"], "splits": census["splits"]},
-        diagnosis={"buckets": diagnosis["buckets"], "failure_modes": diagnosis["failure_modes"][:10]},
+        diagnosis={**diagnosis, "failure_modes": diagnosis["failure_modes"][:10]},
         lineage=lineage_of(place.store, requests.packages(place, recipe).inputs),
         licences=[
             Licence(name, ", ".join(found["licences"]), found["attribution"])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mw_pipeline.artifact import Artifact
 from mw_pipeline.errors import GateError
-from mw_pipeline.package.card import EXAMPLES
+from mw_pipeline.package.readme import EXAMPLES
 from mw_pipeline.parse import Parser
 from mw_pipeline.recipe import Recipe
 from mw_pipeline.stages import checks

@@ -1,0 +1,181 @@
+"""The README and the attribution of a package, in Markdown, from its card alone and the real parse of an example."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+
+from mw_pipeline.digest import JSON
+from mw_pipeline.package.card import Licence
+from mw_pipeline.package.lineage import LINEAGE_NAME
+from mw_pipeline.package_files import CARD_NAME, ONNX_NAME, TRANSITIONS_NAME
+from mw_pipeline.parse import ParsedAddress
+from mw_pipeline.tokenizer import MODEL_NAME as TOKENIZER_NAME
+
+EXAMPLES = {
+    "en-us": "1600 Pennsylvania Ave NW, Washington, DC 20500",
+    "fr-fr": "12 bis rue de la République, 75001 Paris",
+}
+"""The address that the README of a locale parses; another locale shows the first."""
+
+PURPOSES = {
+    ONNX_NAME: "the network, int8 weights",
+    TOKENIZER_NAME: "SentencePiece model",
+    TRANSITIONS_NAME: "labels and the scores of moves between them; null forbids",
+    CARD_NAME: "all that is known of this model: scores, training, licences, toolchain",
+    LINEAGE_NAME: "every artifact behind these weights, with digests",
+}
+_FAILURE_MODES_SHOWN = 8
+
+
+def package_readme(card: Mapping[str, JSON], example: ParsedAddress) -> str:
+    """The README of a package: what it scores, how to use it, where it fails, and what it is made of."""
+    network, metrics = card["model"], card["metrics"]
+    files = "\n".join(f"| `{name}` | {purpose} |" for name, purpose in PURPOSES.items())
+    return f"""# {card["name"]} {card["version"]}
+
+An address parser for {card["locale"]}: text in, tagged spans out. It runs with onnxruntime, sentencepiece and numpy.
+
+{score_table(metrics)}
+
+Measured on the `{ONNX_NAME}` of this folder. The ceiling is what the best span extractor could score on the same gold.
+
+## Use
+
+    mw-pipeline parse --package . {json.dumps(example.raw, ensure_ascii=False)}
+
+prints, on one line:
+
+```json
+{_shown(example)}
+```
+
+In Python:
+
+```python
+from pathlib import Path
+
+from mw_pipeline.parse import Parser
+
+parser = Parser.load(Path("."))
+parser.parse_many([{json.dumps(example.raw, ensure_ascii=False)}])
+```
+
+## Tags
+
+{tag_table(metrics)}
+
+## Known failure modes
+
+{failure_table(card["known_failure_modes"])}
+
+## What it is
+
+{training_sentence(card)}
+
+The network has {network["parameters"]:,} parameters. Its inputs are `input_ids` and
+`attention_mask`, int64 `[batch, sequence]`, at most {network["max_length"]} pieces, padded with id {network["pad_id"]};
+its output is `logits`, float32 `[batch, sequence, {len(card["labels"])}]`.
+
+| file | what it is |
+|---|---|
+{files}
+
+`sha256sum -c SHA256SUMS` or `mw-pipeline inspect .` checks every byte; `mw-pipeline lineage .` prints all that it came
+from.
+
+## Attribution
+
+{attribution_list(card["licences"])}
+"""
+
+
+def score_table(scores: Mapping[str, JSON]) -> str:
+    """One line per set of gold that was scored, or a sentence when none was."""
+    parts = {name: part for name, part in scores.items() if isinstance(part, Mapping) and "core_macro_f1" in part}
+    if not parts:
+        return "No gold was scored."
+    lines = [
+        "| gold | rows | core macro-F1 | 95 % interval | ceiling | macro-F1 | exact rows |",
+        "|---" + "|--:" * 6 + "|",
+    ]
+    for name, part in parts.items():
+        shown = (
+            _number(part["core_macro_f1"]),
+            _interval(part.get("intervals", {}).get("core_macro_f1")),
+            _number(part.get("ceiling", {}).get("core_macro_f1")),
+            _number(part.get("macro_f1")),
+            _number(part.get("exact_match")),
+        )
+        lines.append(f"| {name} | {part['rows']:,} | {' | '.join(shown)} |")
+    return "\n".join(lines)
+
+
+def tag_table(scores: Mapping[str, JSON]) -> str:
+    """F1 of every tag on all gold, and which written tags this model does not have."""
+    golden = scores.get("golden", {})
+    if not golden.get("per_tag"):
+        return "No tag was scored."
+    lines = ["| tag | gold values | precision | recall | F1 | 95 % interval |", "|---" + "|--:" * 5 + "|"]
+    for tag, found in golden["per_tag"].items():
+        numbers = " | ".join(_number(found[name]) for name in ("precision", "recall", "f1"))
+        lines.append(f"| {tag} | {found['support']:,} | {numbers} | {_interval(found['interval'])} |")
+    absent = sorted(golden.get("not_scored", {}).get("gold", {}))
+    beyond = f"\n\nIn the gold, but not among this model's tags: {', '.join(absent)}." if absent else ""
+    return "\n".join(lines) + beyond
+
+
+def failure_table(diagnosis: Mapping[str, JSON]) -> str:
+    """The most frequent ways to miss a gold value, or a sentence when there is none."""
+    modes = diagnosis.get("failure_modes", [])[:_FAILURE_MODES_SHOWN]
+    if not modes:
+        return "No gold value was missed."
+    meanings = diagnosis.get("meanings", {})
+    head = "| tag | what happens | values missed | of the tag's gold |\n|---|---|--:|--:|"
+    lines = [
+        f"| {m['tag']} | {meanings.get(m['bucket'], m['bucket'])} | {m['missed']:,} | {m['share_of_gold']:.1%} |"
+        for m in modes
+    ]
+    return "\n".join([head, *lines])
+
+
+def training_sentence(card: Mapping[str, JSON]) -> str:
+    """Recipe, corpus and steps of the run behind the weights, as far as the card has them."""
+    run, corpus = card["training"], card["corpus"]
+    parts = []
+    if run.get("train_rows") and corpus:
+        parts.append(f"on {run['train_rows']:,} rows of corpus {corpus['name']}, version {corpus['version']},")
+    if run.get("step") and run.get("effective_batch"):
+        parts.append(f"for {run['step']:,} steps of {run['effective_batch']:,} rows")
+        parts.append(f"(these weights: step {run['best_step']:,})")
+    recipe = f" by recipe `{run['recipe']}`" if run.get("recipe") else ""
+    return f"Trained{recipe} {' '.join(parts)}." if parts else f"Trained{recipe}."
+
+
+def attribution_list(licences: Sequence[Mapping[str, str]]) -> str:
+    """One line per source of the training rows, under what they ask for."""
+    if not licences:
+        return "The training rows came from no licensed source."
+    head = "The training rows came from these sources, which are to be named wherever the weights go.\n"
+    return "\n".join([head, *(f"- `{e['source']}`, {e['licence']}. {e['attribution']}" for e in licences)])
+
+
+def attribution_text(name: str, licences: Sequence[Licence]) -> str:
+    """ATTRIBUTION.md: what must be said wherever the weights go."""
+    return f"# Attribution of {name}\n\n{attribution_list([vars(licence) for licence in licences])}\n"
+
+
+def _shown(example: ParsedAddress) -> str:
+    """A parse as JSON with one line per span."""
+    parsed = example.as_json()
+    spans = ",\n".join(f"    {json.dumps(span, ensure_ascii=False)}" for span in parsed["spans"])
+    text = json.dumps({**parsed, "spans": []}, ensure_ascii=False, indent=2)
+    return text.replace('"spans": []', f'"spans": [\n{spans}\n  ]') if spans else text
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4f}"
+
+
+def _interval(bounds: Sequence[float] | None) -> str:
+    return "–" if not bounds else f"{bounds[0]:.4f} to {bounds[1]:.4f}"
