@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mw_pipeline.digest import JSON, digest_of, sha256_file
+from mw_pipeline.digest import JSON, digest_of, sha256_file, sha256_remembered
 from mw_pipeline.errors import ArtifactError
 
 MANIFEST = "manifest.json"
 _HALF = 32
+_REMEDY = "Delete the artifact's folder and materialize it again."
 
 
 @dataclass(frozen=True)
@@ -119,12 +120,27 @@ class Artifact:
         return self.manifest.metrics
 
     def file(self, name: str) -> Path:
-        """The local path of one of its files. Raises ArtifactError when the manifest does not list it."""
-        if all(entry.path != name for entry in self.manifest.files):
+        """The local path of one of its files, whose bytes are those that the manifest hashed.
+
+        Raises ArtifactError when the manifest does not list it, or it is missing or damaged."""
+        entry = next((entry for entry in self.manifest.files if entry.path == name), None)
+        if entry is None:
             raise ArtifactError(
                 f"{self.path}: has no file {name!r}: it has {', '.join(f.path for f in self.manifest.files)}. "
                 "Ask for one of these."
             )
+        _demand_bytes(self.path, entry, sha256_remembered)
+        return self.path / name
+
+    def folder(self, name: str = ".") -> Path:
+        """One of its folders, or the whole of it, in which every listed file is as the manifest hashed it.
+
+        Raises ArtifactError when the manifest lists no file there, or one is missing or damaged."""
+        within = [entry for entry in self.manifest.files if Path(name) in Path(entry.path).parents]
+        if not within and name != ".":
+            raise ArtifactError(f"{self.path}: has no folder {name!r}. Inspect it.")
+        for entry in within:
+            _demand_bytes(self.path, entry, sha256_remembered)
         return self.path / name
 
     def read_json(self, name: str) -> JSON:
@@ -166,19 +182,22 @@ def read_artifact(path: Path) -> Artifact:
 
 def verify_artifact(artifact: Artifact) -> None:
     """Every listed file is there with its size and hash, and no other. Raises ArtifactError naming the first misfit."""
-    advice = "Delete the artifact's folder and materialize it again."
-    listed = {entry.path for entry in artifact.manifest.files}
     for entry in artifact.manifest.files:
-        path = artifact.path / entry.path
-        if not path.is_file():
-            raise ArtifactError(f"{path}: is missing, the manifest lists it with {entry.bytes} bytes. {advice}")
-        if path.stat().st_size != entry.bytes:
-            raise ArtifactError(f"{path}: has {path.stat().st_size} bytes, the manifest says {entry.bytes}. {advice}")
-        if sha256_file(path) != entry.sha256:
-            raise ArtifactError(f"{path}: its bytes are not those that the manifest hashed. {advice}")
-    extra = sorted(set(files_below(artifact.path)) - listed)
+        _demand_bytes(artifact.path, entry, sha256_file)
+    extra = sorted(set(files_below(artifact.path)) - {entry.path for entry in artifact.manifest.files})
     if extra:
-        raise ArtifactError(f"{artifact.path}: holds {extra[0]!r}, which the manifest does not list. {advice}")
+        raise ArtifactError(f"{artifact.path}: holds {extra[0]!r}, which the manifest does not list. {_REMEDY}")
+
+
+def _demand_bytes(folder: Path, entry: FileEntry, sha256: Callable[[Path], str]) -> None:
+    """Raises ArtifactError unless the file is there with the size and hash of its entry."""
+    path = folder / entry.path
+    if not path.is_file():
+        raise ArtifactError(f"{path}: is missing, the manifest lists it with {entry.bytes} bytes. {_REMEDY}")
+    if path.stat().st_size != entry.bytes:
+        raise ArtifactError(f"{path}: has {path.stat().st_size} bytes, the manifest says {entry.bytes}. {_REMEDY}")
+    if sha256(path) != entry.sha256:
+        raise ArtifactError(f"{path}: its bytes are not those that the manifest hashed. {_REMEDY}")
 
 
 def files_below(path: Path) -> list[str]:

@@ -44,11 +44,11 @@ def sha256_file(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def sha256_of_raw(path: Path) -> str:
-    """SHA-256 of a raw file, remembered in this process for as long as its size, time and inode stay as they are.
+def sha256_remembered(path: Path) -> str:
+    """SHA-256 of a file, remembered in this process for as long as its size, time and inode stay as they are.
 
-    Every request of a corpus names its raw files by hash, and they are large. A check of integrity calls `sha256_file`.
-    """
+    For what is asked for again and again and is large: the raw files that name a request, the files of an artifact
+    that one stage after another reads. A gate calls `sha256_file`."""
     stat = path.stat()
     return _sha256_seen(path, stat.st_size, stat.st_mtime_ns, stat.st_ino)
 

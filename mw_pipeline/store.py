@@ -88,14 +88,19 @@ class Store:
 
         `make` writes its files into the empty folder that it is given and returns metrics, to which the seconds that it
         took are added. It may be killed at any moment: what it leaves behind has no manifest and is swept by the next
-        build of the same key. Two builds of one key at a time are refused with the owner's name (M64)."""
+        build of the same key. Two builds of one key at a time are refused with the owner's name (M64).
+
+        Nothing is made from damaged inputs, and nothing damaged is found again: either raises ArtifactError."""
         references = tuple(artifact.reference for artifact in inputs)
         code = code_digest(tuple(modules))
         key = key_of(kind, references, config, code)
         with self.claim(kind, key):
             found = self.find(kind, key)
             if found is not None:
+                self.verify(found)
                 return Built(found, reused=True)
+            for artifact in inputs:
+                artifact.folder()
             draft = self.root / kind / f".draft-{key}"
             shutil.rmtree(draft, ignore_errors=True)
             draft.mkdir(parents=True)

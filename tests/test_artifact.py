@@ -81,6 +81,40 @@ def test_damage_is_named(tmp_path: Path, damage, message: str) -> None:
         verify_artifact(artifact)
 
 
+DAMAGES = (
+    pytest.param(lambda path: path.unlink(), "is missing, the manifest lists it", id="gone"),
+    pytest.param(lambda path: path.write_bytes(path.read_bytes()[:-1]), "has 4 bytes, the manifest says 5", id="cut"),
+    pytest.param(lambda path: path.write_text("jello"), "its bytes are not those that the manifest hashed", id="flip"),
+)
+
+
+@pytest.mark.parametrize(("damage", "message"), DAMAGES)
+def test_a_damaged_file_is_never_handed_out(tmp_path: Path, damage, message: str) -> None:
+    artifact = build(Store(tmp_path))
+    assert artifact.file("sub/a.txt").read_text() == (artifact.folder("sub") / "a.txt").read_text() == "hello"
+    damage(artifact.path / "sub/a.txt")
+
+    for reader in (lambda: artifact.file("sub/a.txt"), lambda: artifact.folder("sub"), artifact.folder):
+        with pytest.raises(ArtifactError, match=message):
+            reader()
+
+
+@pytest.mark.parametrize(("damage", "message"), DAMAGES)
+def test_nothing_is_made_from_a_damaged_input_and_nothing_damaged_is_found_again(
+    tmp_path: Path, damage, message: str
+) -> None:
+    store = Store(tmp_path)
+    source = build(store)
+    heir = store.build("heir", make=lambda out: {}, inputs=[source])
+    assert store.build("heir", make=lambda out: {}, inputs=[source]).reused and not heir.reused
+    damage(source.path / "sub/a.txt")
+
+    with pytest.raises(ArtifactError, match=message):
+        store.build("another heir", make=lambda out: {}, inputs=[source])
+    with pytest.raises(ArtifactError, match=message):
+        build(store)
+
+
 def test_an_edited_manifest_no_longer_fits_its_digest(tmp_path: Path) -> None:
     artifact = build(Store(tmp_path), a=1)
     manifest = artifact.path / MANIFEST
@@ -136,6 +170,8 @@ def test_two_answers_to_one_request_are_refused_by_name(tmp_path: Path) -> None:
 
 def test_an_unknown_file_or_input_of_an_artifact_is_refused(tmp_path: Path) -> None:
     artifact = build(Store(tmp_path))
+    with pytest.raises(ArtifactError, match="has no folder 'best'"):
+        artifact.folder("best")
     with pytest.raises(ArtifactError, match=r"has no file 'b\.txt': it has sub/a\.txt"):
         artifact.file("b.txt")
     with pytest.raises(ArtifactError, match="has 0 inputs of kind 'corpus'"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mw_pipeline.digest import sha256_of_raw
+from mw_pipeline.digest import sha256_remembered
 from mw_pipeline.errors import CorpusError
 from mw_pipeline.recipe import CorpusSpec
 
@@ -15,10 +15,10 @@ def resolve_inputs(spec: CorpusSpec, source: str, data_path: Path) -> tuple[Path
     Raises CorpusError as `match_inputs` does, and when `sha256` is not that of its one file."""
     paths = match_inputs(spec, source, data_path)
     wanted = spec.sources[source].sha256
-    if paths and wanted is not None and (len(paths) > 1 or sha256_of_raw(paths[0]) != wanted):
+    if paths and wanted is not None and (len(paths) > 1 or sha256_remembered(paths[0]) != wanted):
         raise CorpusError(
             f"{_where(spec, source)}.sha256 is {wanted[:12]}…, but that is not the hash of {paths[0]} "
-            f"({sha256_of_raw(paths[0])[:12]}…, one of {len(paths)} files). Fetch the file again or correct the hash."
+            f"({sha256_remembered(paths[0])[:12]}…, one of {len(paths)} files). Fetch it again or correct the hash."
         )
     return paths
 

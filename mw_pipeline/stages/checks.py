@@ -132,10 +132,8 @@ def labels_survive_tokenizing(place: Place, partition: str) -> Findings:
 def dataset_matches_schema(place: Place, partition: str) -> Findings:
     """Ids, labels and lengths of every tokenized row are in range, no split is empty, and no row is in two splits."""
     artifact = requests.dataset(place, place.recipe(partition)).demand(place.store)
-    problems = (
-        *schema_findings(artifact.path, _dataset_summary(place, partition)),
-        *splits_share_no_rows(artifact.path),
-    )
+    folder = artifact.folder()
+    problems = (*schema_findings(folder, artifact.read_json("dataset.json")), *splits_share_no_rows(folder))
     return _findings(problems, f"{artifact.metrics['rows']:,} tokenized rows fit the schema")
 
 
@@ -154,7 +152,7 @@ def run_is_sound(place: Place, partition: str) -> Findings:
     full = requests.full(place, place.recipe(partition)).demand(place.store)
     best = full.metrics["best_val_macro_f1"]
     summary = f"{full.metrics['steps']} steps, best validation macro-F1 {best} at step {full.metrics['best_step']}"
-    return _findings(soundness_findings(read_run(full.path)), summary)
+    return _findings(soundness_findings(read_run(full.folder())), summary)
 
 
 # --- evaluation and release ----------------------------------------------------------------------------------------

@@ -104,7 +104,7 @@ def row_files(store: Store, manifest: Artifact) -> dict[str, list[Path]]:
 
 def shard_files(artifact: Artifact) -> list[Path]:
     """The Parquet files of rows in a corpus_shards artifact, in order."""
-    return [artifact.path / entry.path for entry in artifact.manifest.files if entry.path.startswith(_SHARDS)]
+    return [artifact.file(entry.path) for entry in artifact.manifest.files if entry.path.startswith(_SHARDS)]
 
 
 def excluded_rows(manifest: Artifact) -> pa.Array:

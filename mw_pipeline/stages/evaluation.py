@@ -36,7 +36,7 @@ def eval_report(place: Place, recipe_name: str, *, progress: Progress = quiet) -
     request = requests.report(place, recipe)
 
     def make(out: Path) -> Mapping[str, JSON]:
-        parser = checkpoint_parser(requests.full(place, recipe).demand(place.store).path)
+        parser = checkpoint_parser(requests.full(place, recipe).demand(place.store).folder())
         golden = golden_of(place, recipe)
         predictions = predictions_of(parser, golden)
         found = _scored(recipe, golden, predictions)
@@ -102,8 +102,8 @@ def _render(out: Path, place: Place, recipe: Recipe, scores: JSON, held_out: JSO
         recipe={"name": recipe.name, "digest": recipe.digest, "changes": recipe.changes},
         scores=scores,
         verdict=requests.verdict(place, recipe).demand(place.store).read_json(VERDICT_FILE),
-        smoke=read_run(requests.smoke(place, recipe).demand(place.store).path),
-        full=read_run(full.path),
+        smoke=read_run(requests.smoke(place, recipe).demand(place.store).folder()),
+        full=read_run(full.folder()),
         held_out=held_out,
         diagnosis=misses,
         dataset=requests.dataset(place, recipe).demand(place.store).read_json("dataset.json"),

@@ -91,7 +91,7 @@ def _headline(recipe: Recipe, golden: GoldenSet, parser: Parser) -> dict[str, JS
 def _exported(place: Place, recipe: Recipe, work: Path) -> ExportedModel:
     full = requests.full(place, recipe).demand(place.store)
     tokenizer = requests.tokenizer(place, recipe).demand(place.store).file(TOKENIZER_FILE)
-    checkpoint = load_checkpoint(full.path / "best", labels=recipe.label_set, tokenizer_sha256=sha256_file(tokenizer))
+    checkpoint = load_checkpoint(full.folder("best"), labels=recipe.label_set, tokenizer_sha256=sha256_file(tokenizer))
     return export_model(checkpoint, tokenizer_path=tokenizer, texts=_validation_texts(place, recipe), work=work)
 
 

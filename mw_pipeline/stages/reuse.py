@@ -27,6 +27,8 @@ def find_made(stage: str, place: Place, recipe_name: str) -> Artifact | None:
     if stage != "smoke_checkpoint":
         unlock(place, recipe)
     found = _REQUESTS[stage](place, recipe).find(place.store)
+    if found is not None:
+        place.store.verify(found)
     if found is not None and stage == "smoke_checkpoint":
         build_verdict(place, recipe)
     return found

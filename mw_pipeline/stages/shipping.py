@@ -52,7 +52,7 @@ def publish(place: Place, recipe: Recipe, packages: Artifact) -> Path:
         draft, old = target / f".{locale}.new", target / f".{locale}.old"
         for leftover in (draft, old):
             shutil.rmtree(leftover, ignore_errors=True)
-        shutil.copytree(packages.path / locale, draft)
+        shutil.copytree(packages.folder(locale), draft)
         if (target / locale).exists():
             (target / locale).rename(old)
         draft.rename(target / locale)
@@ -66,7 +66,7 @@ def announcement(place: Place, recipe: Recipe, packages: Artifact) -> str:
     card = packages.read_json(f"{locale}/model-card.json")
     scores = card["metrics"]["golden"]
     low, high = scores["intervals"]["core_macro_f1"]
-    parser = Parser.load(packages.path / locale)
+    parser = Parser.load(packages.folder(locale))
     texts = [*EXAMPLES.values(), *_MORE_EXAMPLES][:3]
     return "\n".join(
         [
