@@ -2,9 +2,10 @@
 
 import dagster as dg
 
-from assets.metadata import OWNERS, code_version, finding_check, materialized, plainly
+from assets.metadata import OWNERS, code_version, columns, finding_check, materialized, plainly
 from assets.partitions import corpora, corpus_and_source, corpus_of_source, sources
-from mw_pipeline.stages import checks, corpus
+from mw_pipeline.corpus.records import ROW_MEANINGS, ROW_SCHEMA
+from mw_pipeline.stages import checks, corpus, views
 from resources.place import PlaceResource
 
 
@@ -13,6 +14,7 @@ from resources.place import PlaceResource
     partitions_def=sources,
     kinds={"parquet", "pyarrow"},
     owners=OWNERS,
+    metadata=columns(ROW_SCHEMA, ROW_MEANINGS),
     code_version=code_version("corpus_shards", "mw_pipeline.sources.registry"),
 )
 @plainly
@@ -23,7 +25,9 @@ def corpus_shards(context: dg.AssetExecutionContext, place: PlaceResource) -> dg
     return materialized(
         built.artifact,
         reused=built.reused,
-        waterfall=dg.MetadataValue.md(checks.waterfall_table(corpus.waterfall_of(built.artifact))),
+        row_count=True,
+        waterfall=checks.waterfall_table(corpus.waterfall_of(built.artifact)),
+        augmentations=views.method_facts(built.artifact),
     )
 
 
@@ -38,7 +42,12 @@ def corpus_shards(context: dg.AssetExecutionContext, place: PlaceResource) -> dg
 def golden_set(context: dg.AssetExecutionContext, place: PlaceResource) -> dg.MaterializeResult[None]:
     """The gold rows, validated: reachable values, families, ceilings, and the hash of their conventions."""
     built = corpus.build_golden(place.open(), context.partition_key)
-    return materialized(built.artifact, reused=built.reused)
+    return materialized(
+        built.artifact,
+        reused=built.reused,
+        row_count=True,
+        ceilings=views.ceiling_facts(built.artifact),
+    )
 
 
 @dg.asset(
@@ -54,7 +63,10 @@ def corpus_manifest(context: dg.AssetExecutionContext, place: PlaceResource) -> 
     """All shards of the corpus: rows per source, split, country and licence, and what each source asks to be named."""
     built = corpus.build_manifest(place.open(), context.partition_key)
     return materialized(
-        built.artifact, reused=built.reused, census=dg.MetadataValue.md(corpus.census_table(built.artifact))
+        built.artifact,
+        reused=built.reused,
+        row_count=True,
+        census=corpus.census_table(built.artifact),
     )
 
 

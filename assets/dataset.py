@@ -3,9 +3,10 @@
 import dagster as dg
 
 from assets.corpus import corpus_manifest
-from assets.metadata import OWNERS, code_version, finding_check, materialized, plainly
+from assets.metadata import OWNERS, code_version, columns, finding_check, materialized, plainly
 from assets.partitions import recipe_of_corpus, recipes
-from mw_pipeline.stages import checks, dataset
+from mw_pipeline.dataset.tokenized import TOKENIZED_MEANINGS, TOKENIZED_SCHEMA
+from mw_pipeline.stages import checks, dataset, views
 from resources.place import PlaceResource
 
 
@@ -30,13 +31,20 @@ def tokenizer(context: dg.AssetExecutionContext, place: PlaceResource) -> dg.Mat
     deps=[tokenizer],
     kinds={"arrow"},
     owners=OWNERS,
+    metadata=columns(TOKENIZED_SCHEMA, TOKENIZED_MEANINGS),
     code_version=code_version("tokenized_dataset"),
 )
 @plainly
 def tokenized_dataset(context: dg.AssetExecutionContext, place: PlaceResource) -> dg.MaterializeResult[None]:
     """Piece ids, labels and row ids of every split, as memory-mapped Arrow files."""
     built = dataset.build_dataset(place.open(), context.partition_key, progress=context.log.info)
-    return materialized(built.artifact, reused=built.reused)
+    return materialized(
+        built.artifact,
+        reused=built.reused,
+        row_count=True,
+        splits=views.split_facts(built.artifact),
+        spans=views.survival_facts(built.artifact),
+    )
 
 
 dataset_checks = [

@@ -3,10 +3,10 @@
 import dagster as dg
 
 from assets.corpus import golden_set
-from assets.metadata import OWNERS, code_version, finding_check, materialized, plainly
+from assets.metadata import OWNERS, code_version, finding_check, materialized, near, plainly
 from assets.partitions import recipe_of_corpus, recipes
 from assets.training import full_checkpoint
-from mw_pipeline.stages import checks, diagnosis
+from mw_pipeline.stages import checks, diagnosis, views
 from resources.place import PlaceResource
 from resources.trainer import Trainer
 
@@ -28,8 +28,9 @@ def eval_report(
     return materialized(
         artifact,
         reused=reused,
-        report=dg.MetadataValue.url(artifact.file("report.html").as_uri()),
-        scores=dg.MetadataValue.md(artifact.file("scores.md").read_text()),
+        scores=artifact.file("scores.md").read_text(),
+        tags=views.tags_picture(artifact),
+        report=dg.MetadataValue.path(near(artifact.file("report.html"))),
     )
 
 
@@ -46,7 +47,10 @@ def regression_diagnosis(context: dg.AssetExecutionContext, place: PlaceResource
     """Every miss in a bucket, per tag; and against the recipe's baseline: what was fixed and what broke."""
     built = diagnosis.build_diagnosis(place.open(), context.partition_key)
     return materialized(
-        built.artifact, reused=built.reused, buckets=dg.MetadataValue.md(diagnosis.bucket_table(built.artifact))
+        built.artifact,
+        reused=built.reused,
+        buckets=views.bucket_facts(built.artifact),
+        misses_by_tag=built.artifact.file("diagnosis.md").read_text(),
     )
 
 

@@ -24,7 +24,7 @@ def source_mix(context: dg.AssetExecutionContext, place: PlaceResource) -> dg.Ma
     return materialized(
         built.artifact,
         reused=built.reused,
-        mix=dg.MetadataValue.md(built.artifact.file("mix.md").read_text()),
+        mix=built.artifact.file("mix.md").read_text(),
     )
 
 

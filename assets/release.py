@@ -6,7 +6,7 @@ from assets.evaluation import eval_report, regression_diagnosis
 from assets.metadata import OWNERS, code_version, finding_check, materialized, plainly
 from assets.partitions import recipes
 from assets.training import full_checkpoint
-from mw_pipeline.stages import checks
+from mw_pipeline.stages import checks, views
 from mw_pipeline.stages.shipping import ship
 from resources.place import PlaceResource
 from resources.trainer import Trainer
@@ -28,7 +28,12 @@ def packaged_weights(
     here = place.open()
     artifact, reused = trainer.run(context, "packaged_weights", here)
     context.log.info(ship(here, context.partition_key, artifact))
-    return materialized(artifact, reused=reused, lineage=dg.MetadataValue.md(artifact.file("lineage.md").read_text()))
+    return materialized(
+        artifact,
+        reused=reused,
+        packages=views.package_facts(artifact),
+        lineage=artifact.file("lineage.md").read_text(),
+    )
 
 
 release_checks = [

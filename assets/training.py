@@ -6,7 +6,7 @@ from assets.dataset import tokenized_dataset
 from assets.metadata import OWNERS, code_version, finding_check, materialized, plainly
 from assets.mix import source_mix
 from assets.partitions import recipes
-from mw_pipeline.stages import checks
+from mw_pipeline.stages import checks, requests, views
 from resources.place import PlaceResource
 from resources.trainer import Trainer
 
@@ -25,8 +25,16 @@ def smoke_checkpoint(
     context: dg.AssetExecutionContext, place: PlaceResource, trainer: Trainer
 ) -> dg.MaterializeResult[None]:
     """A short run that stays at the peak learning rate for as long as its verdict needs."""
-    artifact, reused = trainer.run(context, "smoke_checkpoint", place.open())
-    return materialized(artifact, reused=reused)
+    here = place.open()
+    artifact, reused = trainer.run(context, "smoke_checkpoint", here)
+    verdict = requests.verdict(here, here.recipe(context.partition_key)).demand(here.store)
+    return materialized(
+        artifact,
+        reused=reused,
+        curves=views.curves_picture(artifact, verdict),
+        run=views.run_facts(artifact),
+        verdict=views.verdict_facts(verdict),
+    )
 
 
 @dg.asset(
@@ -44,7 +52,12 @@ def full_checkpoint(
 ) -> dg.MaterializeResult[None]:
     """The full run. Refuses to start without a passing verdict for exactly this recipe, data, code and smoke."""
     artifact, reused = trainer.run(context, "full_checkpoint", place.open())
-    return materialized(artifact, reused=reused)
+    return materialized(
+        artifact,
+        reused=reused,
+        curves=views.curves_picture(artifact),
+        run=views.run_facts(artifact),
+    )
 
 
 training_checks = [

@@ -54,6 +54,25 @@ ROW_SCHEMA = pa.schema(
     ]
 )
 
+ROW_MEANINGS = {
+    "row_id": "unique in the corpus",
+    "raw": "the address as one text",
+    "components": "tag → value",
+    "country": "ISO 3166-1 alpha-2",
+    "source": "name in the corpus spec",
+    "source_id": "of the record in its source",
+    "base_id": "of the address family: a record's variants share it, and one split holds them all",
+    "locale": "language and country, as en-US",
+    "license": "of the record",
+    "method": "augmentations that made this variant, joined by +; null for none",
+    "split": "train, validation or test",
+    "region_key": "country and normalised region, as US:vermont; empty where the record names none",
+    "span_tags": "tag of each span, in the order of the text",
+    "span_starts": "first code point of each span in raw",
+    "span_ends": "code point after each span",
+}
+"""What the columns of ROW_SCHEMA hold."""
+
 QUARANTINE_SCHEMA = pa.schema(
     [
         pa.field("source", pa.string(), nullable=False),

@@ -31,6 +31,14 @@ TOKENIZED_SCHEMA = pa.schema(
     ]
 )
 
+TOKENIZED_MEANINGS = {
+    "row_id": "of the row in the corpus",
+    "source": "name in the corpus spec",
+    "input_ids": "id of each piece in the recipe's tokenizer",
+    "labels": "index of each piece's label in the recipe's label set",
+}
+"""What the columns of TOKENIZED_SCHEMA hold."""
+
 
 @dataclass(frozen=True)
 class TokenRows:

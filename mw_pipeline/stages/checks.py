@@ -14,6 +14,7 @@ from mw_pipeline.dataset.checks import splits_share_no_rows
 from mw_pipeline.dataset.text_sample import sample_texts
 from mw_pipeline.digest import JSON
 from mw_pipeline.golden.gold import GoldenSet, load_golden
+from mw_pipeline.report.cells import fact, number
 from mw_pipeline.stages import requests
 from mw_pipeline.stages.corpus import (
     CENSUS_FILE,
@@ -43,7 +44,8 @@ MAX_LOGIT_DIFFERENCE = 1e-3
 def rows_match_schema(place: Place, partition: str) -> Findings:
     """Every row has the row schema, every span cuts its component out of the text, and there is at least one row."""
     shards = requests.shards(place, *_corpus_and_source(partition)).demand(place.store)
-    return _findings(schema.rows_match_schema(shard_files(shards)), f"{shards.metrics['rows']:,} rows fit the schema")
+    rows = shards.metrics["rows"]
+    return _findings(schema.rows_match_schema(shard_files(shards)), f"{rows:,} rows fit the schema", rows=rows)
 
 
 def rows_are_conserved(place: Place, partition: str) -> Findings:
@@ -59,7 +61,9 @@ def quarantine_within_budget(place: Place, partition: str) -> Findings:
     flow = waterfall_of(requests.shards(place, corpus, source).demand(place.store))
     lost = flow.records.quarantined.total() + flow.rows.quarantined.total()
     problems = waterfall.quarantine_within_budget(flow, place.corpus_spec(corpus).budgets)
-    return _findings(problems, f"{lost:,} of {flow.records.read:,} records and their rows are quarantined")
+    return _findings(
+        problems, f"{lost:,} of {flow.records.read:,} records and their rows are quarantined", quarantined=lost
+    )
 
 
 def splits_are_disjoint(place: Place, partition: str) -> Findings:
@@ -87,7 +91,9 @@ def golden_is_valid(place: Place, partition: str) -> Findings:
     golden = _golden(place, partition)
     blocking = [str(finding) for finding in golden.findings if finding.blocks]
     remarks = [str(finding) for finding in golden.findings if not finding.blocks]
-    return _findings(blocking, f"{len(golden.rows)} gold rows in {len(golden.families)} families", remarks=remarks)
+    return _findings(
+        blocking, f"{len(golden.rows)} gold rows in {len(golden.families)} families", remarks=_bullets(remarks)
+    )
 
 
 def golden_is_not_in_train(place: Place, partition: str) -> Findings:
@@ -126,7 +132,9 @@ def tokenizer_round_trips(place: Place, partition: str) -> Findings:
 def labels_survive_tokenizing(place: Place, partition: str) -> Findings:
     """Spans come back from their own labels for at least 99.5 % of the gold values of every tag, and all are legal."""
     summary = _dataset_summary(place, partition)
-    return _findings(survival_findings(summary), "spans survive", survival=summary["survival"])
+    lost = sum(counts["gold"] - counts["survived"] for counts in summary["survival"].values())
+    spans = sum(counts["gold"] for counts in summary["survival"].values())
+    return _findings(survival_findings(summary), f"{lost:,} of {spans:,} spans are lost", spans=spans, lost=lost)
 
 
 def dataset_matches_schema(place: Place, partition: str) -> Findings:
@@ -144,14 +152,15 @@ def smoke_verdict(place: Place, partition: str) -> Findings:
     """The smoke saw what the full run will meet, and nothing failed: only then may the full run start."""
     _, verdict = build_verdict(place, place.recipe(partition))
     problems = () if verdict.outcome == "pass" else (verdict.one_line(),)
-    return _findings(problems, verdict.one_line(), evidence=dict(verdict.evidence))
+    numbers = {name: value for name, value in verdict.evidence.items() if not isinstance(value, list)}
+    return _findings(problems, verdict.one_line(), exposure_ratio=verdict.exposure_ratio, **numbers)
 
 
 def run_is_sound(place: Place, partition: str) -> Findings:
     """The full run's own log is complete, real, finite, better than guessing, and honest about how it ended."""
     full = requests.full(place, place.recipe(partition)).demand(place.store)
-    best = full.metrics["best_val_macro_f1"]
-    summary = f"{full.metrics['steps']} steps, best validation macro-F1 {best} at step {full.metrics['best_step']}"
+    steps, best = full.metrics["steps"], full.metrics["best_val_macro_f1"]
+    summary = f"{steps:,} steps, best validation macro-F1 {number(best)} at step {fact(full.metrics['best_step'])}"
     return _findings(soundness_findings(read_run(full.folder())), summary)
 
 
@@ -168,7 +177,7 @@ def eval_is_comparable(place: Place, partition: str) -> Findings:
         for name, value in expected.items()
         if report["hashes"].get(name) != value
     ]
-    return _findings(problems, f"scored on {report['rows']} rows, {report['policy']}", hashes=report["hashes"])
+    return _findings(problems, f"scored on {report['rows']} rows, {report['policy']}", **report["hashes"])
 
 
 def package_matches_checkpoint(place: Place, partition: str) -> Findings:
@@ -177,7 +186,7 @@ def package_matches_checkpoint(place: Place, partition: str) -> Findings:
     far = parity["max_logit_difference"]
     sentence = f"logits differ by at most {far:.1e} nats over {parity['pieces']:,} pieces"
     within = far <= MAX_LOGIT_DIFFERENCE  # false for NaN too
-    return _findings([] if within else [f"{sentence}, allowed {MAX_LOGIT_DIFFERENCE:g}"], sentence, parity=parity)
+    return _findings([] if within else [f"{sentence}, allowed {MAX_LOGIT_DIFFERENCE:g}"], sentence, **parity)
 
 
 def quantisation_costs_little(place: Place, partition: str) -> Findings:
@@ -196,7 +205,7 @@ def quantisation_costs_little(place: Place, partition: str) -> Findings:
             f"int8 agrees on {parity['label_agreement_share']:.2%} of labels, "
             f"eval.min_label_agreement is {recipe.eval.min_label_agreement:.2%}"
         )
-    return _findings(problems, f"int8 costs {cost:.4f} core macro-F1", parity=parity)
+    return _findings(problems, f"int8 costs {cost:.4f} core macro-F1", cost=cost, **parity)
 
 
 def release_beats_its_gates(place: Place, partition: str) -> Findings:
@@ -204,25 +213,28 @@ def release_beats_its_gates(place: Place, partition: str) -> Findings:
     gate, scores = place.recipe(partition).eval.min_core_macro_f1, _packaged_scores(place, partition)
     found, (low, high) = scores["core_macro_f1"], scores["intervals"]["core_macro_f1"]
     sentence = f"core macro-F1 {found:.4f} ({low:.4f} to {high:.4f}) on {scores['rows']} gold rows, gate {gate:.2f}"
-    return _findings([] if found >= gate else [sentence], sentence)
+    return _findings([] if found >= gate else [sentence], sentence, core_macro_f1=found, gate=gate)
 
 
 # --- shared --------------------------------------------------------------------------------------------------------
 
 
 def waterfall_table(flow: waterfall.Waterfall) -> str:
-    """What became of every record and row of a source, as a Markdown table."""
-    lines = ["| | read | kept | quarantined | filtered | deduplicated |", "|---|--:|--:|---|---|--:|"]
-    for name, line in (("records", flow.records), ("rows", flow.rows)):
-        lost = (
-            ", ".join(f"{key} {n:,}" for key, n in part.items()) or "–" for part in (line.quarantined, line.filtered)
-        )
-        lines.append(f"| {name} | {line.read:,} | {line.kept:,} | {' | '.join(lost)} | {line.deduplicated:,} |")
-    return "\n".join(lines)
+    """What became of every record of a source and of the rows composed from them, as a Markdown table."""
+    lines = ["| | records | rows |", "|---|--:|--:|", f"| read | {flow.records.read:,} | {flow.rows.read:,} |"]
+    for fate in ("quarantined", "filtered"):
+        records, rows = getattr(flow.records, fate), getattr(flow.rows, fate)
+        lines += [f"| {fate}: {name} | {records[name]:,} | {rows[name]:,} |" for name in sorted({*records, *rows})]
+    lines.append(f"| deduplicated | {flow.records.deduplicated:,} | {flow.rows.deduplicated:,} |")
+    return "\n".join([*lines, f"| kept | {flow.records.kept:,} | {flow.rows.kept:,} |"])
 
 
 def _findings(problems: Sequence[str], summary: str, **evidence: JSON) -> Findings:
     return Findings(tuple(problems), summary, evidence)
+
+
+def _bullets(sentences: Sequence[str]) -> str:
+    return "\n".join(f"- {sentence}" for sentence in sentences) or "none"
 
 
 def _corpus_and_source(partition: str) -> tuple[str, str]:

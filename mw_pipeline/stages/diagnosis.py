@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from mw_pipeline.artifact import Artifact
 from mw_pipeline.digest import JSON, write_json_atomically
 from mw_pipeline.evaluate.diagnose import as_table, diagnose
 from mw_pipeline.evaluate.evaluation import CONSTRAINED_DECODER
@@ -46,8 +45,3 @@ def build_diagnosis(place: Place, recipe_name: str) -> Built:
         }
 
     return request.build(place.store, make)
-
-
-def bucket_table(artifact: Artifact) -> str:
-    """Misses per tag and bucket, as a Markdown table."""
-    return artifact.file("diagnosis.md").read_text(encoding="utf-8")

@@ -1,0 +1,98 @@
+"""What a person wants to see of an artifact, as Markdown: for the graph's metadata.
+
+A picture is an image whose bytes are in the text itself, so that it shows wherever Markdown does."""
+
+from __future__ import annotations
+
+import base64
+
+from mw_pipeline.artifact import Artifact
+from mw_pipeline.labels import STAGE3_TAGS
+from mw_pipeline.report.cells import interval, number, share
+from mw_pipeline.report.charts import curves_svg, tag_scores_svg
+from mw_pipeline.report.runs import run_table, verdict_table
+from mw_pipeline.report.tables import Table, bucket_table, split_table, survival_table
+from mw_pipeline.stages.corpus import waterfall_of
+from mw_pipeline.stages.diagnosis import DIAGNOSIS_FILE, POLICY
+from mw_pipeline.verdict.gate import VERDICT_FILE
+from mw_pipeline.verdict.runlog import read_run
+
+
+def curves_picture(run: Artifact, verdict: Artifact | None = None) -> str:
+    """Losses, validation macro-F1 and learning rate of a run; with a verdict, what it looked at."""
+    judged = verdict.read_json(VERDICT_FILE) if verdict else None
+    return _picture("training curves", curves_svg({_kind(run): read_run(run.folder())}, judged))
+
+
+def run_facts(run: Artifact) -> str:
+    """Schedule, scores, losses, speed and time of a run."""
+    return run_table({_kind(run): read_run(run.folder())}).as_markdown()
+
+
+def verdict_facts(verdict: Artifact) -> str:
+    """The numbers behind a verdict and what each of them is."""
+    return verdict_table(verdict.read_json(VERDICT_FILE)).as_markdown()
+
+
+def tags_picture(report: Artifact) -> str:
+    """F1 of every tag with its interval and ceiling."""
+    scores = report.read_json("scores.json")
+    return _picture("F1 of each tag", tag_scores_svg(scores["per_tag"], scores["ceiling"]["per_tag"]))
+
+
+def bucket_facts(diagnosis: Artifact) -> str:
+    """Missed and false values by bucket, and what each bucket means."""
+    return bucket_table(diagnosis.read_json(DIAGNOSIS_FILE)).as_markdown()
+
+
+def split_facts(dataset: Artifact) -> str:
+    """Rows and pieces of every split of a tokenized dataset."""
+    return split_table(dataset.read_json("dataset.json")).as_markdown()
+
+
+def survival_facts(dataset: Artifact) -> str:
+    """Spans of every tag, and how many were lost in tokenizing."""
+    return survival_table(dataset.read_json("dataset.json")).as_markdown()
+
+
+def ceiling_facts(golden: Artifact) -> str:
+    """Gold values of every tag, and the best F1 that a span extractor could have on them."""
+    facts = golden.read_json("golden.json")
+    values, ceilings = facts["counts"]["tag"], facts["ceilings"][POLICY]["per_tag"]
+    rows = tuple((tag, f"{values[tag]:,}", number(ceilings[tag])) for tag in STAGE3_TAGS if tag in values)
+    return Table(("tag", "gold values", "ceiling"), rows).as_markdown()
+
+
+def method_facts(shards: Artifact) -> str:
+    """How many rows each augmentation was asked to change, and how many it changed."""
+    methods = waterfall_of(shards).methods
+    rows = tuple((name, f"{m.asked:,}", f"{m.applied:,}", share(m.applied, m.asked)) for name, m in methods.items())
+    return Table(("augmentation", "rows chosen", "rows changed", "share"), rows).as_markdown() if rows else "none"
+
+
+def package_facts(packages: Artifact) -> str:
+    """Size and scores of the package of every locale, from its card."""
+    rows = []
+    for name in sorted(entry.path for entry in packages.manifest.files if entry.path.endswith("/model-card.json")):
+        card = packages.read_json(name)
+        scores = card["metrics"]["golden"]
+        rows.append(
+            (
+                card["name"],
+                card["version"],
+                f"{card['files']['model.onnx']['bytes']:,}",
+                number(scores["core_macro_f1"]),
+                interval(scores["intervals"]["core_macro_f1"]),
+                number(scores["exact_match"]),
+            )
+        )
+    headers = ("package", "version", "bytes of the network", "core macro-F1", "95 % interval", "exact rows")
+    return Table(headers, tuple(rows)).as_markdown()
+
+
+def _kind(run: Artifact) -> str:
+    return run.kind.removesuffix("_checkpoint")
+
+
+def _picture(title: str, svg: str) -> str:
+    return f"![{title}](data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()})"
