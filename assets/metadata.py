@@ -118,11 +118,11 @@ def finding_check(
 
 
 def _evidence(evidence: Mapping[str, object]) -> dict[str, dg.MetadataValue]:
-    """Numbers as numbers, which the UI plots from run to run; texts as Markdown; what is not known is left out."""
+    """Numbers as numbers, which the UI plots from run to run; tables as Markdown; what is not known is left out."""
     shown: dict[str, dg.MetadataValue] = {}
     for key, value in evidence.items():
         if isinstance(value, str):
-            shown[key] = dg.MetadataValue.md(value)
+            shown[key] = dg.MetadataValue.md(value) if "\n" in value else dg.MetadataValue.text(value)
         elif isinstance(value, int):
             shown[key] = dg.MetadataValue.int(value)
         elif isinstance(value, float):

@@ -52,7 +52,9 @@ def rows_are_conserved(place: Place, partition: str) -> Findings:
     """Records read = kept + quarantined + filtered + deduplicated, and the same for the rows composed from them."""
     shards = requests.shards(place, *_corpus_and_source(partition)).demand(place.store)
     flow = waterfall_of(shards)
-    return _findings(waterfall.rows_are_conserved(flow), flow.one_line(), waterfall=waterfall_table(flow))
+    return _findings(
+        waterfall.rows_are_conserved(flow), flow.one_line(), kept=flow.rows.kept, waterfall=waterfall_table(flow)
+    )
 
 
 def quarantine_within_budget(place: Place, partition: str) -> Findings:
@@ -161,7 +163,7 @@ def run_is_sound(place: Place, partition: str) -> Findings:
     full = requests.full(place, place.recipe(partition)).demand(place.store)
     steps, best = full.metrics["steps"], full.metrics["best_val_macro_f1"]
     summary = f"{steps:,} steps, best validation macro-F1 {number(best)} at step {fact(full.metrics['best_step'])}"
-    return _findings(soundness_findings(read_run(full.folder())), summary)
+    return _findings(soundness_findings(read_run(full.folder())), summary, steps=steps, best_val_macro_f1=best)
 
 
 # --- evaluation and release ----------------------------------------------------------------------------------------
