@@ -9,12 +9,11 @@ key, a touched file no longer fits its name, and two different answers to one re
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mw_pipeline.digest import JSON, digest_of, sha256_file, sha256_remembered
+from mw_pipeline.digest import JSON, digest_of, json_value, sha256_file, sha256_remembered
 from mw_pipeline.errors import ArtifactError
 
 MANIFEST = "manifest.json"
@@ -145,7 +144,7 @@ class Artifact:
 
     def read_json(self, name: str) -> JSON:
         """The value of one of its JSON files."""
-        return json.loads(self.file(name).read_text(encoding="utf-8"))
+        return json_value(self.file(name).read_text(encoding="utf-8"))
 
     def input(self, kind: str) -> Reference:
         """Its one input of a kind. Raises ArtifactError when there is none or more than one."""
@@ -161,12 +160,12 @@ class Artifact:
 def read_artifact(path: Path) -> Artifact:
     """The artifact in a folder. Raises ArtifactError without a manifest, or when its digest does not fit its facts."""
     try:
-        value = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+        value = json_value((path / MANIFEST).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ArtifactError(
             f"{path}: has no {MANIFEST}, so it is not an artifact. Name an artifact's folder."
         ) from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise ArtifactError(
             f"{path / MANIFEST}: not JSON ({error}). Delete the folder and materialize again."
         ) from None

@@ -114,6 +114,14 @@ def toolchain() -> dict[str, str]:
     return versions
 
 
+def json_value(text: str | bytes) -> JSON:
+    """The value of a JSON text. Raises ValueError for what is no JSON, and for nesting that no honest text has."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
 def write_json_atomically(path: Path, value: JSON) -> None:
     """Writes JSON so that a reader sees the old file or the new one, never a part."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mw_pipeline.checksums import SUMS_NAME, sums_findings
-from mw_pipeline.digest import JSON
+from mw_pipeline.digest import JSON, json_value
 from mw_pipeline.errors import ArtifactError, RecipeError
 from mw_pipeline.labels import LabelSet, label_set_of
 from mw_pipeline.tokenizer import MODEL_NAME as TOKENIZER_NAME
@@ -48,7 +47,7 @@ class PackageFiles:
             raise ArtifactError(f"{path}: has no {FACTS_NAME}, so it is not a package. {_where_packages_are(path)}")
         if findings := sums_findings(path, only=READ_BY_PARSER):
             raise ArtifactError(f"{path}: {findings[0]}. Fetch the package again, or run `mw-pipeline inspect {path}`.")
-        facts, crf = _read_json(path / FACTS_NAME), _read_json(path / TRANSITIONS_NAME)
+        facts, crf = read_json(path / FACTS_NAME), read_json(path / TRANSITIONS_NAME)
         try:
             labels = label_set_of(tuple(facts["labels"]))
             sealed = {FACTS_NAME: facts["label_hash"], TRANSITIONS_NAME: crf["label_hash"]}
@@ -113,8 +112,18 @@ def package_at(path: Path, locale: str | None) -> Path:
 
 
 def packages_below(path: Path) -> list[str]:
-    """The locales that a release folder has packages for."""
-    return sorted(found.parent.name for found in path.glob(f"*/{FACTS_NAME}"))
+    """The locales that a release folder has packages for; a folder that was sealed is one, whatever it has lost."""
+    return sorted({found.parent.name for name in (FACTS_NAME, SUMS_NAME) for found in path.glob(f"*/{name}")})
+
+
+def read_json(path: Path) -> dict[str, JSON]:
+    """The value of a package's JSON file. Raises ArtifactError when it cannot be read as JSON."""
+    try:
+        value: dict[str, JSON] = json_value(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ArtifactError(f"{path}: cannot be read as JSON ({reason}). Fetch or build the package again.") from None
+    return value
 
 
 def _where_packages_are(path: Path) -> str:
@@ -122,14 +131,6 @@ def _where_packages_are(path: Path) -> str:
     if locales:
         return f"It holds packages for {', '.join(locales)}: choose one with --locale."
     return f"Name a folder with {FACTS_NAME} and {SUMS_NAME}, or a release folder with one per locale."
-
-
-def _read_json(path: Path) -> dict[str, JSON]:
-    try:
-        value: dict[str, JSON] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ArtifactError(f"{path}: cannot be read as JSON ({error}). Build the package again.") from None
-    return value
 
 
 def _score_row(row: NDArray[np.floating]) -> list[float | None]:

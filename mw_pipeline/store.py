@@ -105,7 +105,11 @@ class Store:
             shutil.rmtree(draft, ignore_errors=True)
             draft.mkdir(parents=True)
             begun = time.monotonic()
-            metrics = {**make(draft), "seconds": round(time.monotonic() - begun, 3)}
+            try:
+                metrics = {**make(draft), "seconds": round(time.monotonic() - begun, 3)}
+            except BaseException:
+                shutil.rmtree(draft, ignore_errors=True)  # a disk that is full should not stay so
+                raise
             files = tuple(_entry(draft, name) for name in files_below(draft))
             manifest = Manifest(
                 kind=kind,
@@ -175,9 +179,14 @@ class _Remote:
     """Copies artifacts between a local mirror and an fsspec file system, manifests last in both directions."""
 
     def __init__(self, url: str) -> None:
-        import fsspec  # the parser's base install has no fsspec: only a remote store needs it
+        try:
+            import fsspec  # the parser's base install has no fsspec: only a remote store needs it
 
-        self.files, self.base = fsspec.core.url_to_fs(url)
+            self.files, self.base = fsspec.core.url_to_fs(url)
+        except (ImportError, ValueError) as error:
+            raise ArtifactError(
+                f"the store {url!r} cannot be opened: {error}. Name a folder, or install what this kind of URL needs."
+            ) from None
 
     def push(self, root: Path, manifest: Manifest) -> None:
         """Uploads an artifact of the mirror."""

@@ -123,7 +123,7 @@ def test_zero_candidates_are_refused(package, capsys):
     with pytest.raises(SystemExit):
         main(["parse", "--package", package, "--candidates", "0", "12 Oak"])
 
-    assert "0 is below 1" in capsys.readouterr().err
+    assert "'0' is not a whole number of at least 1" in capsys.readouterr().err
 
 
 def test_a_damaged_package_is_bad_input_and_no_traceback(tiny_release, tmp_path, capsys):

@@ -84,7 +84,7 @@ def test_a_count_of_resamples_must_be_positive(count, files, capsys):
         main(["score", "--golden", files["gold"], "--predictions", files["right"], "--resamples", count])
 
     assert ended.value.code == 2
-    assert "positive_count" in capsys.readouterr().err
+    assert f"'{count}' is not a whole number of at least 1" in capsys.readouterr().err
 
 
 def test_diagnose_prints_buckets_and_with_a_baseline_what_changed(files, capsys):

@@ -124,7 +124,7 @@ def test_a_package_with_an_edited_lineage_is_refused(store, chain, tmp_path):
 def test_a_lineage_that_is_no_json_is_refused(tmp_path):
     (tmp_path / "lineage.json").write_text("{")
 
-    with pytest.raises(ArtifactError, match="not JSON"):
+    with pytest.raises(ArtifactError, match="cannot be read as JSON"):
         read_lineage(tmp_path)
 
 

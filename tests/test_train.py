@@ -386,7 +386,7 @@ def test_a_damaged_checkpoint_is_refused_and_not_trained_over(toy, tmp_path):
 
 
 def test_a_resume_path_without_a_run_is_refused(toy, tmp_path):
-    with pytest.raises(ArtifactError, match=r"has no last/ checkpoint to resume from"):
+    with pytest.raises(ArtifactError, match="has no last, so there is no run to resume"):
         train(toy_plan(toy, tmp_path / "out", resume_from=tmp_path / "nothing"))
 
 

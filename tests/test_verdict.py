@@ -529,6 +529,7 @@ def test_a_broken_run_json_is_refused(tmp_path: Path, text: str, message: str) -
         ({"schedule": "step"}, "schedule is 'step', expected one of cosine"),
         ({"max_steps": "3000"}, "max_steps is '3000', expected a number"),
         ({"warmup_steps": 2.5}, "warmup_steps is 2.5, expected a whole number"),
+        ({"max_steps": 1e300}, "max_steps is 1e\\+300, expected a whole number up to"),
         ({"digests": ["a"]}, "digests is .'a'., expected a table"),
     ],
 )

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import difflib
+import errno
 import importlib
+import io
 import os
 import sys
+from pathlib import Path
 from types import ModuleType
 
+from mw_pipeline import __version__
 from mw_pipeline.errors import GateError, MwError
 
 COMMANDS: dict[str, str] = {
@@ -26,11 +31,16 @@ COMMANDS: dict[str, str] = {
 }
 
 EXIT_OK, EXIT_REFUSED, EXIT_BAD_INPUT = 0, 1, 2
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command. Returns 0 when it is done, 1 when a gate refused, 2 on bad input; stdout carries JSON only."""
     arguments = sys.argv[1:] if argv is None else argv
+    _open_closed_streams()
+    if arguments[:1] == ["--version"]:
+        print(f"mw-pipeline {__version__}")
+        return EXIT_OK
     if not arguments or arguments[0] in ("-h", "--help"):
         print(_overview(), file=sys.stderr if not arguments else sys.stdout)
         return EXIT_OK if arguments else EXIT_BAD_INPUT
@@ -44,6 +54,11 @@ def main(argv: list[str] | None = None) -> int:
     return _run(arguments[0], arguments[1:])
 
 
+def say(line: str) -> None:
+    """One line for people, at once."""
+    print(line, file=sys.stderr, flush=True)
+
+
 def _run(name: str, arguments: list[str]) -> int:
     # Read when torch loads: threads that spin while they wait take the cores from each other on a busy machine.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -55,7 +70,9 @@ def _run(name: str, arguments: list[str]) -> int:
             formatter_class=argparse.ArgumentDefaultsHelpFormatter,
         )
         command.add_arguments(parser)
-        return int(command.run(parser.parse_args(arguments)))
+        status = int(command.run(parser.parse_args(arguments)))
+        sys.stdout.flush()  # here, and not at exit: a full disk can still be told from here
+        return status
     except GateError as error:
         print(f"refused: {error}", file=sys.stderr)
         return EXIT_REFUSED
@@ -66,8 +83,33 @@ def _run(name: str, arguments: list[str]) -> int:
         print("stopped by the keyboard", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of our output has left: nothing more to say to it
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _mute_stdout()
         return EXIT_OK
+    except OSError as error:
+        _mute_stdout()
+        print(f"error: {_in_words(error)}", file=sys.stderr)
+        return EXIT_BAD_INPUT
+
+
+def _open_closed_streams() -> None:
+    """A stream that the caller closed reads as empty and forgets what is written, so that no command has to ask."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115  open as long as we run
+
+
+def _mute_stdout() -> None:
+    """What stdout still holds has nowhere to go: without this, Python would try once more while it exits."""
+    with contextlib.suppress(io.UnsupportedOperation):  # a stream in memory has no descriptor, and no such end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _in_words(error: OSError) -> str:
+    """What the system refused, as one sentence for whoever gave the path or owns the disk."""
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    where = f"{error.filename}: " if error.filename else ""
+    advice = "Free some space, or name a folder on another disk" if error.errno in _NO_ROOM else "Check the path"
+    return f"{where}{reason[0].lower()}{reason[1:]}. {advice}, and run the command again."
 
 
 def _import(name: str) -> ModuleType:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 
-from mw_pipeline.cli import EXIT_OK, EXIT_REFUSED
+from mw_pipeline.cli import EXIT_OK, EXIT_REFUSED, say
 from mw_pipeline.stages.dataset import audit_mix
 from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.upstream import prepare_corpus
@@ -21,10 +20,10 @@ def run(args: argparse.Namespace) -> int:
     """Prints the mix as JSON, and as a table for people; returns 1 when it is not as declared."""
     place = Place.of()
     recipe = place.recipe(args.recipe)
-    prepare_corpus(place, recipe.corpus, progress=lambda line: print(line, file=sys.stderr, flush=True))
+    prepare_corpus(place, recipe.corpus, progress=say)
     mix = audit_mix(place, recipe)
-    print(mix.as_table(), file=sys.stderr)
+    say(mix.as_table())
     for sentence in (*mix.findings, *mix.warnings):
-        print(sentence, file=sys.stderr)
+        say(sentence)
     print(json.dumps(mix.as_json(), ensure_ascii=False))
     return EXIT_REFUSED if mix.findings else EXIT_OK

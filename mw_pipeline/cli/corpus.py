@@ -7,6 +7,8 @@ import json
 import sys
 from pathlib import Path
 
+from mw_pipeline.cli import EXIT_OK, EXIT_REFUSED
+from mw_pipeline.cli.new_folder import new_folder
 from mw_pipeline.corpus.augment import METHODS
 from mw_pipeline.corpus.build import build_from
 from mw_pipeline.corpus.waterfall import rows_are_conserved
@@ -14,9 +16,6 @@ from mw_pipeline.countries import COUNTRY_CODES
 from mw_pipeline.errors import CorpusError
 from mw_pipeline.recipe import Augmentations, CorpusSpec, SourceSpec
 from mw_pipeline.sources.registry import ADAPTERS, get_adapter
-
-NAME = "corpus"
-HELP = "Read one raw file or folder through one adapter and count what became of every record."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,19 +47,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Builds the source and prints its waterfall. Returns 1 when it does not add up."""
-    summary = build_from(
-        _spec(args),
-        args.adapter,
-        get_adapter(args.adapter),
-        () if args.input is None else (args.input,),
-        args.out,
-        _progress,
-    )
+    spec = _spec(args)
+    paths = () if args.input is None else (args.input,)
+    with new_folder(args.out) as draft:
+        summary = build_from(spec, args.adapter, get_adapter(args.adapter), paths, draft, _progress)
     if sys.stderr.isatty():
         print(file=sys.stderr)
     findings = rows_are_conserved(summary.waterfall)
     print(json.dumps({**summary.as_json(), "findings": findings}, ensure_ascii=False, indent=2))
-    return 1 if findings else 0
+    return EXIT_REFUSED if findings else EXIT_OK
 
 
 def _spec(args: argparse.Namespace) -> CorpusSpec:

@@ -5,18 +5,14 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
-import sys
 from pathlib import Path
 from typing import cast
 
-from mw_pipeline.cli.score import add_gold_arguments, show_findings
+from mw_pipeline.cli import EXIT_OK, say
+from mw_pipeline.cli.arguments import add_gold_arguments, gold_of
 from mw_pipeline.evaluate.evaluation import CONSTRAINED_DECODER, as_table, evaluate
 from mw_pipeline.evaluate.predictions import predictions_of
-from mw_pipeline.golden.gold import load_golden
 from mw_pipeline.parse import Parser
-
-NAME = "evaluate"
-HELP = "Score a package or a checkpoint on gold rows, with ceilings and intervals."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,8 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prints the scores as JSON on stdout and as a table on stderr."""
-    golden = load_golden(args.golden)
-    show_findings(golden)
+    golden = gold_of(args)
     parser = Parser.load(args.package) if args.package else _checkpoint_parser(args.checkpoint, args.tokenizer)
     predictions = predictions_of(parser, golden)
     if args.predictions_out:
@@ -51,8 +46,8 @@ def run(args: argparse.Namespace) -> int:
         seed=args.seed,
     )
     print(json.dumps(found.report, ensure_ascii=False))
-    print(as_table(found.report), file=sys.stderr)
-    return 0
+    say(as_table(found.report))
+    return EXIT_OK
 
 
 def _checkpoint_parser(path: Path, tokenizer_path: Path | None) -> Parser:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import sys
 from pathlib import Path
 
 from mw_pipeline.artifact import Artifact
-from mw_pipeline.cli import EXIT_OK
+from mw_pipeline.cli import EXIT_OK, say
+from mw_pipeline.cli.new_folder import new_folder
 from mw_pipeline.digest import sha256_file
 from mw_pipeline.errors import ArtifactError, GateError
 from mw_pipeline.stages import requests
@@ -35,25 +35,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prints where the packages are and what they score. 1 without a passing verdict or behind a gate that refuses."""
-    if args.out.exists() and any(args.out.iterdir()):
-        raise ArtifactError(f"{args.out}: holds files already. Name a new folder, or remove it first.")
     place = Place.of()
     recipe = place.recipe(args.recipe)
-    unlock(place, recipe)
-    demand_best_of(args.checkpoint, requests.full(place, recipe).demand(place.store))
-    eval_report(place, args.recipe, progress=_say)
-    build_diagnosis(place, args.recipe)
-    built = packaged_weights(place, args.recipe, progress=_say)
-    demand_gates(place, args.recipe)
-    for locale in recipe.package.locales:
-        shutil.copytree(built.artifact.path / locale, args.out / locale)
+    with new_folder(args.out) as draft:
+        unlock(place, recipe)
+        demand_best_of(args.checkpoint, requests.full(place, recipe).demand(place.store))
+        eval_report(place, args.recipe, progress=say)
+        build_diagnosis(place, args.recipe)
+        built = packaged_weights(place, args.recipe, progress=say)
+        demand_gates(place, args.recipe)
+        for locale in recipe.package.locales:
+            shutil.copytree(built.artifact.folder(locale), draft / locale)
     shown = {"out": str(args.out), "locales": list(recipe.package.locales), "digest": built.artifact.digest}
     print(json.dumps({**shown, "reused": built.reused, "metrics": built.artifact.metrics}, ensure_ascii=False))
     return EXIT_OK
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 def demand_best_of(checkpoint: Path, full: Artifact) -> Path:

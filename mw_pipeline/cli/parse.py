@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import codecs
 import json
 import statistics
 import sys
@@ -11,8 +12,9 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
-from mw_pipeline.cli import EXIT_BAD_INPUT, EXIT_OK
-from mw_pipeline.digest import JSON
+from mw_pipeline.cli import EXIT_BAD_INPUT, EXIT_OK, say
+from mw_pipeline.cli.arguments import positive_count
+from mw_pipeline.digest import JSON, json_value
 from mw_pipeline.errors import CorpusError
 from mw_pipeline.package.readme import EXAMPLES
 from mw_pipeline.package_files import package_at
@@ -28,9 +30,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--package", type=Path, required=True, metavar="DIR", help="a package, or a release folder")
     parser.add_argument("--locale", help="which package of a release folder, such as fr-fr")
     parser.add_argument("--jsonl", action="store_true", help='read {"raw": text} lines from stdin')
-    parser.add_argument("--candidates", type=_positive, metavar="N", help="also print the N most probable readings")
-    parser.add_argument("--benchmark", type=_positive, metavar="N", help="print the speed over N texts, not the parses")
-    parser.add_argument("--threads", type=_positive, default=2, metavar="N", help="batches worked on at a time")
+    parser.add_argument(
+        "--candidates", type=positive_count, metavar="N", help="also print the N most probable readings"
+    )
+    parser.add_argument(
+        "--benchmark", type=positive_count, metavar="N", help="print the speed over N texts, not the parses"
+    )
+    parser.add_argument("--threads", type=positive_count, default=2, metavar="N", help="batches worked on at a time")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -43,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         _answer(parser, texts, args.candidates)
     if bad_lines:
-        print(f"{len(bad_lines)} lines were not answered, the first is line {bad_lines[0]}", file=sys.stderr)
+        say(f"{len(bad_lines)} lines were not answered, the first is line {bad_lines[0]}")
     return EXIT_BAD_INPUT if bad_lines else EXIT_OK
 
 
@@ -61,18 +67,28 @@ def _texts(args: argparse.Namespace, bad_lines: list[int]) -> Iterator[str]:
 def _texts_of_lines(lines: Iterable[bytes], bad_lines: list[int]) -> Iterator[str]:
     """The `raw` of every line; a line that has none is reported on stderr and its number noted."""
     for number, line in enumerate(lines, 1):
+        if number == 1:
+            line = line.removeprefix(codecs.BOM_UTF8)
         if not line.strip():
             continue
         try:
-            raw = json.loads(line.decode("utf-8"))["raw"]
-            if not isinstance(raw, str):
-                raise TypeError(f"raw is {raw!r:.60}")
-        except (ValueError, TypeError, KeyError) as error:
+            raw = _raw_of(line)
+        except ValueError as error:
             bad_lines.append(number)
-            reason = f'expected {{"raw": text}} in UTF-8, found {line[:60]!r} ({error!r:.120})'
-            print(json_line({"line": number, "error": reason}), file=sys.stderr)
-            continue
-        yield raw
+            reason = f'expected {{"raw": text}} in UTF-8, found {line[:60]!r}: {error}'
+            say(json_line({"line": number, "error": reason}))
+        else:
+            yield raw
+
+
+def _raw_of(line: bytes) -> str:
+    """The text under `raw` of a line. Raises ValueError with what is wrong with the line."""
+    value = json_value(line.decode("utf-8"))
+    if not isinstance(value, dict):
+        raise ValueError("it is no object")
+    if not isinstance(value.get("raw"), str):
+        raise ValueError("there is no text under raw")
+    return str(value["raw"])
 
 
 def _answer(parser: Parser, texts: Iterator[str], count: int | None) -> None:
@@ -131,10 +147,3 @@ def benchmark(parser: Parser, texts: list[str], count: int) -> dict[str, JSON]:
 def json_line(value: JSON) -> str:
     """JSON on one line, readable, and printable even where a text holds a lone surrogate: that becomes its escape."""
     return json.dumps(value, ensure_ascii=False).encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{value} is below 1")
-    return value

@@ -5,12 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import sys
 from pathlib import Path
 
 from mw_pipeline.artifact import Artifact
-from mw_pipeline.cli import EXIT_OK, EXIT_REFUSED
-from mw_pipeline.errors import ArtifactError
+from mw_pipeline.cli import EXIT_OK, EXIT_REFUSED, say
+from mw_pipeline.cli.new_folder import new_folder
 from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.training import full_checkpoint, smoke_checkpoint
 from mw_pipeline.stages.upstream import prepare_dataset
@@ -29,19 +28,14 @@ def run(args: argparse.Namespace) -> int:
     """Prints what was made as JSON; returns 1 when the smoke's verdict is no pass. A refused full run raises."""
     place = Place.of()
     recipe = place.recipe(args.recipe)
-    if args.out.exists() and any(args.out.iterdir()):
-        raise ArtifactError(f"{args.out}: holds files already. Name a new folder, or remove it first.")
-    prepare_dataset(place, recipe, args.recipe, progress=_say)
-    stage = smoke_checkpoint if args.smoke else full_checkpoint
-    built = stage(place, args.recipe, progress=_say, resume_from=args.resume)
-    shutil.copytree(built.artifact.path, args.out, dirs_exist_ok=True)
+    with new_folder(args.out) as draft:
+        prepare_dataset(place, recipe, args.recipe, progress=say)
+        stage = smoke_checkpoint if args.smoke else full_checkpoint
+        built = stage(place, args.recipe, progress=say, resume_from=args.resume)
+        shutil.copytree(built.artifact.folder(), draft, dirs_exist_ok=True)
     verdict = build_verdict(place, recipe)[1]
     print(json.dumps(_summary(built.artifact, args.out) | {"reused": built.reused, "verdict": verdict.outcome}))
     return EXIT_OK if verdict.outcome == "pass" else EXIT_REFUSED
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 def _summary(artifact: Artifact, out: Path) -> dict[str, object]:

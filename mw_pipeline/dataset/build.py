@@ -6,7 +6,6 @@ dataset.json                                  labels, hashes, row ranges, label 
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,7 +28,7 @@ from mw_pipeline.dataset.labelling import (
     spans_survive,
 )
 from mw_pipeline.dataset.tokenized import BATCH_ROWS, SPLITS, TOKENIZED_SCHEMA, SplitWriter
-from mw_pipeline.digest import JSON, write_json_atomically
+from mw_pipeline.digest import JSON, json_value, write_json_atomically
 from mw_pipeline.errors import CorpusError
 from mw_pipeline.labels import LabelSet
 from mw_pipeline.tokenizer import Tokenizer
@@ -157,7 +156,7 @@ def label_entropy(counts: Sequence[int]) -> float:
 def read_dataset_json(path: Path) -> dict[str, JSON]:
     """The dataset.json of a tokenized dataset's folder. Raises CorpusError when it is missing or unreadable."""
     try:
-        found: dict[str, JSON] = json.loads((path / DATASET_JSON).read_text(encoding="utf-8"))
+        found: dict[str, JSON] = json_value((path / DATASET_JSON).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise CorpusError(
             f"{path}: no readable {DATASET_JSON} ({error}). Point at the folder that build_dataset wrote."

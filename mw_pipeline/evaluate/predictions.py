@@ -89,8 +89,8 @@ def read_predictions(path: Path, golden: GoldenSet) -> list[Prediction]:
 def _spans(value: Mapping[str, JSON], where: str) -> list[tuple[str, str, float]]:
     """Tag, value and confidence of the spans of a prediction row; spans without a confidence say nothing here."""
     try:
-        return [
-            (span["tag"], span["value"], float(span["confidence"]))
+        found = [
+            (str(span["tag"]), str(span["value"]), float(span["confidence"]))
             for span in value.get("spans") or ()
             if span.get("confidence") is not None
         ]
@@ -98,6 +98,13 @@ def _spans(value: Mapping[str, JSON], where: str) -> list[tuple[str, str, float]
         raise CorpusError(
             f"{where}: spans is {value['spans']!r:.60}, expected tag, value and confidence in each. Omit it."
         ) from None
+    for tag, _, confidence in found:
+        if not 0 <= confidence <= 1:
+            raise CorpusError(
+                f"{where}: the confidence of {tag} is {confidence!r}, expected a probability from 0 to 1. "
+                "Write probabilities, not scores."
+            )
+    return found
 
 
 def _confidences(components: Mapping[str, str], spans: Sequence[tuple[str, str, float]]) -> dict[str, float]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from mw_pipeline.digest import JSON, digest_of, sha256_file, write_json_atomically
+from mw_pipeline.digest import JSON, digest_of, json_value, sha256_file, write_json_atomically
 from mw_pipeline.errors import CorpusError, GateError
 from mw_pipeline.golden.rows import GoldenRow, json_lines, row_of
 from mw_pipeline.golden.rules import Finding, findings_of
@@ -157,7 +157,7 @@ def _demand_manifest(folder: Path, paths: Sequence[Path]) -> None:
         return
     remedy = f"Review the change of gold, then run `python -m mw_pipeline.golden {folder}`."
     try:
-        listed = {name: dict(entry) for name, entry in json.loads(path.read_text(encoding="utf-8"))["files"].items()}
+        listed = {name: dict(entry) for name, entry in json_value(path.read_text(encoding="utf-8"))["files"].items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CorpusError(f"{path}: not a manifest of gold files ({error!r}). {remedy}") from None
     for gold in paths:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from mw_pipeline.digest import JSON
+from mw_pipeline.digest import JSON, json_value
 from mw_pipeline.errors import CorpusError
 from mw_pipeline.labels import STAGE3_TAGS
 from mw_pipeline.metrics.matching import normalised
@@ -45,7 +44,7 @@ def json_lines(path: Path) -> list[tuple[int, JSON]]:
     for number, line in enumerate(lines, start=1):
         if line.strip():
             try:
-                values.append((number, json.loads(line)))
+                values.append((number, json_value(line)))
             except ValueError as error:
                 raise CorpusError(
                     f"{path}:{number}: not JSON ({error}) in {line[:60]!r}. Write one object per line."

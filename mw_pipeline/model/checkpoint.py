@@ -8,7 +8,6 @@ byte. It is written to a sibling and renamed; a kill at any moment leaves the ol
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import shutil
 from collections.abc import Mapping
@@ -21,7 +20,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from mw_pipeline.digest import JSON, digest_of, sha256_file, write_json_atomically
+from mw_pipeline.digest import JSON, digest_of, json_value, sha256_file, write_json_atomically
 from mw_pipeline.errors import ArtifactError, RecipeError
 from mw_pipeline.labels import LabelSet, label_set_of
 from mw_pipeline.model.crf import LinearChainCrf
@@ -181,7 +180,7 @@ def load_optimizer_state(path: Path) -> dict[str, Tensor]:
 def _read_facts(path: Path) -> dict[str, JSON]:
     """The content of `checkpoint.json`, once its own hash fits."""
     try:
-        content: dict[str, JSON] = json.loads((path / FACTS).read_text(encoding="utf-8"))
+        content: dict[str, JSON] = json_value((path / FACTS).read_text(encoding="utf-8"))
         claimed = content.pop("sha256")
     except FileNotFoundError:
         raise ArtifactError(

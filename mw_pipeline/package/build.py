@@ -29,6 +29,7 @@ from mw_pipeline.package_files import (
     ONNX_NAME,
     README_NAME,
     TRANSITIONS_NAME,
+    read_json,
     transitions_json,
 )
 from mw_pipeline.parse import Parser, onnx_logits
@@ -128,7 +129,7 @@ def write_model_files(out: Path, *, model: ExportedModel, locale: str, version: 
 def write_card(out: Path, *, model: ExportedModel, scores: Mapping[str, JSON], evidence: Evidence) -> dict[str, JSON]:
     """Writes lineage, attribution, card and README beside the parser's files, seals the folder, returns the card."""
     parser = Parser.load(out)
-    facts = json.loads((out / FACTS_NAME).read_text(encoding="utf-8"))
+    facts = read_json(out / FACTS_NAME)
     _write_json(out / LINEAGE_NAME, evidence.lineage)
     if evidence.licences:
         text = attribution_text(facts["name"], evidence.licences)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,13 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from mw_pipeline.artifact import MANIFEST, read_artifact, verify_artifact
-from mw_pipeline.checksums import sums_findings
-from mw_pipeline.digest import JSON, digest_of, sha256_file
+from mw_pipeline.checksums import SUMS_NAME, sums_findings
+from mw_pipeline.digest import JSON, digest_of, json_value, sha256_file
 from mw_pipeline.errors import ArtifactError, MwError
 from mw_pipeline.labels import label_set_of
 from mw_pipeline.package.lineage import LINEAGE_NAME, lineage_findings
 from mw_pipeline.package.tensors import read_tensor_file
-from mw_pipeline.package_files import CARD_NAME, FACTS_NAME, ONNX_NAME, PackageFiles, packages_below
+from mw_pipeline.package_files import CARD_NAME, FACTS_NAME, ONNX_NAME, PackageFiles, packages_below, read_json
 from mw_pipeline.parse import onnx_logits
 
 CHECKPOINT_NAME = "checkpoint.json"
@@ -49,6 +48,8 @@ class Inspection:
 
 def inspect_path(path: Path) -> Inspection:
     """All that can be verified without the artifact's maker. Raises ArtifactError for a path of no known kind."""
+    if not path.exists():
+        raise ArtifactError(f"{path}: there is no such file or folder. Check the path.")
     for matches, examine in _KINDS:
         if matches(path):
             return examine(path)
@@ -76,9 +77,11 @@ def _package(path: Path) -> Inspection:
         files = PackageFiles.read(path)
         facts = {key: files.facts.get(key) for key in ("name", "version", "locale", "label_hash", "created_by")}
         findings += [*_model_findings(files), *_card_findings(files)]
-    except (MwError, KeyError, TypeError, ValueError, OSError) as error:
-        findings += [str(error) if isinstance(error, MwError) else f"{CARD_NAME} or {LINEAGE_NAME}: {error!r}"]
-    return Inspection(path, "package", facts, tuple(dict.fromkeys(findings)))
+    except MwError as error:  # a reader stops at the first damage, which the sums may have named already
+        findings += [] if any(finding in str(error) for finding in findings) else [str(error)]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        findings.append(f"{CARD_NAME} or {LINEAGE_NAME}: not one of this version ({error!r})")
+    return Inspection(path, "package", facts, tuple(findings))
 
 
 def _model_findings(files: PackageFiles) -> Iterator[str]:
@@ -92,8 +95,7 @@ def _model_findings(files: PackageFiles) -> Iterator[str]:
 
 def _card_findings(files: PackageFiles) -> Iterator[str]:
     """The card names what is there, and speaks of these bytes (M51, M52)."""
-    card = json.loads((files.path / CARD_NAME).read_text(encoding="utf-8"))
-    lineage = json.loads((files.path / LINEAGE_NAME).read_text(encoding="utf-8"))
+    card, lineage = read_json(files.path / CARD_NAME), read_json(files.path / LINEAGE_NAME)
     for name, entry in card["files"].items():
         if not (files.path / name).is_file() or sha256_file(files.path / name) != entry["sha256"]:
             yield f"{CARD_NAME}: files.{name} is not the file in this folder"
@@ -115,7 +117,7 @@ def _checkpoint(path: Path) -> Inspection:
     findings: list[str] = []
     facts: dict[str, JSON] = {}
     try:
-        content = json.loads((path / CHECKPOINT_NAME).read_text(encoding="utf-8"))
+        content = json_value((path / CHECKPOINT_NAME).read_text(encoding="utf-8"))
         if digest_of({key: value for key, value in content.items() if key != "sha256"}) != content["sha256"]:
             findings.append(f"{CHECKPOINT_NAME}: was edited: its hash is not {content['sha256']!r}")
         if label_set_of(tuple(content["labels"])).hash != content["label_hash"]:
@@ -176,6 +178,6 @@ _KINDS: tuple[tuple[Callable[[Path], bool], Callable[[Path], Inspection]], ...] 
     (lambda path: path.is_file() and path.suffix == ".safetensors", _safetensors),
     (lambda path: (path / MANIFEST).is_file(), _artifact),
     (lambda path: (path / CHECKPOINT_NAME).is_file(), _checkpoint),
-    (lambda path: (path / FACTS_NAME).is_file(), _package),
+    (lambda path: (path / FACTS_NAME).is_file() or (path / SUMS_NAME).is_file(), _package),
     (lambda path: bool(packages_below(path)), _release),
 )

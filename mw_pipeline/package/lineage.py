@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mw_pipeline.artifact import MANIFEST, Artifact, Reference, key_of, read_artifact
 from mw_pipeline.digest import JSON
 from mw_pipeline.errors import ArtifactError
+from mw_pipeline.package_files import read_json
 from mw_pipeline.store import Store
 
 LINEAGE_NAME = "lineage.json"
@@ -33,10 +33,7 @@ def lineage_of(store: Store, roots: Sequence[Artifact]) -> JSON:
 def read_lineage(path: Path) -> JSON:
     """The lineage of a package, or of an artifact folder inside a store. Raises ArtifactError for other paths."""
     if (path / LINEAGE_NAME).is_file():
-        try:
-            lineage = json.loads((path / LINEAGE_NAME).read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise ArtifactError(f"{path / LINEAGE_NAME}: not JSON ({error}). Fetch the package again.") from None
+        lineage = read_json(path / LINEAGE_NAME)
         if findings := lineage_findings(lineage):
             raise ArtifactError(f"{path / LINEAGE_NAME}: {findings[0]}. Fetch the package again.")
         return lineage

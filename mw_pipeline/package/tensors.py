@@ -6,7 +6,6 @@ the tensors must cover without gap or overlap. Source: the safetensors README, "
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mw_pipeline.digest import JSON
+from mw_pipeline.digest import JSON, json_value
 
 _LENGTH_BYTES = 8
 _MAX_HEADER_BYTES = 100_000_000  # the reference reader's own limit
@@ -46,7 +45,7 @@ def read_tensor_file(path: Path) -> TensorFile:
             return _broken(f"has {size:,} bytes, too few for the header of {length:,} bytes that it claims")
         text = stream.read(length)
     try:
-        header = json.loads(text)
+        header = json_value(text)
         entries = sorted(
             (_Entry.of(name, value) for name, value in header.items() if name != "__metadata__"), key=lambda e: e.begin
         )

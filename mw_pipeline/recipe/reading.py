@@ -67,7 +67,9 @@ def _read_toml(path: Path) -> dict[str, Any]:
         near = difflib.get_close_matches(path.stem, [p.stem for p in path.parent.glob("*.toml")], n=1)
         hint = f"did you mean {near[0]!r}?" if near else "check the name."
         raise RecipeError(f"{path}: there is no such file; {hint}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, IsADirectoryError) as error:
+    except OSError as error:
+        raise RecipeError(f"{path}: cannot be read ({error.strerror}). Name a TOML file.") from None
+    except (ValueError, RecursionError) as error:
         raise RecipeError(f"{path}: not readable as TOML: {error}. Correct the file.") from None
 
 

@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from mw_pipeline.digest import JSON, write_json_atomically
+from mw_pipeline.digest import JSON, json_value, write_json_atomically
 from mw_pipeline.errors import ArtifactError
 
 STEPS = "steps.jsonl"
@@ -28,10 +28,12 @@ class TrainingLog:
         self.out = out
 
     def rows(self, name: str) -> list[dict[str, JSON]]:
-        """The rows of STEPS or EVALS in order; a last line that a kill cut short is left out."""
+        """The rows of STEPS or EVALS in order; a last line that a kill cut short is left out.
+
+        Raises ArtifactError for a line that is no JSON."""
         path = self.out / name
-        lines = path.read_text(encoding="utf-8").split("\n")[:-1] if path.is_file() else []
-        return [json.loads(line) for line in lines]
+        lines = path.read_bytes().split(b"\n")[:-1] if path.is_file() else []
+        return [_parsed(line, f"{path}:{number}") for number, line in enumerate(lines, start=1)]
 
     def append(self, name: str, row: Mapping[str, JSON]) -> None:
         """Adds one row. A number that is not finite is written as NaN or Infinity, for the verdict to find."""
@@ -47,16 +49,23 @@ class TrainingLog:
             temporary.replace(self.out / name)
 
     def read_run(self) -> dict[str, JSON] | None:
-        """The content of run.json, or None before the first run here."""
+        """The content of run.json, or None before the first run here. Raises ArtifactError when it is no JSON."""
         path = self.out / RUN
-        if not path.is_file():
-            return None
-        content: dict[str, JSON] = json.loads(path.read_text(encoding="utf-8"))
-        return content
+        return _parsed(path.read_bytes(), str(path)) if path.is_file() else None
 
     def write_run(self, facts: Mapping[str, JSON]) -> None:
         """Replaces run.json."""
         write_json_atomically(self.out / RUN, dict(facts))
+
+
+def _parsed(text: bytes, where: str) -> dict[str, JSON]:
+    try:
+        value: dict[str, JSON] = json_value(text)
+    except ValueError as error:
+        raise ArtifactError(
+            f"{where}: not JSON ({error}). Restore the folder of the run, or delete it to train anew."
+        ) from None
+    return value
 
 
 @contextlib.contextmanager
@@ -84,8 +93,9 @@ def adopt_run(resume_from: Path, out: Path) -> None:
     """Copies the run in `resume_from` to an `out` that holds none, so that it can go on there (M38).
 
     Raises ArtifactError when there is no run to resume, or another one in the way."""
-    if not (resume_from / LAST).is_dir():
-        raise ArtifactError(f"{resume_from}: has no {LAST}/ checkpoint to resume from. Name the folder of a run.")
+    for name in (LAST, RUN):
+        if not (resume_from / name).exists():
+            raise ArtifactError(f"{resume_from}: has no {name}, so there is no run to resume. Name the folder of one.")
     if resume_from.resolve() == out.resolve():
         return
     if (out / RUN).exists():

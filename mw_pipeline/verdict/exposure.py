@@ -21,6 +21,7 @@ REQUIRED_EVALS = 5
 COMPARED_DIGESTS = ("loss", "model", "mix", "tokenizer", "labels", "data")
 RATE_TOLERANCE_SHARE = 0.01
 _GAP_INTERVALS = 5
+_MOST = 10**12  # steps or rows: more is a slip, and would not fit the integers that schedules are searched with
 
 
 @dataclass(frozen=True)
@@ -128,8 +129,10 @@ def number_of(facts: Row, key: str) -> float | None:
 
 def _whole(facts: Row, key: str) -> int | None:
     value = number_of(facts, key)
-    if value is not None and (not value.is_integer() or value < 0):
-        raise ArtifactError(f"run.json: {key} is {facts[key]!r}, expected a whole number ≥ 0. Correct it.")
+    if value is not None and not (value.is_integer() and 0 <= value <= _MOST):
+        raise ArtifactError(
+            f"run.json: {key} is {facts[key]!r}, expected a whole number up to {_MOST}. Correct it."
+        )
     return None if value is None else int(value)
 
 

@@ -4,13 +4,12 @@ Reading is tolerant of what a killed process leaves behind and of nothing else: 
 noted, a bad line inside the file is an error with its number.
 """
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from mw_pipeline.digest import JSON
+from mw_pipeline.digest import JSON, json_value
 from mw_pipeline.errors import ArtifactError
 
 Row = Mapping[str, JSON]
@@ -64,7 +63,7 @@ def _read_rows(path: Path, numbers: tuple[str, ...]) -> tuple[tuple[Row, ...], t
         if not line.strip():
             continue
         try:
-            value = json.loads(line)
+            value = json_value(line)
         except ValueError as error:
             if number == len(lines):
                 notes.append(f"{path.name}: the last line (line {number}) is cut off and was left out")
@@ -92,6 +91,9 @@ def _row(value: JSON, numbers: tuple[str, ...], where: str) -> Row:
             row[name] = _SPELLINGS[found.strip().lower()]
         elif isinstance(found, bool) or not isinstance(found, int | float | None):
             raise ArtifactError(f"{where}: {name} is {found!r}, expected a number. Repair or remove the line.")
+    f1 = row.get("val_macro_f1")
+    if f1 is not None and math.isfinite(f1) and not 0 <= f1 <= 1:
+        raise ArtifactError(f"{where}: val_macro_f1 is {f1!r}, expected a share from 0 to 1. Divide percents by 100.")
     return row
 
 
@@ -108,7 +110,7 @@ def _read_facts(path: Path) -> Row:
     if not path.exists():
         return {}
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json_value(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ArtifactError(f"{path}: cannot be read as JSON ({error}). Repair it, or remove it.") from None
     if not isinstance(value, dict):

@@ -1,0 +1,47 @@
+"""Arguments that several commands take."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from mw_pipeline.cli import say
+from mw_pipeline.golden.gold import GoldenSet, load_golden
+from mw_pipeline.metrics.matching import POLICIES
+from mw_pipeline.metrics.resampling import RESAMPLES
+
+_SHOWN_FINDINGS = 5
+
+
+def positive_count(text: str) -> int:
+    """A whole number of at least 1, for argparse."""
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return int(text)
+
+
+def add_gold_arguments(parser: argparse.ArgumentParser) -> None:
+    """--golden FILE... and how to compare with it."""
+    parser.add_argument("--golden", type=Path, nargs="+", required=True, metavar="FILE", help="gold rows as JSON lines")
+    parser.add_argument("--policy", choices=tuple(POLICIES), default="strict", help="when two values are equal")
+    parser.add_argument("--resamples", type=positive_count, default=RESAMPLES, help="bootstrap draws of the intervals")
+    parser.add_argument("--seed", type=int, default=0, help="seed of these draws")
+
+
+def add_prediction_arguments(parser: argparse.ArgumentParser, *, decoder: str) -> None:
+    """--predictions FILE and what is known of it."""
+    parser.add_argument(
+        "--predictions", type=Path, required=True, help='JSON lines {"raw", "components"}, one per text'
+    )
+    parser.add_argument("--decoder", default=decoder, help="how values were decoded; compared with other scores")
+    parser.add_argument("--stage", type=int, choices=(2, 3), default=2, help="label set whose tags are looked at")
+
+
+def gold_of(args: argparse.Namespace) -> GoldenSet:
+    """The gold rows; what is wrong with them is said on stderr: it lowers the ceiling, or makes one row count twice."""
+    golden = load_golden(args.golden)
+    for finding in golden.findings[:_SHOWN_FINDINGS]:
+        say(f"gold: {finding}")
+    if len(golden.findings) > _SHOWN_FINDINGS:
+        say(f"gold: {len(golden.findings) - _SHOWN_FINDINGS} more findings")
+    return golden
