@@ -3,6 +3,8 @@
 A rate depends on the step alone, never on what ran before, so a resumed run cannot jump (M37).
 """
 
+from __future__ import annotations
+
 import bisect
 import math
 from typing import Literal

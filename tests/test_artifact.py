@@ -1,5 +1,7 @@
 """Artifacts are named by what went in and what came out; what is not whole is not there."""
 
+from __future__ import annotations
+
 import json
 import multiprocessing
 import os

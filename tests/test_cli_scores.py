@@ -1,5 +1,7 @@
 """The commands score, diagnose and evaluate, on files and on a real package of an untrained network."""
 
+from __future__ import annotations
+
 import json
 
 import pytest

@@ -1,5 +1,7 @@
 """`mw-pipeline verdict`, as a person types it: JSON on stdout, words on stderr, the outcome in the exit status."""
 
+from __future__ import annotations
+
 import json
 import subprocess
 import sys

@@ -1,5 +1,7 @@
 """The lock before a full run: every way to get past it without a passing verdict, and the way that is open."""
 
+from __future__ import annotations
+
 import json
 import re
 from dataclasses import dataclass, replace

@@ -1,5 +1,7 @@
 """Raw files of a source are found, counted and hashed before they are read."""
 
+from __future__ import annotations
+
 from pathlib import Path
 
 import pytest

@@ -1,5 +1,7 @@
 """The label vocabulary is a value: order, hash and legal moves."""
 
+from __future__ import annotations
+
 import pytest
 
 from mw_pipeline.errors import RecipeError

@@ -1,5 +1,7 @@
 """What the sampler promises (shares in every stretch, each row once per pass, purity) and the mix audit over it."""
 
+from __future__ import annotations
+
 from collections import Counter
 
 import numpy as np

@@ -1,5 +1,7 @@
 """Every command of the README runs."""
 
+from __future__ import annotations
+
 import re
 import shlex
 import shutil

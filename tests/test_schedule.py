@@ -1,5 +1,7 @@
 """Learning-rate schedules against hand-computed shares, and their near-peak stretch against a count by brute force."""
 
+from __future__ import annotations
+
 import itertools
 
 import pytest

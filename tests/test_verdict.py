@@ -1,5 +1,7 @@
 """The verdict: the reference campaign, every rule with a failing log and a clean twin, and logs as they lie on disk."""
 
+from __future__ import annotations
+
 import json
 import math
 import statistics

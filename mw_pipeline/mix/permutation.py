@@ -5,6 +5,8 @@ through again until they return (cycle walking: Black & Rogaway, "Ciphers with a
 That keeps a shuffle of 677 million rows at zero bytes, and a resumed run needs nothing but its sample counter.
 """
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import NDArray
 

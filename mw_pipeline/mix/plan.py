@@ -3,6 +3,8 @@
 The audit does not predict the sampler, it runs it (M11): `plan_mix` and training build the same `MixSampler`.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import itertools
 import statistics

@@ -3,6 +3,8 @@
 It holds no state that a checkpoint would have to keep, and no list of rows that would grow with the corpus.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass
 

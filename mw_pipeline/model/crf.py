@@ -3,6 +3,8 @@
 Shape letters: B rows, T pieces, K labels. The hard BIO mask is the label set's: a forbidden move scores -inf.
 """
 
+from __future__ import annotations
+
 from typing import Any
 
 import torch

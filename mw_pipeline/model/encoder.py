@@ -3,6 +3,8 @@
 Shape letters: B rows, T pieces, K labels, C width, H heads, D = C / H.
 """
 
+from __future__ import annotations
+
 import math
 
 import torch

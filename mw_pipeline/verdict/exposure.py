@@ -4,6 +4,8 @@ A smoke whose rate had decayed, whose batch was smaller or whose data was other 
 nothing about the full run (M01, M02, M04). Such a run is `invalid`, never `pass`.
 """
 
+from __future__ import annotations
+
 import itertools
 import math
 import statistics
@@ -130,9 +132,7 @@ def number_of(facts: Row, key: str) -> float | None:
 def _whole(facts: Row, key: str) -> int | None:
     value = number_of(facts, key)
     if value is not None and not (value.is_integer() and 0 <= value <= _MOST):
-        raise ArtifactError(
-            f"run.json: {key} is {facts[key]!r}, expected a whole number up to {_MOST}. Correct it."
-        )
+        raise ArtifactError(f"run.json: {key} is {facts[key]!r}, expected a whole number up to {_MOST}. Correct it.")
     return None if value is None else int(value)
 
 

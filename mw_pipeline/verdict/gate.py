@@ -4,6 +4,8 @@ Checks in the graph stop only the run that holds them, and their results can be 
 inside the library that trains, and believes nothing that it has not read and recomputed itself (M03, M04).
 """
 
+from __future__ import annotations
+
 import json
 from collections.abc import Callable
 

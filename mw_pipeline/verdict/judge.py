@@ -4,6 +4,8 @@ The same rules watch a run while it trains (`Watchdog`) and judge it afterwards 
 through a watchdog. A failure found in the log outranks `invalid`, because a smoke that diverged has answered.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence

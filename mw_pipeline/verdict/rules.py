@@ -4,6 +4,8 @@ A hit is (step, detail): where the failure began and the numbers that show it. E
 and at step one million, apart from the median pace, which keeps one float a logged row.
 """
 
+from __future__ import annotations
+
 import bisect
 import math
 import statistics

@@ -4,6 +4,8 @@ Reading is tolerant of what a killed process leaves behind and of nothing else: 
 noted, a bad line inside the file is an error with its number.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
