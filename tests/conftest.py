@@ -11,7 +11,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-# A busy machine is no finding, and what a landing is judged by should not be drawn by chance: people get fresh examples.
+# A busy machine is no finding, and CI does not judge by chance: people get fresh examples.
 hypothesis.settings.register_profile("house", deadline=None, derandomize="CI" in os.environ)
 hypothesis.settings.load_profile("house")
 
