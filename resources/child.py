@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import sys
+import threading
 import time
 
 from dagster_pipes import PipesContext, open_dagster_pipes
@@ -15,14 +15,14 @@ from mw_pipeline.stages.place import Place, Progress
 from mw_pipeline.stages.tensor import run_stage
 
 LOGGED_EVERY_SECONDS = 10.0
-_PR_SET_PDEATHSIG = 1
+PARENT_ASKED_EVERY_SECONDS = 0.5
 
 
 def main() -> None:
     """Run the stage that the parent asks for. An expected error is reported as one sentence, never as a traceback."""
     os.setpgrp()  # Ctrl-C then reaches the graph alone, which hands on one SIGINT: a second would cut the saving short
     with open_dagster_pipes() as pipes:
-        die_with_parent(pipes.get_extra("parent"))
+        threading.Thread(target=end_with, args=[pipes.get_extra("parent")], daemon=True).start()
         pipes.report_custom_message(answer(pipes))
 
 
@@ -52,12 +52,14 @@ def _person(pipes: PipesContext) -> Progress:
     return show
 
 
-def die_with_parent(parent: int) -> None:
-    """Ask the kernel to interrupt this process when its parent dies, so that a killed graph leaves no orphan."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
-        if os.getppid() != parent:  # it died before the kernel knew
-            os.kill(os.getpid(), signal.SIGINT)
+def end_with(parent: int) -> None:
+    """Interrupts this process, once, when its parent is gone, so that a killed graph leaves no orphan.
+
+    The kernel's own PR_SET_PDEATHSIG would do it once for every thread of the parent, and the second cuts saving short.
+    """
+    while os.getppid() == parent:
+        time.sleep(PARENT_ASKED_EVERY_SECONDS)
+    os.kill(os.getpid(), signal.SIGINT)
 
 
 if __name__ == "__main__":

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+from dagster._core.errors import DagsterPipesExecutionError  # Dagster does not export it
 
 from mw_pipeline.artifact import Artifact
 from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.reuse import find_made
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-
 
 WAITING = {"OMP_WAIT_POLICY": "passive"}
 """Threads that spin while they wait take the cores from each other: a busy machine then takes many times longer."""
@@ -53,7 +53,7 @@ class Trainer(dg.ConfigurableResource):  # type: ignore[type-arg]
                 env={**WAITING, **os.environ, **folders},
                 cwd=str(CHECKOUT),
             )
-        except dg.DagsterError as error:  # the child was killed, or met an error that nobody expected
+        except DagsterPipesExecutionError as error:  # killed, or an error that nobody expected
             raise dg.Failure(
                 description=f"{stage} of {context.partition_key!r}: its process died ({error}). Read what it wrote to "
                 "stderr, and materialize it again: training goes on from its last checkpoint."

@@ -7,7 +7,6 @@ of this process knows.
 from __future__ import annotations
 
 import shutil
-import sys
 from itertools import islice
 from pathlib import Path
 
@@ -99,21 +98,7 @@ def copy_project(folder: Path, target: Path) -> Place:
     return place_at(Path(shutil.copytree(folder, target)))
 
 
-def run_line(place: Place) -> None:
-    """Everything for the recipe, from raw rows to packages, in this process."""
-    from mw_pipeline.stages.diagnosis import build_diagnosis  # here, because most users of this file need no torch
-    from mw_pipeline.stages.evaluation import eval_report
-    from mw_pipeline.stages.release import packaged_weights
-    from mw_pipeline.stages.training import full_checkpoint, smoke_checkpoint
-    from mw_pipeline.stages.upstream import prepare_dataset
-
-    prepare_dataset(place, place.recipe("demo"), "demo")
-    smoke_checkpoint(place, "demo")
-    full_checkpoint(place, "demo")
-    eval_report(place, "demo")
-    build_diagnosis(place, "demo")
-    packaged_weights(place, "demo")
-
-
-if __name__ == "__main__":
-    run_line(place_at(Path(sys.argv[1])))
+def forget(place: Place, *kinds: str) -> None:
+    """Takes all artifacts of some kinds out of the store."""
+    for kind in kinds:
+        shutil.rmtree(place.store.root / kind)

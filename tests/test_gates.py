@@ -1,0 +1,256 @@
+"""Each gate has a run that it stops and a clean twin that it lets through, on the real artifacts of a tiny project."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from graph_runs import checks_of, environment, failure_of, materialize, shell
+from tiny_project import change, copy_project, forget
+
+from mw_pipeline.artifact import FileEntry, Manifest, content_of
+from mw_pipeline.digest import sha256_file, write_json_atomically
+from mw_pipeline.errors import GateError
+from mw_pipeline.stages import requests
+from mw_pipeline.stages.place import Place
+from mw_pipeline.stages.shipping import demand_gates, ship
+
+pytestmark = pytest.mark.slow
+
+HOT = ("peak_lr = 5e-3", "peak_lr = 0.25")
+BEHIND_THE_LOCK = ("full_checkpoint", "eval_report", "packaged_weights")
+
+
+@pytest.fixture
+def place(tiny_line: Path, tmp_path: Path) -> Place:
+    """A copy of a project whose line has run."""
+    return copy_project(tiny_line, tmp_path / "project")
+
+
+@pytest.fixture(scope="module")
+def hot_line(tiny_line: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same project after its learning rate was multiplied by fifty and its smoke run through the graph: failed."""
+    from mw_pipeline.stages.training import smoke_checkpoint
+    from mw_pipeline.stages.upstream import prepare_dataset
+
+    place = copy_project(tiny_line, tmp_path_factory.mktemp("hot") / "project")
+    change(place.project, *HOT)
+    prepare_dataset(place, place.recipe("demo"), "demo")
+    smoke_checkpoint(place, "demo")
+    return place.project
+
+
+@pytest.fixture
+def hot(hot_line: Path, tmp_path: Path) -> Place:
+    return copy_project(hot_line, tmp_path / "hot")
+
+
+def kinds_of(place: Place, kind: str) -> set[str]:
+    return {path.name for path in (place.store.root / kind).glob("[0-9a-f]*")}
+
+
+# --- the lock, through the graph -----------------------------------------------------------------------------------
+
+
+def test_a_recipe_that_diverges_stops_at_its_smoke_with_one_sentence_and_exit_code_1(
+    tiny_line: Path, tmp_path: Path
+) -> None:
+    # M03, M61
+    place = copy_project(tiny_line, tmp_path / "project")
+    change(place.project, *HOT)
+    made = kinds_of(place, "full_checkpoint")
+
+    done = shell(
+        "dagster asset materialize -m assets.definitions --partition demo "
+        "--select source_mix,tokenizer,tokenized_dataset,smoke_checkpoint,full_checkpoint",
+        environment(place.project),
+    )
+
+    assert done.returncode == 1
+    assert kinds_of(place, "full_checkpoint") == made
+    (sentence,) = {
+        line.partition("smoke_verdict: ")[2] for line in done.stderr.splitlines() if "smoke_verdict: fail" in line
+    }
+    assert sentence.startswith("fail: ")
+    verdict = requests.verdict(place, place.recipe("demo")).demand(place.store)
+    assert verdict.metrics["outcome"] == "fail"
+
+
+@pytest.mark.parametrize("asset", BEHIND_THE_LOCK)
+def test_after_a_failed_smoke_each_later_asset_alone_is_refused_by_the_verdict(hot: Place, asset: str) -> None:
+    # M03: the run that selects only what comes after the gate.
+    result = materialize(hot.project, asset)
+
+    assert not result.success
+    said = failure_of(result, asset)
+    assert said.startswith("the full run of 'demo' may not start: its smoke is judged fail: ")
+    assert said.endswith(
+        "Run `dagster asset materialize -m assets.definitions --select smoke_checkpoint --partition demo`."
+    )
+
+
+def test_with_the_rate_set_right_again_the_same_assets_are_let_through(hot: Place) -> None:
+    change(hot.project, *reversed(HOT))
+
+    assert materialize(hot.project, *BEHIND_THE_LOCK).success
+
+
+def test_the_failed_verdict_is_a_failed_check_with_its_evidence(hot: Place) -> None:
+    result = materialize(hot.project, "smoke_checkpoint")
+
+    assert checks_of(result) == {"smoke_verdict": False}
+    (check,) = result.get_asset_check_evaluations()
+    assert check.blocking
+    assert check.description is not None and check.description.startswith("fail: ")
+    assert {"learning_rate", "peak_f1", "f1_after", "near_peak_steps"} <= set(check.metadata)
+
+
+def test_the_same_smoke_diverges_at_the_same_step_with_the_same_numbers(hot: Place) -> None:
+    from mw_pipeline.stages.training import smoke_checkpoint
+
+    first = requests.smoke(hot, hot.recipe("demo")).demand(hot.store)
+    expected = (first.read_json("run.json")["finding"], first.file("best/model.safetensors").read_bytes())
+    forget(hot, "smoke_checkpoint", "smoke_verdict")
+
+    again = smoke_checkpoint(hot, "demo").artifact
+
+    assert (again.read_json("run.json")["finding"], again.file("best/model.safetensors").read_bytes()) == expected
+    assert again.read_json("run.json")["status"] == "DIVERGED"
+
+
+# --- the lock, called as a library ---------------------------------------------------------------------------------
+
+
+def edit_verdict(place: Place) -> None:
+    """A verdict written by hand, in place."""
+    path = requests.verdict(place, place.recipe("demo")).demand(place.store).file("verdict.json")
+    value = json.loads(path.read_text())
+    write_json_atomically(path, {**value, "outcome": "pass", "rule": None, "findings": [], "reason": "looks fine"})
+
+
+def forge_verdict(place: Place) -> None:
+    """A whole artifact made by hand: consistent digests, right inputs, and a verdict that says pass."""
+    genuine = requests.verdict(place, place.recipe("demo")).demand(place.store)
+    draft = place.store.root / "smoke_verdict" / "by-hand"
+    shutil.copytree(genuine.path, draft)
+    value = genuine.read_json("verdict.json")
+    write_json_atomically(
+        draft / "verdict.json", {**value, "outcome": "pass", "rule": None, "step": None, "findings": []}
+    )
+    shutil.rmtree(genuine.path)
+    draft.rename(draft.with_name(resigned(draft, genuine.manifest)))
+
+
+def resigned(folder: Path, manifest: Manifest) -> str:
+    """Writes a manifest that fits the files of a folder; returns the digest that is its right name."""
+    paths = [(entry.path, folder / entry.path) for entry in manifest.files]
+    files = [FileEntry(name, path.stat().st_size, sha256_file(path)) for name, path in paths]
+    digest = manifest.key + content_of(files)
+    value = {**manifest.as_json(), "files": [vars(entry) for entry in files], "digest": digest}
+    write_json_atomically(folder / "manifest.json", value)
+    return digest
+
+
+def flip_a_byte_of_the_data(place: Place) -> None:
+    path = requests.dataset(place, place.recipe("demo")).demand(place.store).file("train.arrow")
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def edit_the_recipe(place: Place) -> None:
+    change(place.project, "checkpoint_every = 20", "checkpoint_every = 20\nweight_decay = 0.02")
+
+
+@pytest.mark.parametrize(
+    ("tamper", "reason"),
+    [
+        (edit_the_recipe, "there is no smoke of this recipe"),
+        (flip_a_byte_of_the_data, "the tokenized_dataset is damaged"),
+        (edit_verdict, "the smoke_verdict is damaged"),
+    ],
+)
+@pytest.mark.parametrize("stage", BEHIND_THE_LOCK)
+def test_a_verdict_opens_the_lock_only_for_the_recipe_data_and_bytes_that_it_was_for(
+    place: Place, stage: str, tamper: Callable[[Place], None], reason: str
+) -> None:
+    # M04
+    from mw_pipeline.stages.tensor import STAGES
+
+    assert STAGES[stage](place, "demo").reused
+
+    tamper(place)
+    made = kinds_of(place, stage)
+
+    with pytest.raises(GateError, match=reason):
+        STAGES[stage](place, "demo")
+    assert kinds_of(place, stage) == made
+
+
+@pytest.mark.parametrize(
+    ("forge", "reason"),
+    [
+        (edit_verdict, "the smoke_verdict is damaged"),
+        (forge_verdict, "the stored verdict is not what the smoke's own logs say"),
+    ],
+)
+@pytest.mark.parametrize("stage", BEHIND_THE_LOCK)
+def test_a_pass_written_by_hand_over_a_failed_smoke_opens_nothing(
+    hot: Place, stage: str, forge: Callable[[Place], None], reason: str
+) -> None:
+    # M03
+    from mw_pipeline.stages.tensor import STAGES
+
+    forge(hot)
+
+    with pytest.raises(GateError, match=reason):
+        STAGES[stage](hot, "demo")
+
+
+def test_a_smoke_whose_rate_decays_opens_nothing(place: Place) -> None:
+    # M01
+    from mw_pipeline.stages.training import full_checkpoint, smoke_checkpoint
+
+    change(
+        place.project, "[smoke]\nsteps = 300\neval_every = 15", '[smoke]\nmode = "cosine"\nsteps = 80\neval_every = 20'
+    )
+    smoke_checkpoint(place, "demo")
+
+    with pytest.raises(GateError, match=r"its smoke is judged invalid: .* near-peak steps, \d+ required"):
+        full_checkpoint(place, "demo")
+
+
+# --- releases ------------------------------------------------------------------------------------------------------
+
+
+def test_a_release_below_its_gate_is_made_and_never_published(place: Place) -> None:
+    change(place.project, "[eval]", "[eval]\nmin_core_macro_f1 = 0.9999")
+
+    result = materialize(place.project, "eval_report", "regression_diagnosis", "packaged_weights")
+
+    assert not result.success
+    assert [name for name, passed in checks_of(result).items() if not passed] == ["release_beats_its_gates"]
+    assert not (place.project / "releases").exists()
+    reason = r"release_beats_its_gates does not hold for 'demo': core macro-F1 0\.\d+ .* gate 1\.00"
+    with pytest.raises(GateError, match=reason):
+        demand_gates(place, "demo")
+    packages = requests.packages(place, place.recipe("demo")).demand(place.store)
+    assert ship(place, "demo", packages).startswith("not released: release_beats_its_gates does not hold")
+
+
+def test_a_release_that_holds_its_gates_is_published_byte_for_byte_and_replaced_whole(place: Place) -> None:
+    stale = place.project / "releases" / "demo" / "en-us" / "left-over.txt"
+    stale.parent.mkdir(parents=True)
+    stale.write_text("from an earlier release")
+
+    assert materialize(place.project, "packaged_weights").success
+
+    packages = requests.packages(place, place.recipe("demo")).demand(place.store)
+    for locale in ("en-us", "fr-fr"):
+        released = place.project / "releases" / "demo" / locale
+        assert {p.name: p.read_bytes() for p in released.iterdir()} == {
+            p.name: p.read_bytes() for p in (packages.path / locale).iterdir()
+        }
