@@ -51,4 +51,5 @@ dataset_checks = [
     finding_check(checks.tokenizer_round_trips, asset=tokenizer, partitions=recipes),
     finding_check(checks.labels_survive_tokenizing, asset=tokenized_dataset, partitions=recipes),
     finding_check(checks.dataset_matches_schema, asset=tokenized_dataset, partitions=recipes),
+    finding_check(checks.data_is_enough, asset=tokenized_dataset, partitions=recipes, blocking=False),
 ]

@@ -31,4 +31,5 @@ def source_mix(context: dg.AssetExecutionContext, place: PlaceResource) -> dg.Ma
 mix_checks = [
     finding_check(checks.mix_is_as_declared, asset=source_mix, partitions=recipes),
     finding_check(checks.mix_is_not_concentrated, asset=source_mix, partitions=recipes, blocking=False),
+    finding_check(checks.recipe_changes_one_thing, asset=source_mix, partitions=recipes, blocking=False),
 ]

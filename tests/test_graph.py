@@ -36,7 +36,11 @@ BLOCKING_CHECKS = {
     "eval_report": {"eval_is_comparable"},
     "packaged_weights": {"package_matches_checkpoint", "quantisation_costs_little", "release_beats_its_gates"},
 }
-WARNING_CHECKS = {"source_mix": {"mix_is_not_concentrated"}}
+WARNING_CHECKS = {
+    "corpus_manifest": {"holdout_is_covered", "rows_teach_what_they_should"},
+    "source_mix": {"mix_is_not_concentrated", "recipe_changes_one_thing"},
+    "tokenized_dataset": {"data_is_enough"},
+}
 PARTITIONS = {"corpus_shards": "sources", "corpus_manifest": "corpora", "golden_set": "corpora"}
 
 

@@ -66,7 +66,9 @@ def test_an_ordinal_taught_as_a_house_number_is_found(shard: Any):
     sound = line("good", ("house_number", "5"), ("street", "5th Avenue"))
     wrong = line("bad", ("house_number", "5th"), ("street", "Avenue Theatre"))
 
-    assert ordinals_are_no_house_numbers(shard(sound)) == []
+    lettered = line("good", ("house_number", "104e"), ("street", "Husky Way"))
+
+    assert ordinals_are_no_house_numbers(shard(sound, lettered)) == []
     assert ordinals_are_no_house_numbers(shard(sound, wrong)) == [
         "bad: 1 house numbers are ordinals, as in '5th Avenue Theatre'"
     ]
@@ -93,3 +95,12 @@ def test_exonyms_in_a_foreign_script_are_found(shard: Any):
     assert scripts_are_at_home(shard(*home, *some, *foreign)) == [
         "foreign: 2 of 3 rows of FR are in a foreign script, most of them Cyrillic"
     ]
+
+
+def test_a_country_that_a_source_hardly_mentions_may_stand_in_a_visitors_script(shard: Any):
+    many, few = [line("made", ("locality", "Paris"))] * 99, [line("made", ("locality", "Берлин"), country="DE")]
+
+    assert scripts_are_at_home(shard(*many, *few)) == [
+        "made: 1 of 1 rows of DE are in a foreign script, most of them Cyrillic"
+    ]
+    assert scripts_are_at_home(shard(*many, *many, *few)) == []

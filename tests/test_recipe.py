@@ -57,6 +57,24 @@ def test_a_base_is_inherited_and_the_changed_keys_are_listed(tmp_path: Path) -> 
     assert child.changes == {"train.peak_lr": 1e-3}
 
 
+@pytest.mark.parametrize(
+    ("change", "groups"),
+    [
+        ("", ()),
+        ("[smoke]\nsteps = 1200\n[eval]\nmin_core_macro_f1 = 0.5\n", ()),
+        ("[loss]\nkind = 'ce'\ncrf_weight = 0.0\n", ("loss",)),
+        ("corpus = 'other'\n[mix.weights]\nban = 2.0\n", ("data",)),
+        ("[loss]\nkind = 'ce'\n[loss.class_weights]\nO = 0.5\n[train]\nseed = 1\n", ("class weights", "loss", "train")),
+    ],
+)
+def test_a_recipe_knows_how_many_things_it_changes_at_once(
+    tmp_path: Path, change: str, groups: tuple[str, ...]
+) -> None:
+    write(tmp_path, "recipes/a.toml", BASE)
+
+    assert load_recipe(write(tmp_path, "recipes/b.toml", f'base = "a.toml"\n{change}')).changed_groups == groups
+
+
 def test_weights_of_a_base_are_replaced_whole(tmp_path: Path) -> None:
     write(tmp_path, "recipes/a.toml", BASE)
     child = load_recipe(write(tmp_path, "recipes/b.toml", 'base = "a.toml"\n[mix.weights]\nban = 2.0\n'))

@@ -80,6 +80,15 @@ def test_one_augmentation_that_breaks_rows_is_found_though_the_source_is_within_
     ]
 
 
+def test_a_filter_that_drops_most_of_a_source_is_found():
+    waterfall = sound()
+    waterfall.records.filtered = Counter(country_not_in_corpus=940)
+
+    assert quarantine_within_budget(waterfall, BUDGETS) == [
+        "ban: records dropped by 'country_not_in_corpus': 940 of 1000 (94.0%) where 50.0% is allowed"
+    ]
+
+
 def test_an_empty_source_is_within_any_budget():
     assert quarantine_within_budget(Waterfall("none", "ban", 2), BUDGETS) == []
 

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mw_pipeline.corpus.census import count_rows
+from mw_pipeline.corpus.census import count_rows, tag_counts
 from mw_pipeline.corpus.conventions import LINE_TAGS
 from mw_pipeline.corpus.intake import admit, component_keys
 from mw_pipeline.corpus.records import ReadRequest, Rejects
@@ -114,7 +114,7 @@ class _Build:
                 self._progress(self._waterfall.one_line())
             quarantine.drain(from_adapter)
         self._settle(from_adapter)
-        counts = count_rows(shards.paths)
+        counts = {**count_rows(shards.paths), "tag": tag_counts(shards.paths).get(self._source, {})}
         write_json_atomically(self._out / "waterfall.json", self._waterfall.as_json())
         write_json_atomically(self._out / "counts.json", counts)
         return SourceSummary(self._waterfall, tuple(shards.paths), counts)

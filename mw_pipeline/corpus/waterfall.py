@@ -136,7 +136,7 @@ def rows_are_conserved(waterfall: Waterfall) -> list[str]:
 
 
 def quarantine_within_budget(waterfall: Waterfall, budgets: Budgets) -> list[str]:
-    """Findings: quarantine above budget for the source, for one reason (M16) or for one augmentation (M17)."""
+    """Findings: losses above budget: to quarantine, to one reason (M16), one augmentation (M17) or one filter (M15)."""
     findings = []
     for name, flow in (("records", waterfall.records), ("rows", waterfall.rows)):
         findings += _above(
@@ -145,6 +145,10 @@ def quarantine_within_budget(waterfall: Waterfall, budgets: Budgets) -> list[str
         for reason, count in sorted(flow.quarantined.items()):
             findings += _above(
                 f"{waterfall.source}: {name} quarantined as {reason!r}", count, flow.read, budgets.reason_share
+            )
+        for dropped_by, count in sorted(flow.filtered.items()):
+            findings += _above(
+                f"{waterfall.source}: {name} dropped by {dropped_by!r}", count, flow.read, budgets.filter_share
             )
     for method, tally in waterfall.methods.items():
         where = f"{waterfall.source}: rows quarantined after augmentation {method!r}"

@@ -45,11 +45,14 @@ class Augmentations(Section):
 
 
 class Budgets(Section):
-    """Largest shares of records that may be lost before a check blocks (M15, M16, M17)."""
+    """Largest shares of records that may be lost before a check blocks (M15, M16, M17).
+
+    In quarantine altogether, for one reason and after one augmentation; and to one filter, which drops on purpose."""
 
     quarantine_share: Share = 0.05
     reason_share: Share = 0.05
     method_share: Share = 0.02
+    filter_share: Share = 0.5
 
 
 class CorpusSpec(Section):

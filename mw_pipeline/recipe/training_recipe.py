@@ -157,6 +157,13 @@ class Recipe(Section):
         return digest_of(self.model_dump(mode="json", exclude={"name", "changes"}))
 
     @property
+    def changed_groups(self) -> tuple[str, ...]:
+        """What it trains differently from its base: data, tokenizer, labels, model, loss, class weights, train.
+
+        Two or more at once, and no run can tell which of them made a difference (M05)."""
+        return tuple(dict.fromkeys(_group_of(key) for key in self.changes if key.split(".")[0] not in _NOT_TRAINED))
+
+    @property
     def label_set(self) -> LabelSet:
         """The labels that this recipe trains."""
         return label_set(self.labels)
@@ -164,3 +171,15 @@ class Recipe(Section):
     def slice(self, *sections: str) -> dict[str, JSON]:
         """The named sections as JSON: what a stage depends on, and nothing else."""
         return self.model_dump(mode="json", include=set(sections))
+
+
+_NOT_TRAINED = ("smoke", "eval", "package")
+"""Sections that say how a model is judged and shipped, not what it is."""
+
+
+def _group_of(key: str) -> str:
+    """What a dotted key belongs to: a corpus and its weights go together, class weights go by themselves."""
+    if key.startswith("loss.class_weights"):
+        return "class weights"
+    section = key.split(".")[0]
+    return "data" if section in ("corpus", "mix") else section

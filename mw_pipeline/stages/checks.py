@@ -5,10 +5,12 @@ Each function is named by the sentence that should be true; its docstring is wha
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
-from mw_pipeline.corpus import census, leaks, schema, waterfall
+from mw_pipeline.corpus import census, leaks, lints, schema, waterfall
 from mw_pipeline.dataset.build import labels_survive_tokenizing as survival_findings
+from mw_pipeline.dataset.checks import data_is_enough as enough_findings
 from mw_pipeline.dataset.checks import dataset_matches_schema as schema_findings
 from mw_pipeline.dataset.checks import splits_share_no_rows
 from mw_pipeline.dataset.text_sample import sample_texts
@@ -58,7 +60,7 @@ def rows_are_conserved(place: Place, partition: str) -> Findings:
 
 
 def quarantine_within_budget(place: Place, partition: str) -> Findings:
-    """Quarantine stays within the corpus spec's budgets, for the source, for each reason and for each augmentation."""
+    """Losses stay within the corpus spec's budgets: to quarantine, each reason, each augmentation and each filter."""
     corpus, source = _corpus_and_source(partition)
     flow = waterfall_of(requests.shards(place, corpus, source).demand(place.store))
     lost = flow.records.quarantined.total() + flow.rows.quarantined.total()
@@ -69,10 +71,10 @@ def quarantine_within_budget(place: Place, partition: str) -> Findings:
 
 
 def splits_are_disjoint(place: Place, partition: str) -> Findings:
-    """No address family and no text stands in two splits, whatever was done to it."""
+    """No address family and no text stands in two splits, whatever was done to it, and no row id stands twice."""
     manifest = requests.manifest(place, partition).demand(place.store)
-    files = [path for paths in row_files(place.store, manifest).values() for path in paths]
-    problems = leaks.splits_are_disjoint(files, manifest.file(EXCLUSIONS_FILE))
+    files = _all_rows(place, partition)
+    problems = [*leaks.splits_are_disjoint(files, manifest.file(EXCLUSIONS_FILE)), *census.row_ids_are_unique(files)]
     return _findings(problems, "no family and no text is in two splits", census=census_table(manifest))
 
 
@@ -102,9 +104,27 @@ def golden_is_not_in_train(place: Place, partition: str) -> Findings:
     """No gold row stands in training, neither its text in any case or punctuation nor its family (M21)."""
     golden = _golden(place, partition)
     manifest = requests.manifest(place, partition).demand(place.store)
-    files = [path for paths in row_files(place.store, manifest).values() for path in paths]
+    files = _all_rows(place, partition)
     problems = leaks.golden_is_not_in_train(files, golden.raws, golden.families, manifest.file(EXCLUSIONS_FILE))
     return _findings(problems, f"none of {len(golden.rows)} gold rows is in training")
+
+
+def holdout_is_covered(place: Place, partition: str) -> Findings:
+    """Every source says the regions of its rows, so that the held-out regions can be held out of it (M22)."""
+    files = _all_rows(place, partition)
+    regions = place.corpus_spec(partition).holdout_regions
+    return _findings(census.holdout_is_covered(files, regions), f"held out: {', '.join(regions) or 'no region'}")
+
+
+def rows_teach_what_they_should(place: Place, partition: str) -> Findings:
+    """Sources label words alike (M28), no ordinal is a house number (M29), and scripts are the country's (M30)."""
+    files = _all_rows(place, partition)
+    problems = [
+        *lints.labels_agree(files),
+        *lints.ordinals_are_no_house_numbers(files),
+        *lints.scripts_are_at_home(files),
+    ]
+    return _findings(problems, "nothing odd", first_numbers=_first_number_table(lints.first_number_labels(files)))
 
 
 # --- mix and dataset -----------------------------------------------------------------------------------------------
@@ -120,6 +140,14 @@ def mix_is_not_concentrated(place: Place, partition: str) -> Findings:
     """No source dominates the mix, and none is repeated far more often than the others."""
     mix = requests.mix(place, place.recipe(partition)).demand(place.store)
     return _findings(mix.read_json("mix.json")["warnings"], "spread over its sources")
+
+
+def recipe_changes_one_thing(place: Place, partition: str) -> Findings:
+    """Against its base the recipe changes one thing that is trained, so that a difference has one cause (M05)."""
+    recipe = place.recipe(partition)
+    groups = ", ".join(recipe.changed_groups)
+    problems = [f"changes {groups} at once: try each alone"] if len(recipe.changed_groups) > 1 else []
+    return _findings(problems, f"changes {groups or 'nothing'}", changes=_bullets(sorted(recipe.changes)))
 
 
 def tokenizer_round_trips(place: Place, partition: str) -> Findings:
@@ -145,6 +173,13 @@ def dataset_matches_schema(place: Place, partition: str) -> Findings:
     folder = artifact.folder()
     problems = (*schema_findings(folder, artifact.read_json("dataset.json")), *splits_share_no_rows(folder))
     return _findings(problems, f"{artifact.metrics['rows']:,} tokenized rows fit the schema")
+
+
+def data_is_enough(place: Place, partition: str) -> Findings:
+    """Training meets every label 30 times at least, and no row more than four times on average (M27)."""
+    recipe, summary = place.recipe(partition), _dataset_summary(place, partition)
+    problems = enough_findings(summary, samples=requests.samples_of(recipe))
+    return _findings(problems, f"{summary['splits']['train']['rows']:,} training rows")
 
 
 # --- training ------------------------------------------------------------------------------------------------------
@@ -231,6 +266,14 @@ def waterfall_table(flow: waterfall.Waterfall) -> str:
     return "\n".join([*lines, f"| kept | {flow.records.kept:,} | {flow.rows.kept:,} |"])
 
 
+def _first_number_table(counts: Mapping[str, Mapping[str, int]]) -> str:
+    """What the first number of a row is, per source, as a Markdown table."""
+    tags = sorted({tag for found in counts.values() for tag in found})
+    lines = [f"| source | {' | '.join(tags)} |", "|---" + "|--:" * len(tags) + "|"]
+    rows = (f"| {name} | {' | '.join(f'{found.get(tag, 0):,}' for tag in tags)} |" for name, found in counts.items())
+    return "\n".join([*lines, *rows])
+
+
 def _findings(problems: Sequence[str], summary: str, **evidence: JSON) -> Findings:
     return Findings(tuple(problems), summary, evidence)
 
@@ -242,6 +285,12 @@ def _bullets(sentences: Sequence[str]) -> str:
 def _corpus_and_source(partition: str) -> tuple[str, str]:
     corpus, _, source = partition.partition(":")
     return corpus, source
+
+
+def _all_rows(place: Place, corpus: str) -> list[Path]:
+    """The Parquet files of all sources of a corpus."""
+    manifest = requests.manifest(place, corpus).demand(place.store)
+    return [path for paths in row_files(place.store, manifest).values() for path in paths]
 
 
 def _golden(place: Place, corpus: str) -> GoldenSet:
