@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 import pytest
+from gold_rows import golden_of
 
 from mw_pipeline.errors import GateError
 from mw_pipeline.evaluate.buckets import BUCKETS
 from mw_pipeline.evaluate.diagnose import as_table, diagnose, misses_of, regression
 from mw_pipeline.evaluate.evaluation import evaluate
 from mw_pipeline.evaluate.predictions import Prediction
-from mw_pipeline.golden.gold import golden_of
 
 # The published table: postcode misses under the rule that any character above U+007F is not Latin.
 PUBLISHED = {"empty_pred": 789, "non_latin": 213, "num_confused": 136, "bio_slip": 73, "other": 6}

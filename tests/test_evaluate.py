@@ -3,11 +3,11 @@ from __future__ import annotations
 import json
 
 import pytest
+from gold_rows import golden_of
 
 from mw_pipeline.errors import CorpusError, GateError
 from mw_pipeline.evaluate.evaluation import as_table, evaluate, release_axes
 from mw_pipeline.evaluate.predictions import Prediction
-from mw_pipeline.golden.gold import golden_of
 from mw_pipeline.labels import STAGE2, STAGE3
 
 ROWS = [

@@ -16,7 +16,8 @@ from mw_pipeline.digest import JSON, write_json_atomically
 from mw_pipeline.errors import GateError
 from mw_pipeline.recipe import Recipe
 from mw_pipeline.store import Store
-from mw_pipeline.verdict.exposure import recipe_digests, smoke_facts
+from mw_pipeline.train.plan import RunPlan
+from mw_pipeline.verdict.exposure import facts_of_run, recipe_digests
 from mw_pipeline.verdict.gate import BINDING_SECTIONS, demand_verdict, judge_smoke
 from mw_pipeline.verdict.judge import Verdict
 
@@ -75,7 +76,8 @@ def make_smoke(
     modules: tuple[str, ...] = TRAIN_MODULES,
     facts: dict[str, JSON] | None = None,
 ) -> Artifact:
-    course = smoke_facts(recipe)
+    nowhere = Path()
+    course = facts_of_run(RunPlan("smoke", recipe, nowhere, nowhere, nowhere).course.as_json())
 
     def make(path: Path) -> dict[str, JSON]:
         digests = {**recipe_digests(recipe), "data": dataset.digest, "tokenizer": "t" * 64}

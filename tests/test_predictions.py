@@ -4,10 +4,10 @@ import json
 from dataclasses import dataclass
 
 import pytest
+from gold_rows import golden_of
 
 from mw_pipeline.errors import CorpusError
 from mw_pipeline.evaluate.predictions import Prediction, predictions_of, read_predictions
-from mw_pipeline.golden.gold import golden_of
 
 GOLDEN = golden_of(
     [

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import io
-
 import pytest
 
-from mw_pipeline.train.progress import clock_time, line_of, progress_printer
+from mw_pipeline.train.progress import clock_time, line_of
 
 STEP = {
     "event": "step",
@@ -52,21 +50,3 @@ def test_the_last_line_names_status_reason_and_best():
         "DIVERGED at step 900/4000 (rebound: median loss 3 is above 1)"
     )
     assert line_of(ended | {"status": "INTERRUPTED", "best_val_macro_f1": None}).endswith("no evaluation")
-
-
-class _Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
-
-
-def test_steps_are_printed_on_a_terminal_only():
-    terminal, pipe = _Terminal(), io.StringIO()
-    told = {"event": "pass", "step": 7, "pass": 2}
-
-    for stream in (terminal, pipe):
-        tell = progress_printer(stream)
-        tell(STEP)
-        tell(told)
-
-    assert terminal.getvalue().splitlines() == [line_of(STEP), line_of(told)]
-    assert pipe.getvalue().splitlines() == ["step      7  a source begins pass 3, reshuffled"]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
-
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -117,11 +115,6 @@ def mask_of(flags: pa.BooleanArray) -> Mask:
     """A Boolean column without nulls as a numpy mask."""
     mask: Mask = flags.to_numpy(zero_copy_only=False)
     return mask
-
-
-def casefold_text(text: str) -> str:
-    """One text under NFKC and full case folding, as scores compare it."""
-    return unicodedata.normalize("NFKC", text).casefold()
 
 
 _ASCII_WORD = np.array([byte < 128 and chr(byte).isalnum() for byte in range(256)])

@@ -83,10 +83,6 @@ class Waterfall:
     methods: dict[str, MethodFlow] = field(default_factory=dict)
     holdout_records: int = 0
 
-    def adds_up(self) -> bool:
-        """True when neither line has lost anything silently and every kept record was composed `variants` times."""
-        return not rows_are_conserved(self)
-
     def one_line(self) -> str:
         """The counts so far, for a person who waits."""
         return f"{self.source}: {self.records.read:,} records read, {self.records.kept:,} kept, {self.rows.kept:,} rows"

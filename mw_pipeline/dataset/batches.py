@@ -5,7 +5,6 @@ Shape letters: B rows, T pieces of the longest of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -115,15 +114,6 @@ def padded(found: TokenRows, begin: int, end: int, rows: NDArray[np.int64], pass
     input_ids[mask] = found.ids[offsets[0] : offsets[-1]]
     labels[mask] = found.labels[offsets[0] : offsets[-1]]
     return Batch(input_ids, labels, mask, rows[begin:end], passes[begin:end])
-
-
-def padding_share(batches: Iterable[Batch]) -> float:
-    """The share of all positions that hold padding, 0..1. Under 0.05 is what sorted pools should give."""
-    real = total = 0
-    for batch in batches:
-        real += int(batch.attention_mask.sum())
-        total += batch.attention_mask.size
-    return 1 - real / total if total else 0.0
 
 
 def _source_bounds(dataset: TokenizedDataset, sampler: MixSampler) -> NDArray[np.int64]:

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from mw_pipeline.digest import JSON, digest_of, json_value, sha256_file, write_json_atomically
-from mw_pipeline.errors import CorpusError, GateError
+from mw_pipeline.errors import CorpusError
 from mw_pipeline.golden.rows import GoldenRow, json_lines, row_of
 from mw_pipeline.golden.rules import Finding, findings_of
 from mw_pipeline.labels import STAGE3_TAGS
@@ -115,28 +115,7 @@ def _read_file(path: Path) -> list[GoldenRow]:
     return [row_of(value, where=f"{path}:{line}", stratum=path.stem) for line, value in json_lines(path)]
 
 
-def golden_of(values: Iterable[Mapping[str, JSON]], *, name: str) -> GoldenSet:
-    """Rows from elsewhere as gold, the held-out rows of a corpus for one; those without a stratum are in `name`.
-
-    Raises CorpusError for a row that is not gold at all."""
-    rows = (row_of(value, where=f"{name}:{number}", stratum=name) for number, value in enumerate(values, start=1))
-    return GoldenSet(tuple(rows))
-
-
-# --- rules ---------------------------------------------------------------------------------------------------------
-
-
-def demand_valid(golden: GoldenSet) -> None:
-    """Returns when no finding blocks. Raises GateError with the first ones otherwise."""
-    blocking = [finding for finding in golden.findings if finding.blocks]
-    if blocking:
-        shown = "; ".join(map(str, blocking[:_SHOWN]))
-        raise GateError(
-            f"gold has {len(blocking)} rows that break its rules: {shown}. Correct these rows (docs/labels.md)."
-        )
-
-
-# --- manifest and families -----------------------------------------------------------------------------------------
+# --- manifest -----------------------------------------------------------------------------------------------------
 
 
 def write_manifest(folder: Path) -> Path:
@@ -170,13 +149,3 @@ def _demand_manifest(folder: Path, paths: Sequence[Path]) -> None:
             raise CorpusError(
                 f"{path}: says {key} {claimed.get(key)!r} for {gold.name}, found {found[key]!r}. {remedy}"
             )
-
-
-def shared_families(first: GoldenSet, second: GoldenSet) -> dict[str, list[str]]:
-    """Families with rows on both sides, and where: such sets are not independent (M49)."""
-    places: dict[str, list[str]] = defaultdict(list)
-    shared = first.families & second.families
-    for row in (*first.rows, *second.rows):
-        if row.family in shared:
-            places[row.family].append(row.where)
-    return dict(sorted(places.items()))

@@ -102,10 +102,6 @@ class Course:
         first = ((step - 1) * self.processes + rank) * self.accumulation
         return range(first, first + self.accumulation)
 
-    def samples_before(self, step: int) -> int:
-        """Rows drawn by all processes before a step begins."""
-        return (step - 1) * self.effective_batch
-
     def as_json(self) -> dict[str, JSON]:
         """The fields of `run.json` that describe the course."""
         return {

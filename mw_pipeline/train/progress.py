@@ -3,21 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TextIO
 
 from mw_pipeline.digest import JSON
 
 Listener = Callable[[dict[str, JSON]], None]
-
-
-def progress_printer(stream: TextIO) -> Listener:
-    """A listener that prints every event; the lines of steps only on a terminal, where they are watched."""
-
-    def tell(event: dict[str, JSON]) -> None:
-        if event["event"] != "step" or stream.isatty():
-            print(line_of(event), file=stream, flush=True)
-
-    return tell
 
 
 def line_of(event: dict[str, JSON]) -> str:

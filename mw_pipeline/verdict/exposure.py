@@ -86,20 +86,6 @@ def full_facts(recipe: Recipe, digests: Mapping[str, str] | None = None) -> RunF
     )
 
 
-def smoke_facts(recipe: Recipe, digests: Mapping[str, str] | None = None) -> RunFacts:
-    """The smoke that a recipe declares: warmup and peak of the full run, length and mode of its own."""
-    train, smoke = recipe.train, recipe.smoke
-    batch = (smoke.batch_size or train.batch_size) * (smoke.accumulation or train.accumulation) * train.processes
-    return RunFacts(
-        schedule="constant" if smoke.mode == "constant" else "cosine",
-        steps=smoke.steps,
-        warmup_steps=train.warmup_steps,
-        peak_lr=train.peak_lr,
-        effective_batch=batch,
-        digests={**recipe_digests(recipe), **(digests or {})},
-    )
-
-
 def facts_of_run(run: Row) -> RunFacts:
     """What a run.json says about its run. Raises ArtifactError when a fact is of the wrong kind."""
     factors = [_whole(run, key) for key in ("batch_size", "accumulation", "processes")]

@@ -58,7 +58,6 @@ _LANGUAGES: Mapping[str, Mapping[str, float]] = {
     "Tamil": {"ta": 1},
     "Telugu": {"te": 1},
 }
-LANGUAGES: tuple[str, ...] = tuple(dict.fromkeys(language for row in _LANGUAGES.values() for language in row))
 # How often a row is in a script: by how many people write in it, not by how many names GeoNames happens to hold.
 _SCRIPT_SHARES = {
     "Cyrillic": 17, "Arabic": 13, "Han": 17, "Kana": 14, "Hangul": 10, "Greek": 5.5, "Hebrew": 5.5, "Devanagari": 6,
