@@ -1,4 +1,4 @@
-"""Shared fixtures: where the real raw files lie, when they are there at all."""
+"""Shared fixtures: the real raw files, where they are there at all, and a tiny project that has run."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+from tiny_project import change, copy_project, write_project
+
+from mw_pipeline.stages.place import Place
 
 # A busy machine is no finding, and CI does not judge by chance: people get fresh examples.
 hypothesis.settings.register_profile("house", deadline=None, derandomize="CI" in os.environ)
@@ -46,15 +49,39 @@ def tiny_release(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_line(tmp_path_factory: pytest.TempPathFactory, project: Path) -> Path:
     """A tiny project whose whole line has run, from raw rows to packages: read only, made once for all workers."""
-    from tiny_project import write_project
-
     here = tmp_path_factory.getbasetemp()
     shared = here.parent if "PYTEST_XDIST_WORKER" in os.environ else here
     with (shared / "line.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (shared / "line").exists():
             draft = write_project(shared / "line.draft", golden=project / "golden")
-            script = Path(__file__).parent / "tiny_line.py"
-            subprocess.run([sys.executable, str(script), str(draft)], cwd=project, check=True, timeout=300)
+            in_a_process_of_its_own(project, draft)
             draft.rename(shared / "line")
     return shared / "line"
+
+
+@pytest.fixture(scope="session")
+def hot_line(tiny_line: Path, tmp_path_factory: pytest.TempPathFactory, project: Path) -> Path:
+    """The same project with fifty times its learning rate, after its smoke: read only."""
+    place = copy_project(tiny_line, tmp_path_factory.mktemp("hot") / "project")
+    change(place.project, "peak_lr = 5e-3", "peak_lr = 0.25")
+    in_a_process_of_its_own(project, place.project, "source_mix", "smoke_checkpoint")
+    return place.project
+
+
+@pytest.fixture
+def place(tiny_line: Path, tmp_path: Path) -> Place:
+    """A copy of the tiny project, for a test to break."""
+    return copy_project(tiny_line, tmp_path / "project")
+
+
+@pytest.fixture
+def hot(hot_line: Path, tmp_path: Path) -> Place:
+    """A copy of the project whose smoke has failed."""
+    return copy_project(hot_line, tmp_path / "hot")
+
+
+def in_a_process_of_its_own(project: Path, folder: Path, *stages: str) -> None:
+    """Runs stages of a tiny project, or all of them, without loading torch here."""
+    script = Path(__file__).parent / "tiny_line.py"
+    subprocess.run([sys.executable, str(script), str(folder), *stages], cwd=project, check=True, timeout=300)

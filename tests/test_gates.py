@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from graph_runs import checks_of, environment, failure_of, materialize, shell
-from tiny_project import change, copy_project, forget
+from tiny_project import change, forget
 
 from mw_pipeline.artifact import FileEntry, Manifest, content_of
 from mw_pipeline.digest import sha256_file, write_json_atomically
@@ -24,30 +24,6 @@ HOT = ("peak_lr = 5e-3", "peak_lr = 0.25")
 BEHIND_THE_LOCK = ("full_checkpoint", "eval_report", "packaged_weights")
 
 
-@pytest.fixture
-def place(tiny_line: Path, tmp_path: Path) -> Place:
-    """A copy of a project whose line has run."""
-    return copy_project(tiny_line, tmp_path / "project")
-
-
-@pytest.fixture(scope="module")
-def hot_line(tiny_line: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same project after its learning rate was multiplied by fifty and its smoke run through the graph: failed."""
-    from mw_pipeline.stages.training import smoke_checkpoint
-    from mw_pipeline.stages.upstream import prepare_dataset
-
-    place = copy_project(tiny_line, tmp_path_factory.mktemp("hot") / "project")
-    change(place.project, *HOT)
-    prepare_dataset(place, place.recipe("demo"), "demo")
-    smoke_checkpoint(place, "demo")
-    return place.project
-
-
-@pytest.fixture
-def hot(hot_line: Path, tmp_path: Path) -> Place:
-    return copy_project(hot_line, tmp_path / "hot")
-
-
 def kinds_of(place: Place, kind: str) -> set[str]:
     return {path.name for path in (place.store.root / kind).glob("[0-9a-f]*")}
 
@@ -55,11 +31,8 @@ def kinds_of(place: Place, kind: str) -> set[str]:
 # --- the lock, through the graph -----------------------------------------------------------------------------------
 
 
-def test_a_recipe_that_diverges_stops_at_its_smoke_with_one_sentence_and_exit_code_1(
-    tiny_line: Path, tmp_path: Path
-) -> None:
+def test_a_recipe_that_diverges_stops_at_its_smoke_with_one_sentence_and_exit_code_1(place: Place) -> None:
     # M03, M61
-    place = copy_project(tiny_line, tmp_path / "project")
     change(place.project, *HOT)
     made = kinds_of(place, "full_checkpoint")
 

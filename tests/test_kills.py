@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from graph_runs import ROOT, environment, failure_of, materialize
-from tiny_project import copy_project, forget
+from tiny_project import forget
 
 from mw_pipeline.artifact import Artifact
 from mw_pipeline.stages import requests
@@ -30,12 +30,6 @@ REQUESTS: dict[str, Callable[[Place], requests.Request]] = {
     "tokenized_dataset": lambda place: requests.dataset(place, place.recipe("demo")),
     "smoke_checkpoint": lambda place: requests.smoke(place, place.recipe("demo")),
 }
-
-
-@pytest.fixture
-def place(tiny_line: Path, tmp_path: Path) -> Place:
-    """A copy of a project whose line has run."""
-    return copy_project(tiny_line, tmp_path / "project")
 
 
 def made(place: Place, kind: str) -> Artifact:

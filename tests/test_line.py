@@ -10,9 +10,10 @@ from pathlib import Path
 import dagster as dg
 import pytest
 from graph_runs import checks_of, environment, failure_of, materialize, shell
-from tiny_project import copy_project, place_at, write_project
+from tiny_project import forget, place_at, write_project
 
-from mw_pipeline.stages import requests
+from mw_pipeline.errors import ArtifactError
+from mw_pipeline.stages import checks, requests
 from mw_pipeline.stages.place import Place
 
 RUNS = (
@@ -34,12 +35,6 @@ RUNS = (
 )
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def place(tiny_line: Path, tmp_path: Path) -> Place:
-    """A copy of a project whose line has run."""
-    return copy_project(tiny_line, tmp_path / "project")
 
 
 def materializations(result: dg.ExecuteInProcessResult) -> Iterator[tuple[str, dict[str, object], dict[str, str]]]:
@@ -131,21 +126,14 @@ def test_a_stage_without_its_inputs_says_what_to_run(tmp_path: Path, project: Pa
 
 
 def test_a_check_of_what_was_never_made_fails_with_the_command_that_makes_it(tmp_path: Path, project: Path) -> None:
-    from mw_pipeline.errors import ArtifactError
-    from mw_pipeline.stages import checks
-
     place = place_at(write_project(tmp_path / "project", golden=project / "golden"))
 
     with pytest.raises(ArtifactError, match=r"--select corpus_shards --partition builtin:builtin`\."):
         checks.rows_are_conserved(place, "builtin:builtin")
 
 
-def test_a_child_that_dies_is_told_by_its_stage_and_its_end(
-    tiny_line: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    place = copy_project(tiny_line, tmp_path / "project")
-    smoke = requests.smoke(place, place.recipe("demo")).demand(place.store)
-    smoke.path.rename(tmp_path / "aside")
+def test_a_child_that_dies_is_told_by_its_stage_and_its_end(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    forget(place, "smoke_checkpoint")
     monkeypatch.setattr(sys, "executable", "/bin/false")
 
     result = materialize(place.project, "smoke_checkpoint")

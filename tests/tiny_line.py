@@ -9,7 +9,7 @@ from pathlib import Path
 from tiny_project import place_at
 
 from mw_pipeline.stages.corpus import build_shards
-from mw_pipeline.stages.dataset import build_dataset, build_tokenizer
+from mw_pipeline.stages.dataset import build_dataset, build_mix, build_tokenizer
 from mw_pipeline.stages.diagnosis import build_diagnosis
 from mw_pipeline.stages.evaluation import eval_report
 from mw_pipeline.stages.place import Place
@@ -19,6 +19,7 @@ from mw_pipeline.stages.upstream import prepare_dataset
 
 STAGES: dict[str, Callable[[Place], object]] = {
     "corpus_shards": lambda place: build_shards(place, "builtin", "builtin"),
+    "source_mix": lambda place: build_mix(place, "demo"),
     "tokenizer": lambda place: build_tokenizer(place, "demo"),
     "tokenized_dataset": lambda place: build_dataset(place, "demo"),
     "smoke_checkpoint": lambda place: smoke_checkpoint(place, "demo"),

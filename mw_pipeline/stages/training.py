@@ -45,7 +45,14 @@ def full_checkpoint(
 def _trained(
     place: Place, recipe: Recipe, kind: RunKind, request: Request, progress: Progress, resume_from: Path | None
 ) -> Built:
-    """Trains in a folder that survives a kill, and copies what is finished into the artifact."""
+    """Trains in a folder that survives a kill, and copies what is finished into the artifact.
+
+    Raises ArtifactError for a run to resume when there is nothing left to do: it would be ignored (M38)."""
+    if resume_from is not None and (ended := request.find(place.store)) is not None:
+        raise ArtifactError(
+            f"{resume_from}: cannot be resumed, as {request.kind} of {recipe.name!r} has ended: it is in the store as "
+            f"{ended.digest[:12]}. Ask again without a run to resume."
+        )
     work = place.store.work_path(request.kind, request.key)
     dataset = requests.dataset(place, recipe).demand(place.store)
     tokenizer_path = requests.tokenizer(place, recipe).demand(place.store).file(TOKENIZER_FILE)

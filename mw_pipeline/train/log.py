@@ -104,7 +104,7 @@ def adopt_run(resume_from: Path, out: Path) -> None:
         )
     for name in (LAST, BEST):
         if (resume_from / name).is_dir():
-            shutil.copytree(resume_from / name, out / name)
+            shutil.copytree(resume_from / name, out / name, dirs_exist_ok=True)
     for name in (STEPS, EVALS, RUN):
         if (resume_from / name).is_file():
             shutil.copyfile(resume_from / name, out / name)

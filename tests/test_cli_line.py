@@ -1,0 +1,160 @@
+"""`audit`, `train` and `package` on a tiny project: exit codes, and JSON alone on stdout."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny_project import change
+
+from mw_pipeline.cli import main
+from mw_pipeline.stages import requests
+from mw_pipeline.stages.place import Place
+
+pytestmark = pytest.mark.slow
+
+
+class CommandLine:
+    """Runs commands in a project: each returns (exit code, the JSON on stdout if any, stderr)."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        self.monkeypatch, self.capsys = monkeypatch, capsys
+
+    def __call__(self, place: Place, *arguments: str | Path) -> tuple[int, Any, str]:
+        for name, folder in (("PROJECT", place.project), ("STORE", place.store.url), ("DATA", place.data)):
+            self.monkeypatch.setenv(f"MW_{name}", str(folder))
+        code = main([str(argument) for argument in arguments])
+        said = self.capsys.readouterr()
+        return code, json.loads(said.out) if said.out else None, said.err
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> CommandLine:
+    return CommandLine(monkeypatch, capsys)
+
+
+# --- train ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_smoke_and_the_full_run_behind_it_are_handed_out_with_their_verdict(
+    run: CommandLine, place: Place, tmp_path: Path
+) -> None:
+    for kind, flags in (("smoke_checkpoint", ["--smoke"]), ("full_checkpoint", [])):
+        out = tmp_path / kind
+
+        code, shown, _ = run(place, "train", "--recipe", "demo", *flags, "--out", out)
+
+        assert code == 0
+        assert (shown["kind"], shown["verdict"], shown["reused"], shown["out"]) == (kind, "pass", True, str(out))
+        assert {path.name for path in out.iterdir()} >= {"best", "last", "run.json", "steps.jsonl", "evals.jsonl"}
+
+
+def test_a_failed_smoke_is_handed_out_with_exit_code_1_and_no_full_run_after_it(
+    run: CommandLine, hot: Place, tmp_path: Path
+) -> None:
+    # M03
+    code, shown, said = run(hot, "train", "--recipe", "demo", "--smoke", "--out", tmp_path / "smoke")
+    assert (code, shown["verdict"]) == (1, "fail")
+    assert "smoke verdict: fail: " in said
+
+    code, shown, said = run(hot, "train", "--recipe", "demo", "--out", tmp_path / "full")
+    assert (code, shown) == (1, None)
+    assert said.rpartition("refused: ")[2].startswith("the full run of 'demo' may not start: its smoke is judged fail")
+    assert not (tmp_path / "full").exists()
+
+
+def test_a_full_run_without_a_smoke_is_refused(run: CommandLine, place: Place, tmp_path: Path) -> None:
+    # M03
+    change(place.project, "seed = 5", "seed = 6", file="corpora/builtin.toml")
+
+    code, shown, said = run(place, "train", "--recipe", "demo", "--out", tmp_path / "full")
+
+    assert (code, shown) == (1, None)
+    assert "the full run of 'demo' may not start: there is no smoke of this recipe" in said
+
+
+def test_a_run_to_resume_is_never_ignored(run: CommandLine, place: Place, tmp_path: Path) -> None:
+    # M38
+    folder = requests.smoke(place, place.recipe("demo")).demand(place.store).path
+
+    code, shown, said = run(
+        place, "train", "--recipe", "demo", "--smoke", "--resume", folder, "--out", tmp_path / "out"
+    )
+
+    assert (code, shown) == (2, None)
+    assert "cannot be resumed, as smoke_checkpoint of 'demo' has ended" in said
+
+
+def test_an_unknown_recipe_is_bad_input_with_the_nearest_name(run: CommandLine, place: Place, tmp_path: Path) -> None:
+    for command in (["audit"], ["train", "--out", tmp_path / "out"]):
+        code, shown, said = run(place, *command, "--recipe", "deno")
+
+        assert (code, shown) == (2, None)
+        assert "did you mean 'demo'?" in said
+
+
+# --- audit ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_audit_of_a_mix_as_declared_is_its_table_and_exit_code_0(run: CommandLine, place: Place) -> None:
+    code, shown, said = run(place, "audit", "--recipe", "demo")
+
+    assert (code, shown["findings"]) == (0, [])
+    assert "| builtin |" in said
+
+
+def test_the_audit_of_a_mix_with_a_source_without_rows_names_it_with_exit_code_1(
+    run: CommandLine, place: Place
+) -> None:
+    # M09
+    change(place.project, "builtin = 1.0", "builtin = 1.0\nghost = 1.0")
+
+    code, shown, said = run(place, "audit", "--recipe", "demo")
+
+    assert code == 1
+    assert any("ghost" in finding for finding in shown["findings"])
+    assert "ghost" in said
+
+
+def test_an_upstream_check_that_fails_stops_the_command_by_its_name(run: CommandLine, place: Place) -> None:
+    change(place.project, 'licences_allowed = ["CC-BY-4.0"]', 'licences_allowed = ["MIT"]', file="corpora/builtin.toml")
+
+    code, shown, said = run(place, "audit", "--recipe", "demo")
+
+    assert (code, shown) == (1, None)
+    assert "refused: licences_are_allowed does not hold: " in said
+
+
+# --- package -------------------------------------------------------------------------------------------------------
+
+
+def test_the_licensed_checkpoint_becomes_one_package_a_locale(run: CommandLine, place: Place, tmp_path: Path) -> None:
+    checkpoint = requests.full(place, place.recipe("demo")).demand(place.store).path
+    out = tmp_path / "packages"
+
+    code, shown, _ = run(place, "package", "--recipe", "demo", "--checkpoint", checkpoint, "--out", out)
+
+    assert (code, shown["locales"]) == (0, ["en-us", "fr-fr"])
+    assert sorted(path.name for path in out.iterdir()) == ["en-us", "fr-fr"]
+    code, parsed, _ = run(place, "parse", "--package", out, "--locale", "en-us", "350 5th Ave, New York, NY 10118")
+    assert (code, parsed["raw"]) == (0, "350 5th Ave, New York, NY 10118")
+
+
+def test_another_checkpoint_or_a_gate_that_fails_makes_no_package(
+    run: CommandLine, place: Place, tmp_path: Path
+) -> None:
+    recipe = place.recipe("demo")
+    smoke = requests.smoke(place, recipe).demand(place.store).path
+    full = requests.full(place, recipe).demand(place.store).path
+
+    code, shown, said = run(place, "package", "--recipe", "demo", "--checkpoint", smoke, "--out", tmp_path / "a")
+    assert (code, shown) == (1, None)
+    assert "is not the best checkpoint of the full run that the verdict licensed" in said
+
+    change(place.project, "[eval]", "[eval]\nmin_core_macro_f1 = 0.9999")
+    code, shown, said = run(place, "package", "--recipe", "demo", "--checkpoint", full, "--out", tmp_path / "b")
+    assert (code, shown) == (1, None)
+    assert "refused: release_beats_its_gates does not hold for 'demo'" in said
+    assert not (tmp_path / "a").exists() and not (tmp_path / "b").exists()
