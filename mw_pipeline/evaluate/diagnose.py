@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from mw_pipeline.digest import JSON
 from mw_pipeline.evaluate.buckets import BUCKETS, MEANINGS, bucket_of
-from mw_pipeline.evaluate.evaluation import Evaluation, evaluate
+from mw_pipeline.evaluate.evaluation import Evaluation, evaluate, release_axes
 from mw_pipeline.evaluate.predictions import Prediction
 from mw_pipeline.golden.gold import GoldenSet
 from mw_pipeline.labels import STAGE2, LabelSet
@@ -52,12 +52,14 @@ def diagnose(
     policy: str = "strict",
     compat: bool = False,
     baseline: Sequence[Prediction] | None = None,
+    stability: tuple[str, str] | None = None,
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> dict[str, JSON]:
     """Misses per bucket and tag with examples, and with a baseline the values fixed and broken since.
 
-    Predictions stand in the order of the gold rows. `compat` chooses the old rule for `non_latin` (see buckets)."""
+    Predictions stand in the order of the gold rows. `compat` chooses the old rule for `non_latin` (see buckets);
+    `stability` holds the verdicts on both trainings, this one's first, and adds the four axes of a release."""
     found = evaluate(golden, predictions, decoder=decoder, labels=labels, policy=policy, resamples=resamples, seed=seed)
     misses = misses_of(found, predictions, compat=compat)
     report = {
@@ -76,7 +78,10 @@ def diagnose(
         return report
     former = evaluate(golden, baseline, decoder=decoder, labels=labels, policy=policy, resamples=resamples, seed=seed)
     former_misses = misses_of(former, baseline, compat=compat)
-    return {**report, "regression": regression(found, misses, former, former_misses, resamples=resamples, seed=seed)}
+    since = regression(found, misses, former, former_misses, resamples=resamples, seed=seed)
+    if stability is not None:
+        since["axes"] = release_axes(found, former, stability=stability)
+    return {**report, "regression": since}
 
 
 def misses_of(found: Evaluation, predictions: Sequence[Prediction], *, compat: bool = False) -> list[Miss]:
@@ -162,7 +167,7 @@ def regression(
 
 
 def as_table(report: dict[str, JSON]) -> str:
-    """The misses as a Markdown table: one line per tag and side, one column per bucket."""
+    """The misses as a Markdown table, one line per tag and side, one column per bucket; below it what changed."""
     lines = [f"| tag | side | total | {' | '.join(BUCKETS)} |", "|---" * (3 + len(BUCKETS)) + "|"]
     tables = {"all": report["buckets"]} | {tag: facts["buckets"] for tag, facts in report["per_tag"].items()}
     for tag, buckets in tables.items():
@@ -170,4 +175,8 @@ def as_table(report: dict[str, JSON]) -> str:
             counts = [buckets[bucket][side] for bucket in BUCKETS]
             if any(counts):
                 lines.append(f"| {tag} | {side} | {sum(counts)} | {' | '.join(map(str, counts))} |")
+    if since := report.get("regression"):
+        sides = (f"{since[side]['total']} {side.replace('_', ' ')}" for side in ("fixed", "broken", "still_wrong"))
+        lines += ["", f"Against the baseline: {', '.join(sides)}."]
+        lines += [f"{since['axes']['headline']}."] if "axes" in since else []
     return "\n".join(lines)

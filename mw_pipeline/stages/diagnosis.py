@@ -10,10 +10,12 @@ from mw_pipeline.evaluate.diagnose import as_table, diagnose
 from mw_pipeline.evaluate.evaluation import CONSTRAINED_DECODER
 from mw_pipeline.evaluate.predictions import read_predictions
 from mw_pipeline.golden.gold import load_golden
+from mw_pipeline.recipe import Recipe
 from mw_pipeline.stages import requests
 from mw_pipeline.stages.corpus import GOLDEN_FILE
 from mw_pipeline.stages.place import Place
 from mw_pipeline.store import Built
+from mw_pipeline.verdict.gate import VERDICT_FILE
 
 DIAGNOSIS_FILE = "diagnosis.json"
 PREDICTIONS_FILE = "predictions.jsonl"
@@ -26,6 +28,9 @@ def build_diagnosis(place: Place, recipe_name: str) -> Built:
     request = requests.diagnosis(place, recipe)
     golden = load_golden([requests.golden(place, recipe.corpus).demand(place.store).file(GOLDEN_FILE)])
     predictions, *baseline = (read_predictions(report.file(PREDICTIONS_FILE), golden) for report in request.inputs)
+    stability = None
+    if recipe.eval.baseline is not None:
+        stability = (_outcome(place, recipe), _outcome(place, place.recipe(recipe.eval.baseline)))
 
     def make(out: Path) -> Mapping[str, JSON]:
         report = diagnose(
@@ -35,6 +40,7 @@ def build_diagnosis(place: Place, recipe_name: str) -> Built:
             labels=recipe.label_set,
             policy=POLICY,
             baseline=baseline[0] if baseline else None,
+            stability=stability,
         )
         write_json_atomically(out / DIAGNOSIS_FILE, report)
         (out / "diagnosis.md").write_text(as_table(report) + "\n", encoding="utf-8")
@@ -45,3 +51,8 @@ def build_diagnosis(place: Place, recipe_name: str) -> Built:
         }
 
     return request.build(place.store, make)
+
+
+def _outcome(place: Place, recipe: Recipe) -> str:
+    """The verdict on the training of a recipe."""
+    return str(requests.verdict(place, recipe).demand(place.store).read_json(VERDICT_FILE)["outcome"])
