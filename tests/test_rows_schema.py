@@ -77,6 +77,17 @@ def test_a_bad_value_is_found_and_named(tmp_path: Path, changes: dict[str, Any],
     assert f"rows.parquet: {finding}" in findings[0]
 
 
+def test_offsets_in_utf16_units_are_found_where_a_character_takes_two(tmp_path: Path):
+    # M19: the house is one code point and two UTF-16 units.
+    text = {"raw": "🏠 12 rue Cler"}
+    in_code_points = {"span_starts": [2, 5], "span_ends": [4, 13]}
+    in_utf16_units = {"span_starts": [3, 6], "span_ends": [5, 14]}
+
+    assert rows_match_schema(write(tmp_path, [row(1, **text, **in_code_points)])) == []
+    (finding,) = rows_match_schema(write(tmp_path, [row(1, **text, **in_utf16_units)]))
+    assert "row 'made:1:0': its spans do not cut out its components" in finding
+
+
 def test_a_null_in_a_needed_column_is_found(tmp_path: Path):
     open_schema = pa.schema([field.with_nullable(True) for field in ROW_SCHEMA])
 

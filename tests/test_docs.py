@@ -1,0 +1,63 @@
+"""The pages of docs/ say what the code does: gates and rules that exist, tests that are there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from graph_runs import graph
+
+from mw_pipeline.verdict import exposure
+from mw_pipeline.verdict.judge import FAILURE_RULES
+
+
+def rows_of(page: Path) -> list[list[str]]:
+    """The cells of every line of every table."""
+    lines = page.read_text(encoding="utf-8").splitlines()
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")]
+
+
+def test_the_page_of_gates_lists_every_check_of_the_graph_and_whether_it_blocks(project: Path) -> None:
+    listed = {row[0].strip("`"): row[1] for row in rows_of(project / "docs" / "gates.md") if row[1] in ("yes", "no")}
+    specs = [spec for group in graph().asset_checks or [] for spec in group.check_specs]  # type: ignore[union-attr]
+
+    assert listed == {spec.name: "yes" if spec.blocking else "no" for spec in specs}
+
+
+def test_the_page_of_gates_lists_every_rule_of_the_verdict(project: Path) -> None:
+    listed = {row[0].strip("`") for row in rows_of(project / "docs" / "gates.md")}
+    source = Path(exposure.__file__).read_text(encoding="utf-8")
+    reasons = set(re.findall(r'(?:Problem|_other_number)\("(\w+)"', source))
+
+    assert len(reasons) == 7
+    assert listed >= {*FAILURE_RULES, *reasons}
+
+
+def named_tests(row: list[str]) -> list[tuple[str, str]]:
+    return re.findall(r"`(tests/\w+\.py)::(\w+)`", row[-1])
+
+
+def test_every_mistake_has_tests_that_exist(project: Path) -> None:
+    rows = [row for row in rows_of(project / "docs" / "mistakes.md") if re.fullmatch(r"M\d\d", row[0])]
+    missing = [
+        f"{row[0]}: {path}::{name}"
+        for row in rows
+        for path, name in named_tests(row)
+        if f"def {name}(" not in (project / path).read_text(encoding="utf-8")
+    ]
+
+    assert missing == []
+    assert all(named_tests(row) for row in rows)
+    assert len({row[0] for row in rows}) == len(rows) > 50
+
+
+@pytest.mark.parametrize("page", ["gates.md", "mistakes.md", "labels.md", "house.md"])
+def test_every_module_that_a_page_names_is_there(project: Path, page: str) -> None:
+    text = (project / "docs" / page).read_text(encoding="utf-8")
+
+    assert not [
+        path
+        for path in re.findall(r"`((?:mw_pipeline|tests|assets)/[\w/]+\.py)", text)
+        if not (project / path).is_file()
+    ]
