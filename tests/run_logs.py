@@ -12,6 +12,7 @@ from pathlib import Path
 from mw_pipeline.digest import JSON
 from mw_pipeline.schedule import lr_share
 from mw_pipeline.verdict.exposure import RunFacts
+from mw_pipeline.verdict.judge import Verdict, verdict
 
 H0 = 1.5
 """Entropy of the training labels in nats per token, in every log here."""
@@ -111,3 +112,30 @@ def run_json(facts: RunFacts, **others: JSON) -> dict[str, JSON]:
         "digests": dict(facts.digests),
         **others,
     }
+
+
+def diverging(lowest_at: int, highest_at: int) -> Curve:
+    return line([(0, 6.5), (lowest_at, 0.3), (highest_at, 3.3)])
+
+
+FULL = course("cosine", 50_000)
+SMOKE = course("constant", 3000)
+
+
+def decide(
+    run: RunFacts = SMOKE,
+    full: RunFacts = FULL,
+    *,
+    steps: Sequence[dict[str, JSON]] | None = None,
+    evals: Sequence[dict[str, JSON]] | None = None,
+    loss: Curve = HEALTHY_LOSS,
+    f1: Curve = HEALTHY_F1,
+) -> Verdict:
+    """The verdict on a log of these shapes."""
+    return verdict(
+        run,
+        full,
+        step_rows(run, loss) if steps is None else steps,
+        eval_rows(run, f1) if evals is None else evals,
+        label_entropy=H0,
+    )

@@ -1,0 +1,127 @@
+"""The log of a run as it lies on disk: read back whole, tolerant of a kill and of nothing else."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+from run_logs import (
+    FULL,
+    HEALTHY_F1,
+    HEALTHY_LOSS,
+    SMOKE,
+    eval_rows,
+    run_json,
+    step_rows,
+    write_run,
+)
+
+from mw_pipeline.digest import JSON
+from mw_pipeline.errors import ArtifactError
+from mw_pipeline.verdict.exposure import RunFacts, facts_of_run
+from mw_pipeline.verdict.judge import verdict
+from mw_pipeline.verdict.runlog import read_run
+
+
+def test_a_log_reads_back_as_it_was_written(tmp_path: Path) -> None:
+    steps, evals = step_rows(SMOKE, HEALTHY_LOSS), eval_rows(SMOKE, HEALTHY_F1)
+    log = read_run(write_run(tmp_path, steps, evals, run_json(SMOKE)))
+
+    assert (list(log.steps), list(log.evals), log.notes) == (steps, evals, ())
+    assert facts_of_run(log.run) == SMOKE
+
+
+def test_a_last_line_that_a_kill_cut_short_is_left_out_and_noted(tmp_path: Path) -> None:
+    path = write_run(tmp_path, step_rows(SMOKE, HEALTHY_LOSS), [])
+    (path / "steps.jsonl").write_text((path / "steps.jsonl").read_text()[:-30])
+    log = read_run(path)
+
+    assert len(log.steps) == 299
+    assert log.notes == ("steps.jsonl: the last line (line 300) is cut off and was left out",)
+
+
+def test_rows_that_a_resumed_run_wrote_again_count_once(tmp_path: Path) -> None:
+    steps = [{"step": 1, "loss": 3.0}, {"step": 2, "loss": 2.0}, {"step": 2, "loss": 2.5}, {"step": 3, "loss": 1.0}]
+    log = read_run(write_run(tmp_path, steps, []))
+
+    assert [row["loss"] for row in log.steps] == [3.0, 2.5, 1.0]
+    assert "1 rows were written again by a resumed run" in log.notes[0]
+
+
+@pytest.mark.parametrize("spelling", ["NaN", '"nan"', '"NaN"', "Infinity", '"-inf"'])
+def test_every_spelling_of_a_number_that_is_not_finite_is_read(tmp_path: Path, spelling: str) -> None:
+    (tmp_path / "steps.jsonl").write_text(f'{{"step": 1, "loss": {spelling}}}\n')
+    (tmp_path / "evals.jsonl").write_text("")
+    log = read_run(tmp_path)
+
+    assert not math.isfinite(log.steps[0]["loss"])
+    assert verdict(RunFacts(), FULL, log.steps, log.evals).rule == "nonfinite"
+
+
+@pytest.mark.parametrize(
+    ("line_text", "message"),
+    [
+        ("{broken", "steps.jsonl:2: not JSON"),
+        ("[1, 2]", r"steps.jsonl:2: is \[1, 2\], expected a JSON object"),
+        ('{"loss": 1.0}', "steps.jsonl:2: step is None, expected an integer"),
+        ('{"step": "7", "loss": 1.0}', "steps.jsonl:2: step is '7', expected an integer"),
+        ('{"step": 7, "loss": "low"}', "steps.jsonl:2: loss is 'low', expected a number"),
+        ('{"step": 7, "lr": true}', "steps.jsonl:2: lr is True, expected a number"),
+    ],
+)
+def test_a_bad_line_is_refused_with_its_number(tmp_path: Path, line_text: str, message: str) -> None:
+    (tmp_path / "steps.jsonl").write_text(f'{{"step": 1}}\n{line_text}\n{{"step": 9}}\n')
+    (tmp_path / "evals.jsonl").write_text("")
+
+    with pytest.raises(ArtifactError, match=message):
+        read_run(tmp_path)
+
+
+def test_a_folder_that_holds_no_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match="is not a folder"):
+        read_run(tmp_path / "nowhere")
+    with pytest.raises(ArtifactError, match=r"holds neither steps\.jsonl nor run\.json"):
+        read_run(tmp_path)
+    (tmp_path / "steps.jsonl").mkdir()
+    with pytest.raises(ArtifactError, match=r"steps\.jsonl: cannot be read \(Is a directory\)"):
+        read_run(tmp_path)
+
+
+def test_a_run_that_died_before_its_first_evaluation_is_still_judged(tmp_path: Path) -> None:
+    (tmp_path / "steps.jsonl").write_text('{"step": 1, "loss": 3.0}\n{"step": 2, "loss": NaN}\n')
+    log = read_run(tmp_path)
+
+    assert log.notes == ("evals.jsonl is missing",)
+    assert verdict(RunFacts(), FULL, log.steps, log.evals).rule == "nonfinite"
+
+
+def test_a_step_written_as_a_whole_float_is_read(tmp_path: Path) -> None:
+    assert read_run(write_run(tmp_path, [{"step": 10.0, "loss": 1.0}], [])).steps == ({"step": 10, "loss": 1.0},)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("{", r"run.json: cannot be read as JSON"), ("[]", r"run.json: is \[\], expected a JSON object")],
+)
+def test_a_broken_run_json_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    write_run(tmp_path, [], [])
+    (tmp_path / "run.json").write_text(text)
+
+    with pytest.raises(ArtifactError, match=message):
+        read_run(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("fact", "message"),
+    [
+        ({"schedule": "step"}, "schedule is 'step', expected one of cosine"),
+        ({"max_steps": "3000"}, "max_steps is '3000', expected a number"),
+        ({"warmup_steps": 2.5}, "warmup_steps is 2.5, expected a whole number"),
+        ({"max_steps": 1e300}, "max_steps is 1e\\+300, expected a whole number up to"),
+        ({"digests": ["a"]}, "digests is .'a'., expected a table"),
+    ],
+)
+def test_a_fact_of_the_wrong_kind_is_refused(fact: dict[str, JSON], message: str) -> None:
+    with pytest.raises(ArtifactError, match=message):
+        facts_of_run(fact)
