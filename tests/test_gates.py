@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from graph_runs import checks_of, environment, failure_of, materialize, shell
-from tiny_project import change, forget
+from tiny_project import change, edit_json, forget, rewrite
 
-from mw_pipeline.artifact import FileEntry, Manifest, content_of
-from mw_pipeline.digest import sha256_file, write_json_atomically
 from mw_pipeline.errors import GateError
 from mw_pipeline.stages import requests
 from mw_pipeline.stages.place import Place
@@ -97,34 +92,17 @@ def test_the_same_smoke_diverges_at_the_same_step_with_the_same_numbers(hot: Pla
 # --- the lock, called as a library ---------------------------------------------------------------------------------
 
 
+GOOD_NEWS = edit_json(outcome="pass", rule=None, step=None, findings=[], reason="it looks fine")
+
+
 def edit_verdict(place: Place) -> None:
     """A verdict written by hand, in place."""
-    path = requests.verdict(place, place.recipe("demo")).demand(place.store).file("verdict.json")
-    value = json.loads(path.read_text())
-    write_json_atomically(path, {**value, "outcome": "pass", "rule": None, "findings": [], "reason": "looks fine"})
+    GOOD_NEWS(requests.verdict(place, place.recipe("demo")).demand(place.store).file("verdict.json"))
 
 
 def forge_verdict(place: Place) -> None:
-    """A whole artifact made by hand: consistent digests, right inputs, and a verdict that says pass."""
-    genuine = requests.verdict(place, place.recipe("demo")).demand(place.store)
-    draft = place.store.root / "smoke_verdict" / "by-hand"
-    shutil.copytree(genuine.path, draft)
-    value = genuine.read_json("verdict.json")
-    write_json_atomically(
-        draft / "verdict.json", {**value, "outcome": "pass", "rule": None, "step": None, "findings": []}
-    )
-    shutil.rmtree(genuine.path)
-    draft.rename(draft.with_name(resigned(draft, genuine.manifest)))
-
-
-def resigned(folder: Path, manifest: Manifest) -> str:
-    """Writes a manifest that fits the files of a folder; returns the digest that is its right name."""
-    paths = [(entry.path, folder / entry.path) for entry in manifest.files]
-    files = [FileEntry(name, path.stat().st_size, sha256_file(path)) for name, path in paths]
-    digest = manifest.key + content_of(files)
-    value = {**manifest.as_json(), "files": [vars(entry) for entry in files], "digest": digest}
-    write_json_atomically(folder / "manifest.json", value)
-    return digest
+    """A whole artifact made by hand: consistent digests, the right inputs, and a verdict that says pass."""
+    rewrite(requests.verdict(place, place.recipe("demo")).demand(place.store), "verdict.json", GOOD_NEWS)
 
 
 def flip_a_byte_of_the_data(place: Place) -> None:

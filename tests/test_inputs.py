@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mw_pipeline.corpus.inputs import resolve_inputs
+from mw_pipeline.corpus.inputs import match_inputs, resolve_inputs
 from mw_pipeline.digest import sha256_file
 from mw_pipeline.errors import CorpusError
 from mw_pipeline.recipe import CorpusSpec, SourceSpec
@@ -45,3 +45,17 @@ def test_a_file_with_another_hash_is_refused_and_its_own_hash_is_taken(tmp_path:
         resolve_inputs(spec(input="a.csv", sha256="0" * 64), "ban", tmp_path)
     good = spec(input="a.csv", sha256=sha256_file(tmp_path / "a.csv"))
     assert resolve_inputs(good, "ban", tmp_path) == (tmp_path / "a.csv",)
+
+
+def test_files_are_found_by_name_whatever_they_hold_and_a_changed_one_is_hashed_again(tmp_path: Path) -> None:
+    # What watches raw files has to see those that no longer have the hash of the spec.
+    path = tmp_path / "a.csv"
+    path.write_text("x")
+    pinned = spec(input="a.csv", sha256=sha256_file(path))
+    assert resolve_inputs(pinned, "ban", tmp_path) == (path,)
+
+    path.write_text("another length")
+
+    assert match_inputs(pinned, "ban", tmp_path) == (path,)
+    with pytest.raises(CorpusError, match="not the hash of"):
+        resolve_inputs(pinned, "ban", tmp_path)

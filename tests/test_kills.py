@@ -118,6 +118,29 @@ def rows_of(path: Path) -> list[dict[str, float]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
+def test_a_run_goes_on_from_the_folder_that_was_named(place: Place, tmp_path: Path) -> None:
+    # M38: a run that was interrupted in another store, resumed in one that knows nothing of it.
+    from mw_pipeline.stages.training import smoke_checkpoint
+
+    kind = "smoke_checkpoint"
+    expected = {name: made(place, kind).file(name).read_bytes() for name in WEIGHTS}
+    forget(place, kind, "smoke_verdict")
+    with running(place, kind) as process:
+        wait_until(lambda: logged_steps(place, kind) >= 100)
+        process.send_signal(signal.SIGINT)
+        process.wait()
+    (work,) = (place.store.root / "work" / kind).iterdir()
+    elsewhere = work.rename(tmp_path / "elsewhere")
+    (place.store.root / "work" / kind / work.name / "last").mkdir(parents=True)  # a copy that a kill cut short
+    step = json.loads((elsewhere / "run.json").read_text())["step"]
+
+    smoke = smoke_checkpoint(place, "demo", resume_from=elsewhere).artifact
+
+    assert 100 <= step < 300
+    assert smoke.read_json("run.json")["resumed_from_steps"] == [step]
+    assert {name: smoke.file(name).read_bytes() for name in WEIGHTS} == expected
+
+
 def test_the_second_of_two_runs_is_told_who_holds_the_first(place: Place) -> None:
     # M64
     kind = "smoke_checkpoint"

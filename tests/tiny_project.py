@@ -6,10 +6,16 @@ of this process knows.
 
 from __future__ import annotations
 
+import dataclasses
+import functools
+import json
 import shutil
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 
+from mw_pipeline.artifact import MANIFEST, Artifact, FileEntry, content_of
+from mw_pipeline.digest import JSON, sha256_file, write_json_atomically
 from mw_pipeline.stages.place import Place
 
 CORPUS = """
@@ -96,6 +102,30 @@ def place_at(folder: Path) -> Place:
 def copy_project(folder: Path, target: Path) -> Place:
     """A copy of a project and its store, for a test to break."""
     return place_at(Path(shutil.copytree(folder, target)))
+
+
+def rewrite(artifact: Artifact, name: str, edit: Callable[[Path], object]) -> Artifact:
+    """The artifact after an edit of one of its files, with a manifest and a name that fit: as whole as the true one."""
+    edit(artifact.path / name)
+    manifest = artifact.manifest
+    paths = [(entry.path, artifact.path / entry.path) for entry in manifest.files]
+    files = tuple(FileEntry(listed, path.stat().st_size, sha256_file(path)) for listed, path in paths)
+    changed = dataclasses.replace(manifest, files=files, digest=manifest.key + content_of(files))
+    write_json_atomically(artifact.path / MANIFEST, changed.as_json())
+    return Artifact(artifact.path.rename(artifact.path.with_name(changed.digest)), changed)
+
+
+def edit_json(**values: JSON) -> Callable[[Path], None]:
+    """An edit that sets keys of a JSON file; `a__b` is the key b of the table a."""
+
+    def edit(path: Path) -> None:
+        content = json.loads(path.read_text())
+        for key, value in values.items():
+            *tables, last = key.split("__")
+            functools.reduce(dict.__getitem__, tables, content)[last] = value
+        write_json_atomically(path, content)
+
+    return edit
 
 
 def forget(place: Place, *kinds: str) -> None:

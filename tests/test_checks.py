@@ -1,0 +1,294 @@
+"""Each check of the graph passes on a tiny project as it is, and fails once its artifact says something it must not."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from tiny_project import change, edit_json, place_at, rewrite
+
+from mw_pipeline.artifact import Artifact
+from mw_pipeline.stages import checks, requests
+from mw_pipeline.stages.corpus import EXCLUSIONS_FILE, build_golden, build_manifest, shard_files
+from mw_pipeline.stages.dataset import build_dataset, build_mix, build_tokenizer
+from mw_pipeline.stages.findings import Findings
+from mw_pipeline.stages.place import Place
+
+pytestmark = pytest.mark.slow
+
+Check = Callable[[Place, str], Findings]
+
+OF_A_SOURCE: list[Check] = [checks.rows_match_schema, checks.rows_are_conserved, checks.quarantine_within_budget]
+OF_A_CORPUS: list[Check] = [
+    checks.splits_are_disjoint,
+    checks.licences_are_allowed,
+    checks.golden_is_valid,
+    checks.golden_is_not_in_train,
+    checks.rows_teach_what_they_should,
+]
+OF_A_RECIPE: list[Check] = [
+    checks.mix_is_as_declared,
+    checks.mix_is_not_concentrated,
+    checks.recipe_changes_one_thing,
+    checks.tokenizer_round_trips,
+    checks.labels_survive_tokenizing,
+    checks.dataset_matches_schema,
+    checks.smoke_verdict,
+    checks.run_is_sound,
+    checks.eval_is_comparable,
+    checks.package_matches_checkpoint,
+    checks.quantisation_costs_little,
+    checks.release_beats_its_gates,
+]
+
+
+@pytest.mark.parametrize(
+    ("check", "partition"),
+    [
+        *((check, "builtin:builtin") for check in OF_A_SOURCE),
+        *((check, "builtin") for check in OF_A_CORPUS),
+        *((check, "demo") for check in OF_A_RECIPE),
+    ],
+)
+def test_the_tiny_project_passes_every_check(tiny_line: Path, check: Check, partition: str) -> None:
+    found = check(place_at(tiny_line), partition)
+
+    assert found.problems == ()
+    assert found.summary
+
+
+def made(place: Place, stage: str) -> Artifact:
+    """The artifact of a stage of the demo recipe."""
+    found: Artifact = getattr(requests, stage)(place, place.recipe("demo")).demand(place.store)
+    return found
+
+
+def shards(place: Place) -> Artifact:
+    return requests.shards(place, "builtin", "builtin").demand(place.store)
+
+
+def problems(check: Check, place: Place, partition: str = "demo") -> str:
+    return "; ".join(check(place, partition).problems)
+
+
+# --- corpus --------------------------------------------------------------------------------------------------------
+
+
+def edit_rows(artifact: Artifact, edit: Callable[[list[dict[str, Any]]], object]) -> None:
+    """Changes the rows of a source's only shard."""
+    (path,) = shard_files(artifact)
+
+    def write(target: Path) -> None:
+        table = pq.read_table(target)
+        rows = table.to_pylist()
+        edit(rows)
+        pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), target)
+
+    rewrite(artifact, path.relative_to(artifact.path).as_posix(), write)
+
+
+def test_a_span_that_cuts_elsewhere_is_found(place: Place) -> None:
+    def shift(rows: list[dict[str, Any]]) -> None:
+        row = next(row for row in rows if row["span_ends"] and row["span_ends"][0] - row["span_starts"][0] > 1)
+        row["span_ends"][0] -= 1
+
+    edit_rows(shards(place), shift)
+
+    assert problems(checks.rows_match_schema, place, "builtin:builtin")
+
+
+def test_a_row_that_went_missing_is_found(place: Place) -> None:
+    flow = shards(place).read_json("waterfall.json")
+    rewrite(shards(place), "waterfall.json", edit_json(kept=flow["kept"] - 1))
+
+    assert "builtin" in problems(checks.rows_are_conserved, place, "builtin:builtin")
+
+
+def test_a_source_that_loses_a_fifth_of_its_records_to_one_reason_is_found(place: Place) -> None:
+    # M16
+    flow = shards(place).read_json("waterfall.json")
+    left = flow["kept"] - 600
+    edit = edit_json(kept=left, quarantined={"no_postcode": 600}, rows__read=left, rows__kept=left)
+    rewrite(shards(place), "waterfall.json", edit)
+
+    assert "no_postcode" in problems(checks.quarantine_within_budget, place, "builtin:builtin")
+    assert problems(checks.rows_are_conserved, place, "builtin:builtin") == ""
+
+
+def lower_case_a_test_row(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Puts a lower-cased copy of a held-out row among the training rows."""
+    row = next(row for row in rows if row["split"] == "test" and row["raw"].lower() != row["raw"])
+    components = [(tag, value.lower()) for tag, value in row["components"]]
+    copy = {**row, "row_id": "a-copy", "raw": row["raw"].lower(), "components": components, "split": "train"}
+    rows.append(copy)
+    return copy
+
+
+def copy_a_gold_row(rows: list[dict[str, Any]], gold: str) -> None:
+    """Puts a gold text among the training rows, in capitals and under an id of its own."""
+    row = next(row for row in rows if row["split"] == "train")
+    rows.append(
+        {**row, "row_id": "a-copy", "base_id": "its-own", "raw": gold.upper(), "components": [], "span_tags": []}
+        | {"span_starts": [], "span_ends": []}
+    )
+
+
+def forget_exclusions(place: Place) -> None:
+    """A manifest that says no row is held out of training."""
+
+    def write(path: Path) -> None:
+        pq.write_table(pq.read_table(path).slice(0, 0), path)
+
+    rewrite(requests.manifest(place, "builtin").demand(place.store), EXCLUSIONS_FILE, write)
+
+
+def test_a_lower_cased_copy_of_a_held_out_row_is_kept_out_of_training_or_found_in_it(place: Place) -> None:
+    # M20
+    edit_rows(shards(place), lower_case_a_test_row)
+    build_manifest(place, "builtin")
+    assert problems(checks.splits_are_disjoint, place, "builtin") == ""
+    assert "a-copy" not in training_rows_of(place)
+
+    forget_exclusions(place)
+
+    assert "a-copy" in problems(checks.splits_are_disjoint, place, "builtin")
+
+
+def test_a_gold_row_in_capitals_is_kept_out_of_training_or_found_in_it(place: Place) -> None:
+    # M21
+    gold = json.loads((place.project / "golden" / "us.jsonl").read_text().splitlines()[0])["raw"]
+    edit_rows(shards(place), lambda rows: copy_a_gold_row(rows, gold))
+    build_manifest(place, "builtin")
+    assert problems(checks.golden_is_not_in_train, place, "builtin") == ""
+    assert "a-copy" not in training_rows_of(place)
+
+    forget_exclusions(place)
+
+    assert "a-copy" in problems(checks.golden_is_not_in_train, place, "builtin")
+
+
+def training_rows_of(place: Place) -> set[str]:
+    """Ids of the rows that training would see."""
+    build_tokenizer(place, "demo")
+    path = build_dataset(place, "demo").artifact.file("train.arrow")
+    return set(pa.ipc.open_file(path).read_all()["row_id"].to_pylist())
+
+
+def test_a_gold_value_that_its_text_does_not_hold_is_found(place: Place) -> None:
+    path = place.project / "golden" / "us.jsonl"
+    first, *others = path.read_text().splitlines()
+    wrong = json.loads(first)
+    wrong["components"]["locality"] = "Xanadu"
+    path.write_text("\n".join([json.dumps(wrong), *others]) + "\n")
+    build_golden(place, "builtin")
+
+    assert "Xanadu" in problems(checks.golden_is_valid, place, "builtin")
+
+
+# --- mix and dataset -----------------------------------------------------------------------------------------------
+
+
+def test_a_weighted_source_without_rows_is_found(place: Place) -> None:
+    # M09
+    change(place.project, "builtin = 1.0", "builtin = 1.0\nghost = 1.0")
+    build_mix(place, "demo")
+
+    assert "ghost" in problems(checks.mix_is_as_declared, place)
+
+
+def test_a_recipe_that_changes_two_things_at_once_is_found(place: Place) -> None:
+    # M05
+    text = 'base = "demo.toml"\n\n[train]\npeak_lr = 1e-3\n\n[model]\nlayers = 2\n'
+    (place.project / "recipes" / "two.toml").write_text(text)
+
+    assert "changes model, train at once" in problems(checks.recipe_changes_one_thing, place, "two")
+
+
+def test_spans_lost_to_the_tokenizer_are_found(place: Place) -> None:
+    lost = edit_json(survival__locality={"gold": 1000, "survived": 900})
+    rewrite(made(place, "dataset"), "dataset.json", lost)
+
+    assert "locality" in problems(checks.labels_survive_tokenizing, place)
+
+
+def test_a_dataset_that_is_not_what_its_summary_counts_is_found(place: Place) -> None:
+    rewrite(made(place, "dataset"), "dataset.json", edit_json(splits__train__rows=7))
+
+    assert "7" in problems(checks.dataset_matches_schema, place)
+
+
+def test_a_run_of_many_passes_over_few_rows_is_found(place: Place) -> None:
+    # M27
+    change(place.project, "steps = 240", "steps = 24000")
+
+    assert problems(checks.data_is_enough, place)
+
+
+# --- training, evaluation, release ---------------------------------------------------------------------------------
+
+
+def test_a_full_run_that_ended_before_its_steps_is_found(place: Place) -> None:
+    rewrite(made(place, "full"), "run.json", edit_json(status="BUDGET_EXHAUSTED", step=100))
+
+    assert "the run ended as 'BUDGET_EXHAUSTED' at step 100 of 240" in problems(checks.run_is_sound, place)
+
+
+@pytest.mark.parametrize("name", ["gold", "labels"])
+def test_scores_on_other_gold_or_labels_are_found(place: Place, name: str) -> None:
+    # M44
+    rewrite(made(place, "report"), "scores.json", edit_json(**{f"hashes__{name}": "0" * 64}))
+
+    assert f"scores.json names {name} '{'0' * 64}', this recipe's is '" in problems(checks.eval_is_comparable, place)
+
+
+@pytest.mark.parametrize("difference", [0.01, math.nan, math.inf])
+def test_an_export_with_other_logits_is_found(place: Place, difference: float) -> None:
+    edit = edit_json(fp32_against_checkpoint__max_logit_difference=difference)
+    rewrite(made(place, "packages"), checks.PARITY_FILE, edit)
+
+    assert "allowed 0.001" in problems(checks.package_matches_checkpoint, place)
+
+
+@pytest.mark.parametrize("share", [0.9, math.nan])
+def test_int8_bytes_that_decode_otherwise_are_found(place: Place, share: float) -> None:
+    # M53
+    change(place.project, "min_label_agreement = 0.0", "min_label_agreement = 0.95")
+    remake_release(place)
+    edit = edit_json(int8_against_checkpoint__label_agreement_share=share)
+    rewrite(made(place, "packages"), checks.PARITY_FILE, edit)
+
+    assert "of labels, eval.min_label_agreement is 95.00%" in problems(checks.quantisation_costs_little, place)
+
+
+def remake_release(place: Place) -> None:
+    """Report, diagnosis and packages after a change of [eval]."""
+    from mw_pipeline.stages.diagnosis import build_diagnosis
+    from mw_pipeline.stages.evaluation import eval_report
+    from mw_pipeline.stages.release import packaged_weights
+
+    eval_report(place, "demo")
+    build_diagnosis(place, "demo")
+    packaged_weights(place, "demo")
+
+
+@pytest.mark.parametrize("score", [-0.2, math.nan])
+def test_packages_that_lost_too_much_or_score_no_number_are_found(place: Place, score: float) -> None:
+    # M51: what counts is what the card says was measured on the packaged bytes.
+    edit = edit_json(metrics__golden__core_macro_f1=score)
+    rewrite(made(place, "packages"), "en-us/model-card.json", edit)
+
+    assert "int8 costs" in problems(checks.quantisation_costs_little, place)
+    assert "gate 0.00" in problems(checks.release_beats_its_gates, place)
+
+
+def test_a_check_shows_numbers_as_numbers_and_tables_as_tables(tiny_line: Path) -> None:
+    found = checks.rows_are_conserved(place_at(tiny_line), "builtin:builtin")
+
+    assert found.evidence["kept"] > 0
+    assert "| kept |" in found.evidence["waterfall"]
