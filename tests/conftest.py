@@ -7,12 +7,18 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
 from tiny_project import change, copy_project, write_project
 
 from mw_pipeline.stages.place import Place
+
+if TYPE_CHECKING:
+    from toy_run import Toy
+
+    from mw_pipeline.train.plan import RunPlan, RunResult
 
 # A busy machine is no finding, and CI does not judge by chance: people get fresh examples.
 hypothesis.settings.register_profile("house", deadline=None, derandomize="CI" in os.environ)
@@ -44,6 +50,26 @@ def tiny_release(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("release")
     build_release(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def toy(tmp_path_factory: pytest.TempPathFactory) -> Toy:
+    """A tokenized corpus that a tiny model learns in seconds: read only."""
+    from toy_run import build_toy
+
+    return build_toy(tmp_path_factory.mktemp("toy"))
+
+
+@pytest.fixture(scope="session")
+def unbroken(toy: Toy, tmp_path_factory: pytest.TempPathFactory) -> tuple[RunPlan, RunResult, list[dict[str, Any]]]:
+    """One run on it from start to end: plan, result and events."""
+    from toy_run import toy_plan
+
+    from mw_pipeline.train.loop import train
+
+    plan = toy_plan(toy, tmp_path_factory.mktemp("unbroken"))
+    events: list[dict[str, Any]] = []
+    return plan, train(plan, on_event=events.append), events
 
 
 @pytest.fixture(scope="session")

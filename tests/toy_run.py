@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mw_pipeline.dataset.build import build_dataset
+from mw_pipeline.digest import sha256_file
 from mw_pipeline.labels import STAGE2
 from mw_pipeline.recipe import Recipe, TokenizerConfig
 from mw_pipeline.tokenizer import Tokenizer, train_tokenizer
@@ -102,6 +103,22 @@ def toy_plan(toy: Toy, out: Path, *, kind: str = "full", recipe: Recipe | None =
     """A plan on the toy corpus; code is named by a constant, as no test edits it."""
     plan = RunPlan(kind, recipe or toy_recipe(), toy.dataset, toy.tokenizer, out, {"code": "0" * 64})  # type: ignore[arg-type]
     return replace(plan, **changes)
+
+
+def rows(path: Path) -> list[dict[str, Any]]:
+    """The rows of a log."""
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def measured(path: Path) -> list[dict[str, Any]]:
+    """The rows of a log without what the clock says."""
+    clocks = {"wall_seconds", "tokens_per_second", "seconds"}
+    return [{key: value for key, value in row.items() if key not in clocks} for row in rows(path)]
+
+
+def weights(out: Path, name: str = "last") -> str:
+    """The hash of a checkpoint's weights."""
+    return sha256_file(out / name / "model.safetensors")
 
 
 def main() -> None:

@@ -27,6 +27,7 @@ MAX_LINE_BYTES = 1 << 20
 MAX_BLOCK_LINES = 32_768
 
 _GZIP, _ZSTD, _ZIP = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", (b"PK\x03\x04", b"PK\x05\x06")
+# zipfile answers a method of compression that it does not know with the last of these
 _UNPACKING_ERRORS = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, NotImplementedError)
 _PACKED_SUFFIXES = {".gz": _GZIP, ".zst": _ZSTD, ".zip": b"PK"}
 _ENCRYPTED = 0x1  # flag bit 0 of a zip member, APPNOTE 4.4.4
