@@ -60,6 +60,21 @@ def test_a_sound_smoke_passes_with_status_0(recipe: Path, tmp_path: Path) -> Non
     assert "not checked: digests of" in done.stderr
 
 
+@pytest.mark.parametrize(("knows_its_schedule", "near_peak_steps"), [(True, 872), (False, 882)])
+def test_a_cosine_smoke_of_3000_steps_is_invalid_because_its_rate_had_decayed(
+    recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], knows_its_schedule: bool, near_peak_steps: int
+) -> None:
+    # M01: with run.json, and from the rates alone, of which every tenth is logged. Its constant twin passes above.
+    smoke = course("cosine", 3000)
+    facts = run_json(smoke) if knows_its_schedule else None
+    run = write_run(tmp_path / "run", step_rows(smoke, HEALTHY_LOSS), eval_rows(smoke, HEALTHY_F1), facts)
+
+    assert main(["verdict", "--recipe", str(recipe), "--run", str(run)]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert (found["outcome"], found["rule"]) == ("invalid", "exposure")
+    assert f"{near_peak_steps} near-peak steps, 2000 required" in found["reason"]
+
+
 def test_a_bare_folder_of_a_diverged_run_fails_with_status_1(
     recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
