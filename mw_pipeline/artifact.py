@@ -1,6 +1,5 @@
 """Artifacts: content-addressed folders with a manifest written last.
 
-
 An artifact lies in `KIND/DIGEST/`. The first half of the digest is the *key*, a hash of everything that went in (kind,
 inputs, config, code); the second half is a hash of the bytes that came out. So equal requests are found again by their
 key, a touched file no longer fits its name, and two different answers to one request can never share a name.

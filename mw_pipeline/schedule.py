@@ -70,18 +70,3 @@ def near_peak_end(
             < share
         ),
     )
-
-
-def near_peak_steps(
-    *,
-    schedule: str,
-    warmup_steps: int,
-    steps: int,
-    cooldown_from: int | None = None,
-    share: float = NEAR_PEAK_SHARE,
-) -> int:
-    """How many steps after warmup run at `share` of the peak rate or more."""
-    end = near_peak_end(
-        schedule=schedule, warmup_steps=warmup_steps, steps=steps, cooldown_from=cooldown_from, share=share
-    )
-    return end - min(warmup_steps, end)

@@ -124,7 +124,7 @@ def test_an_upstream_check_that_fails_stops_the_command_by_its_name(run: Command
     code, shown, said = run(place, "audit", "--recipe", "demo")
 
     assert (code, shown) == (1, None)
-    assert "refused: licences_are_allowed does not hold: " in said
+    assert "refused: licences_are_allowed does not hold for 'builtin': " in said
 
 
 # --- package -------------------------------------------------------------------------------------------------------

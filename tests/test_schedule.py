@@ -9,7 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mw_pipeline.errors import RecipeError
-from mw_pipeline.schedule import SCHEDULES, lr_share, near_peak_end, near_peak_steps
+from mw_pipeline.schedule import SCHEDULES, lr_share, near_peak_end
+
+
+def near_peak_steps(*, warmup_steps: int, **course: object) -> int:
+    end = near_peak_end(warmup_steps=warmup_steps, **course)  # type: ignore[arg-type]
+    return end - min(warmup_steps, end)
 
 
 @pytest.mark.parametrize(

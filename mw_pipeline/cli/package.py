@@ -12,6 +12,7 @@ from mw_pipeline.cli import EXIT_OK, say
 from mw_pipeline.cli.new_folder import new_folder
 from mw_pipeline.digest import sha256_file
 from mw_pipeline.errors import ArtifactError, GateError
+from mw_pipeline.model.checkpoint import WEIGHTS
 from mw_pipeline.stages import requests
 from mw_pipeline.stages.diagnosis import build_diagnosis
 from mw_pipeline.stages.evaluation import eval_report
@@ -19,9 +20,7 @@ from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.release import packaged_weights
 from mw_pipeline.stages.shipping import demand_gates
 from mw_pipeline.stages.verdict import unlock
-
-WEIGHTS = "model.safetensors"
-BEST = "best"
+from mw_pipeline.train.log import BEST
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -10,10 +10,9 @@ from mw_pipeline.model.checkpoint import FACTS, load_checkpoint
 from mw_pipeline.package.build import crf_scores
 from mw_pipeline.package.export import torch_logits
 from mw_pipeline.parse import Parser
+from mw_pipeline.tokenizer import MODEL_NAME as TOKENIZER
 from mw_pipeline.tokenizer import Tokenizer
-
-TOKENIZER = "tokenizer.model"
-BEST = "best"
+from mw_pipeline.train.log import BEST
 
 
 def checkpoint_parser(path: Path, tokenizer_path: Path | None = None) -> Parser:

@@ -18,7 +18,7 @@ from mw_pipeline.package.tensors import read_tensor_file
 from mw_pipeline.package_files import CARD_NAME, FACTS_NAME, ONNX_NAME, PackageFiles, packages_below, read_json
 from mw_pipeline.parse import onnx_logits
 
-CHECKPOINT_NAME = "checkpoint.json"
+CHECKPOINT_NAME = "checkpoint.json"  # written by model.checkpoint, which loads torch: nothing here does
 
 
 @dataclass(frozen=True)

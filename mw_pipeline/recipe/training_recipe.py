@@ -99,6 +99,7 @@ class TrainConfig(Section):
 class SmokeConfig(Section):
     """The short run before the full one: `constant` is warmup then flat, `long-tail` a cosine of ≥ 10,000 steps.
 
+    `cosine` of any length is there to show what it cannot: a short one has decayed, and its verdict is `invalid` (M01).
     `batch_size` and `accumulation` default to the full run's; a smoke that sets others is `invalid` (M02)."""
 
     steps: Positive

@@ -6,6 +6,7 @@ import functools
 import io
 import math
 import re
+import statistics
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ParamSpec
 
@@ -15,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, PercentFormatter
 
 from mw_pipeline.digest import JSON
+from mw_pipeline.verdict.rules import MEDIAN_POINTS, REBOUND_FACTOR, REBOUND_NATS
 from mw_pipeline.verdict.runlog import Row, RunLog
 
 # Okabe & Ito, "Color Universal Design", 2008: told apart under every common colour blindness, and in grey by lightness.
@@ -170,7 +172,7 @@ def mix_bars_svg(sources: Sequence[Mapping[str, JSON]]) -> str:
 def _draw_loss(axes: Axes, log: RunLog) -> None:
     steps, losses = _points(log.steps, "loss")
     axes.plot(*_thinned(steps, losses), color=SKY, linewidth=0.7, alpha=0.8, label="train")
-    axes.plot(*_thinned(steps, _running_median(losses)), color=BLUE, label="train, median of 5")
+    axes.plot(*_thinned(steps, _running_median(losses)), color=BLUE, label=f"train, median of {MEDIAN_POINTS}")
     axes.plot(*_points(log.evals, "val_loss"), color=ORANGE, marker="o", markersize=2.5, label="validation")
     if losses and min(losses) > 0 and max(losses) > 20 * min(losses):
         axes.set_yscale("log")
@@ -202,7 +204,7 @@ def _draw_verdict(loss: Axes, f1: Axes, rate: Axes, verdict: Mapping[str, JSON])
     floor = evidence.get("loss_floor")
     if isinstance(floor, int | float):
         loss.axhline(floor, color=GREY, linewidth=0.9, linestyle=":", label=f"floor {floor:.3g}")
-        threshold = max(2 * floor, floor + 0.10)
+        threshold = max(REBOUND_FACTOR * floor, floor + REBOUND_NATS)
         loss.axhline(threshold, color=VERMILION, linewidth=0.9, linestyle="--", label=f"rebound above {threshold:.3g}")
     if verdict.get("step") is not None:
         for axes in (loss, f1, rate):
@@ -238,8 +240,7 @@ def _thinned(steps: Sequence[float], values: Sequence[float]) -> tuple[list[floa
 
 def _running_median(values: Sequence[float]) -> list[float]:
     """Median of the last five values: what the failure rules look at."""
-    windows = (sorted(values[max(0, i - 4) : i + 1]) for i in range(len(values)))
-    return [(w[(len(w) - 1) // 2] + w[len(w) // 2]) / 2 for w in windows]
+    return [statistics.median(values[max(0, end - MEDIAN_POINTS) : end]) for end in range(1, len(values) + 1)]
 
 
 def _svg(figure: Figure, name: str, description: str) -> str:

@@ -18,9 +18,9 @@ from mw_pipeline.stages import requests
 from mw_pipeline.stages.corpus import excluded_rows, row_files, training_rows
 from mw_pipeline.stages.place import Place, Progress, quiet
 from mw_pipeline.store import Built
+from mw_pipeline.tokenizer import MODEL_NAME as TOKENIZER_FILE
 from mw_pipeline.tokenizer import Tokenizer, train_tokenizer
 
-TOKENIZER_FILE = "tokenizer.model"
 _ROWS_PER_LINE = 100_000
 
 

@@ -17,9 +17,10 @@ from mw_pipeline.golden.gold import GoldenSet, load_golden
 from mw_pipeline.golden.rows import GoldenRow, row_of
 from mw_pipeline.recipe import Recipe
 from mw_pipeline.report.page import render_report
-from mw_pipeline.stages import requests
+from mw_pipeline.stages import checks, requests
 from mw_pipeline.stages.corpus import GOLDEN_FILE, row_files
 from mw_pipeline.stages.diagnosis import POLICY, PREDICTIONS_FILE
+from mw_pipeline.stages.findings import demand
 from mw_pipeline.stages.place import Place, Progress, quiet
 from mw_pipeline.stages.verdict import unlock
 from mw_pipeline.store import Built
@@ -30,9 +31,12 @@ HELD_OUT_ROWS = 2000
 
 
 def eval_report(place: Place, recipe_name: str, *, progress: Progress = quiet) -> Built:
-    """Scores, predictions and page of a recipe's full checkpoint. Raises GateError without a passing verdict."""
+    """Scores, predictions and page of a recipe's full checkpoint.
+
+    Raises GateError without a passing verdict, and for a full run whose own log is not sound."""
     recipe = place.recipe(recipe_name)
     unlock(place, recipe)
+    demand(checks.run_is_sound, place, recipe_name, remedy="Train the recipe again, or change it.")
     request = requests.report(place, recipe)
 
     def make(out: Path) -> Mapping[str, JSON]:

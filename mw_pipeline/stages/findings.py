@@ -1,11 +1,13 @@
-"""What a check found."""
+"""What a check found, and the gate that it becomes where something must not go on without it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from mw_pipeline.digest import JSON
+from mw_pipeline.errors import GateError
+from mw_pipeline.stages.place import Place
 
 
 @dataclass(frozen=True)
@@ -17,3 +19,14 @@ class Findings:
     problems: tuple[str, ...] = ()
     summary: str = "as it should be"
     evidence: Mapping[str, JSON] = field(default_factory=dict)
+
+
+Check = Callable[[Place, str], Findings]
+
+
+def demand(check: Check, place: Place, partition: str, *, remedy: str) -> None:
+    """Returns when a check passes. Raises GateError with its name, its problems and the remedy when it does not.
+
+    A blocking check of the graph stops only the run that holds it: what must hold in every run is asked here."""
+    if problems := check(place, partition).problems:
+        raise GateError(f"{check.__name__} does not hold for {partition!r}: {'; '.join(problems)}. {remedy}")

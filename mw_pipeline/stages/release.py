@@ -22,12 +22,12 @@ from mw_pipeline.recipe import Recipe
 from mw_pipeline.stages import requests
 from mw_pipeline.stages.checks import PARITY_FILE
 from mw_pipeline.stages.corpus import CENSUS_FILE, row_files
-from mw_pipeline.stages.dataset import TOKENIZER_FILE
 from mw_pipeline.stages.diagnosis import DIAGNOSIS_FILE, POLICY
 from mw_pipeline.stages.evaluation import golden_of
 from mw_pipeline.stages.place import Place, Progress, quiet
 from mw_pipeline.stages.verdict import unlock
 from mw_pipeline.store import Built
+from mw_pipeline.tokenizer import MODEL_NAME as TOKENIZER_FILE
 
 PARITY_ROWS = 500
 _SHOWN_RUN_FACTS = (

@@ -11,6 +11,7 @@ from mw_pipeline.package.readme import EXAMPLES
 from mw_pipeline.parse import Parser
 from mw_pipeline.recipe import Recipe
 from mw_pipeline.stages import checks
+from mw_pipeline.stages.findings import demand
 from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.verdict import unlock
 
@@ -20,17 +21,14 @@ GATES = (
     checks.quantisation_costs_little,
     checks.release_beats_its_gates,
 )
+_REMEDY = "Train better weights, or change the gate in the recipe's [eval] and say why."
 _MORE_EXAMPLES = ("Empire State Building, 350 5th Ave, New York, NY 10118",)
 
 
 def demand_gates(place: Place, recipe_name: str) -> None:
     """Returns when every release gate passes. Raises GateError with the first that does not."""
     for gate in GATES:
-        if problems := gate(place, recipe_name).problems:
-            raise GateError(
-                f"{gate.__name__} does not hold for {recipe_name!r}: {problems[0]}. "
-                "Train better weights, or change the gate in the recipe's [eval] and say why."
-            )
+        demand(gate, place, recipe_name, remedy=_REMEDY)
 
 
 def ship(place: Place, recipe_name: str, packages: Artifact) -> str:

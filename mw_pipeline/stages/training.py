@@ -10,11 +10,11 @@ from mw_pipeline.digest import JSON
 from mw_pipeline.errors import ArtifactError
 from mw_pipeline.recipe import Recipe
 from mw_pipeline.stages import requests
-from mw_pipeline.stages.dataset import TOKENIZER_FILE
 from mw_pipeline.stages.place import Place, Progress, quiet
 from mw_pipeline.stages.request import Request
 from mw_pipeline.stages.verdict import build_verdict, unlock
 from mw_pipeline.store import Built
+from mw_pipeline.tokenizer import MODEL_NAME as TOKENIZER_FILE
 from mw_pipeline.train.loop import train
 from mw_pipeline.train.plan import ENDED, RunKind, RunPlan
 from mw_pipeline.train.progress import line_of
