@@ -286,6 +286,15 @@ def test_share_alike_rows_need_leave(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert build(tmp_path, spec_of(sources=allowed)).waterfall.records.kept == 1
 
 
+def test_a_source_that_needs_files_and_names_none_is_refused_by_its_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    install(monkeypatch, HandMade([[address(1)]], needs_input=True))
+
+    with pytest.raises(CorpusError, match=r"sources\.made\.input is missing: adapter 'hand-made' reads files"):
+        build(tmp_path)
+
+
 def test_an_adapter_with_other_columns_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     adapter = install(monkeypatch, HandMade([]))
     monkeypatch.setattr(

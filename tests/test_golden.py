@@ -10,6 +10,7 @@ import pytest
 from gold_rows import golden_of
 
 from mw_pipeline.errors import CorpusError
+from mw_pipeline.golden.__main__ import main
 from mw_pipeline.golden.gold import MANIFEST, load_golden, write_manifest
 from mw_pipeline.labels import STAGE2_TAGS
 
@@ -186,6 +187,22 @@ def test_a_manifest_with_stale_counts_is_refused_and_a_fresh_one_is_not(tmp_path
 
     subprocess.run([sys.executable, "-m", "mw_pipeline.golden", tmp_path], check=True, cwd=PROJECT)
     assert len(load_golden([path]).rows) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "usage: python -m mw_pipeline.golden FOLDER"),
+        (["nowhere"], "usage: python -m mw_pipeline.golden FOLDER"),
+        (["{folder}"], "error: {folder}/broken.jsonl:1: not JSON"),
+    ],
+)
+def test_a_manifest_that_cannot_be_written_is_a_sentence(tmp_path, capsys, arguments, message):
+    (tmp_path / "broken.jsonl").write_text("{")
+
+    assert main([argument.format(folder=tmp_path) for argument in arguments]) == 2
+    assert capsys.readouterr().err.startswith(message.format(folder=tmp_path))
+    assert not (tmp_path / MANIFEST).exists()
 
 
 def test_a_changed_value_is_a_changed_file_for_the_manifest(tmp_path):  # M50

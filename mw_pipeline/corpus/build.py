@@ -57,10 +57,16 @@ def build_from(
     """Writes shards/part-*.parquet, quarantine.parquet, waterfall.json and counts.json, the same bytes every time.
 
     Raises CorpusError for an input that is not of the adapter's format, before anything is written; for a source whose
-    rows must be shared alike where the spec does not allow it; and when `out` already holds shards.
+    rows must be shared alike where the spec does not allow it; without the input that the adapter needs; and when
+    `out` already holds shards.
     """
     settings = spec.sources[source]
     _check_licence(spec, source, adapter)
+    if adapter.needs_input and not paths:
+        raise CorpusError(
+            f"corpora/{spec.name}.toml: sources.{source}.input is missing: adapter {adapter.name!r} reads files. "
+            "Name a file, or a pattern of files, below MW_DATA."
+        )
     if (out / "shards").exists():
         raise CorpusError(f"{out}: already holds shards. Name another folder, or remove this one first.")
     request = ReadRequest(
