@@ -174,6 +174,19 @@ def test_a_smoke_whose_rate_decays_opens_nothing(place: Place) -> None:
         full_checkpoint(place, "demo")
 
 
+def test_a_full_run_that_diverged_is_evaluated_by_no_run_at_all(place: Place) -> None:
+    # Its smoke has passed, so the verdict opens the lock; the check beside it stops only the run that trained it.
+    full = requests.full(place, place.recipe("demo")).demand(place.store)
+    rewrite(full, "run.json", edit_json(status="DIVERGED"))
+
+    said = failure_of(materialize(place.project, "eval_report"), "eval_report")
+
+    assert said == (
+        "run_is_sound does not hold for 'demo': the run ended as 'DIVERGED' at step 240 of 240, expected 'COMPLETED'. "
+        "Train the recipe again, or change it."
+    )
+
+
 # --- releases ------------------------------------------------------------------------------------------------------
 
 
