@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_project import change
+from tiny_project import change, edit_json, rewrite
 
 from mw_pipeline.cli import main
 from mw_pipeline.stages import requests
@@ -49,6 +49,18 @@ def test_a_smoke_and_the_full_run_behind_it_are_handed_out_with_their_verdict(
         assert code == 0
         assert (shown["kind"], shown["verdict"], shown["reused"], shown["out"]) == (kind, "pass", True, str(out))
         assert {path.name for path in out.iterdir()} >= {"best", "last", "run.json", "steps.jsonl", "evals.jsonl"}
+
+
+def test_a_full_run_that_diverged_is_handed_out_with_exit_code_1(
+    run: CommandLine, place: Place, tmp_path: Path
+) -> None:
+    rewrite(requests.full(place, place.recipe("demo")).demand(place.store), "run.json", edit_json(status="DIVERGED"))
+
+    code, shown, said = run(place, "train", "--recipe", "demo", "--out", tmp_path / "full")
+
+    assert (code, shown["verdict"]) == (1, "pass")
+    assert shown["findings"] == ["the run ended as 'DIVERGED' at step 240 of 240, expected 'COMPLETED'"]
+    assert shown["findings"][0] in said
 
 
 def test_a_failed_smoke_is_handed_out_with_exit_code_1_and_no_full_run_after_it(

@@ -10,6 +10,7 @@ from pathlib import Path
 from mw_pipeline.artifact import Artifact
 from mw_pipeline.cli import EXIT_OK, EXIT_REFUSED, say
 from mw_pipeline.cli.new_folder import new_folder
+from mw_pipeline.stages import checks
 from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.training import full_checkpoint, smoke_checkpoint
 from mw_pipeline.stages.upstream import prepare_dataset
@@ -25,7 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Prints what was made as JSON; returns 1 when the smoke's verdict is no pass. A refused full run raises."""
+    """Prints what was made as JSON; returns 1 when the smoke's verdict is no pass, or the full run is not sound.
+
+    A full run that is refused raises."""
     place = Place.of()
     recipe = place.recipe(args.recipe)
     with new_folder(args.out) as draft:
@@ -34,8 +37,12 @@ def run(args: argparse.Namespace) -> int:
         built = stage(place, args.recipe, progress=say, resume_from=args.resume)
         shutil.copytree(built.artifact.folder(), draft, dirs_exist_ok=True)
     verdict = build_verdict(place, recipe)[1]
-    print(json.dumps(_summary(built.artifact, args.out) | {"reused": built.reused, "verdict": verdict.outcome}))
-    return EXIT_OK if verdict.outcome == "pass" else EXIT_REFUSED
+    unsound = () if args.smoke else checks.run_is_sound(place, args.recipe).problems
+    for sentence in unsound:
+        say(sentence)
+    judged = {"reused": built.reused, "verdict": verdict.outcome, "findings": list(unsound)}
+    print(json.dumps(_summary(built.artifact, args.out) | judged))
+    return EXIT_OK if verdict.outcome == "pass" and not unsound else EXIT_REFUSED
 
 
 def _summary(artifact: Artifact, out: Path) -> dict[str, object]:
