@@ -11,6 +11,11 @@ import dagster as dg
 import pytest
 from graph_runs import graph
 
+from mw_pipeline.digest import code_digest
+from mw_pipeline.stages.place import Place
+from mw_pipeline.stages.requests import CODE
+from resources.place import PlaceResource
+
 ASSETS = {
     "corpus_shards": "corpus",
     "corpus_manifest": "corpus",
@@ -71,9 +76,6 @@ def test_every_asset_says_what_it_is_of_what_kind_and_whose(
 def test_the_code_version_of_an_asset_is_that_of_the_code_which_the_store_asks_for(
     nodes: dict[str, dg.AssetSpec],
 ) -> None:
-    from mw_pipeline.digest import code_digest
-    from mw_pipeline.stages.requests import CODE
-
     assert {name: spec.code_version for name, spec in nodes.items() if name != "corpus_shards"} == {
         name: code_digest(CODE[name])[:12] for name in nodes if name != "corpus_shards"
     }
@@ -104,7 +106,6 @@ def test_trainings_wait_for_each_other(nodes: dict[str, dg.AssetSpec]) -> None:
 
 def test_partitions_are_the_config_files(nodes: dict[str, dg.AssetSpec], project: Path) -> None:
     from assets import partitions
-    from mw_pipeline.stages.place import Place
 
     place = Place.of(project=str(project))
     sources = [f"{name}:{source}" for name in place.names("corpora") for source in place.corpus_spec(name).sources]
@@ -130,8 +131,6 @@ def test_partitions_are_the_config_files(nodes: dict[str, dg.AssetSpec], project
 def test_a_partition_hangs_on_exactly_the_partitions_that_go_into_it(
     project: Path, below: str, above: str, partition: str, expected: set[str] | str
 ) -> None:
-    from mw_pipeline.stages.place import Place
-
     graph_of_assets = graph().resolve_asset_graph()
     child, parent = graph_of_assets.get(dg.AssetKey(below)), graph_of_assets.get(dg.AssetKey(above))
     mapping = graph_of_assets.get_partition_mapping(child.key, parent.key)
@@ -194,8 +193,6 @@ def test_a_schedule_asks_for_what_is_in_use_and_for_nothing_else(
 
 
 def test_the_sensor_asks_for_exactly_the_source_whose_file_changed(tmp_path: Path, project: Path) -> None:
-    from mw_pipeline.stages.place import Place
-
     spec = Place.of(project=str(project)).corpus_spec("us-fr")
     files = {name: tmp_path / source.input for name, source in spec.sources.items() if source.input is not None}
     for path in files.values():
@@ -203,8 +200,6 @@ def test_the_sensor_asks_for_exactly_the_source_whose_file_changed(tmp_path: Pat
         path.write_bytes(b"as before")
 
     def tick(cursor: str | None) -> tuple[list[str | None], str]:
-        from resources.place import PlaceResource
-
         context = dg.build_sensor_context(
             cursor=cursor,
             repository_def=graph().get_repository_def(),
@@ -234,7 +229,5 @@ def test_the_sensor_asks_for_exactly_the_source_whose_file_changed(tmp_path: Pat
 
 
 def spec_input(project: Path, key: str) -> str | None:
-    from mw_pipeline.stages.place import Place
-
     corpus, _, source = key.partition(":")
     return Place.of(project=str(project)).corpus_spec(corpus).sources[source].input
