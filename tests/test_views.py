@@ -16,6 +16,8 @@ from mw_pipeline.stages import checks, requests, views
 from mw_pipeline.stages.corpus import waterfall_of
 from mw_pipeline.stages.place import Place
 
+pytestmark = pytest.mark.slow  # a whole line has to run first
+
 
 @pytest.fixture(scope="module")
 def place(tiny_line: Path) -> Place:
