@@ -35,10 +35,11 @@ def project() -> Path:
 
 @pytest.fixture(scope="session")
 def raw_data() -> Path:
-    """The folder of real raw files (MW_DATA, else `shared/data` beside the checkout); skips where it is absent."""
-    path = Path(os.environ.get("MW_DATA", ROOT.parent / "shared" / "data"))
-    if not (path / "SOURCES.md").is_file():
-        pytest.skip(f"no real raw files in {path}")
+    """The folder of real raw files: MW_DATA, else `shared/data` beside the checkout; skips where neither has them."""
+    places = [Path(os.environ.get("MW_DATA", "data")), ROOT.parent / "shared" / "data"]
+    path = next((place for place in places if (place / "SOURCES.md").is_file()), None)
+    if path is None:
+        pytest.skip(f"no real raw files in {' or '.join(map(str, places))}")
     return path
 
 
