@@ -77,7 +77,7 @@ def plainly(body: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
     def run(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
         try:
             return body(*args, **kwargs)
-        except MwError as error:
+        except (MwError, OSError) as error:  # an OSError names its own cause: a full disk, a folder that is not there
             raise dg.Failure(description=str(error), allow_retries=False) from None
 
     return run

@@ -31,7 +31,7 @@ def answer(pipes: PipesContext) -> dict[str, str | bool]:
     stage, partition = pipes.get_extra("stage"), pipes.get_extra("partition")
     try:
         built = run_stage(stage, Place.of(), partition, progress=_person(pipes))
-    except MwError as error:
+    except (MwError, OSError) as error:
         return {"error": str(error)}
     except KeyboardInterrupt:
         return {"error": f"{stage} of {partition!r} was interrupted. Materialize it again."}
