@@ -10,14 +10,12 @@ from typing import Any
 import dagster as dg
 from dagster._core.errors import DagsterPipesExecutionError  # Dagster does not export it
 
+from mw_pipeline import native
 from mw_pipeline.artifact import Artifact
 from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.reuse import find_made
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-
-WAITING = {"OMP_WAIT_POLICY": "passive"}
-"""Threads that spin while they wait take the cores from each other: a busy machine then takes many times longer."""
 
 
 class Trainer(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -50,7 +48,7 @@ class Trainer(dg.ConfigurableResource):  # type: ignore[type-arg]
                 context=context,
                 command=[sys.executable, "-m", "resources.child"],
                 extras={"stage": stage, "partition": context.partition_key, "parent": os.getpid()},
-                env={**WAITING, **os.environ, **folders},
+                env={**native.SETTINGS, **os.environ, **folders},
                 cwd=str(CHECKOUT),
             )
         except DagsterPipesExecutionError as error:  # killed, or an error that nobody expected

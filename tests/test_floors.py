@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 FLOORS = (
-    {"errors", "countries"},
+    {"errors", "countries", "native"},
     {"digest", "labels", "schedule"},
     {"recipe", "artifact", "checksums", "decode", "metrics"},
     {"store", "mix", "tokenizer", "golden", "corpus", "sources"},
@@ -35,6 +35,7 @@ DOORS = (
 BASE_INSTALL = (
     "errors",
     "countries",
+    "native",
     "digest",
     "labels",
     "schedule",

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-from mw_pipeline import __version__
+from mw_pipeline import __version__, native
 from mw_pipeline.errors import GateError, MwError
 
 COMMANDS: dict[str, str] = {
@@ -60,8 +60,8 @@ def say(line: str) -> None:
 
 
 def _run(name: str, arguments: list[str]) -> int:
-    # Read when torch loads: threads that spin while they wait take the cores from each other on a busy machine.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    for setting, value in native.SETTINGS.items():
+        os.environ.setdefault(setting, value)
     try:
         command = _import(name)
         parser = argparse.ArgumentParser(
