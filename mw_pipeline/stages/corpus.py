@@ -15,7 +15,7 @@ from mw_pipeline.corpus.inputs import resolve_inputs
 from mw_pipeline.corpus.leaks import write_exclusions
 from mw_pipeline.corpus.waterfall import Waterfall
 from mw_pipeline.digest import JSON, write_json_atomically
-from mw_pipeline.golden.gold import load_golden
+from mw_pipeline.golden.gold import GoldenSet, load_golden
 from mw_pipeline.labels import STAGE3_TAGS
 from mw_pipeline.recipe import CorpusSpec
 from mw_pipeline.sources.registry import get_adapter
@@ -120,6 +120,11 @@ def training_rows(manifest: Artifact) -> dict[str, int]:
     return {name: found["counts"]["split"].get("train", 0) - lost[name] for name, found in census["sources"].items()}
 
 
+def golden_of(place: Place, corpus: str) -> GoldenSet:
+    """The validated gold of a corpus, read back from its artifact."""
+    return load_golden([requests.golden(place, corpus).demand(place.store).file(GOLDEN_FILE)])
+
+
 def waterfall_of(artifact: Artifact) -> Waterfall:
     """The row-loss waterfall of a corpus_shards artifact."""
     return Waterfall.from_json(artifact.read_json("waterfall.json"))
@@ -137,7 +142,7 @@ def census_table(manifest: Artifact) -> str:
 
 
 def _exclude(place: Place, corpus: str, shards: Sequence[Artifact], path: Path) -> dict[str, int]:
-    golden = load_golden([requests.golden(place, corpus).demand(place.store).file(GOLDEN_FILE)])
+    golden = golden_of(place, corpus)
     files = [file for artifact in shards for file in shard_files(artifact)]
     return write_exclusions(files, path, gold_texts=golden.raws, gold_families=golden.families)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mw_pipeline.digest import JSON
@@ -22,6 +22,16 @@ class Findings:
 
 
 Check = Callable[[Place, str], Findings]
+
+
+def found(problems: Sequence[str], summary: str, **evidence: JSON) -> Findings:
+    """The findings of a check: its problems, the sentence for when there are none, and its evidence by name."""
+    return Findings(tuple(problems), summary, evidence)
+
+
+def bullets(sentences: Sequence[str]) -> str:
+    """Sentences as a Markdown list; "none" without any."""
+    return "\n".join(f"- {sentence}" for sentence in sentences) or "none"
 
 
 def demand(check: Check, place: Place, partition: str, *, remedy: str) -> None:

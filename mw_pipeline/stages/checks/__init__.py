@@ -1,0 +1,66 @@
+"""Every check of the graph as a function of a place and a partition: what it found, in words, with its evidence.
+
+Each function is named by the sentence that should be true; its docstring is what the graph shows as description.
+"""
+
+from __future__ import annotations
+
+from mw_pipeline.stages.checks.corpus import (
+    golden_is_not_in_train,
+    golden_is_valid,
+    holdout_is_covered,
+    licences_are_allowed,
+    quarantine_within_budget,
+    rows_are_conserved,
+    rows_match_schema,
+    rows_teach_what_they_should,
+    splits_are_disjoint,
+    waterfall_table,
+)
+from mw_pipeline.stages.checks.dataset import (
+    data_is_enough,
+    dataset_matches_schema,
+    labels_survive_tokenizing,
+    mix_is_as_declared,
+    mix_is_not_concentrated,
+    recipe_changes_one_thing,
+    tokenizer_round_trips,
+)
+from mw_pipeline.stages.checks.release import (
+    PARITY_FILE,
+    eval_is_comparable,
+    package_matches_checkpoint,
+    quantisation_costs_little,
+    release_beats_its_gates,
+)
+from mw_pipeline.stages.checks.training import (
+    run_is_sound,
+    smoke_verdict,
+)
+
+__all__ = [
+    "PARITY_FILE",
+    "data_is_enough",
+    "dataset_matches_schema",
+    "eval_is_comparable",
+    "golden_is_not_in_train",
+    "golden_is_valid",
+    "holdout_is_covered",
+    "labels_survive_tokenizing",
+    "licences_are_allowed",
+    "mix_is_as_declared",
+    "mix_is_not_concentrated",
+    "package_matches_checkpoint",
+    "quantisation_costs_little",
+    "quarantine_within_budget",
+    "recipe_changes_one_thing",
+    "release_beats_its_gates",
+    "rows_are_conserved",
+    "rows_match_schema",
+    "rows_teach_what_they_should",
+    "run_is_sound",
+    "smoke_verdict",
+    "splits_are_disjoint",
+    "tokenizer_round_trips",
+    "waterfall_table",
+]

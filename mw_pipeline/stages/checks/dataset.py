@@ -1,0 +1,76 @@
+"""Checks of the mix, the tokenizer and the tokenized dataset of a recipe."""
+
+from __future__ import annotations
+
+from mw_pipeline.dataset.build import labels_survive_tokenizing as survival_findings
+from mw_pipeline.dataset.checks import data_is_enough as enough_findings
+from mw_pipeline.dataset.checks import dataset_matches_schema as schema_findings
+from mw_pipeline.dataset.checks import splits_share_no_rows
+from mw_pipeline.dataset.text_sample import sample_texts
+from mw_pipeline.digest import JSON
+from mw_pipeline.stages import requests
+from mw_pipeline.stages.corpus import (
+    row_files,
+)
+from mw_pipeline.stages.dataset import tokenizer_of
+from mw_pipeline.stages.findings import Findings, bullets, found
+from mw_pipeline.stages.place import Place
+from mw_pipeline.tokenizer import tokenizer_round_trips as round_trip_findings
+
+ROUND_TRIP_ROWS = 20_000
+
+
+def mix_is_as_declared(place: Place, partition: str) -> Findings:
+    """Every weighted source has rows, every present source is listed, and the sampler delivers the shares asked for."""
+    mix = requests.mix(place, place.recipe(partition)).demand(place.store)
+    return found(mix.read_json("mix.json")["findings"], "as declared", mix=mix.file("mix.md").read_text())
+
+
+def mix_is_not_concentrated(place: Place, partition: str) -> Findings:
+    """No source dominates the mix, and none is repeated far more often than the others."""
+    mix = requests.mix(place, place.recipe(partition)).demand(place.store)
+    return found(mix.read_json("mix.json")["warnings"], "spread over its sources")
+
+
+def recipe_changes_one_thing(place: Place, partition: str) -> Findings:
+    """Against its base the recipe changes one thing that is trained, so that a difference has one cause (M05)."""
+    recipe = place.recipe(partition)
+    groups = ", ".join(recipe.changed_groups)
+    problems = [f"changes {groups} at once: try each alone"] if len(recipe.changed_groups) > 1 else []
+    return found(problems, f"changes {groups or 'nothing'}", changes=bullets(sorted(recipe.changes)))
+
+
+def tokenizer_round_trips(place: Place, partition: str) -> Findings:
+    """Texts come back from their pieces, and every piece knows which code points it covers."""
+    recipe = place.recipe(partition)
+    tokenizer = tokenizer_of(requests.tokenizer(place, recipe).demand(place.store))
+    manifest = requests.manifest(place, recipe.corpus).demand(place.store)
+    texts = sample_texts(row_files(place.store, manifest), rows=ROUND_TRIP_ROWS, seed=recipe.tokenizer.seed + 1)
+    return found(round_trip_findings(tokenizer, texts), f"{len(texts):,} texts come back from their pieces")
+
+
+def labels_survive_tokenizing(place: Place, partition: str) -> Findings:
+    """Spans come back from their own labels for at least 99.5 % of the gold values of every tag, and all are legal."""
+    summary = _dataset_summary(place, partition)
+    lost = sum(counts["gold"] - counts["survived"] for counts in summary["survival"].values())
+    spans = sum(counts["gold"] for counts in summary["survival"].values())
+    return found(survival_findings(summary), f"{lost:,} of {spans:,} spans are lost", spans=spans, lost=lost)
+
+
+def dataset_matches_schema(place: Place, partition: str) -> Findings:
+    """Ids, labels and lengths of every tokenized row are in range, no split is empty, and no row is in two splits."""
+    artifact = requests.dataset(place, place.recipe(partition)).demand(place.store)
+    folder = artifact.folder()
+    problems = (*schema_findings(folder, artifact.read_json("dataset.json")), *splits_share_no_rows(folder))
+    return found(problems, f"{artifact.metrics['rows']:,} tokenized rows fit the schema")
+
+
+def data_is_enough(place: Place, partition: str) -> Findings:
+    """Training meets every label 30 times at least, and no row more than four times on average (M27)."""
+    recipe, summary = place.recipe(partition), _dataset_summary(place, partition)
+    problems = enough_findings(summary, samples=requests.samples_of(recipe))
+    return found(problems, f"{summary['splits']['train']['rows']:,} training rows")
+
+
+def _dataset_summary(place: Place, partition: str) -> JSON:
+    return requests.dataset(place, place.recipe(partition)).demand(place.store).read_json("dataset.json")

@@ -1,0 +1,27 @@
+"""Checks of the smoke and of the full run."""
+
+from __future__ import annotations
+
+from mw_pipeline.report.cells import fact, number
+from mw_pipeline.stages import requests
+from mw_pipeline.stages.findings import Findings, found
+from mw_pipeline.stages.place import Place
+from mw_pipeline.stages.verdict import build_verdict
+from mw_pipeline.verdict.runlog import read_run
+from mw_pipeline.verdict.soundness import soundness_findings
+
+
+def smoke_verdict(place: Place, partition: str) -> Findings:
+    """The smoke saw what the full run will meet, and nothing failed: only then may the full run start."""
+    _, verdict = build_verdict(place, place.recipe(partition))
+    problems = () if verdict.outcome == "pass" else (verdict.one_line(),)
+    numbers = {name: value for name, value in verdict.evidence.items() if not isinstance(value, list)}
+    return found(problems, verdict.one_line(), exposure_ratio=verdict.exposure_ratio, **numbers)
+
+
+def run_is_sound(place: Place, partition: str) -> Findings:
+    """The full run's own log is complete, real, finite, better than guessing, and honest about how it ended."""
+    full = requests.full(place, place.recipe(partition)).demand(place.store)
+    steps, best = full.metrics["steps"], full.metrics["best_val_macro_f1"]
+    summary = f"{steps:,} steps, best validation macro-F1 {number(best)} at step {fact(full.metrics['best_step'])}"
+    return found(soundness_findings(read_run(full.folder())), summary, steps=steps, best_val_macro_f1=best)
