@@ -9,7 +9,7 @@ import pytest
 from graph_runs import graph
 
 from mw_pipeline.verdict import exposure
-from mw_pipeline.verdict.judge import FAILURE_RULES
+from mw_pipeline.verdict.watchdog import FAILURE_RULES
 
 
 def rows_of(page: Path) -> list[list[str]]:

@@ -21,7 +21,7 @@ from run_logs import (
 )
 
 from mw_pipeline.digest import JSON
-from mw_pipeline.verdict.judge import Watchdog
+from mw_pipeline.verdict.watchdog import Watchdog
 
 
 def changed(rows: list[dict[str, JSON]], at: int, **values: JSON) -> list[dict[str, JSON]]:
@@ -92,11 +92,13 @@ def test_a_rebound_begins_where_a_look_at_all_medians_finds_it(losses: list[floa
 
 
 @given(st.lists(st.integers(0, 100).map(lambda n: n / 100), max_size=15))
-def test_collapse_and_drift_begin_where_a_look_at_all_evaluations_finds_them(scores: list[float]) -> None:
+def test_collapse_drift_and_flat_are_what_a_look_at_all_evaluations_finds(scores: list[float]) -> None:
     cents = [round(100 * score) for score in scores]
     low = [at for at in range(len(cents)) if cents[at] <= max(cents[: at + 1]) - 10]
     collapses = [at for at in low if at + 1 in low or at == len(cents) - 1][:1]
-    drifts = len(cents) >= 5 and max(cents[-5:]) - min(cents[-5:]) >= 10
+    falls = [cents[i] - cents[j] for i in range(len(cents)) for j in range(i + 1, len(cents)) if i >= len(cents) - 5]
+    drifts = len(cents) >= 5 and max(falls) >= 10
+    flat = len(cents) >= 5 and max(cents) < 10
 
     watchdog = Watchdog()
     for step, score in enumerate(scores):
@@ -104,7 +106,7 @@ def test_collapse_and_drift_begin_where_a_look_at_all_evaluations_finds_them(sco
     found = {finding.rule: finding.step for finding in watchdog.finish()}
 
     assert [found[rule] for rule in ("collapse",) if rule in found] == collapses
-    assert ("drift" in found) is drifts
+    assert ("drift" in found, "flat" in found) == (drifts, flat)
 
 
 def test_one_low_evaluation_in_the_middle_is_no_collapse() -> None:
@@ -122,10 +124,18 @@ def test_one_low_evaluation_at_the_end_is_a_collapse() -> None:
 
 
 @pytest.mark.parametrize(("low", "fails"), [(0.38, True), (0.381, False)])
-def test_the_last_five_evaluations_may_not_span_a_tenth(low: float, fails: bool) -> None:
+def test_the_last_five_evaluations_may_not_fall_by_a_tenth(low: float, fails: bool) -> None:
     evals = eval_rows(SMOKE, lambda step: 0.48 if step == 2500 else low)
 
     assert ("drift" in {f.rule for f in decide(evals=evals).findings}) is fails
+
+
+def test_a_score_that_still_rises_fast_at_the_end_is_no_drift() -> None:
+    rising = eval_rows(SMOKE, line([(0, 0.0), (3000, 0.9)]))
+    assert rising[-1]["val_macro_f1"] - rising[-5]["val_macro_f1"] == pytest.approx(0.3)
+
+    assert decide(evals=rising).outcome == "pass"
+    assert decide(evals=changed(rising, 2750, val_macro_f1=0.65)).rule == "drift"
 
 
 @pytest.mark.parametrize(("val_loss", "fails"), [(0.96 * H0, True), (0.94 * H0, False)])
@@ -133,6 +143,18 @@ def test_a_validation_loss_near_the_label_entropy_is_flat(val_loss: float, fails
     judged = decide(evals=eval_rows(SMOKE, HEALTHY_F1, val_loss=val_loss))
 
     assert judged.rule == ("flat" if fails else None)
+
+
+@pytest.mark.parametrize(("best", "fails"), [(0.09, True), (0.11, False)])
+def test_a_run_that_never_learns_to_decode_is_flat_though_its_loss_falls(best: float, fails: bool) -> None:
+    judged = decide(evals=eval_rows(SMOKE, lambda step: best if step == 1250 else 0.03, val_loss=0.6 * H0))
+
+    assert judged.rule == ("flat" if fails else None)
+    assert not fails or "the best macro-F1 of 12 evaluations is 0.0900, below 0.10" in judged.reason
+
+
+def test_four_low_evaluations_are_too_few_to_call_a_run_flat() -> None:
+    assert decide(evals=eval_rows(SMOKE, lambda step: 0.03)[-4:]).findings == ()
 
 
 @pytest.mark.parametrize(("after", "fails"), [(0.40, True), (0.36, False)])

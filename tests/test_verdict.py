@@ -23,7 +23,8 @@ from run_logs import (
 )
 
 from mw_pipeline.verdict.exposure import RunFacts
-from mw_pipeline.verdict.judge import Watchdog, verdict
+from mw_pipeline.verdict.judge import verdict
+from mw_pipeline.verdict.watchdog import Watchdog
 
 # --- the reference campaign ----------------------------------------------------------------------------------------
 

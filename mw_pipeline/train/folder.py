@@ -15,7 +15,7 @@ from mw_pipeline.model.checkpoint import CheckpointFacts, Tagger, recover_checkp
 from mw_pipeline.train.log import BEST, EVALS, LAST, STEPS, TrainingLog, adopt_run, owner_of_this_process
 from mw_pipeline.train.plan import ENDED, RunPlan, RunResult, Status
 from mw_pipeline.verdict.exposure import recipe_digests
-from mw_pipeline.verdict.judge import Finding, Watchdog
+from mw_pipeline.verdict.watchdog import Finding, Watchdog
 
 
 class RunFolder:

@@ -7,6 +7,7 @@ and at step one million, apart from the median pace, which keeps one float a log
 from __future__ import annotations
 
 import bisect
+import itertools
 import math
 import statistics
 from collections import deque
@@ -22,6 +23,8 @@ REBOUND_POINTS = 5
 F1_DROP = 0.10
 DRIFT_EVALS = 5
 FLAT_SHARE_OF_ENTROPY = 0.95
+FLAT_F1 = 0.10  # below it a fall of F1_DROP cannot happen, so `collapse` and `drift` would watch nothing
+FLAT_EVALS = 5
 RISING_FACTOR = 1.25
 CONSTANT_STEPS = 20
 PACE_SHARE_OF_MEDIAN = 0.05
@@ -143,7 +146,7 @@ class Pace:
 
 
 class F1Trend:
-    """Validation macro-F1: the rules `collapse` and `drift`."""
+    """Validation macro-F1: the rules `collapse` and `drift`, and the half of `flat` that decodes."""
 
     def __init__(self) -> None:
         self.peak: float | None = None
@@ -151,10 +154,12 @@ class F1Trend:
         self._recent: deque[float] = deque(maxlen=DRIFT_EVALS)
         self._below_since: int | None = None
         self._step = 0
+        self._evals = 0
 
     def observe(self, step: int, f1: float) -> Hit | None:
         """A hit when F1 is 0.10 or more below its running peak on two evaluations running."""
         self._step, self.last = step, f1
+        self._evals += 1
         self._recent.append(f1)
         self.peak = f1 if self.peak is None else max(self.peak, f1)
         if f1 > self.peak - F1_DROP + _ROUNDING:
@@ -170,13 +175,22 @@ class F1Trend:
         return None if self._below_since is None else (self._below_since, self._fall())
 
     def drift(self) -> Hit | None:
-        """A hit when the last five evaluations span 0.10 or more. Known at the end only: F1 rises fast early on."""
+        """A hit when F1 falls by 0.10 or more within the last five evaluations, from any of them to any later one.
+
+        Known at the end only. A rise of any size is learning and no drift."""
         if len(self._recent) < DRIFT_EVALS:
             return None
-        low, high = min(self._recent), max(self._recent)
+        scores = list(self._recent)
+        high, low = max(itertools.combinations(scores, 2), key=lambda pair: pair[0] - pair[1])
         if high - low < F1_DROP - _ROUNDING:
             return None
-        return self._step, f"the last {DRIFT_EVALS} macro-F1 range from {low:.4f} to {high:.4f}"
+        return self._step, f"within the last {DRIFT_EVALS} evaluations macro-F1 fell from {high:.4f} to {low:.4f}"
+
+    def flat(self) -> Hit | None:
+        """A hit when five evaluations or more have never decoded a macro-F1 of 0.10."""
+        if self.peak is None or self.peak >= FLAT_F1 or self._evals < FLAT_EVALS:
+            return None
+        return self._step, f"the best macro-F1 of {self._evals} evaluations is {self.peak:.4f}, below {FLAT_F1:.2f}"
 
     def _fall(self) -> str:
         return f"macro-F1 fell from its peak {self.peak:.4f} to {self.last:.4f}"

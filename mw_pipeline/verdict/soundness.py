@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from itertools import pairwise
 
-from mw_pipeline.verdict.judge import Finding, Watchdog, replay
 from mw_pipeline.verdict.runlog import Row, RunLog
+from mw_pipeline.verdict.watchdog import Finding, Watchdog, replay
 
 STEP_COLUMNS = ("step", "pass", "lr", "loss", "grad_norm", "tokens", "tokens_per_second", "wall_seconds")
 EVAL_COLUMNS = ("step", "val_loss", "val_macro_f1")
