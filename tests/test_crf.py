@@ -114,6 +114,58 @@ def test_gradients_equal_those_of_autograd_through_the_plain_recursion(rows, pie
         torch.testing.assert_close(found.double(), expected, atol=2e-5, rtol=1e-4)
 
 
+@pytest.mark.parametrize("lengths", [[5, 3, 1], [4, 4, 4], [1, 1, 1]])
+def test_gradients_pass_a_numerical_check_in_float64(lengths):
+    mask, tags = mask_of(lengths), torch.zeros(3, max(lengths), dtype=torch.int64)
+    leaves = tuple(torch.randn(*shape).double().requires_grad_() for shape in ((3, max(lengths), 3), (3, 3), (3,)))
+
+    def nll(emissions: Tensor, transitions: Tensor, start: Tensor) -> Tensor:
+        legal = transitions.masked_fill(~LEGAL, -torch.inf), start.masked_fill(~STARTS, -torch.inf)
+        return crf_nll(emissions, tags, mask, *legal)
+
+    assert torch.autograd.gradcheck(nll, leaves)
+
+
+def test_a_second_derivative_is_refused_and_not_wrong():
+    emissions = torch.randn(1, 3, 3, requires_grad=True)
+    nll = crf_nll(emissions, torch.zeros(1, 3, dtype=torch.int64), None, torch.zeros(3, 3))
+    (gradient,) = torch.autograd.grad(nll.square().sum(), emissions, create_graph=True)
+
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        gradient.sum().backward()
+
+
+def test_the_value_is_the_same_where_no_gradient_is_asked_for():
+    emissions, tags, transitions = torch.randn(2, 5, 3, requires_grad=True), torch.zeros(2, 5).long(), torch.randn(3, 3)
+    with torch.no_grad():
+        bare = crf_nll(emissions, tags, mask_of([5, 2]), transitions)
+
+    assert not bare.requires_grad
+    torch.testing.assert_close(bare, crf_nll(emissions, tags, mask_of([5, 2]), transitions).detach(), rtol=0, atol=0)
+
+
+def test_autocast_to_bf16_changes_neither_value_nor_gradient():
+    tags, mask = torch.zeros(3, 9, dtype=torch.int64), mask_of([9, 4, 1])
+    leaves = [torch.randn(3, 9, 3, requires_grad=True), torch.randn(3, 3, requires_grad=True)]
+
+    def found() -> tuple[Tensor, ...]:
+        value = crf_nll(leaves[0], tags, mask, leaves[1])
+        return (value.detach(), *torch.autograd.grad(value.sum(), leaves))
+
+    plain = found()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        torch.testing.assert_close(found(), plain, rtol=0, atol=0)
+
+
+def test_scores_in_bf16_are_summed_up_in_float32():
+    emissions, tags = torch.randn(2, 60, 3).bfloat16(), torch.zeros(2, 60, dtype=torch.int64)
+
+    found = crf_nll(emissions, tags, None, torch.zeros(3, 3))
+
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, crf_nll(emissions.float(), tags, None, torch.zeros(3, 3)))
+
+
 def test_no_mask_and_a_mask_without_padding_are_the_same():
     emissions, tags, transitions = torch.randn(4, 6, 3), torch.randint(0, 3, (4, 6)), torch.randn(3, 3)
     full = torch.ones(4, 6, dtype=torch.bool)

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from mw_pipeline.labels import LabelSet
 
@@ -51,8 +52,10 @@ def crf_nll(
     transitions  (K, K)    float   score of label j after label i; -inf where BIO forbids it
     start        (K,)      float   score of label j on the first piece; None for zeros
     returns      (B,)      float   +inf for a gold sequence that the mask forbids
+
+    Scores in half precision are summed up in float32; float64 stays what it is.
     """
-    emissions = emissions.float()
+    emissions = emissions if emissions.dtype == torch.float64 else emissions.float()
     start = emissions.new_zeros(emissions.shape[2]) if start is None else start
     log_partition: Tensor = _LogPartition.apply(emissions, mask, transitions, start)  # type: ignore[no-untyped-call]
     return log_partition - _gold_score(emissions, tags, mask, transitions, start)
@@ -78,7 +81,7 @@ class _LogPartition(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, emissions: Tensor, mask: Tensor | None, transitions: Tensor, start: Tensor) -> Tensor:
-        """emissions (B, T, K) float32, mask (B, T) bool | None, transitions (K, K), start (K,) -> (B,) float32."""
+        """emissions (B, T, K), mask (B, T) bool | None, transitions (K, K), start (K,) -> (B,), typed as emissions."""
         scores = emissions.detach().double().transpose(0, 1).contiguous()  # (T, B, K)
         peak = scores.amax(2, keepdim=True)  # (T, B, 1)
         weight = (scores - peak).exp_()
@@ -92,9 +95,11 @@ class _LogPartition(torch.autograd.Function):
         if real is not None:
             log_scale = log_scale.masked_fill(~real, 0.0)
         ctx.save_for_backward(weight, move, ahead, ahead_scale, behind, mask)
-        return log_scale.sum(0)[:, 0].float()
+        ctx.dtypes = (emissions.dtype, transitions.dtype, start.dtype)
+        return log_scale.sum(0)[:, 0].to(emissions.dtype)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, Tensor, Tensor]:
         """The marginals of labels and moves, each row weighted by its share of the loss."""
         weight, move, ahead, ahead_scale, behind, mask = ctx.saved_tensors
@@ -107,7 +112,9 @@ class _LogPartition(torch.autograd.Function):
             real = mask.t()[:, :, None]
             unary, arriving = unary.masked_fill(~real, 0.0), arriving.masked_fill(~real[1:], 0.0)
         pairs = move * (ahead[:-1].flatten(0, 1).t() @ arriving.flatten(0, 1))  # (K, K)
-        return unary.transpose(0, 1).float(), None, pairs.float(), unary[0].sum(0).float()
+        found = (unary.transpose(0, 1), pairs, unary[0].sum(0))
+        emissions, transitions, start = (part.to(dtype) for part, dtype in zip(found, ctx.dtypes, strict=True))
+        return emissions, None, transitions, start
 
 
 def _sweep(weight: Tensor, move: Tensor, first: Tensor, real: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
