@@ -9,13 +9,16 @@ import pytest
 from test_rows_schema import row
 
 from mw_pipeline.corpus.census import (
+    RegionCoverage,
     count_rows,
     holdout_is_covered,
     licences_are_allowed,
+    query,
+    region_coverage,
     row_ids_are_unique,
     tag_counts,
 )
-from mw_pipeline.corpus.leaks import golden_is_not_in_train, splits_are_disjoint, write_exclusions
+from mw_pipeline.corpus.leaks import Overlap, golden_is_not_in_train, overlaps, splits_are_disjoint, write_exclusions
 from mw_pipeline.corpus.records import ROW_SCHEMA
 
 
@@ -75,10 +78,24 @@ def test_a_row_id_that_stands_twice_is_a_finding(shards: Any):
 def test_a_source_without_regions_escapes_the_holdout_and_is_named(shards: Any):
     files = shards([row(1, region_key="FR:bretagne"), row(2)], [row(3, source="bare")])
 
-    assert holdout_is_covered(files, ("FR:bretagne",)) == [
+    regions = ("FR:bretagne",)
+
+    assert holdout_is_covered(region_coverage(files, regions), regions) == [
         "bare: none of its 1 rows has a region, so FR:bretagne cannot be held out of it"
     ]
-    assert holdout_is_covered(files, ()) == []
+    assert holdout_is_covered(region_coverage(files, ()), ()) == []
+
+
+def test_sources_with_regions_cover_the_holdout_whether_they_touch_it_or_not(shards: Any):
+    files = shards(
+        [row(1, region_key="FR:bretagne"), row(2, region_key="FR:corse"), row(3)],
+        [row(4, source="south", region_key="FR:Corse")],
+    )
+
+    coverage = region_coverage(files, ("FR:corse",))
+
+    assert coverage == [RegionCoverage("made", 3, 2, 2, 1), RegionCoverage("south", 1, 1, 1, 1)]
+    assert holdout_is_covered(coverage, ("FR:corse",)) == []
 
 
 def test_disjoint_splits_have_no_findings(shards: Any):
@@ -143,3 +160,45 @@ def test_gold_in_the_training_rows_is_found_by_text_and_by_family(shards: Any):
 
 def test_an_empty_gold_set_finds_nothing(shards: Any):
     assert golden_is_not_in_train(shards([text(1, "Lyon")]), []) == []
+
+
+def test_gold_in_the_validation_rows_is_found_and_excluded_as_well(shards: Any, tmp_path: Path):
+    files = shards([text(1, "Lyon", "validation"), text(2, "Nice", "validation"), text(3, "Metz", "test")])
+
+    assert golden_is_not_in_train(files, ["LYON", "metz"], ["family 3"]) == [
+        "1 validation rows are gold rows or of their families: 'made:1:0'"
+    ]
+    assert write_exclusions(files, tmp_path / "x.parquet", gold_texts=["LYON", "metz"]) == {"gold": 1}
+    assert golden_is_not_in_train(files, ["LYON", "metz"], (), tmp_path / "x.parquet") == []
+
+
+def test_what_every_two_splits_and_the_gold_share_is_counted(shards: Any):
+    files = shards(
+        [text(1, "Lyon"), text(2, "Nice"), text(3, "Nice!", base_id="family 1"), text(4, "Brest")],
+        [text(5, "LYON", "validation"), text(6, "Metz", "validation", base_id="family 1"), text(7, "Caen", "test")],
+        [text(8, "nice", "test", row_id="made:2:0"), text(9, "Dijon", "validation")],
+    )
+
+    assert overlaps(files, ["brest", "caen"], ["family 9"]) == [
+        Overlap("train", "validation", rows=4, row_ids=0, families=2, texts=1),
+        Overlap("train", "test", rows=4, row_ids=1, families=0, texts=2),
+        Overlap("validation", "test", rows=3, row_ids=0, families=0, texts=0),
+        Overlap("train", "golden", rows=4, row_ids=None, families=0, texts=1),
+        Overlap("validation", "golden", rows=3, row_ids=None, families=1, texts=0),
+        Overlap("test", "golden", rows=2, row_ids=None, families=0, texts=1),
+    ]
+
+
+def test_disjoint_splits_and_gold_share_nothing(shards: Any):
+    files = shards([text(1, "Lyon"), text(2, "Nice", "validation"), text(3, "Metz", "test")])
+
+    assert [(o.rows, o.row_ids or 0, o.families, o.texts) for o in overlaps(files, ["Brest"], ["family 9"])] == [
+        (1, 0, 0, 0)
+    ] * 6
+
+
+def test_a_query_keeps_within_its_memory_and_spills_the_rest():
+    ((limit,),) = query("select current_setting('memory_limit')")
+
+    assert limit == "1.8 GiB"
+    assert query("select ?::varchar", ["it's"]) == [("it's",)]

@@ -30,7 +30,9 @@ OF_A_CORPUS: list[Check] = [
     checks.licences_are_allowed,
     checks.golden_is_valid,
     checks.golden_is_not_in_train,
-    checks.rows_teach_what_they_should,
+    checks.labels_agree,
+    checks.ordinals_are_no_house_numbers,
+    checks.scripts_are_at_home,
 ]
 OF_A_RECIPE: list[Check] = [
     checks.mix_is_as_declared,

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
+
+from mw_pipeline.corpus.splits import in_holdout
+
+MEMORY_LIMIT = "2GB"
+"""What one query may hold in memory; larger sorts and groupings spill."""
 
 # The first script that a text has a letter of is its script; Latin comes last, since foreign text often quotes it.
 _SCRIPTS = (
@@ -60,14 +68,42 @@ def row_ids_are_unique(files: Sequence[Path]) -> list[str]:
     return [f"row id {row_id!r} stands {count} times" for row_id, count in query(doubled)]
 
 
-def holdout_is_covered(files: Sequence[Path], holdout_regions: Sequence[str]) -> list[str]:
+@dataclass(frozen=True)
+class RegionCoverage:
+    """How far the held-out regions reach into a source: its rows, those that say a region, and those held out."""
+
+    source: str
+    rows: int
+    with_region: int
+    regions: int
+    held_out: int
+
+
+def region_coverage(files: Sequence[Path], holdout_regions: Sequence[str]) -> list[RegionCoverage]:
+    """One entry per source, by name: without a region in its rows nothing can be held out of it (M22)."""
+    counted = query(f"select source, region_key, count(*) from {rows_in(files)} group by all order by all")
+    held_out = in_holdout(pa.array([key for _, key, _ in counted], pa.string()), holdout_regions)
+    return [
+        RegionCoverage(
+            source,
+            sum(rows for name, _, rows in counted if name == source),
+            sum(rows for name, key, rows in counted if name == source and key),
+            sum(1 for name, key, _ in counted if name == source and key),
+            sum(rows for (name, _, rows), held in zip(counted, held_out, strict=True) if name == source and held),
+        )
+        for source in dict.fromkeys(name for name, _, _ in counted)
+    ]
+
+
+def holdout_is_covered(coverage: Sequence[RegionCoverage], holdout_regions: Sequence[str]) -> list[str]:
     """Warnings: sources none of whose rows say a region, so that no region could be held out of them (M22)."""
     if not holdout_regions:
         return []
-    silent = f"select source, count(*) from {rows_in(files)} group by 1 having max(region_key) = '' order by 1"
     return [
-        f"{source}: none of its {rows} rows has a region, so {', '.join(holdout_regions)} cannot be held out of it"
-        for source, rows in query(silent)
+        f"{found.source}: none of its {found.rows} rows has a region, "
+        f"so {', '.join(holdout_regions)} cannot be held out of it"
+        for found in coverage
+        if not found.with_region
     ]
 
 
@@ -77,10 +113,15 @@ def rows_in(files: Sequence[Path]) -> str:
     return f"read_parquet([{names}])"
 
 
-def query(sql: str) -> list[tuple[Any, ...]]:
-    """All rows of a query, on a connection of its own."""
-    with duckdb.connect() as connection:
-        rows: list[tuple[Any, ...]] = connection.execute(sql).fetchall()
+def query(sql: str, values: Sequence[str] = ()) -> list[tuple[Any, ...]]:
+    """All rows of a query with `values` for its question marks, on a connection of its own.
+
+    It takes MEMORY_LIMIT at most: what needs more, however many rows there are, goes to disk and is removed after."""
+    with (
+        tempfile.TemporaryDirectory() as spill,
+        duckdb.connect(config={"memory_limit": MEMORY_LIMIT, "temp_directory": spill}) as connection,
+    ):
+        rows: list[tuple[Any, ...]] = connection.execute(sql, list(values)).fetchall()
         return rows
 
 

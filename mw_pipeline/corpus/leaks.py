@@ -1,24 +1,31 @@
-"""What must not be trained on: rows whose family or text is held out or is gold, found by exact joins over all shards.
+"""What must not be trained on, nor choose a checkpoint: rows whose family or text is held out or is gold.
 
-Splitting by family keeps the variants of one address together, but a short text such as "Paris, France" is a variant of
-many families, and two sources may hold one address under two ids. Such rows are listed for exclusion, held-out first.
+They are found by exact joins over all shards. Splitting by family keeps the variants of one address together, but a
+short text such as "Paris, France" is a variant of many families, and two sources may hold one address under two ids.
+Such rows are listed for exclusion, held-out first.
 """
 
 from __future__ import annotations
 
+import itertools
 import tempfile
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mw_pipeline.corpus.census import MEMORY_LIMIT
 from mw_pipeline.corpus.text import hash64, normalised_text
 
 BATCH_ROWS = 65_536
 MAX_EXAMPLES = 5
+GOLD = "golden"
+
+_SPLIT_WORDS = {"train": "training", "validation": "validation"}
 
 EXCLUSION_SCHEMA = pa.schema(
     [
@@ -36,8 +43,8 @@ _CONFLICTS = """
     texts as (select text_hash, max(rank) as text_top from ranked group by 1),
     families as (select base_id, max(rank) as family_top from ranked group by 1)
     select row_id, source, split, case
-        when rank = 0 and text_hash in (select text_hash from gold_texts) then 'gold'
-        when rank = 0 and base_id in (select base_id from gold_families) then 'gold'
+        when rank < 2 and text_hash in (select text_hash from gold_texts) then 'gold'
+        when rank < 2 and base_id in (select base_id from gold_families) then 'gold'
         when rank < family_top then 'family_held_out'
         when rank < text_top then 'text_held_out'
     end as reason
@@ -50,8 +57,9 @@ def write_exclusions(
 ) -> dict[str, int]:
     """Writes the rows to leave out as EXCLUSION_SCHEMA, ordered by id, and returns how many per reason.
 
-    Reasons: `gold` (training rows that are gold), `family_held_out`, `text_held_out` (rows whose family or text stands
-    in a later split). Texts count as equal under `normalised_text`. Without these rows the checks below find nothing.
+    Reasons: `gold` (rows of training or validation that are gold), `family_held_out`, `text_held_out` (rows whose
+    family or text stands in a later split). Texts count as equal under `normalised_text`. Without these rows the checks
+    below find nothing.
     """
     with _keys(files, None, gold_texts, gold_families) as connection:
         listed = f"select * from ({_CONFLICTS}) where reason is not null order by row_id"
@@ -77,16 +85,61 @@ def golden_is_not_in_train(
     gold_families: Collection[str] = (),
     exclusions: Path | None = None,
 ) -> list[str]:
-    """Findings: training rows that are gold rows but for case, accents and punctuation, or of a gold family (M21)."""
+    """Findings: training and validation rows that are gold rows but for case, accents and punctuation, or of a gold
+    family (M21): a checkpoint that is chosen on gold has seen it too."""
     with _keys(files, exclusions, gold_texts, gold_families) as connection:
         found = connection.execute(
-            "select row_id from keys where split = 'train' and (text_hash in (select text_hash from gold_texts) "
-            "or base_id in (select base_id from gold_families)) order by row_id"
+            "select split, count(*), list(row_id order by row_id)[:?] from keys where split <> 'test' "
+            "and (text_hash in (select text_hash from gold_texts) or base_id in (select base_id from gold_families)) "
+            "group by split order by split",
+            [MAX_EXAMPLES],
         ).fetchall()
-    if not found:
-        return []
-    examples = ", ".join(repr(row_id) for (row_id,) in found[:MAX_EXAMPLES])
-    return [f"{len(found)} training rows are gold rows or of their families: {examples}"]
+    return [
+        f"{rows} {_SPLIT_WORDS[split]} rows are gold rows or of their families: {', '.join(map(repr, examples))}"
+        for split, rows, examples in found
+    ]
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """Rows of `first`, and how many of them have a counterpart in `second` by row id, by family and by text.
+
+    `first` and `second` are splits, or "golden", whose rows have no id. A family is a base id; texts are compared as
+    `normalised_text` has them."""
+
+    first: str
+    second: str
+    rows: int
+    row_ids: int | None
+    families: int
+    texts: int
+
+
+def overlaps(
+    files: Sequence[Path],
+    gold_texts: Sequence[str] = (),
+    gold_families: Collection[str] = (),
+    exclusions: Path | None = None,
+) -> list[Overlap]:
+    """What every two of train, validation, test and gold have in common, by exact anti-joins, excluded rows left aside.
+
+    The rows without a counterpart are counted, and those left over have one. Gold may repeat test rows: neither is
+    trained on."""
+    pairs = (*itertools.combinations(("train", "validation", "test"), 2), ("train", GOLD), ("validation", GOLD))
+    with _keys(files, exclusions, gold_texts, gold_families) as connection:
+        return [_overlap(connection, first, second) for first, second in (*pairs, ("test", GOLD))]
+
+
+def _overlap(connection: duckdb.DuckDBPyConnection, first: str, second: str) -> Overlap:
+    def alone(key: str) -> int:
+        tables = {"text_hash": "gold_texts", "base_id": "gold_families"}
+        other = tables[key] if second == GOLD else f"(select {key} from keys where split = '{second}')"
+        counted = f"select count(*) from (select * from keys where split = '{first}') anti join {other} using ({key})"
+        return int(connection.execute(counted).fetchall()[0][0])
+
+    ((rows,),) = connection.execute("select count(*) from keys where split = ?", [first]).fetchall()
+    row_ids = None if second == GOLD else rows - alone("row_id")
+    return Overlap(first, second, rows, row_ids, rows - alone("base_id"), rows - alone("text_hash"))
 
 
 def _shared(connection: duckdb.DuckDBPyConnection, key: str, name: str) -> list[str]:
@@ -108,7 +161,10 @@ def _keys(
     gold_families: Collection[str] = (),
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection with the tables keys, gold_texts and gold_families; what it spills is removed after."""
-    with tempfile.TemporaryDirectory() as spill, duckdb.connect(config={"temp_directory": spill}) as connection:
+    with (
+        tempfile.TemporaryDirectory() as spill,
+        duckdb.connect(config={"memory_limit": MEMORY_LIMIT, "temp_directory": spill}) as connection,
+    ):
         reader = pa.RecordBatchReader.from_batches(_key_schema(), _key_batches(files))
         connection.register("stream", reader)
         connection.execute("create table keys as select * from stream")

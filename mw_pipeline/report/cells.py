@@ -15,6 +15,11 @@ def number(value: float | None, digits: int = 4) -> str:
     return NOTHING if value is None else _signed(value, f".{digits}f")
 
 
+def count(value: int | None) -> str:
+    """A whole number, thousands apart."""
+    return NOTHING if value is None else f"{value:,}"
+
+
 def change(difference: float | None) -> str:
     """A difference with its sign."""
     return NOTHING if difference is None else _signed(difference, "+.4f")

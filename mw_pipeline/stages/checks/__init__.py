@@ -6,14 +6,10 @@ Each function is named by the sentence that should be true; its docstring is wha
 from __future__ import annotations
 
 from mw_pipeline.stages.checks.corpus import (
-    golden_is_not_in_train,
-    golden_is_valid,
-    holdout_is_covered,
     licences_are_allowed,
     quarantine_within_budget,
     rows_are_conserved,
     rows_match_schema,
-    rows_teach_what_they_should,
     splits_are_disjoint,
     waterfall_table,
 )
@@ -26,12 +22,19 @@ from mw_pipeline.stages.checks.dataset import (
     recipe_changes_one_thing,
     tokenizer_round_trips,
 )
+from mw_pipeline.stages.checks.gold import golden_is_not_in_train, golden_is_valid
 from mw_pipeline.stages.checks.release import (
     PARITY_FILE,
     eval_is_comparable,
     package_matches_checkpoint,
     quantisation_costs_little,
     release_beats_its_gates,
+)
+from mw_pipeline.stages.checks.teaching import (
+    holdout_is_covered,
+    labels_agree,
+    ordinals_are_no_house_numbers,
+    scripts_are_at_home,
 )
 from mw_pipeline.stages.checks.training import (
     run_is_sound,
@@ -46,10 +49,12 @@ __all__ = [
     "golden_is_not_in_train",
     "golden_is_valid",
     "holdout_is_covered",
+    "labels_agree",
     "labels_survive_tokenizing",
     "licences_are_allowed",
     "mix_is_as_declared",
     "mix_is_not_concentrated",
+    "ordinals_are_no_house_numbers",
     "package_matches_checkpoint",
     "quantisation_costs_little",
     "quarantine_within_budget",
@@ -57,8 +62,8 @@ __all__ = [
     "release_beats_its_gates",
     "rows_are_conserved",
     "rows_match_schema",
-    "rows_teach_what_they_should",
     "run_is_sound",
+    "scripts_are_at_home",
     "smoke_verdict",
     "splits_are_disjoint",
     "tokenizer_round_trips",

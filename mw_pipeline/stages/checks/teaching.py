@@ -1,0 +1,89 @@
+"""Checks of what the training rows teach, each with the table that a person judges it by. None of them blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mw_pipeline.corpus import census, lints
+from mw_pipeline.report.cells import count, percent, share
+from mw_pipeline.report.tables import Table
+from mw_pipeline.stages.checks.corpus import all_rows
+from mw_pipeline.stages.findings import Findings, found
+from mw_pipeline.stages.place import Place
+
+
+def labels_agree(place: Place, partition: str) -> Findings:
+    """No two sources label a word or a word pair differently, each nearly always (M28)."""
+    conflicts = lints.label_conflicts(all_rows(place, partition))
+    return found([str(conflict) for conflict in conflicts], "sources agree", conflicts=_conflict_table(conflicts))
+
+
+def ordinals_are_no_house_numbers(place: Place, partition: str) -> Findings:
+    """No source labels an ordinal as a house number, as in "5th Avenue Theatre" (M29)."""
+    files = all_rows(place, partition)
+    return found(
+        [str(wrong) for wrong in lints.ordinal_house_numbers(files)],
+        "no house number is an ordinal",
+        first_numbers=_first_number_table(lints.first_numbers(files)),
+    )
+
+
+def scripts_are_at_home(place: Place, partition: str) -> Findings:
+    """No source writes the addresses of a country mostly in a script that it does not use (M30)."""
+    files = all_rows(place, partition)
+    return found(
+        [str(foreign) for foreign in lints.foreign_scripts(files)],
+        "every country is written in its own script",
+        scripts=_script_table(lints.script_shares(files)),
+    )
+
+
+def holdout_is_covered(place: Place, partition: str) -> Findings:
+    """Every source says the regions of its rows, so that the held-out regions can be held out of it (M22)."""
+    regions = place.corpus_spec(partition).holdout_regions
+    coverage = census.region_coverage(all_rows(place, partition), regions)
+    return found(
+        census.holdout_is_covered(coverage, regions),
+        f"held out: {', '.join(regions) or 'no region'}",
+        coverage=_coverage_table(coverage),
+    )
+
+
+# --- tables ----------------------------------------------------------------------------------------------------------
+
+
+def _conflict_table(conflicts: Sequence[lints.Conflict]) -> str:
+    sides = ("label", "times", "in source", "as in")
+    rows = (
+        (
+            c.words,
+            *(c.tag, count(c.times), c.source, c.example),
+            *(c.other_tag, count(c.other_times), c.other_source, c.other_example),
+        )
+        for c in conflicts
+    )
+    return Table(("words", *sides, *(f"other {side}" for side in sides)), tuple(rows)).as_markdown()
+
+
+def _first_number_table(found: Sequence[lints.FirstNumber]) -> str:
+    """One line per source and context: rows, the share of every label, and a row that has the rarest one."""
+    lines = []
+    for source, context in dict.fromkeys((f.source, f.context) for f in found):
+        ranked = sorted((f for f in found if (f.source, f.context) == (source, context)), key=lambda f: -f.rows)
+        rows = sum(f.rows for f in ranked)
+        labels = ", ".join(f"{f.tag} {share(f.rows, rows)}" for f in ranked)
+        lines.append((source, context, count(rows), labels, ranked[-1].tag, ranked[-1].example))
+    headers = ("source", "first number of a row", "rows", "is labelled", "rarest label", "as in")
+    return Table(headers, tuple(lines)).as_markdown()
+
+
+def _script_table(shares: Sequence[lints.ScriptShare]) -> str:
+    rows = ((s.source, s.country, s.language, s.script, count(s.rows), percent(s.share)) for s in shares)
+    return Table(("source", "country", "language", "script", "rows", "of the source"), tuple(rows)).as_markdown()
+
+
+def _coverage_table(coverage: Sequence[census.RegionCoverage]) -> str:
+    rows = (
+        (c.source, count(c.rows), share(c.with_region, c.rows), count(c.regions), count(c.held_out)) for c in coverage
+    )
+    return Table(("source", "rows", "with a region", "regions", "held out"), tuple(rows)).as_markdown()
