@@ -40,6 +40,11 @@ def test_a_postcode_tells_the_region_that_is_not_written(country: str, postcode:
     assert key(country, None, postcode) == expected
 
 
+@pytest.mark.parametrize("region", ["Corse-du-Sud", "CORSICA", "Corse"])
+def test_a_departement_or_an_english_name_has_the_key_of_its_region(region: str) -> None:
+    assert key("FR", region) == "FR:corse"
+
+
 def test_the_tables_hold_every_state_and_departement() -> None:
     departements = regions.fr_departements()
 

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mw_pipeline.corpus.records import ReadRequest, Rejects
+from mw_pipeline.countries import COUNTRY_CODES
 
 US_PUBLIC_DOMAIN = "Public Domain (US)"
 
@@ -84,6 +85,18 @@ def filtered(batch: pa.RecordBatch, where: pa.BooleanArray, *, name: str, reject
         return batch
     rejects.filtered(name, dropped)
     return batch.filter(pc.invert(mask))
+
+
+def of_known_countries(batch: pa.RecordBatch, rejects: Rejects) -> pa.RecordBatch:
+    """The batch with its column `country` called `country_code`; what is no ISO code is `unknown_country`."""
+    unknown = pc.invert(is_country_code(batch["country"]))
+    batch = quarantined(batch, unknown, reason="unknown_country", detail="country", rejects=rejects)
+    return batch.rename_columns([{"country": "country_code"}.get(name, name) for name in batch.schema.names])
+
+
+def is_country_code(column: pa.Array) -> pa.BooleanArray:
+    """Where the value is an ISO 3166-1 alpha-2 code in upper case; null is none."""
+    return pc.is_in(column, value_set=pa.array(sorted(COUNTRY_CODES)))
 
 
 def of_wanted_countries(batch: pa.RecordBatch, request: ReadRequest, rejects: Rejects) -> pa.RecordBatch:

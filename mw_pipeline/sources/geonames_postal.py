@@ -22,7 +22,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mw_pipeline.corpus.records import ReadRequest, Rejects, record_batch
-from mw_pipeline.countries import COUNTRY_CODES
 from mw_pipeline.errors import CorpusError
 from mw_pipeline.sources import columns
 from mw_pipeline.sources.delimited import Layout, read_delimited
@@ -62,33 +61,27 @@ class GeonamesPostal:
         `postcode_with_service`, and what `read_delimited` refuses.
         """
         files = raw_files(request.paths, suffixes=(".txt", ".tsv"))
-        checked = _of_this_format(read_delimited(files, LAYOUT, rejects))
+        checked = of_geonames(read_delimited(files, LAYOUT, rejects), LAYOUT.title)
         for batch in columns.at_most(checked, request.max_records):
             sifted = _sifted(batch, request, rejects)
             if sifted.num_rows:
                 yield _records(sifted, request.licence or self.licence)
 
 
-def _of_this_format(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def of_geonames(batches: Iterator[pa.RecordBatch], title: str) -> Iterator[pa.RecordBatch]:
     """The batches; raises CorpusError when none of the first has a country code where GeoNames has one."""
     for index, batch in enumerate(batches):
-        if not index and not pc.any(_has_country(batch)).as_py():
+        if not index and not pc.any(columns.is_country_code(batch["country"])).as_py():
             raise CorpusError(
-                f"{batch['source_id'][0]}: the first column holds {batch['country'][0].as_py()!r}, expected an ISO "
-                f"country code. Give the adapter {LAYOUT.title}."
+                f"{batch['source_id'][0]}: the column of the country holds {batch['country'][0].as_py()!r}, expected "
+                f"an ISO country code. Give the adapter {title}."
             )
         yield batch
 
 
-def _has_country(batch: pa.RecordBatch) -> pa.BooleanArray:
-    return pc.is_in(batch["country"], value_set=pa.array(sorted(COUNTRY_CODES)))
-
-
 def _sifted(batch: pa.RecordBatch, request: ReadRequest, rejects: Rejects) -> pa.RecordBatch:
     """The usable records with tidy values, and the cedex in a column of its own."""
-    unknown = pc.invert(_has_country(batch))
-    batch = columns.quarantined(batch, unknown, reason="unknown_country", detail="country", rejects=rejects)
-    batch = batch.rename_columns([{"country": "country_code"}.get(name, name) for name in batch.schema.names])
+    batch = columns.of_known_countries(batch, rejects)
     batch = columns.of_wanted_countries(batch, request, rejects)
     batch = columns.tidied(batch, ("postcode", "place", "admin1_name", "admin2_name"))
     for name in ("postcode", "place"):

@@ -23,8 +23,11 @@ def region_keys(country_code: pa.Array, region: pa.Array, postcode: pa.Array) ->
 
 def _key_of_region(joined: str) -> str:
     country, region = joined.split(":", 1)
-    name = us_states().get(region.upper(), region) if country == "US" else region
-    return f"{country}:{name.casefold()}"
+    if country == "US":
+        region = us_states().get(region.upper(), region)
+    elif country == "FR":
+        region = _fr_regions_by_other_names().get(region.casefold(), region)
+    return f"{country}:{region.casefold()}"
 
 
 def _key_of_postcode(joined: str) -> str | None:
@@ -48,6 +51,13 @@ def _departement_of_postcode(postcode: str) -> str:
 def insee_entry(code_insee: str) -> tuple[str, str] | None:
     """(département, région) of a commune; overseas codes begin with three digits of département, others with two."""
     return fr_departements().get(code_insee[: 3 if code_insee.startswith(("97", "98")) else 2])
+
+
+@cache
+def _fr_regions_by_other_names() -> dict[str, str]:
+    """The région by the name of a département, which stands alone in many addresses, or by its own English name."""
+    english = {"brittany": "Bretagne", "normandy": "Normandie", "corsica": "Corse", "centre": "Centre-Val de Loire"}
+    return {name.casefold(): region for name, region in fr_departements().values() if name} | english
 
 
 @cache

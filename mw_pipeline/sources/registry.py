@@ -8,11 +8,12 @@ from mw_pipeline.errors import CorpusError
 from mw_pipeline.sources.adapter import Adapter
 from mw_pipeline.sources.ban import Ban
 from mw_pipeline.sources.builtin import Builtin
+from mw_pipeline.sources.geonames import Geonames
 from mw_pipeline.sources.geonames_postal import GeonamesPostal
 from mw_pipeline.sources.openaddresses import Openaddresses
 from mw_pipeline.sources.usgov_imls_pls import UsgovImlsPls
 
-_ALL: tuple[Adapter, ...] = (Ban(), Builtin(), GeonamesPostal(), Openaddresses(), UsgovImlsPls())
+_ALL: tuple[Adapter, ...] = (Ban(), Builtin(), Geonames(), GeonamesPostal(), Openaddresses(), UsgovImlsPls())
 
 ADAPTERS: dict[str, Adapter] = {adapter.name: adapter for adapter in _ALL}
 
