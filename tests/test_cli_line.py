@@ -1,4 +1,4 @@
-"""`audit`, `train` and `package` on a tiny project: exit codes, and JSON alone on stdout."""
+"""`audit`, `weigh`, `train` and `package` on a tiny project: exit codes, and JSON alone on stdout."""
 
 from __future__ import annotations
 
@@ -128,6 +128,32 @@ def test_the_audit_of_a_mix_with_a_source_without_rows_names_it_with_exit_code_1
     assert code == 1
     assert any("ghost" in finding for finding in shown["findings"])
     assert "ghost" in said
+
+
+# --- weigh ---------------------------------------------------------------------------------------------------------
+
+
+def test_wishes_become_the_weights_that_a_recipe_can_hold(run: CommandLine, place: Place, tmp_path: Path) -> None:
+    (tmp_path / "wanted.toml").write_text("[sources.builtin]\nshare = 1.0\n")
+
+    code, shown, said = run(place, "weigh", "--recipe", "demo", "--wanted", tmp_path / "wanted.toml")
+
+    assert (code, shown["weights"]) == (0, {"builtin": 100.0})
+    assert shown["toml"] == "[mix.weights]\nbuiltin = 100.0"
+    assert shown["mix"]["sources"][0]["realised_share"] == 1.0
+    assert "[mix.weights]\nbuiltin = 100.0" in said
+
+
+def test_wishes_that_cannot_be_met_are_bad_input(run: CommandLine, place: Place, tmp_path: Path) -> None:
+    (tmp_path / "wanted.toml").write_text("[sources.builtin]\nrepetitions = 900.0\n")
+
+    code, shown, said = run(place, "weigh", "--recipe", "demo", "--wanted", tmp_path / "wanted.toml")
+
+    assert (code, shown) == (2, None)
+    assert "sources.builtin.repetitions 900" in said
+
+
+# --- upstream ------------------------------------------------------------------------------------------------------
 
 
 def test_an_upstream_check_that_fails_stops_the_command_by_its_name(run: CommandLine, place: Place) -> None:

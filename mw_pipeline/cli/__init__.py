@@ -19,6 +19,7 @@ from mw_pipeline.errors import GateError, MwError
 COMMANDS: dict[str, str] = {
     "corpus": "Read one raw file or folder through one adapter and count what became of every record.",
     "audit": "Show a recipe's source mix, as its sampler really draws it, and what is wrong with it.",
+    "weigh": "Turn wanted shares and repetitions into the mix weights of a recipe.",
     "train": "Build what a recipe needs and run its smoke, or its full run behind the smoke's verdict.",
     "verdict": "Judge a folder of training logs: pass, fail or invalid, with the evidence.",
     "evaluate": "Score a package or a checkpoint on gold rows, with ceilings and intervals.",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from mw_pipeline.recipe.corpus_spec import Augmentations, Budgets, CorpusSpec, SourceSpec
-from mw_pipeline.recipe.reading import load_corpus_spec, load_recipe
+from mw_pipeline.recipe.mix_wishes import MixWishes, Wish
+from mw_pipeline.recipe.reading import load_corpus_spec, load_mix_wishes, load_recipe
 from mw_pipeline.recipe.training_recipe import (
     EvalConfig,
     LossConfig,
@@ -23,6 +24,7 @@ __all__ = [
     "EvalConfig",
     "LossConfig",
     "MixConfig",
+    "MixWishes",
     "ModelConfig",
     "PackageConfig",
     "Recipe",
@@ -30,6 +32,8 @@ __all__ = [
     "SourceSpec",
     "TokenizerConfig",
     "TrainConfig",
+    "Wish",
     "load_corpus_spec",
+    "load_mix_wishes",
     "load_recipe",
 ]

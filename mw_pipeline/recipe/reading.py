@@ -5,13 +5,14 @@ from __future__ import annotations
 import difflib
 import tomllib
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from pydantic import ValidationError
 
 from mw_pipeline.digest import JSON
 from mw_pipeline.errors import RecipeError
-from mw_pipeline.recipe.corpus_spec import CorpusSpec, SourceSpec
+from mw_pipeline.recipe.corpus_spec import CorpusSpec
+from mw_pipeline.recipe.mix_wishes import MixWishes
 from mw_pipeline.recipe.section import Section
 from mw_pipeline.recipe.training_recipe import Recipe
 
@@ -33,6 +34,11 @@ def load_corpus_spec(path: Path) -> CorpusSpec:
     """The effective corpus spec of a TOML file, after its `base` chain. Raises RecipeError with file and key path."""
     document, _ = _with_base(path, seen=())
     return _validated(CorpusSpec, {**document, "name": _name_below(path, CORPORA_FOLDER)}, path)
+
+
+def load_mix_wishes(path: Path) -> MixWishes:
+    """The wanted doses of a TOML file. Raises RecipeError with file and key path."""
+    return _validated(MixWishes, _read_toml(path), path)
 
 
 def _name_below(path: Path, folder: str) -> str:
@@ -134,7 +140,7 @@ def _known_keys(model: type[Section], location: tuple[int | str, ...]) -> list[s
         annotation = field.annotation if field else None
         if isinstance(annotation, type) and issubclass(annotation, Section):
             fields = annotation
-        elif annotation == dict[str, SourceSpec]:
-            fields = SourceSpec
+        elif (below := get_args(annotation)[-1:]) and isinstance(below[0], type) and issubclass(below[0], Section):
+            fields = below[0]  # a table of tables: the next part is a name that the file chose
     hidden = {"name", "changes"} if fields in (Recipe, CorpusSpec) else set()
     return sorted((set(fields.model_fields) - hidden) | ({"base"} if fields in (Recipe, CorpusSpec) else set()))

@@ -12,8 +12,9 @@ from mw_pipeline.artifact import Artifact
 from mw_pipeline.dataset.build import build_dataset as write_dataset
 from mw_pipeline.dataset.text_sample import sample_texts
 from mw_pipeline.digest import JSON, write_json_atomically
+from mw_pipeline.mix.doses import weights_for
 from mw_pipeline.mix.plan import Mix, plan_mix
-from mw_pipeline.recipe import Recipe
+from mw_pipeline.recipe import MixWishes, Recipe
 from mw_pipeline.stages import requests
 from mw_pipeline.stages.corpus import excluded_rows, row_files, training_rows
 from mw_pipeline.stages.place import Place, Progress, quiet
@@ -47,7 +48,16 @@ def audit_mix(place: Place, recipe: Recipe) -> Mix:
         samples=requests.samples_of(recipe),
         seed=recipe.train.seed,
         batch_rows=recipe.train.effective_batch,
+        shards={name: len(files) for name, files in row_files(place.store, manifest).items()},
     )
+
+
+def weigh(place: Place, recipe: Recipe, wishes: MixWishes) -> tuple[dict[str, float], Mix]:
+    """The weights that give the sources of a recipe what is wished for them, and the mix that they make."""
+    rows = training_rows(requests.manifest(place, recipe.corpus).demand(place.store))
+    weights = weights_for(rows, wishes, recipe.mix, samples=requests.samples_of(recipe))
+    mix = recipe.mix.model_copy(update={"weights": weights})
+    return weights, audit_mix(place, recipe.model_copy(update={"mix": mix}))
 
 
 def build_tokenizer(place: Place, recipe_name: str, *, progress: Progress = quiet) -> Built:
