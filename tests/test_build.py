@@ -15,7 +15,7 @@ from mw_pipeline.corpus import shards as shards_module
 from mw_pipeline.corpus.build import SourceSummary
 from mw_pipeline.corpus.census import row_ids_are_unique
 from mw_pipeline.corpus.compose import Lines
-from mw_pipeline.corpus.records import ROW_SCHEMA
+from mw_pipeline.corpus.records import ROW_SCHEMA, ReadRequest
 from mw_pipeline.corpus.schema import rows_match_schema
 from mw_pipeline.corpus.waterfall import quarantine_within_budget, rows_are_conserved
 from mw_pipeline.digest import sha256_file
@@ -274,6 +274,32 @@ def test_shards_are_never_written_over(tmp_path: Path, monkeypatch: pytest.Monke
 
     with pytest.raises(CorpusError, match="already holds shards"):
         build(tmp_path)
+
+
+def test_a_licence_that_binds_by_its_name_needs_leave_whatever_the_adapter_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    install(monkeypatch, HandMade([[address(1)]]))
+    bound = {"made": SourceSpec(adapter="hand-made", licence="ODbL-1.0")}
+    with pytest.raises(CorpusError, match=r"'hand-made' \(ODbL-1\.0\) must be shared alike"):
+        build(tmp_path / "a", spec_of(sources=bound))
+
+    free = {"made": SourceSpec(adapter="hand-made", licence="CC-BY-4.0")}
+    assert build(tmp_path / "b", spec_of(sources=free)).counts["rows"]
+
+
+def test_what_the_files_of_a_source_ask_to_be_named_stands_in_its_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    class Crediting(HandMade):
+        def credits(self, request: ReadRequest) -> tuple[str, ...]:
+            return ("City of A",)
+
+    install(monkeypatch, Crediting([[address(1)]]))
+    assert build(tmp_path / "a").counts["credits"] == ["City of A"]
+
+    install(monkeypatch, HandMade([[address(1)]]))
+    assert build(tmp_path / "b").counts["credits"] == []
 
 
 def test_share_alike_rows_need_leave(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -112,6 +112,16 @@ def test_a_row_that_went_missing_is_found(place: Place) -> None:
     assert "builtin" in problems(checks.rows_are_conserved, place, "builtin:builtin")
 
 
+def test_rows_that_must_be_shared_alike_need_the_leave_of_their_source(place: Place) -> None:
+    manifest = requests.manifest(place, "builtin").demand(place.store)
+    bound = {"CC-BY-4.0": 5, "ODbL-1.0": 2}
+    rewrite(manifest, "census.json", edit_json(sources__builtin__counts__licence=bound))
+
+    assert "builtin: 2 rows are under 'ODbL-1.0', a share-alike" in problems(
+        checks.licences_are_allowed, place, "builtin"
+    )
+
+
 def test_a_source_that_loses_a_fifth_of_its_records_to_one_reason_is_found(place: Place) -> None:
     # M16
     flow = shards(place).read_json("waterfall.json")

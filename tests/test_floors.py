@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 FLOORS = (
-    {"errors", "countries", "native"},
+    {"errors", "countries", "native", "licences"},
     {"digest", "labels", "schedule"},
     {"recipe", "artifact", "checksums", "decode", "metrics"},
     {"store", "mix", "tokenizer", "golden", "corpus", "sources"},

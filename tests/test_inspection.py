@@ -86,6 +86,20 @@ def test_a_card_with_a_stale_vocabulary_size_is_found(package):
     assert any("model.vocab_size is 48000, this package has 360" in f for f in inspect_path(package).findings)
 
 
+def test_a_package_that_does_not_name_a_source_of_its_rows_is_found(package):
+    wanted = "ATTRIBUTION.md: does not name what the licences of model-card.json ask to be named"
+    text = (package / "ATTRIBUTION.md").read_text(encoding="utf-8")
+    assert inspect_path(package).findings == ()
+
+    (package / "ATTRIBUTION.md").write_text(text.replace("Base Adresse Nationale", "someone"), encoding="utf-8")
+    write_sums(package)
+    assert wanted in inspect_path(package).findings
+
+    (package / "ATTRIBUTION.md").unlink()
+    write_sums(package)
+    assert wanted in inspect_path(package).findings
+
+
 def test_a_card_without_its_fields_is_a_finding_and_no_error(package):
     (package / "model-card.json").write_text("{}")
     write_sums(package)

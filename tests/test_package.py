@@ -109,7 +109,7 @@ def test_the_readme_shows_a_parse_that_the_package_really_gives(package):
     trained = "on 12,000 rows of corpus tiny, version 1, for 7 steps of 32 rows (these weights: step 5)."
     assert f"Trained by recipe `tiny` {trained}" in readme
     assert "| street | no prediction | 3 | 75.0% |" in readme
-    assert "- `ban`, Etalab-2.0. Base Adresse Nationale" in readme
+    assert "- `ban`, 12,000 rows, Etalab-2.0. Base Adresse Nationale" in readme
 
 
 def test_both_locales_ship_the_same_weights_under_their_own_names(tiny_release):
@@ -128,12 +128,25 @@ def test_a_folder_in_use_is_not_written_over(model, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
-def test_without_licences_there_is_no_attribution_file(model, tmp_path):
+def test_every_package_names_its_sources_their_licences_and_their_rows(package):
+    assert (package / "ATTRIBUTION.md").read_text(encoding="utf-8").splitlines() == [
+        "# Attribution of address-parser-fr-fr",
+        "",
+        "The training rows came from these sources, which are to be named wherever the weights go.",
+        "",
+        "- `ban`, 12,000 rows, Etalab-2.0. Base Adresse Nationale",
+    ]
+    assert card_of(package)["licences"] == [
+        {"source": "ban", "licence": "Etalab-2.0", "attribution": "Base Adresse Nationale", "rows": 12_000}
+    ]
+
+
+def test_without_licences_the_attribution_says_so(model, tmp_path):
     bare = Evidence(run={}, corpus={}, diagnosis={}, lineage={"roots": [], "nodes": []}, licences=())
 
     build_package(tmp_path / "p", model=model, locale="xx-xx", version="1", measure=lambda p: {}, evidence=bare)
 
-    assert not (tmp_path / "p" / "ATTRIBUTION.md").exists()
+    assert "no licensed source" in (tmp_path / "p" / "ATTRIBUTION.md").read_text(encoding="utf-8")
     readme = (tmp_path / "p" / "README.md").read_text(encoding="utf-8")
     for sentence in (score_table({}), tag_table({}), failure_table({}), attribution_list([]), "Trained."):
         assert sentence in readme

@@ -156,6 +156,24 @@ def test_an_older_description_states_its_licence_at_the_top(tmp_path: Path) -> N
     assert read_all(OPENADDRESSES, path, share_alike_allowed=True).records[0]["license"] == "ODbL"
 
 
+def test_a_licence_that_is_share_alike_by_its_name_needs_no_flag(tmp_path: Path) -> None:
+    path = write(tmp_path / "metro.csv", "NUMBER,STREET", "5,Main St")
+    describe(tmp_path / "metro.json", license={"text": "CC-BY-SA-4.0"})
+
+    with pytest.raises(CorpusError, match=r"says share-alike \(CC-BY-SA-4\.0\)"):
+        read_all(OPENADDRESSES, path)
+    describe(tmp_path / "metro.json", license={"text": "CC-BY-4.0"})
+    assert read_all(OPENADDRESSES, path).read == 1
+
+
+def test_whom_the_descriptions_ask_to_name_is_named_once(tmp_path: Path) -> None:
+    for name, credit in (("b", "City of B"), ("a", "City of A"), ("c", "City of A"), ("d", None)):
+        write(tmp_path / f"{name}.csv", "NUMBER,STREET", "5,Main St")
+        describe(tmp_path / f"{name}.json", license={"text": "CC BY 4.0", "attribution name": credit})
+
+    assert OPENADDRESSES.credits(ReadRequest((tmp_path,), "oa")) == ("City of A", "City of B")
+
+
 def test_share_alike_rows_are_refused_unless_allowed(tmp_path: Path) -> None:
     path = write(tmp_path / "metro.csv", "NUMBER,STREET", "5,Main St")
     describe(tmp_path / "metro.json", license={"text": "RLIS", "share-alike": True})

@@ -28,7 +28,7 @@ EVIDENCE = Evidence(
         "examples": {"empty_pred": ["too long for a card"]},
     },
     lineage={"roots": [], "nodes": []},
-    licences=(Licence("ban", "Etalab-2.0", "Base Adresse Nationale"),),
+    licences=(Licence("ban", "Etalab-2.0", "Base Adresse Nationale", 12_000),),
 )
 
 SCORES = {

@@ -25,8 +25,9 @@ from mw_pipeline.corpus.text import hash64, mask_of
 from mw_pipeline.corpus.waterfall import MethodFlow, Waterfall
 from mw_pipeline.digest import write_json_atomically
 from mw_pipeline.errors import CorpusError
+from mw_pipeline.licences import asks_to_share_alike
 from mw_pipeline.recipe import CorpusSpec
-from mw_pipeline.sources.adapter import Adapter
+from mw_pipeline.sources.adapter import Adapter, NamesUpstreams
 
 
 @dataclass(frozen=True)
@@ -83,9 +84,11 @@ def build_from(
 
 
 def _check_licence(spec: CorpusSpec, source: str, adapter: Adapter) -> None:
-    if adapter.share_alike and not spec.sources[source].share_alike_allowed:
+    settings = spec.sources[source]
+    licence = settings.licence or adapter.licence
+    if (adapter.share_alike or asks_to_share_alike(licence)) and not settings.share_alike_allowed:
         raise CorpusError(
-            f"corpora/{spec.name}.toml: sources.{source}: rows of {adapter.name!r} ({adapter.licence}) must be "
+            f"corpora/{spec.name}.toml: sources.{source}: rows of {adapter.name!r} ({licence}) must be "
             "shared alike. Leave the source out, or set share_alike_allowed = true."
         )
 
@@ -120,7 +123,11 @@ class _Build:
                 self._progress(self._waterfall.one_line())
             quarantine.drain(from_adapter)
         self._settle(from_adapter)
-        counts = {**count_rows(shards.paths), "tag": tag_counts(shards.paths).get(self._source, {})}
+        counts = {
+            **count_rows(shards.paths),
+            "tag": tag_counts(shards.paths).get(self._source, {}),
+            "credits": list(self._adapter.credits(request)) if isinstance(self._adapter, NamesUpstreams) else [],
+        }
         write_json_atomically(self._out / "waterfall.json", self._waterfall.as_json())
         write_json_atomically(self._out / "counts.json", counts)
         return SourceSummary(self._waterfall, tuple(shards.paths), counts)

@@ -131,9 +131,8 @@ def write_card(out: Path, *, model: ExportedModel, scores: Mapping[str, JSON], e
     parser = Parser.load(out)
     facts = read_json(out / FACTS_NAME)
     _write_json(out / LINEAGE_NAME, evidence.lineage)
-    if evidence.licences:
-        text = attribution_text(facts["name"], evidence.licences)
-        (out / ATTRIBUTION_NAME).write_text(text, encoding="utf-8")
+    licences = [vars(licence) for licence in evidence.licences]
+    (out / ATTRIBUTION_NAME).write_text(attribution_text(facts["name"], licences), encoding="utf-8")
     listed = sorted(path.name for path in out.iterdir() if path.name not in (CARD_NAME, README_NAME, SUMS_NAME))
     card = model_card(
         facts=facts,

@@ -13,11 +13,12 @@ _DIAGNOSED = ("policy", "rows", "totals", "meanings", "buckets", "failure_modes"
 
 @dataclass(frozen=True)
 class Licence:
-    """What one source of the training rows asks of those who pass the weights on."""
+    """What one source of the training rows asks of those who pass the weights on, for its rows under one licence."""
 
     source: str
     licence: str
     attribution: str
+    rows: int
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Evidence:
     corpus     name, version, counts of the corpus
     diagnosis  misses sorted into buckets (see `diagnose`): the known failure modes
     lineage    see `lineage.lineage_of`
-    licences   of all sources of the training rows
+    licences   of all sources that the recipe trains on, one for each licence of a source
     """
 
     run: Mapping[str, JSON]

@@ -14,8 +14,17 @@ from mw_pipeline.digest import JSON, digest_of, json_value, sha256_file
 from mw_pipeline.errors import ArtifactError, MwError
 from mw_pipeline.labels import label_set_of
 from mw_pipeline.package.lineage import LINEAGE_NAME, lineage_findings
+from mw_pipeline.package.readme import attribution_text
 from mw_pipeline.package.tensors import read_tensor_file
-from mw_pipeline.package_files import CARD_NAME, FACTS_NAME, ONNX_NAME, PackageFiles, packages_below, read_json
+from mw_pipeline.package_files import (
+    ATTRIBUTION_NAME,
+    CARD_NAME,
+    FACTS_NAME,
+    ONNX_NAME,
+    PackageFiles,
+    packages_below,
+    read_json,
+)
 from mw_pipeline.parse import onnx_logits
 
 CHECKPOINT_NAME = "checkpoint.json"  # written by model.checkpoint, which loads torch: nothing here does
@@ -99,6 +108,10 @@ def _card_findings(files: PackageFiles) -> Iterator[str]:
     for name, entry in card["files"].items():
         if not (files.path / name).is_file() or sha256_file(files.path / name) != entry["sha256"]:
             yield f"{CARD_NAME}: files.{name} is not the file in this folder"
+    attribution = files.path / ATTRIBUTION_NAME
+    wanted = attribution_text(card["name"], card["licences"])
+    if not attribution.is_file() or attribution.read_text(encoding="utf-8") != wanted:
+        yield f"{ATTRIBUTION_NAME}: does not name what the licences of {CARD_NAME} ask to be named"
     tokenizer = files.tokenizer()
     claims = {
         "label_hash": (card["label_hash"], files.labels.hash),

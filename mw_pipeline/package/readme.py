@@ -6,9 +6,8 @@ import json
 from collections.abc import Mapping, Sequence
 
 from mw_pipeline.digest import JSON
-from mw_pipeline.package.card import Licence
 from mw_pipeline.package.lineage import LINEAGE_NAME
-from mw_pipeline.package_files import CARD_NAME, ONNX_NAME, TRANSITIONS_NAME
+from mw_pipeline.package_files import ATTRIBUTION_NAME, CARD_NAME, ONNX_NAME, TRANSITIONS_NAME
 from mw_pipeline.parse import ParsedAddress
 from mw_pipeline.tokenizer import MODEL_NAME as TOKENIZER_NAME
 
@@ -24,6 +23,7 @@ PURPOSES = {
     TRANSITIONS_NAME: "labels and the scores of moves between them; null forbids",
     CARD_NAME: "all that is known of this model: scores, training, licences, toolchain",
     LINEAGE_NAME: "every artifact behind these weights, with digests",
+    ATTRIBUTION_NAME: "the sources of the training rows, to be named wherever the weights go",
 }
 _FAILURE_MODES_SHOWN = 8
 
@@ -152,17 +152,19 @@ def training_sentence(card: Mapping[str, JSON]) -> str:
     return f"Trained{recipe} {' '.join(parts)}." if parts else f"Trained{recipe}."
 
 
-def attribution_list(licences: Sequence[Mapping[str, str]]) -> str:
-    """One line per source of the training rows, under what they ask for."""
+def attribution_list(licences: Sequence[Mapping[str, JSON]]) -> str:
+    """One line per source and licence of the training rows, under what they ask for."""
     if not licences:
         return "The training rows came from no licensed source."
     head = "The training rows came from these sources, which are to be named wherever the weights go.\n"
-    return "\n".join([head, *(f"- `{e['source']}`, {e['licence']}. {e['attribution']}" for e in licences)])
+    return "\n".join(
+        [head, *(f"- `{e['source']}`, {e['rows']:,} rows, {e['licence']}. {e['attribution']}" for e in licences)]
+    )
 
 
-def attribution_text(name: str, licences: Sequence[Licence]) -> str:
-    """ATTRIBUTION.md: what must be said wherever the weights go."""
-    return f"# Attribution of {name}\n\n{attribution_list([vars(licence) for licence in licences])}\n"
+def attribution_text(name: str, licences: Sequence[Mapping[str, JSON]]) -> str:
+    """ATTRIBUTION.md: what must be said wherever the weights go. A function of the card, so that it can be checked."""
+    return f"# Attribution of {name}\n\n{attribution_list(licences)}\n"
 
 
 def _shown(example: ParsedAddress) -> str:

@@ -10,7 +10,7 @@ from mw_pipeline.recipe.section import Section, Share
 
 
 class Wish(Section):
-    """One source: its share of all samples (0..1), or how often the run sees each of its rows. Share 0 leaves it out."""
+    """A source: its share of all samples (0..1; 0 leaves it out), or how often the run sees each of its rows."""
 
     share: Share | None = None
     repetitions: Annotated[float, Field(gt=0.0)] | None = None

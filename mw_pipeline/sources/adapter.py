@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import pyarrow as pa
 
@@ -46,4 +46,13 @@ class Adapter(Protocol):
 
         Raises CorpusError, before the first batch where that can be known, for a file that is not of this format.
         """
+        ...
+
+
+@runtime_checkable
+class NamesUpstreams(Protocol):
+    """An adapter whose files come from many hands, each of which asks to be named."""
+
+    def credits(self, request: ReadRequest) -> tuple[str, ...]:
+        """Whom the files name, in alphabetical order, each once."""
         ...

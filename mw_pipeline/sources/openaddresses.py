@@ -71,6 +71,11 @@ class Openaddresses:
             if sifted.num_rows:
                 yield _records(sifted)
 
+    def credits(self, request: ReadRequest) -> tuple[str, ...]:
+        """The attribution that the description beside each file asks for."""
+        files = raw_files(request.paths, suffixes=(".csv", ".geojson"))
+        return tuple(sorted({credit for file in files if (credit := facts_of(file, request).credit)}))
+
 
 def _with_facts(batches: Iterator[pa.RecordBatch], known: FileFacts) -> Iterator[pa.RecordBatch]:
     """The batches of one file, with what holds for all of its rows as columns."""

@@ -15,6 +15,7 @@ from typing import Any
 from mw_pipeline.corpus.records import ReadRequest
 from mw_pipeline.countries import COUNTRY_CODES
 from mw_pipeline.errors import CorpusError
+from mw_pipeline.licences import asks_to_share_alike
 from mw_pipeline.sources.reading import RawFile
 from mw_pipeline.sources.regions import fr_departements, us_states
 
@@ -23,11 +24,14 @@ UNKNOWN_LICENCE = "unknown (OpenAddresses source)"
 
 @dataclass(frozen=True)
 class FileFacts:
-    """Facts that hold for every row of one file; `state` is a two-letter US code or None."""
+    """Facts that hold for every row of one file; `state` is a two-letter US code or None.
+
+    `credit` is the attribution that the description asks for, empty where it asks for none."""
 
     country: str
     state: str | None
     licence: str
+    credit: str = ""
 
 
 def facts_of(file: RawFile, request: ReadRequest) -> FileFacts:
@@ -38,7 +42,8 @@ def facts_of(file: RawFile, request: ReadRequest) -> FileFacts:
     """
     description = _description(file.path)
     coverage = description.get("coverage", {})
-    licence, share_alike = _licence(description)
+    stated = _stated_licence(description)
+    licence, share_alike = _licence(stated)
     if share_alike and not request.share_alike_allowed:
         raise CorpusError(
             f"{file.path}: its source description says share-alike ({licence or 'no licence name'}). "
@@ -53,7 +58,7 @@ def facts_of(file: RawFile, request: ReadRequest) -> FileFacts:
         )
     state = _code(coverage, "state") or folder_state
     known_state = state if country == "US" and state in us_states() else None
-    return FileFacts(country, known_state, licence or request.licence or UNKNOWN_LICENCE)
+    return FileFacts(country, known_state, licence or request.licence or UNKNOWN_LICENCE, _credit(stated))
 
 
 def _description(path: Path) -> dict[str, Any]:
@@ -70,18 +75,27 @@ def _description(path: Path) -> dict[str, Any]:
     return found
 
 
-def _licence(description: dict[str, Any]) -> tuple[str | None, bool]:
-    """Name and share-alike flag of the address layer (schema 2) or of the whole source (schema 1)."""
+def _stated_licence(description: dict[str, Any]) -> Any:
+    """What the address layer (schema 2) or the whole source (schema 1) says under `license`."""
     layers = description.get("layers")
     addresses = layers.get("addresses") if isinstance(layers, dict) else None
     layer = (
         addresses[0] if isinstance(addresses, list) and addresses and isinstance(addresses[0], dict) else description
     )
-    stated = layer.get("license")
-    if isinstance(stated, dict):
-        name = stated.get("text") or stated.get("url")
-        return str(name) if name else None, stated.get("share-alike") is True
-    return str(stated) if stated else None, False
+    return layer.get("license")
+
+
+def _licence(stated: Any) -> tuple[str | None, bool]:
+    """Name of a stated licence, and whether it is share-alike: by its flag, or by its name."""
+    if not isinstance(stated, dict):
+        return (str(stated), asks_to_share_alike(str(stated))) if stated else (None, False)
+    name = stated.get("text") or stated.get("url")
+    return str(name) if name else None, stated.get("share-alike") is True or asks_to_share_alike(str(name))
+
+
+def _credit(stated: Any) -> str:
+    name = stated.get("attribution name") if isinstance(stated, dict) else None
+    return name.strip() if isinstance(name, str) else ""
 
 
 def _code(coverage: dict[str, Any], key: str) -> str | None:

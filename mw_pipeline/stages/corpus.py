@@ -60,7 +60,10 @@ def build_manifest(place: Place, corpus: str) -> Built:
         shards = [artifact for artifact in request.inputs if artifact.kind == "corpus_shards"]
         sources = {artifact.manifest.config["source"]: _counted(artifact) for artifact in shards}
         licences = {
-            name: {"licences": sorted(found["counts"]["licence"]), "attribution": _attribution(place, corpus, name)}
+            name: {
+                "licences": found["counts"]["licence"],
+                "attribution": _attribution(place, corpus, name, found["counts"]["credits"]),
+            }
             for name, found in sources.items()
         }
         splits = sum((Counter(found["counts"]["split"]) for found in sources.values()), Counter[str]())
@@ -151,7 +154,7 @@ def _counted(artifact: Artifact) -> JSON:
     return {"digest": artifact.digest, "counts": artifact.read_json("counts.json")}
 
 
-def _attribution(place: Place, corpus: str, source: str) -> str:
-    """What the source asks to be said wherever its rows, or weights made from them, go."""
+def _attribution(place: Place, corpus: str, source: str, named_by_files: Sequence[str]) -> str:
+    """What the source asks to be said wherever its rows, or weights made from them, go; its files' own words last."""
     settings = place.corpus_spec(corpus).sources[source]
-    return settings.attribution or get_adapter(settings.adapter).attribution
+    return "; ".join([settings.attribution or get_adapter(settings.adapter).attribution, *named_by_files])

@@ -116,7 +116,8 @@ def _evidence(place: Place, recipe: Recipe) -> Evidence:
         diagnosis={**diagnosis, "failure_modes": diagnosis["failure_modes"][:10]},
         lineage=lineage_of(place.store, requests.packages(place, recipe).inputs),
         licences=[
-            Licence(name, ", ".join(found["licences"]), found["attribution"])
-            for name, found in census["licences"].items()
+            Licence(name, licence, census["licences"][name]["attribution"], rows)
+            for name in requests.sources_in_use(recipe)
+            for licence, rows in census["licences"][name]["licences"].items()
         ],
     )

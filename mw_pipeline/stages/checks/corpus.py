@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mw_pipeline.corpus import census, leaks, schema, waterfall
+from mw_pipeline.licences import share_alike_is_allowed
 from mw_pipeline.report.cells import count
 from mw_pipeline.report.tables import Table
 from mw_pipeline.stages import requests
@@ -64,13 +65,17 @@ def splits_are_disjoint(place: Place, partition: str) -> Findings:
 
 
 def licences_are_allowed(place: Place, partition: str) -> Findings:
-    """Every row's licence is on the corpus spec's list."""
+    """Every row's licence is on the corpus spec's list, and binds what is made from it only where that is allowed."""
     manifest = requests.manifest(place, partition).demand(place.store)
-    allowed = place.corpus_spec(partition).licences_allowed
+    spec = place.corpus_spec(partition)
+    allowed = spec.licences_allowed
     problems = [
         f"{name}: {problem}"
         for name, found in manifest.read_json(CENSUS_FILE)["sources"].items()
-        for problem in census.licences_are_allowed(found["counts"], allowed)
+        for problem in (
+            *census.licences_are_allowed(found["counts"], allowed),
+            *share_alike_is_allowed(found["counts"]["licence"], allowed=spec.sources[name].share_alike_allowed),
+        )
     ]
     return found(problems, f"all rows are under {', '.join(allowed)}", census=census_table(manifest))
 
