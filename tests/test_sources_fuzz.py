@@ -15,11 +15,22 @@ from mw_pipeline.errors import CorpusError
 from mw_pipeline.sources.adapter import Adapter
 from mw_pipeline.sources.registry import get_adapter
 
+NPPES = b",".join(
+    b"Provider %bBusiness Practice Location Address%b" % parts
+    for parts in ((b"First Line ", b""), (b"", b" City Name"), (b"", b" State Name"), (b"", b" Postal Code"))
+)
+
 # a sound header and record of each format, for junk to be put around
 SOUND = {
     "geonames-postal": b"US\t99553\tAkutan\tAlaska\tAK\tAleutians East\t013\t\t\t54.1\t-165.7\t1\n",
     "openaddresses": b"LON,LAT,NUMBER,STREET,UNIT,CITY,DISTRICT,REGION,POSTCODE,ID\n1,2,5,Main St,,Town,,CA,94501,x\n",
     "ban": b"id;numero;rep;nom_voie;code_postal;code_insee;nom_commune\nx;6;;Rue A;01640;01002;Ville\n",
+    "state-ia-contractors": b"Address 1,City,State\n1 A ST,AMES,IA\n",
+    "state-ny-notaries": b"Business Address 1 (if available), Business City (if available)\n1 A ST,ROME\n",
+    "usgov-hrsa-fqhc": b"Site Name,Site Address,Site City,Site State Abbreviation,Site Postal Code,\n"
+    b"L,1 A ST,NOME,AK,1\n",
+    "usgov-irs-bmf": b"EIN,NAME,STREET,CITY,STATE,ZIP\n1,CLUB,1 A ST,NOME,AK,99556\n",
+    "usgov-nppes": NPPES + b"\n1 A ST,NOME,AK,995560000\n",
     "usgov-imls-pls": b"STABR,LIBNAME,ADDRESS,CITY,ZIP,ZIP4\nAK,LIBRARY,1 A ST,NOME,99556,M\n",
 }
 FEATURE = b'{"type":"Feature","properties":{"number":"5","street":"Main St","city":"Town"}}\n'

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mw_pipeline.corpus.records import Rejects
 from mw_pipeline.sources import street_line
-from mw_pipeline.sources.street_line import PARTS, StreetLine, split_column, split_street_line
+from mw_pipeline.sources.street_line import PARTS, StreetLine, split_column, split_street_line, split_two_lines
 
 
 @pytest.mark.parametrize(
@@ -53,6 +53,25 @@ from mw_pipeline.sources.street_line import PARTS, StreetLine, split_column, spl
         ("RR 2 BOX 2003", StreetLine(po_box="RR 2 BOX 2003")),
         ("5308 S. MAIN AVE / PO BOX 86", StreetLine("5308", "S. MAIN AVE", po_box="PO BOX 86")),
         ("PO BOX 86, 5308 S. MAIN AVE STE 2", StreetLine("5308", "S. MAIN AVE", "STE 2", "PO BOX 86")),
+        ("1520 SE 37th Ave Ste 4", StreetLine("1520", "SE 37th Ave", "Ste 4")),
+        ("100 S 200 E", StreetLine("100", "S 200 E")),
+        ("N6W23001 Bluemound Rd", StreetLine("N6W23001", "Bluemound Rd")),
+        ("1711½ N 6th St", StreetLine("1711½", "N 6th St")),
+        ("D24 CALLE CAUCE", StreetLine("D24", "CALLE CAUCE")),
+        ("105 Whitehall Dr # 109-114", StreetLine("105", "Whitehall Dr", "# 109-114")),
+        ("204 ELLISON STREET, SUITES E & F", StreetLine("204", "ELLISON STREET", "SUITES E & F")),
+        ("12 MAIN ST STE 100 & 200", StreetLine("12", "MAIN ST", "STE 100 & 200")),
+        ("12 Main St Rear", StreetLine("12", "Main St", "Rear")),
+        ("12 Main St Second Floor", StreetLine("12", "Main St", "Second Floor")),
+        ("35 JUAN C BORBON PMB 290", StreetLine("35", "JUAN C BORBON", po_box="PMB 290")),
+        ("PO BOX 4956 PMB 325", StreetLine(po_box="PO BOX 4956 PMB 325")),
+        ("HC-02 BOX 16520", StreetLine(po_box="HC-02 BOX 16520")),
+        ("PSC 475 BOX 1392", StreetLine(po_box="PSC 475 BOX 1392")),
+        ("UNIT 6122 BOX 45", StreetLine(po_box="UNIT 6122 BOX 45")),
+        ("CALL BOX 6021", StreetLine(po_box="CALL BOX 6021")),
+        ("POB 17", StreetLine(po_box="POB 17")),
+        ("3 AVE UNIVERSIDAD STE ADM", "several_parts"),
+        ("159 LA PALMAS URB VEREDAS", "several_parts"),
         ("4TH & AMUNDSEN", "crossing"),
         ("CORNER OF MAIN ST", "crossing"),
         ("FIVE MUNICIPAL DRIVE", "spelled_number"),
@@ -87,6 +106,11 @@ PLAIN_WORDS = (
     "A",
     "HWY",
     "ND",
+    "PMB",
+    "REAR",
+    "STES",
+    "URB",
+    "CALLE",
 )
 
 
@@ -134,6 +158,26 @@ def test_every_part_is_a_piece_of_its_line(line: str) -> None:
     for part in (found.house_number, found.street, found.unit, found.po_box):
         assert part is None or part.replace(",", "") in without_commas
     assert found.street or found.po_box
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        ("12 MAIN ST", "SUITE 300", StreetLine("12", "MAIN ST", "SUITE 300")),
+        ("12 MAIN ST BLDG 2", "APT 4", StreetLine("12", "MAIN ST", "BLDG 2 APT 4")),
+        ("12 MAIN ST", "PO BOX 7", StreetLine("12", "MAIN ST", po_box="PO BOX 7")),
+        ("12 MAIN ST", "ATTN BILLING", StreetLine("12", "MAIN ST")),
+        ("12 MAIN ST", "99 OTHER ST", StreetLine("12", "MAIN ST")),
+        ("12 MAIN ST", None, StreetLine("12", "MAIN ST")),
+        ("DEPARTMENT OF SURGERY", "12 MAIN ST STE 4", StreetLine("12", "MAIN ST", "STE 4")),
+        ("DEPARTMENT OF SURGERY", "MAIN ST", "not_a_street"),
+        ("4TH & OAK", "SUITE 3", "crossing"),
+    ],
+)
+def test_a_second_line_adds_a_unit_or_a_box_or_is_the_delivery_line(
+    first: str, second: str | None, expected: StreetLine | str
+) -> None:
+    assert split_two_lines(first, second) == expected
 
 
 def test_a_column_splits_into_parts_and_quarantine() -> None:

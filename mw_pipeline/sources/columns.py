@@ -12,6 +12,7 @@ from mw_pipeline.corpus.records import ReadRequest, Rejects
 from mw_pipeline.countries import COUNTRY_CODES
 
 US_PUBLIC_DOMAIN = "Public Domain (US)"
+US_STATE_RECORD = "Public record (US state)"
 
 # the language that an address of the country is written in, where there is one
 _LANGUAGES = {
@@ -151,7 +152,7 @@ def zip_codes(zip_code: pa.Array, plus4: pa.Array | None = None) -> pa.Array:
     """US postcodes as they are written, "06242" or "99577-7743", from what the files hold.
 
     Leading zeros that a spreadsheet has eaten come back, nine digits get their dash, "0000" is no add-on, and what is
-    not a ZIP code at all is null.
+    not a ZIP code at all, 00000 among it, is null.
     """
     digits = pc.replace_substring(zip_code, "-", "")
     first = pc.utf8_lpad(
@@ -160,6 +161,7 @@ def zip_codes(zip_code: pa.Array, plus4: pa.Array | None = None) -> pa.Array:
     rest = pc.if_else(pc.greater(pc.utf8_length(digits), 5), pc.utf8_slice_codeunits(digits, -4), plus4)
     rest = pc.utf8_lpad(rest, 4, "0")
     sound = pc.match_substring_regex(digits, "^([0-9]{3,5}|[0-9]{8,9})$")
+    sound = pc.and_(sound, pc.not_equal(first, "00000"))
     has_rest = pc.fill_null(pc.match_substring_regex(rest, "^[0-9]*[1-9][0-9]*$"), False)
     whole = pc.if_else(has_rest, pc.binary_join_element_wise(first, rest, "-"), first)
     return pc.if_else(sound, whole, None)

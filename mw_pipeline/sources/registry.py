@@ -11,9 +11,28 @@ from mw_pipeline.sources.builtin import Builtin
 from mw_pipeline.sources.geonames import Geonames
 from mw_pipeline.sources.geonames_postal import GeonamesPostal
 from mw_pipeline.sources.openaddresses import Openaddresses
+from mw_pipeline.sources.state_ia_contractors import StateIaContractors
+from mw_pipeline.sources.state_ny_notaries import StateNyNotaries
+from mw_pipeline.sources.state_tx_notaries import StateTxNotaries
+from mw_pipeline.sources.usgov_hrsa_fqhc import UsgovHrsaFqhc
 from mw_pipeline.sources.usgov_imls_pls import UsgovImlsPls
+from mw_pipeline.sources.usgov_irs_bmf import UsgovIrsBmf
+from mw_pipeline.sources.usgov_nppes import UsgovNppes
 
-_ALL: tuple[Adapter, ...] = (Ban(), Builtin(), Geonames(), GeonamesPostal(), Openaddresses(), UsgovImlsPls())
+_ALL: tuple[Adapter, ...] = (
+    Ban(),
+    Builtin(),
+    Geonames(),
+    GeonamesPostal(),
+    Openaddresses(),
+    StateIaContractors(),
+    StateNyNotaries(),
+    StateTxNotaries(),
+    UsgovHrsaFqhc(),
+    UsgovImlsPls(),
+    UsgovIrsBmf(),
+    UsgovNppes(),
+)
 
 ADAPTERS: dict[str, Adapter] = {adapter.name: adapter for adapter in _ALL}
 

@@ -19,12 +19,11 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mw_pipeline.corpus.records import ReadRequest, Rejects, record_batch
+from mw_pipeline.corpus.records import ReadRequest, Rejects
 from mw_pipeline.sources import columns
 from mw_pipeline.sources.delimited import Layout, read_delimited
 from mw_pipeline.sources.reading import raw_files
-from mw_pipeline.sources.regions import region_keys
-from mw_pipeline.sources.street_line import PARTS, split_column
+from mw_pipeline.sources.us_roll import Roll, roll_records
 
 LAYOUT = Layout(
     title="the IMLS outlet file: a comma CSV with LIBNAME, ADDRESS and CITY",
@@ -34,7 +33,18 @@ LAYOUT = Layout(
     encoding="cp1252",
 )
 
-_MISSING = r"^(M|-[0-9]+)$"
+ROLL = Roll(
+    venue="LIBNAME",
+    address="ADDRESS",
+    city="CITY",
+    state="STABR",
+    zip_code="ZIP",
+    plus4="ZIP4",
+    record_id="outlet",
+    required=LAYOUT.needed,
+)
+
+_MISSING = r"^\s*(M|-[0-9]+)\s*$"
 
 
 @dataclass(frozen=True)
@@ -50,51 +60,18 @@ class UsgovImlsPls:
     def read(self, request: ReadRequest, rejects: Rejects) -> Iterator[pa.RecordBatch]:
         """One record per outlet.
 
-        Filtered: `country_not_wanted`. Quarantined: `no_LIBNAME`, `no_ADDRESS`, `no_CITY`, the reasons of
-        `split_street_line`, and what `read_delimited` refuses.
+        Filtered and quarantined: as `roll_records` says (`no_LIBNAME`, `no_ADDRESS`, `no_CITY`), and what
+        `read_delimited` refuses.
         """
         files = raw_files(request.paths, suffixes=(".csv",))
-        for batch in columns.at_most(read_delimited(files, LAYOUT, rejects), request.max_records):
-            sifted = _sifted(batch, request, rejects)
-            if sifted.num_rows:
-                yield _records(sifted, request.licence or self.licence)
+        batches = columns.at_most(read_delimited(files, LAYOUT, rejects), request.max_records)
+        outlets = (_with_outlet_ids(batch) for batch in batches)
+        yield from roll_records(outlets, ROLL, request, rejects, licence=request.licence or self.licence)
 
 
-def _sifted(batch: pa.RecordBatch, request: ReadRequest, rejects: Rejects) -> pa.RecordBatch:
-    """The usable records, with tidy values, nulls for what the survey marks as missing, and the parts of ADDRESS."""
-    batch = columns.tidied(batch, LAYOUT.wanted)
+def _with_outlet_ids(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Nulls for what the survey marks as missing, and the id of the outlet where both of its parts are there."""
     for name in LAYOUT.wanted:
         batch = columns.blanked(batch, name, pc.match_substring_regex(batch[name], _MISSING))
-    batch = batch.append_column("country_code", columns.constant("US", batch))
-    batch = columns.of_wanted_countries(batch, request, rejects)
-    for name in LAYOUT.needed:
-        batch = columns.quarantined(batch, pc.is_null(batch[name]), reason=f"no_{name}", detail=name, rejects=rejects)
-    return split_column(batch, "ADDRESS", rejects)
-
-
-def _records(batch: pa.RecordBatch, licence: str) -> pa.RecordBatch:
-    country, region = batch["country_code"], batch["STABR"]
-    postcode = columns.zip_codes(batch["ZIP"], batch["ZIP4"])
-    outlet = pc.binary_join_element_wise(batch["FSCSKEY"], batch["FSCS_SEQ"], "-")
-    return record_batch(
-        {
-            "source_id": pc.coalesce(outlet, batch["source_id"]),
-            "base_id": columns.address_family_ids(
-                country,
-                house_number=batch["house_number"],
-                street=pc.coalesce(batch["street"], batch["po_box"]),
-                locality=batch["CITY"],
-                postcode=postcode,
-            ),
-            "country_code": country,
-            "locale": columns.locales(country),
-            "license": columns.constant(licence, batch),
-            "line": batch["line"],
-            "region_key": region_keys(country, region, postcode),
-            "venue": batch["LIBNAME"],
-            "locality": batch["CITY"],
-            "region": region,
-            "postcode": postcode,
-            **{part: batch[part] for part in PARTS},
-        }
-    )
+    outlet = pc.binary_join_element_wise(columns.tidy(batch["FSCSKEY"]), columns.tidy(batch["FSCS_SEQ"]), "-")
+    return batch.append_column("outlet", outlet)

@@ -1,0 +1,56 @@
+"""Iowa's register of construction contractors.
+
+Format: comma CSV in UTF-8. Needed: Address 1, City.
+Licence: a public record of the state; say in the spec which terms of its portal apply.
+
+Columns to tags: Business Name → venue; Address 1 and Address 2 → house_number, street, unit, po_box (see street_line);
+City → locality; State → region; Zip Code → postcode. Registration # is the id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from mw_pipeline.corpus.records import ReadRequest, Rejects
+from mw_pipeline.sources import columns
+from mw_pipeline.sources.delimited import Layout, read_delimited
+from mw_pipeline.sources.reading import raw_files
+from mw_pipeline.sources.us_roll import Roll, roll_records
+
+LAYOUT = Layout(
+    title="Iowa's register of contractors: a comma CSV with Address 1 and City",
+    delimiter=",",
+    needed=("Address 1", "City"),
+    optional=("Registration #", "Business Name", "Address 2", "State", "Zip Code"),
+)
+
+ROLL = Roll(
+    venue="Business Name",
+    address="Address 1",
+    second="Address 2",
+    city="City",
+    state="State",
+    zip_code="Zip Code",
+    record_id="Registration #",
+    required=("Address 1", "City"),
+)
+
+
+@dataclass(frozen=True)
+class StateIaContractors:
+    """Adapter of the CSV export of the register, packed or not."""
+
+    name: str = "state-ia-contractors"
+    licence: str = columns.US_STATE_RECORD
+    attribution: str = "State of Iowa, Division of Labor, contractor registrations"
+    share_alike: bool = False
+    needs_input: bool = True
+
+    def read(self, request: ReadRequest, rejects: Rejects) -> Iterator[pa.RecordBatch]:
+        """One record per contractor. Filtered and quarantined: as `roll_records` and `read_delimited` say."""
+        files = raw_files(request.paths, suffixes=(".csv",))
+        batches = columns.at_most(read_delimited(files, LAYOUT, rejects), request.max_records)
+        yield from roll_records(batches, ROLL, request, rejects, licence=request.licence or self.licence)

@@ -1,0 +1,84 @@
+"""NPPES: the practice address of every health care provider of the United States that has an NPI.
+
+Format: quoted comma CSV in UTF-8, some 330 columns (`npidata_pfile_*.csv`). Needed: the first line, city, state and
+postal code of the practice location. Mailing addresses and secondary locations are not read.
+Licence: public domain (a work of the US government).
+
+Columns to tags: first and second line of the practice location → house_number, street, unit, po_box (see street_line);
+its city → locality; its state → region; its postal code → postcode; the legal business name of an organisation → venue.
+Providers who are people are not named.
+
+Oddities: ZIP+4 is nine digits without a dash. A deactivated NPI keeps its number and loses every other field. A state
+is two letters where the provider is in the United States and free text elsewhere. The monthly archive holds other
+files beside this one, with other columns: unpack it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mw_pipeline.corpus.records import ReadRequest, Rejects
+from mw_pipeline.sources import columns
+from mw_pipeline.sources.delimited import Layout, read_delimited
+from mw_pipeline.sources.reading import raw_files
+from mw_pipeline.sources.regions import us_states
+from mw_pipeline.sources.us_roll import Roll, roll_records
+
+_PLACE = "Business Practice Location Address"
+_LINE, _SECOND = f"Provider First Line {_PLACE}", f"Provider Second Line {_PLACE}"
+_CITY, _STATE, _ZIP = (f"Provider {_PLACE} {part}" for part in ("City Name", "State Name", "Postal Code"))
+_COUNTRY = f"Provider {_PLACE} Country Code (If outside U.S.)"
+_ORGANISATION, _DEACTIVATED = "Provider Organization Name (Legal Business Name)", "NPI Deactivation Date"
+
+LAYOUT = Layout(
+    title=f"the NPPES provider file: a quoted comma CSV with {_LINE!r}",
+    delimiter=",",
+    needed=(_LINE, _CITY, _STATE, _ZIP),
+    optional=("NPI", _SECOND, _COUNTRY, _ORGANISATION, _DEACTIVATED),
+)
+
+ROLL = Roll(
+    venue=_ORGANISATION,
+    address=_LINE,
+    second=_SECOND,
+    city=_CITY,
+    state=_STATE,
+    zip_code=_ZIP,
+    record_id="NPI",
+    required=(_LINE, _CITY),
+)
+
+
+@dataclass(frozen=True)
+class UsgovNppes:
+    """Adapter of `npidata_pfile_*.csv`, packed or not, and of its weekly updates."""
+
+    name: str = "usgov-nppes"
+    licence: str = columns.US_PUBLIC_DOMAIN
+    attribution: str = "Centers for Medicare and Medicaid Services, NPPES"
+    share_alike: bool = False
+    needs_input: bool = True
+
+    def read(self, request: ReadRequest, rejects: Rejects) -> Iterator[pa.RecordBatch]:
+        """One record per provider.
+
+        Filtered: `deactivated`, and as `roll_records` says. Quarantined: as `roll_records` and `read_delimited` say.
+        """
+        files = raw_files(request.paths, suffixes=(".csv",))
+        batches = columns.at_most(read_delimited(files, LAYOUT, rejects), request.max_records)
+        at_home = (_active_at_home(batch, rejects) for batch in batches)
+        yield from roll_records(at_home, ROLL, request, rejects, licence=request.licence or self.licence)
+
+
+def _active_at_home(batch: pa.RecordBatch, rejects: Rejects) -> pa.RecordBatch:
+    """The records that have an address, in the United States or one of its territories."""
+    batch = columns.tidied(batch, (_LINE, _COUNTRY, _DEACTIVATED))
+    gone = pc.and_(pc.is_valid(batch[_DEACTIVATED]), pc.is_null(batch[_LINE]))
+    batch = columns.filtered(batch, gone, name="deactivated", rejects=rejects)
+    at_home = pc.is_in(batch[_COUNTRY], value_set=pa.array(["US", *us_states()]))
+    abroad = pc.and_(pc.is_valid(batch[_COUNTRY]), pc.invert(at_home))
+    return columns.filtered(batch, abroad, name="outside_the_us", rejects=rejects)
