@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from typing import Annotated, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
@@ -11,9 +12,13 @@ from mw_pipeline.countries import COUNTRY_CODES
 from mw_pipeline.digest import digest_of
 from mw_pipeline.recipe.section import Name, NotNegative, Positive, Section, Share, tuple_of
 
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
 
 class SourceSpec(Section):
-    """One raw source: which adapter reads which files, under which licence."""
+    """One raw source: which adapter reads which files, under which licence.
+
+    `input` is a path or pattern below MW_DATA, or an https URL, which takes the `sha256` of its bytes."""
 
     adapter: Name
     input: str | None = None
@@ -28,6 +33,35 @@ class SourceSpec(Section):
     @classmethod
     def _country_is_known(cls, value: str | None) -> str | None:
         return None if value is None else _known_country(value)
+
+    @model_validator(mode="after")
+    def _url_is_pinned(self) -> Self:
+        if self.url is None:
+            return self
+        if problem := url_problem(self.url):
+            raise ValueError(f"input {self.url!r}: {problem}")
+        if self.sha256 is None:
+            raise ValueError(f"input {self.url!r} needs the sha256 of its bytes beside it")
+        return self
+
+    @property
+    def url(self) -> str | None:
+        """`input` where it is a URL, else None."""
+        return self.input if self.input is not None and "://" in self.input else None
+
+
+def url_problem(url: str) -> str:
+    """What keeps a URL from being fetched, or nothing: it is https, or http to this very machine."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+    except ValueError as error:
+        return f"that is no URL ({error})"
+    if parts.scheme not in ("http", "https") or not host:
+        return "only https URLs with a host are fetched"
+    if parts.username is not None or parts.password is not None:
+        return "a corpus spec is no place for a password"
+    return "plain http is for this machine alone" if parts.scheme == "http" and host not in _LOOPBACK else ""
 
 
 class Augmentations(Section):

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from mw_pipeline.artifact import Artifact
 from mw_pipeline.corpus.build import SourceSummary, build_from
+from mw_pipeline.corpus.fetch import Fetcher
 from mw_pipeline.corpus.inputs import resolve_inputs
 from mw_pipeline.corpus.leaks import write_exclusions
 from mw_pipeline.corpus.waterfall import Waterfall
@@ -26,6 +27,7 @@ from mw_pipeline.store import Built, Store
 CENSUS_FILE = "census.json"
 EXCLUSIONS_FILE = "excluded.parquet"
 GOLDEN_FILE = "rows/golden.jsonl"
+RAW_FOLDER = "raw"
 _SHARDS = "shards/"
 
 
@@ -34,7 +36,8 @@ def build_shards(place: Place, corpus: str, source: str, *, progress: Progress =
     spec = place.corpus_spec(corpus)
 
     def make(out: Path) -> Mapping[str, JSON]:
-        summary = build_source(spec, source, place.data, out, progress)
+        fetcher = Fetcher(place.store.root / RAW_FOLDER, progress)
+        summary = build_source(spec, source, place.data, out, progress, fetcher=fetcher)
         records = summary.waterfall.records
         return {"rows": summary.counts["rows"], "records_read": records.read, "records_kept": records.kept}
 
@@ -42,13 +45,19 @@ def build_shards(place: Place, corpus: str, source: str, *, progress: Progress =
 
 
 def build_source(
-    spec: CorpusSpec, source: str, data_path: Path, out: Path, progress: Progress = quiet
+    spec: CorpusSpec,
+    source: str,
+    data_path: Path,
+    out: Path,
+    progress: Progress = quiet,
+    *,
+    fetcher: Fetcher | None = None,
 ) -> SourceSummary:
     """One source of a spec, read by its adapter from the files that the spec names, written into a folder.
 
     Raises CorpusError for an unknown adapter, a missing input, and whatever the adapter refuses."""
     adapter = get_adapter(spec.sources[source].adapter)
-    return build_from(spec, source, adapter, resolve_inputs(spec, source, data_path), out, progress)
+    return build_from(spec, source, adapter, resolve_inputs(spec, source, data_path, fetcher=fetcher), out, progress)
 
 
 def build_manifest(place: Place, corpus: str) -> Built:

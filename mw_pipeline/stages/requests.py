@@ -6,8 +6,8 @@ Stages build these requests and checks find them, so both always mean the same a
 from __future__ import annotations
 
 from mw_pipeline.artifact import Artifact
-from mw_pipeline.corpus.inputs import resolve_inputs
-from mw_pipeline.digest import JSON, sha256_file, sha256_remembered
+from mw_pipeline.corpus.inputs import input_digests
+from mw_pipeline.digest import JSON, sha256_file
 from mw_pipeline.recipe import Recipe
 from mw_pipeline.sources.registry import get_adapter
 from mw_pipeline.stages.place import Place
@@ -36,7 +36,7 @@ CODE: dict[str, tuple[str, ...]] = {
 def shards(place: Place, corpus: str, source: str) -> Request:
     """Canonical and aligned rows of one source of a corpus. The raw files count by their bytes, not by their names."""
     spec = place.corpus_spec(corpus)
-    raw = [sha256_remembered(path) for path in resolve_inputs(spec, source, place.data)]
+    raw = input_digests(spec, source, place.data)
     shaping = {"name", "version", "sources", "licences_allowed", "golden", "budgets"}
     config: JSON = {
         "source": source,
