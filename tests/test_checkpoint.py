@@ -54,7 +54,7 @@ def test_a_checkpoint_comes_back_as_it_was_saved(saved):
     original = tagger().state_dict()
     assert set(original) == set(found.tagger.state_dict())
     assert all(torch.equal(value, original[name]) for name, value in found.tagger.state_dict().items())
-    assert {name.split(".")[0] for name in original} == {"encoder", "crf"}
+    assert {name.split(".")[0] for name in original} == {"encoder", "crf", "log_variances"}
     assert found.model is found.tagger.encoder and found.crf is found.tagger.crf
 
 
@@ -145,7 +145,7 @@ def _forge(path: Path, **changes) -> None:
 def test_facts_of_another_format_are_refused(saved, changes):
     _forge(saved, **changes)
 
-    with pytest.raises(ArtifactError, match=r"not a checkpoint of format 1"):
+    with pytest.raises(ArtifactError, match=r"not a checkpoint of format 2"):
         load_checkpoint(saved)
 
 

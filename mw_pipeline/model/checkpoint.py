@@ -12,6 +12,7 @@ import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -25,26 +26,34 @@ from mw_pipeline.errors import ArtifactError, RecipeError
 from mw_pipeline.labels import LabelSet, label_set_of
 from mw_pipeline.model.crf import LinearChainCrf
 from mw_pipeline.model.encoder import Encoder
+from mw_pipeline.model.soft_span import with_thresholds
+from mw_pipeline.model.uncertainty import TASKS
 from mw_pipeline.recipe import ModelConfig
 
-FORMAT = 1
+FORMAT = 2
 FACTS = "checkpoint.json"
 WEIGHTS = "model.safetensors"
 OPTIMIZER = "optimizer.safetensors"
 
 
 class Tagger(nn.Module):
-    """What training moves and a checkpoint holds: the encoder and the CRF over its logits."""
+    """What training moves and a checkpoint holds: the encoder, the CRF over its logits, and the losses' log-variances.
+
+    The last are trained by loss kind "uncertainty" alone; elsewhere they stay at 0."""
 
     def __init__(self, config: ModelConfig, *, vocab_size: int, labels: LabelSet) -> None:
         super().__init__()
         self.encoder = Encoder(config, vocab_size, len(labels))
         self.crf = LinearChainCrf(labels)
+        self.log_variances = nn.Parameter(torch.zeros(len(TASKS)))
 
 
 @dataclass(frozen=True)
 class CheckpointFacts:
-    """What the weights were made for and from; stored in `checkpoint.json` and compared when it is read."""
+    """What the weights were made for and from; stored in `checkpoint.json` and compared when it is read.
+
+    `thresholds` are those of a soft-span tagger, logits by tag as its last evaluation chose them: empty before it, and
+    None for a tagger whose labels compete."""
 
     config: ModelConfig
     labels: LabelSet
@@ -54,6 +63,7 @@ class CheckpointFacts:
     digests: Mapping[str, str]
     metrics: Mapping[str, JSON] = field(default_factory=dict)
     progress: Mapping[str, JSON] = field(default_factory=dict)
+    thresholds: Mapping[str, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -64,10 +74,20 @@ class Checkpoint:
     tagger: Tagger
     facts: CheckpointFacts
 
-    @property
+    @cached_property
     def model(self) -> Encoder:
-        """The encoder: ids in, logits out."""
-        return self.tagger.encoder
+        """The encoder whose logits the parser decodes; a soft-span tagger's has its thresholds in the last bias.
+
+        Raises ArtifactError for a soft-span tagger that was never evaluated: it has no thresholds yet (M60)."""
+        thresholds = self.facts.thresholds
+        if thresholds is None:
+            return self.tagger.encoder
+        if not thresholds:
+            raise ArtifactError(
+                f"{self.path}: was trained by loss.kind 'soft-span' and holds no thresholds yet, as no evaluation has "
+                "chosen them. Use the run's best/ checkpoint."
+            )
+        return with_thresholds(self.tagger.encoder, thresholds, self.labels)
 
     @property
     def crf(self) -> LinearChainCrf:
@@ -139,6 +159,7 @@ def _facts_as_json(facts: CheckpointFacts) -> dict[str, JSON]:
         "digests": dict(facts.digests),
         "metrics": dict(facts.metrics),
         "progress": dict(facts.progress),
+        "thresholds": None if facts.thresholds is None else dict(facts.thresholds),
     }
 
 

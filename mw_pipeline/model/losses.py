@@ -1,4 +1,4 @@
-"""Training losses in nats: cross-entropy, CRF, and CE + λ·CRF, as means over a whole accumulation window (M35).
+"""The losses that a recipe can name, in nats, as means over a whole accumulation window (M35).
 
 Shape letters: B rows, T pieces, K labels. A window is the micro-batches that one optimizer step adds up.
 """
@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from mw_pipeline.errors import RecipeError
 from mw_pipeline.labels import LabelSet
 from mw_pipeline.model.crf import LinearChainCrf
+from mw_pipeline.model.soft_span import positive_weight_vector, soft_span_sum
+from mw_pipeline.model.uncertainty import uncertainty_weighted
 from mw_pipeline.recipe import LossConfig
 
 IGNORED_LABEL = -100
@@ -35,27 +37,45 @@ class Extent:
 class LossShare:
     """One micro-batch's part of the window's mean: the parts of all micro-batches sum to it, gradients included.
 
-    `ce` and `crf` are None where the recipe gives the term no weight, for then nothing was computed."""
+    total  what is minimised
+    nats   what the log calls loss: `total`, or the plain sum of the terms where `total` weighs them by learned weights
+           or takes their mean over labels, so that every kind is in nats
+    A term is None where the recipe gives it no weight, for then nothing was computed.
+    """
 
     total: Tensor
-    ce: Tensor | None
-    crf: Tensor | None
+    nats: Tensor
+    ce: Tensor | None = None
+    crf: Tensor | None = None
+    span: Tensor | None = None
 
 
 class TaggingLoss:
     """The loss that a recipe's `loss` table describes.
 
     With class weights, CE is the weighted mean Σ w·ce / Σ w over the window: doubling every weight changes nothing.
+    The span term is the mean over pieces of the sum over labels, and what is minimised its mean over labels.
     """
 
-    def __init__(self, config: LossConfig, labels: LabelSet, *, device: torch.device | None = None) -> None:
-        self.ce_weight = 0.0 if config.kind == "crf" else 1.0
-        self.crf_weight = {"ce": 0.0, "crf": 1.0, "ce+crf": config.crf_weight}[config.kind]
+    def __init__(
+        self,
+        config: LossConfig,
+        labels: LabelSet,
+        *,
+        label_counts: Mapping[str, int] | None = None,
+        device: torch.device | None = None,
+    ) -> None:
+        """`label_counts` are those of the training pieces; soft-span alone needs them. Raises RecipeError."""
+        self.ce_weight = 0.0 if config.kind in ("crf", "soft-span") else 1.0
+        self.crf_weight = {"crf": 1.0, "ce+crf": config.crf_weight, "uncertainty": 1.0}.get(config.kind, 0.0)
+        self.learns_weights = config.kind == "uncertainty"
         self.per_sequence = config.crf_reduction == "per_sequence"
         self.label_smoothing = config.label_smoothing
-        self.class_weights = class_weight_vector(config.class_weights, labels)
-        if self.class_weights is not None and device is not None:
-            self.class_weights = self.class_weights.to(device)
+        self.class_weights = _on(device, class_weight_vector(config.class_weights, labels))
+        self.positive_weights: Tensor | None = None
+        if config.kind == "soft-span":
+            counts = _demand_counts(label_counts)
+            self.positive_weights = _on(device, positive_weight_vector(counts, labels, cap=config.positive_weight_cap))
 
     def extent(self, tags: Tensor, mask: Tensor | None) -> Extent:
         """The extent of one micro-batch; a window's is their sum. Arguments as in `share`."""
@@ -64,14 +84,24 @@ class TaggingLoss:
         return Extent(rows=float(tags.shape[0]), pieces=float(gold.numel()), weight=weight)
 
     def share(
-        self, logits: Tensor, tags: Tensor, mask: Tensor | None, crf: LinearChainCrf, *, window: Extent
+        self,
+        logits: Tensor,
+        tags: Tensor,
+        mask: Tensor | None,
+        crf: LinearChainCrf,
+        *,
+        window: Extent,
+        log_variances: Tensor | None = None,
     ) -> LossShare:
         """This micro-batch's part of the mean over `window`.
 
-        logits  (B, T, K) float
-        tags    (B, T)    int64  gold label ids; any value under padding
-        mask    (B, T)    bool   True on real pieces; None when nothing is padded
+        logits         (B, T, K) float
+        tags           (B, T)    int64  gold label ids; any value under padding
+        mask           (B, T)    bool   True on real pieces; None when nothing is padded
+        log_variances  (2,)      float  of CE and CRF, for the kind that learns their weights
         """
+        if self.positive_weights is not None:
+            return self._span_share(logits, tags, mask, self.positive_weights, window=window)
         total = logits.new_zeros(())
         ce = sequence = None
         if self.ce_weight:
@@ -80,7 +110,31 @@ class TaggingLoss:
         if self.crf_weight:
             sequence = crf(logits, tags, mask).sum() / (window.rows if self.per_sequence else window.pieces)
             total = total + self.crf_weight * sequence
-        return LossShare(total, ce, sequence)
+        if self.learns_weights:
+            assert ce is not None and sequence is not None and log_variances is not None
+            part = self.extent(tags, mask).pieces / window.pieces
+            return LossShare(uncertainty_weighted((ce, sequence), log_variances, share=part), total, ce, sequence)
+        return LossShare(total, total, ce, sequence)
+
+    def _span_share(
+        self, logits: Tensor, tags: Tensor, mask: Tensor | None, positive_weights: Tensor, *, window: Extent
+    ) -> LossShare:
+        summed = soft_span_sum(logits, tags, mask, positive_weights, label_smoothing=self.label_smoothing)
+        span = summed / window.pieces
+        return LossShare(span / len(positive_weights), span, span=span)
+
+
+def _on(device: torch.device | None, vector: Tensor | None) -> Tensor | None:
+    return vector if vector is None or device is None else vector.to(device)
+
+
+def _demand_counts(label_counts: Mapping[str, int] | None) -> Mapping[str, int]:
+    if label_counts is None:
+        raise RecipeError(
+            "loss.kind is 'soft-span' and no label counts were given: its positives are weighed by n₋/n₊ of the "
+            "training pieces. Pass label_counts of dataset.json."
+        )
+    return label_counts
 
 
 def ce_sum(

@@ -49,13 +49,23 @@ class ModelConfig(Section):
 
 
 class LossConfig(Section):
-    """Cross-entropy, CRF or their sum; `crf_weight` is the λ of CE + λ·CRF."""
+    """What training minimises; docs/losses.md has the formulas.
 
-    kind: Literal["ce", "crf", "ce+crf"] = "ce+crf"
+    `crf_weight` is the λ of CE + λ·CRF; "uncertainty" learns the weights of both. `positive_weight_cap` bounds n₋/n₊ in
+    "soft-span", whose balance it is: 1 gives plain binary cross-entropy for every label rarer than half."""
+
+    kind: Literal["ce", "crf", "ce+crf", "soft-span", "uncertainty"] = "ce+crf"
     crf_weight: Weight = 0.05
     crf_reduction: Literal["per_token", "per_sequence"] = "per_sequence"
     class_weights: dict[str, Annotated[float, Field(gt=0.0)]] = Field(default_factory=dict)
     label_smoothing: Share = 0.0
+    positive_weight_cap: Annotated[float, Field(ge=1.0)] = 10.0
+
+    @model_validator(mode="after")
+    def _weights_are_used(self) -> Self:
+        if self.kind == "soft-span" and self.class_weights:
+            raise ValueError("class_weights belong to cross-entropy; kind 'soft-span' has positive_weight_cap instead")
+        return self
 
 
 class TrainConfig(Section):

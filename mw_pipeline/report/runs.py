@@ -11,6 +11,7 @@ from mw_pipeline.report.cells import NOTHING, duration, fact, moment
 from mw_pipeline.report.tables import Table
 from mw_pipeline.schedule import NEAR_PEAK_SHARE
 from mw_pipeline.verdict.runlog import Row, RunLog
+from mw_pipeline.verdict.task_weights import task_weights_of
 
 EVIDENCE = {
     "near_peak_steps": f"steps of the smoke at {NEAR_PEAK_SHARE:g} of the peak learning rate or more",
@@ -33,7 +34,7 @@ EVIDENCE = {
 def run_table(runs: Mapping[str, RunLog]) -> Table:
     """The facts of each run, one column per run: what it did, its best evaluation and its last one (M56)."""
     columns = [_run_facts(log) for log in runs.values()]
-    rows = tuple((name, *(facts[name] for facts in columns)) for name in (columns[0] if columns else ()))
+    rows = tuple((name, *(facts.get(name, NOTHING) for facts in columns)) for name in (columns[0] if columns else ()))
     return Table(("", *(f"{name} run" for name in runs)), rows)
 
 
@@ -66,6 +67,7 @@ def _run_facts(log: RunLog) -> dict[str, str]:
         "effective batch": f"{fact(run.get('effective_batch'))} rows",
         **_f1_facts(log),
         **_loss_facts(log),
+        **_learned_weights(log),
         "tokens a second (median)": _median(log.steps, "tokens_per_second"),
         "device": fact(run.get("device")),
         "started": moment(run.get("started_at")),
@@ -97,6 +99,12 @@ def _loss_facts(log: RunLog) -> dict[str, str]:
         "best validation loss": f"{best['val_loss']:.4f} nats at step {best['step']:,}{part}",
         "last validation loss": f"{last['val_loss']:.4f} nats at step {last['step']:,}",
     }
+
+
+def _learned_weights(log: RunLog) -> dict[str, str]:
+    """The learned weights of the losses, or why they say nothing (M58); nothing where the recipe fixes them."""
+    learned = task_weights_of(log.steps)
+    return {} if learned is None else {"learned weights": learned.one_line()}
 
 
 def _median(rows: Sequence[Row], column: str) -> str:

@@ -15,6 +15,7 @@ from mw_pipeline.model.checkpoint import CheckpointFacts, Tagger, recover_checkp
 from mw_pipeline.train.log import BEST, EVALS, LAST, STEPS, TrainingLog, adopt_run, owner_of_this_process
 from mw_pipeline.train.plan import ENDED, RunPlan, RunResult, Status
 from mw_pipeline.verdict.exposure import recipe_digests
+from mw_pipeline.verdict.task_weights import task_weights_of
 from mw_pipeline.verdict.watchdog import Finding, Watchdog
 
 
@@ -84,7 +85,8 @@ class RunFolder:
         return self._rank(row)
 
     def save(self, name: str, tagger: Tagger, *, step: int, optimizer: Mapping[str, Tensor], **progress: JSON) -> None:
-        """Replaces best/ or last/."""
+        """Replaces best/ or last/; a soft-span tagger is kept with the thresholds of the last evaluation."""
+        loss_kind = self.plan.recipe.loss.kind
         facts = CheckpointFacts(
             config=self.plan.recipe.model,
             labels=self.plan.recipe.label_set,
@@ -94,6 +96,7 @@ class RunFolder:
             digests=self.digests,
             metrics=self.last_eval or {},
             progress=progress,
+            thresholds=(self.last_eval or {}).get("thresholds", {}) if loss_kind == "soft-span" else None,
         )
         save_checkpoint(self.plan.out / name, tagger, facts, optimizer=optimizer)
 
@@ -114,8 +117,10 @@ class RunFolder:
         self.log.write_run(self.facts | self._state("RUNNING", step) | {"ended_at": None})
 
     def close_run(self, status: Status, *, step: int, **facts: JSON) -> RunResult:
-        """Writes run.json with how the run ended."""
-        self.log.write_run(self.facts | facts | self._state(status, step) | {"ended_at": _now()})
+        """Writes run.json with how the run ended, and with what its learned weights are worth where it has any."""
+        learned = task_weights_of(self.log.rows(STEPS)) if self.plan.recipe.loss.kind == "uncertainty" else None
+        worth: dict[str, JSON] = {"task_weights": learned.as_json()} if learned else {}
+        self.log.write_run(self.facts | facts | worth | self._state(status, step) | {"ended_at": _now()})
         return self.result(status, step=step)
 
     def result(self, status: Status, *, step: int) -> RunResult:

@@ -63,8 +63,10 @@ class _Run:
         self.folder = RunFolder(plan, vocab_size=vocab_size)
         torch.manual_seed(plan.recipe.train.seed)
         self.tagger = Tagger(plan.recipe.model, vocab_size=vocab_size, labels=plan.recipe.label_set).to(device).train()
-        self.loss = TaggingLoss(plan.recipe.loss, plan.recipe.label_set, device=device)
+        counts = self.data.summary["label_counts"]
+        self.loss = TaggingLoss(plan.recipe.loss, plan.recipe.label_set, label_counts=counts, device=device)
         self.tagger.crf.requires_grad_(self.loss.crf_weight > 0)
+        self.tagger.log_variances.requires_grad_(self.loss.learns_weights)
         self.optimizer = adamw_of(self.tagger, plan.recipe.train)
         self.stepper = Stepper(
             self.tagger,
@@ -214,6 +216,7 @@ class _Run:
             "pass": self.passes,
             "lr": self.course.lr(self.step),
             **self.window.means(),
+            **({} if outcome.sigmas is None else {"sigmas": outcome.sigmas}),
             "grad_norm": outcome.grad_norm,
             "tokens": self.window.pieces,
             "tokens_per_second": outcome.pieces / self.clock.step_seconds[-1],
@@ -229,8 +232,7 @@ class _Run:
         if not self.processes.writes:
             return
         begun = time.perf_counter()
-        uses_crf = self.loss.crf_weight > 0
-        scores = validate(self.tagger, self.data.validation, self.plan.recipe.label_set, uses_crf=uses_crf)
+        scores = validate(self.tagger, self.data.validation, self.plan.recipe.label_set, loss=self.loss)
         row = {"step": self.step, **scores, "seconds": time.perf_counter() - begun}
         is_best = self.folder.log_eval(row)
         if is_best and self.folder.finding is None:

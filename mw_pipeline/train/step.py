@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from mw_pipeline.dataset.batches import BatchStream
 from mw_pipeline.model.checkpoint import Tagger
 from mw_pipeline.model.encoder import tensors_of
 from mw_pipeline.model.losses import Extent, LossShare, TaggingLoss
+from mw_pipeline.model.uncertainty import sigmas
 from mw_pipeline.recipe import TrainConfig
 from mw_pipeline.train.plan import Course
 from mw_pipeline.train.processes import Processes
@@ -23,10 +25,11 @@ from mw_pipeline.train.processes import Processes
 class StepOutcome:
     """What one step measured, over the whole window of all processes (M35).
 
-    loss, ce, crf   nats, the window's mean; None for a term without weight
-    grad_norm       Euclidean norm of all gradients before clipping
-    pieces          real pieces of the window
-    passes          whole passes over its source behind the most repeated row of this process's batches
+    loss, ce, crf, span  nats, the window's mean; None for a term without weight
+    grad_norm            Euclidean norm of all gradients before clipping
+    pieces               real pieces of the window
+    passes               whole passes over its source behind the most repeated row of this process's batches
+    sigmas               task → σ that this step weighed its losses by; None where the recipe fixes the weights
     """
 
     loss: float
@@ -35,6 +38,8 @@ class StepOutcome:
     grad_norm: float
     pieces: int
     passes: int
+    span: float | None = None
+    sigmas: Mapping[str, float] | None = None
 
     @property
     def finite(self) -> bool:
@@ -74,8 +79,8 @@ class Stepper:
         extents = [self._loss.extent(tags, mask) for _, tags, mask in tensors]
         extent = self._processes.total(sum(extents[1:], start=extents[0]))
         self._optimizer.zero_grad(set_to_none=True)
-        values = sum((self._backward(*micro_batch, extent) for micro_batch in tensors), start=torch.zeros(3))
-        loss, ce, crf = self._processes.sum_values(values).tolist()
+        values = sum((self._backward(*micro_batch, extent) for micro_batch in tensors), start=torch.zeros(4))
+        loss, ce, crf, span = self._processes.sum_values(values).tolist()
         self._processes.sum_gradients(self._parameters)
         norm = float(torch.nn.utils.clip_grad_norm_(self._parameters, self._config.clip_norm))
         outcome = StepOutcome(
@@ -85,16 +90,21 @@ class Stepper:
             grad_norm=norm,
             pieces=int(extent.pieces),
             passes=max(int(batch.passes.max()) for batch in window),
+            span=span if self._loss.positive_weights is not None else None,
+            sigmas=sigmas(self._tagger.log_variances) if self._loss.learns_weights else None,
         )
         if outcome.finite:
             self._update(step)
         return outcome
 
     def _backward(self, input_ids: Tensor, tags: Tensor, mask: Tensor | None, window: Extent) -> Tensor:
-        """(3,) this micro-batch's part of loss, CE and CRF; its part of the gradient is added to the parameters'."""
+        """(4,) this micro-batch's part of loss, CE, CRF and span; its part of the gradient goes to the parameters."""
         with self._precision():
             logits = self._tagger.encoder(input_ids, mask)
-        share = self._loss.share(logits.float(), tags, mask, self._tagger.crf, window=window)
+        tagger = self._tagger
+        share = self._loss.share(
+            logits.float(), tags, mask, tagger.crf, window=window, log_variances=tagger.log_variances
+        )
         share.total.backward()  # type: ignore[no-untyped-call]
         return _values_of(share)
 
@@ -110,8 +120,8 @@ class Stepper:
 
 def _values_of(share: LossShare) -> Tensor:
     nothing = torch.zeros(())
-    terms = (share.total, nothing if share.ce is None else share.ce, nothing if share.crf is None else share.crf)
-    return torch.stack([term.detach().cpu() for term in terms])
+    terms = (nothing if term is None else term for term in (share.ce, share.crf, share.span))
+    return torch.stack([term.detach().cpu() for term in (share.nats, *terms)])
 
 
 def dropout_seed(seed: int, step: int, rank: int) -> int:

@@ -5,20 +5,23 @@ Shape letters: B rows, T pieces, K labels, G tags.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from mw_pipeline.dataset.batches import Batch
 from mw_pipeline.decode import constrained_viterbi
 from mw_pipeline.digest import JSON
 from mw_pipeline.labels import LabelSet
+from mw_pipeline.metrics.thresholds import choose_threshold
 from mw_pipeline.model.checkpoint import Tagger
 from mw_pipeline.model.encoder import tensors_of
-from mw_pipeline.model.losses import ce_sum
+from mw_pipeline.model.losses import TaggingLoss, ce_sum
+from mw_pipeline.model.soft_span import by_threshold
 
 
 @dataclass(frozen=True)
@@ -71,30 +74,83 @@ def _span_ends(labels: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.concatenate((nearest[:, 1:], np.full((labels.shape[0], 1), pieces)), axis=1)
 
 
-def validate(tagger: Tagger, batches: Sequence[Batch], labels: LabelSet, *, uses_crf: bool) -> dict[str, JSON]:
+def validate(tagger: Tagger, batches: Sequence[Batch], labels: LabelSet, *, loss: TaggingLoss) -> dict[str, JSON]:
     """val_loss, val_ce, val_crf (nats per piece, without weights or smoothing), val_macro_f1 and f1 by tag.
 
-    val_loss is the negative log-likelihood of the model that decodes: the CRF's where the loss has one, else CE.
+    val_loss is the negative log-likelihood of the model that decodes: the CRF's where the loss has one, else CE. A
+    soft-span tagger decodes its scores above `thresholds`, which are chosen here and are in the answer: its val_loss is
+    the CE of these, so that it too can be held against the entropy of the labels.
     """
     tagger.eval()
+    with torch.inference_mode():
+        answers = _answers(tagger, batches)
+        thresholds: dict[str, float] = {}
+        if loss.positive_weights is not None:
+            thresholds = choose_thresholds(answers, labels)
+            answers = [answer.above(thresholds, labels) for answer in answers]
+        found = _scores(tagger, answers, labels, uses_crf=loss.crf_weight > 0)
+    tagger.train()
+    return found | ({"thresholds": thresholds} if thresholds else {})
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A batch and the tagger's logits (B, T, K) on it; tags and mask as `tensors_of` gives them."""
+
+    batch: Batch
+    logits: Tensor
+    tags: Tensor
+    mask: Tensor | None
+
+    def above(self, thresholds: Mapping[str, float], labels: LabelSet) -> Answer:
+        """The same with its scores above the thresholds."""
+        return replace(self, logits=by_threshold(self.logits, thresholds, labels))
+
+
+def _answers(tagger: Tagger, batches: Sequence[Batch]) -> list[Answer]:
     device = next(tagger.parameters()).device
-    transitions = tagger.crf.masked_transitions().detach().cpu().numpy()
-    starts = tagger.crf.masked_start().detach().cpu().numpy()
+    found = []
+    for batch in batches:
+        ids, tags, mask = tensors_of(batch, device)
+        found.append(Answer(batch, tagger.encoder(ids, mask).float(), tags, mask))
+    return found
+
+
+def choose_thresholds(answers: Sequence[Answer], labels: LabelSet) -> dict[str, float]:
+    """Tag → logit with the best F1 over pieces that lie inside a value of the tag, by whichever label (M60)."""
+    scores, gold = pieces_of(answers)
+    return {tag: choose_threshold(*of_tag(scores, gold, number)) for number, tag in enumerate(labels.tags)}
+
+
+def pieces_of(answers: Sequence[Answer]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Logits (N, K) and gold labels (N,) of all real pieces."""
+    masks = [answer.batch.attention_mask for answer in answers]
+    logits = [answer.logits.cpu().numpy()[mask] for answer, mask in zip(answers, masks, strict=True)]
+    return np.concatenate(logits), np.concatenate([a.batch.labels[m] for a, m in zip(answers, masks, strict=True)])
+
+
+def of_tag(
+    scores: NDArray[np.float32], gold: NDArray[np.int64], tag: int
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """(N,) the higher logit of the tag's two labels, and whether the gold is one of them."""
+    begin = 2 * tag + 1
+    return scores[:, begin : begin + 2].max(axis=1), (gold == begin) | (gold == begin + 1)
+
+
+def _scores(tagger: Tagger, answers: Sequence[Answer], labels: LabelSet, *, uses_crf: bool) -> dict[str, JSON]:
+    transitions = tagger.crf.masked_transitions().cpu().numpy()
+    starts = tagger.crf.masked_start().cpu().numpy()
     ce = crf = 0.0
     pieces = 0
     nothing = np.zeros(len(labels.tags), dtype=np.int64)
     counts = SpanCounts(nothing, nothing, nothing)
-    with torch.inference_mode():
-        for batch in batches:
-            ids, tags, mask = tensors_of(batch, device)
-            logits = tagger.encoder(ids, mask).float()
-            ce += float(ce_sum(logits, tags, mask))
-            crf += float(tagger.crf(logits, tags, mask).sum()) if uses_crf else 0.0
-            pieces += int(batch.attention_mask.sum())
-            predicted = constrained_viterbi(logits.cpu().numpy(), batch.attention_mask, transitions, starts)
-            gold = np.where(batch.attention_mask, batch.labels, 0)
-            counts += count_spans(gold, predicted, tags=len(labels.tags))
-    tagger.train()
+    for answer in answers:
+        mask = answer.batch.attention_mask
+        ce += float(ce_sum(answer.logits, answer.tags, answer.mask))
+        crf += float(tagger.crf(answer.logits, answer.tags, answer.mask).sum()) if uses_crf else 0.0
+        pieces += int(mask.sum())
+        predicted = constrained_viterbi(answer.logits.cpu().numpy(), mask, transitions, starts)
+        counts += count_spans(np.where(mask, answer.batch.labels, 0), predicted, tags=len(labels.tags))
     return {
         "val_loss": (crf if uses_crf else ce) / pieces,
         "val_macro_f1": counts.macro_f1(labels),

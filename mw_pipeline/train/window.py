@@ -7,6 +7,9 @@ from dataclasses import asdict, dataclass
 from mw_pipeline.digest import JSON
 from mw_pipeline.train.step import StepOutcome
 
+TERMS = ("ce", "crf", "span")
+"""The terms that a step's loss can have."""
+
 
 @dataclass
 class LossWindow:
@@ -20,22 +23,22 @@ class LossWindow:
     loss: float = 0.0
     ce: float | None = None
     crf: float | None = None
+    span: float | None = None
 
     def add(self, outcome: StepOutcome) -> None:
         """Takes in one step."""
         self.pieces += outcome.pieces
         self.loss += outcome.loss * outcome.pieces
-        if outcome.ce is not None:
-            self.ce = (self.ce or 0.0) + outcome.ce * outcome.pieces
-        if outcome.crf is not None:
-            self.crf = (self.crf or 0.0) + outcome.crf * outcome.pieces
+        for name in TERMS:
+            value, total = getattr(outcome, name), getattr(self, name)
+            if value is not None:
+                setattr(self, name, (total or 0.0) + value * outcome.pieces)
 
     def means(self) -> dict[str, JSON]:
-        """loss, ce and crf of a log row; NaN and infinity stay what they are."""
-        return {
-            name: None if total is None else total / max(1, self.pieces)
-            for name, total in (("loss", self.loss), ("ce", self.ce), ("crf", self.crf))
-        }
+        """loss, ce and crf of a log row, and span where it is trained; NaN and infinity stay what they are."""
+        names = ("loss", *(name for name in TERMS if name != "span" or self.span is not None))
+        totals = {name: getattr(self, name) for name in names}
+        return {name: None if total is None else total / max(1, self.pieces) for name, total in totals.items()}
 
     def state(self) -> dict[str, JSON]:
         """What a checkpoint between two rows has to keep; `LossWindow(**state)` is the same window."""

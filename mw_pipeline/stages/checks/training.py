@@ -9,6 +9,7 @@ from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.verdict import build_verdict
 from mw_pipeline.verdict.runlog import read_run
 from mw_pipeline.verdict.soundness import soundness_findings
+from mw_pipeline.verdict.task_weights import task_weights_of
 
 
 def smoke_verdict(place: Place, partition: str) -> Findings:
@@ -24,4 +25,7 @@ def run_is_sound(place: Place, partition: str) -> Findings:
     full = requests.full(place, place.recipe(partition)).demand(place.store)
     steps, best = full.metrics["steps"], full.metrics["best_val_macro_f1"]
     summary = f"{steps:,} steps, best validation macro-F1 {number(best)} at step {fact(full.metrics['best_step'])}"
-    return found(soundness_findings(read_run(full.folder())), summary, steps=steps, best_val_macro_f1=best)
+    log = read_run(full.folder())
+    learned = task_weights_of(log.steps)
+    worth = {"task_weights": learned.one_line()} if learned else {}
+    return found(soundness_findings(log), summary, steps=steps, best_val_macro_f1=best, **worth)
