@@ -31,6 +31,7 @@ SOUND = {
     b"L,1 A ST,NOME,AK,1\n",
     "usgov-irs-bmf": b"EIN,NAME,STREET,CITY,STATE,ZIP\n1,CLUB,1 A ST,NOME,AK,99556\n",
     "usgov-nppes": NPPES + b"\n1 A ST,NOME,AK,995560000\n",
+    "usgov-nad": b"State,StNam_Full,AddNo_Full\nAK,A ST,1\n",
     "usgov-imls-pls": b"STABR,LIBNAME,ADDRESS,CITY,ZIP,ZIP4\nAK,LIBRARY,1 A ST,NOME,99556,M\n",
 }
 FEATURE = b'{"type":"Feature","properties":{"number":"5","street":"Main St","city":"Town"}}\n'

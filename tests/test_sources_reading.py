@@ -68,9 +68,11 @@ def test_a_file_reads_the_same_however_it_is_packed(tmp_path: Path, name: str, d
     assert contents(tmp_path / name) == {name: TEXT}
 
 
-def test_a_zip_gives_its_data_files_and_neither_its_readme_nor_its_folders(tmp_path: Path) -> None:
+def test_a_zip_gives_its_data_files_and_neither_its_papers_nor_its_folders(tmp_path: Path) -> None:
     path = tmp_path / "US.zip"
-    path.write_bytes(zipped(**{"readme.txt": b"hello", "data/US.txt": TEXT, "__MACOSX/US.txt": b"x", "data/": b""}))
+    path.write_bytes(
+        zipped(**{"readme.txt": b"hi", "schema.ini": b"x", "data/US.txt": TEXT, "__MACOSX/US.txt": b"x", "data/": b""})
+    )
 
     assert contents(path) == {"US.zip/data/US.txt": TEXT}
 

@@ -49,6 +49,8 @@ def test_the_tables_hold_every_state_and_departement() -> None:
     departements = regions.fr_departements()
 
     assert len(regions.us_states()) == 51 + 5 + 3
+    assert sorted(regions.us_states_by_fips().values()) == sorted(regions.us_states())
+    assert [regions.us_states_by_fips()[code] for code in ("01", "30", "56", "72")] == ["AL", "MT", "WY", "PR"]
     assert len([code for code, (name, _) in departements.items() if name]) == 101
     assert len({region for name, region in departements.values() if name}) == 18
     assert departements["2A"] == ("Corse-du-Sud", "Corse")

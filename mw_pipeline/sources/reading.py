@@ -31,6 +31,7 @@ _GZIP, _ZSTD, _ZIP = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", (b"PK\x03\x04", b"PK\x05\
 _UNPACKING_ERRORS = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, NotImplementedError)
 _PACKED_SUFFIXES = {".gz": _GZIP, ".zst": _ZSTD, ".zip": b"PK"}
 _ENCRYPTED = 0x1  # flag bit 0 of a zip member, APPNOTE 4.4.4
+_NOT_DATA = (".doc", ".docx", ".htm", ".html", ".ini", ".md", ".pdf")
 _UTF8_BOM, _UTF16_BOMS = b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -162,9 +163,10 @@ def _tar_members(file: RawFile, stream: ByteStream) -> Iterator[tuple[str, ByteS
 
 
 def _is_data(name: str) -> bool:
-    """GeoNames zips carry a readme.txt beside the data, archives made on a Mac a __MACOSX folder."""
+    """Archives carry papers beside the data (readme.txt, schema.ini, a PDF), those made on a Mac a __MACOSX folder."""
     last = name.rsplit("/", 1)[-1].lower()
-    return not (last.startswith((".", "readme", "license")) or name.startswith("__MACOSX/"))
+    paper = last.startswith((".", "readme", "license")) or last.endswith(_NOT_DATA)
+    return not (paper or name.startswith("__MACOSX/"))
 
 
 def line_blocks(stream: ByteStream, *, label: str, encoding: str, rejects: Rejects) -> Iterator[LineBlock]:

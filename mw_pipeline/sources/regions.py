@@ -63,14 +63,20 @@ def _fr_regions_by_other_names() -> dict[str, str]:
 @cache
 def us_states() -> dict[str, str]:
     """Name by two-letter postal code, for states, the District of Columbia, territories and associated states."""
-    return {code: name for code, name, _ in _table_rows("us_states.tsv")}
+    return {code: name for code, name, _, _ in _table_rows("us_states.tsv")}
+
+
+@cache
+def us_states_by_fips() -> dict[str, str]:
+    """Two-letter postal code by two-digit FIPS code, as the Census Bureau numbers the states."""
+    return {fips: code for code, _, _, fips in _table_rows("us_states.tsv")}
 
 
 @cache
 def _states_by_prefix() -> dict[str, str]:
     """Name of the state by the first three digits of its ZIP codes."""
     found: dict[str, str] = {}
-    for _, name, prefixes in _table_rows("us_states.tsv"):
+    for _, name, prefixes, _ in _table_rows("us_states.tsv"):
         for prefix in filter(None, prefixes.split(",")):
             first, _, last = prefix.partition("-")
             found |= {f"{number:03d}": name for number in range(int(first), int(last or first) + 1)}

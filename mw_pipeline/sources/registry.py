@@ -14,9 +14,11 @@ from mw_pipeline.sources.openaddresses import Openaddresses
 from mw_pipeline.sources.state_ia_contractors import StateIaContractors
 from mw_pipeline.sources.state_ny_notaries import StateNyNotaries
 from mw_pipeline.sources.state_tx_notaries import StateTxNotaries
+from mw_pipeline.sources.tiger import Tiger
 from mw_pipeline.sources.usgov_hrsa_fqhc import UsgovHrsaFqhc
 from mw_pipeline.sources.usgov_imls_pls import UsgovImlsPls
 from mw_pipeline.sources.usgov_irs_bmf import UsgovIrsBmf
+from mw_pipeline.sources.usgov_nad import UsgovNad
 from mw_pipeline.sources.usgov_nppes import UsgovNppes
 
 _ALL: tuple[Adapter, ...] = (
@@ -28,9 +30,11 @@ _ALL: tuple[Adapter, ...] = (
     StateIaContractors(),
     StateNyNotaries(),
     StateTxNotaries(),
+    Tiger(),
     UsgovHrsaFqhc(),
     UsgovImlsPls(),
     UsgovIrsBmf(),
+    UsgovNad(),
     UsgovNppes(),
 )
 

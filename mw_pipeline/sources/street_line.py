@@ -127,6 +127,13 @@ def split_street_line(line: str) -> StreetLine | str:
     return _split_with_care(line)
 
 
+def written_unit(value: str, designator: str) -> str | None:
+    """A unit as people write it: "Apt 3" as it is, the bare "3" behind its designator; None for anything else."""
+    if _WHOLE_UNITS.fullmatch(value):
+        return value
+    return f"{designator} {value}" if re.fullmatch(_UNIT_ID, value, re.IGNORECASE) else None
+
+
 def split_two_lines(first: str, second: str | None) -> StreetLine | str:
     """The parts of two lines of one address, or the reason why the first cannot be split safely.
 
