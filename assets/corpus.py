@@ -5,7 +5,7 @@ import dagster as dg
 from assets.metadata import OWNERS, code_version, columns, finding_check, materialized, plainly
 from assets.partitions import corpora, corpus_and_source, corpus_of_source, sources
 from mw_pipeline.corpus.records import ROW_MEANINGS, ROW_SCHEMA
-from mw_pipeline.stages import checks, corpus, views
+from mw_pipeline.stages import checks, corpus, golden, views
 from resources.place import PlaceResource
 
 
@@ -41,7 +41,7 @@ def corpus_shards(context: dg.AssetExecutionContext, place: PlaceResource) -> dg
 @plainly
 def golden_set(context: dg.AssetExecutionContext, place: PlaceResource) -> dg.MaterializeResult[None]:
     """The gold rows, validated: reachable values, families, ceilings, and the hash of their conventions."""
-    built = corpus.build_golden(place.open(), context.partition_key)
+    built = golden.build_golden(place.open(), context.partition_key)
     return materialized(
         built.artifact,
         reused=built.reused,

@@ -29,6 +29,7 @@ def eval_report(
         artifact,
         reused=reused,
         scores=artifact.file("scores.md").read_text(),
+        golden_sets=views.golden_set_facts(artifact),
         tags=views.tags_picture(artifact),
         report=dg.MetadataValue.path(near(artifact.file("report.html"))),
     )

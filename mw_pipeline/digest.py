@@ -10,6 +10,7 @@ import importlib.metadata
 import json
 import os
 import platform
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -114,10 +115,12 @@ def toolchain() -> dict[str, str]:
     return versions
 
 
-def json_value(text: str | bytes) -> JSON:
-    """The value of a JSON text. Raises ValueError for what is no JSON, and for nesting that no honest text has."""
+def json_value(text: str | bytes, *, pairs: Callable[[list[tuple[str, JSON]]], JSON] | None = None) -> JSON:
+    """The value of a JSON text; `pairs` makes an object of its keys and values, where a dict would not do.
+
+    Raises ValueError for what is no JSON, and for nesting that no honest text has."""
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=pairs)
     except RecursionError:
         raise ValueError("nested too deeply") from None
 

@@ -14,10 +14,12 @@ import pytest
 from tiny_project import change, edit_json, place_at, rewrite
 
 from mw_pipeline.artifact import Artifact
+from mw_pipeline.errors import GateError
 from mw_pipeline.stages import checks, requests
-from mw_pipeline.stages.corpus import EXCLUSIONS_FILE, build_golden, build_manifest, shard_files
+from mw_pipeline.stages.corpus import EXCLUSIONS_FILE, build_manifest, shard_files
 from mw_pipeline.stages.dataset import build_dataset, build_mix, build_tokenizer
 from mw_pipeline.stages.findings import Findings
+from mw_pipeline.stages.golden import build_golden
 from mw_pipeline.stages.place import Place
 
 pytestmark = pytest.mark.slow
@@ -200,7 +202,36 @@ def test_a_gold_value_that_its_text_does_not_hold_is_found(place: Place) -> None
     path.write_text("\n".join([json.dumps(wrong), *others]) + "\n")
     build_golden(place, "builtin")
 
-    assert "Xanadu" in problems(checks.golden_is_valid, place, "builtin")
+    found = checks.golden_is_valid(place, "builtin")
+    assert "us.jsonl:1: unreachable_value: locality 'Xanadu'" in found.problems[0]
+    assert (
+        "us.jsonl:1 | invalid | unreachable_value | locality 'Xanadu' | is no substring" in found.evidence["findings"]
+    )
+
+
+def test_a_broken_gold_line_is_shown_by_row_beside_the_others(place: Place) -> None:
+    path = place.project / "golden" / "us.jsonl"
+    path.write_text("{\n" * 10 + path.read_text())
+    build_golden(place, "builtin")
+
+    found = checks.golden_is_valid(place, "builtin")
+
+    assert "us.jsonl:1: not_json" in found.problems[0]
+    assert found.problems[-1] == "and 5 more"
+    assert "us.jsonl:10 | invalid | not_json" in found.evidence["findings"]
+
+
+def test_invalid_gold_scores_nothing_whichever_run_asks(place: Place) -> None:
+    from mw_pipeline.stages.evaluation import eval_report
+
+    path = place.project / "golden" / "us.jsonl"
+    path.write_text(path.read_text() + "{\n")
+    prepare = (build_golden, build_manifest)
+    for build in prepare:
+        build(place, "builtin")
+
+    with pytest.raises(GateError):
+        eval_report(place, "demo")
 
 
 # --- mix and dataset -----------------------------------------------------------------------------------------------

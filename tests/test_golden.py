@@ -2,15 +2,13 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from gold_rows import golden_of
 
+from mw_pipeline.cli import main
 from mw_pipeline.errors import CorpusError
-from mw_pipeline.golden.__main__ import main
 from mw_pipeline.golden.gold import MANIFEST, load_golden, write_manifest
 from mw_pipeline.labels import STAGE2_TAGS
 
@@ -88,6 +86,8 @@ def test_a_stratum_is_adversarial_by_its_first_part():
         ('{"raw": "x", "components": {"town": "x"}}', "components.town is not a tag. Use one of country, region"),
         ('{"raw": "x", "components": {"locality": 7}}', "components.locality is 7, expected a text"),
         ('{"raw": "x", "components": {"locality": " "}}', "components.locality is ' ', expected a value"),
+        ('{"raw": "x", "components": {}, "raw": "y"}', "not JSON .key 'raw' stands twice."),
+        ('{"raw": "x", "components": {"street": "x", "street": "y"}}', "key 'street' stands twice"),
         ('{"raw": "x", "components": {}, "country": 7}', "country is 7, expected a text"),
         (r'{"raw": "\ud800", "components": {}}', "holds half of a surrogate pair"),
         ("", "holds no gold row"),
@@ -144,6 +144,22 @@ def test_values_that_overlap_or_split_a_word_block():
     assert rules(golden_of([overlapping, inside_a_word], name="g")) == [("overlapping_values", True)] * 2
 
 
+def test_a_family_or_text_in_dev_and_in_test_blocks_and_within_one_of_them_does_not(tmp_path):  # M49
+    family = {"base_id": "town-hall"}
+    dev = write(tmp_path / "us-dev.jsonl", row(**family), row("Lyon", {"locality": "Lyon"}))
+    test = write(tmp_path / "test.jsonl", row("Paris", {"locality": "Paris"}, **family), row("LYON!", {}, base_id="l"))
+    other = write(tmp_path / "other.jsonl", row("75001 Paris", {"postcode": "75001"}, **family))
+
+    both = [str(finding) for finding in load_golden([dev, test]).findings if finding.blocks]
+
+    assert both == [
+        f"{test}:1: family_in_dev_and_test: 'town-hall': stands in test here and in dev at {dev}:1",
+        f"{test}:2: family_in_dev_and_test: 'text:lyon': stands in test here and in dev at {dev}:2",
+    ]
+    assert not [f for f in load_golden([dev, other]).findings if f.blocks]
+    assert not [f for f in load_golden([test, other]).findings if f.blocks]
+
+
 def test_one_text_with_two_answers_blocks_and_with_one_answer_does_not():
     twice = golden_of([row(), row()], name="g")
     contradicting = golden_of([row(), row(components={"locality": "Paris"})], name="g")
@@ -185,24 +201,17 @@ def test_a_manifest_with_stale_counts_is_refused_and_a_fresh_one_is_not(tmp_path
     with pytest.raises(CorpusError, match=r"manifest\.json: says rows 2 for fr\.jsonl, found 1\. Review the change"):
         load_golden([path])
 
-    subprocess.run([sys.executable, "-m", "mw_pipeline.golden", tmp_path], check=True, cwd=PROJECT)
+    assert main(["golden", "--write-manifest", str(tmp_path)]) == 0
     assert len(load_golden([path]).rows) == 1
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ([], "usage: python -m mw_pipeline.golden FOLDER"),
-        (["nowhere"], "usage: python -m mw_pipeline.golden FOLDER"),
-        (["{folder}"], "error: {folder}/broken.jsonl:1: not JSON"),
-    ],
-)
-def test_a_manifest_that_cannot_be_written_is_a_sentence(tmp_path, capsys, arguments, message):
-    (tmp_path / "broken.jsonl").write_text("{")
+def test_a_manifest_of_other_conventions_is_refused(tmp_path):  # M50
+    path = write(tmp_path / "fr.jsonl", row())
+    manifest = json.loads(write_manifest(tmp_path).read_text())
+    (tmp_path / MANIFEST).write_text(json.dumps({**manifest, "conventions": "0" * 64}))
 
-    assert main([argument.format(folder=tmp_path) for argument in arguments]) == 2
-    assert capsys.readouterr().err.startswith(message.format(folder=tmp_path))
-    assert not (tmp_path / MANIFEST).exists()
+    with pytest.raises(CorpusError, match="written under conventions '000000000000…, today's are '"):
+        load_golden([path])
 
 
 def test_a_changed_value_is_a_changed_file_for_the_manifest(tmp_path):  # M50
@@ -221,7 +230,7 @@ def test_a_file_that_the_manifest_does_not_list_is_read_all_the_same(tmp_path):
     assert len(load_golden([write(tmp_path / "mine.jsonl", row())]).rows) == 1
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"files": {"fr.jsonl": 7}}'])
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"conventions": "", "files": {"fr.jsonl": 7}}'])
 def test_a_broken_manifest_is_refused(tmp_path, text):
     path = write(tmp_path / "fr.jsonl", row())
     (tmp_path / MANIFEST).write_text(text)

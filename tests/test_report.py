@@ -154,6 +154,23 @@ def test_held_out_rows_stand_beside_gold(inputs, tmp_path):
     assert "core macro-F1 0.9877" in text
 
 
+def test_further_gold_sets_stand_below_the_own_one_with_what_was_not_there(inputs, tmp_path):
+    real = {**inputs["scores"], "core_macro_f1": 0.54321, "rows": 700}
+    path = render_report(
+        tmp_path / "r.html",
+        recipe=inputs["recipe"],
+        scores=inputs["scores"],
+        golden_sets={"real-us": real},
+        skipped=["more is not scored: 'x' matches no file"],
+    )
+
+    text = words(Page(path.read_text("utf-8")))
+    own, _, further = text.partition("real-us 700")
+    assert "project" in own
+    assert "0.5432" in further
+    assert "More is not scored: 'x' matches no file." in text
+
+
 def test_small_slices_are_named_and_not_shown(page):
     shown, _, rest = words(page).partition("Not shown, with fewer than 5 rows each: ")
 

@@ -122,3 +122,21 @@ def test_a_check_shows_its_numbers_one_by_one(place: Place) -> None:
     assert shown["near_peak_steps"] == dg.MetadataValue.int(evidence["near_peak_steps"])
     assert not [name for name, value in shown.items() if isinstance(value, dg.JsonMetadataValue)]
     assert "learning_rate" not in shown, "a number that is not known is left out"
+
+
+def test_the_scores_of_further_gold_stand_beside_those_of_the_own(place: Place) -> None:
+    shown = views.golden_set_facts(made(place, "report"))
+
+    assert "| project | 40 | " in shown and "| extra | 2 | 2 | " in shown
+    assert "absent is not scored: 'nowhere/*.jsonl' matches no file below " in shown
+    page = made(place, "report").file("report.html").read_text()
+    assert "Gold sets" in page and "Absent is not scored" in page
+
+
+def test_further_gold_is_judged_and_kept_out_of_training_and_gates_nothing(place: Place) -> None:
+    facts = checks.golden_is_valid(place, "builtin")
+
+    assert "| extra | 2 | 2 | 0 | none |" in facts.evidence["sets"]
+    assert "absent is not scored" in facts.evidence["sets"]
+    assert "none of 42 gold rows" in checks.golden_is_not_in_train(place, "builtin").summary
+    assert made(place, "report").metrics["rows"] == 40

@@ -34,6 +34,17 @@ case = 0.2
 [sources.builtin]
 adapter = "builtin"
 max_records = 3000
+
+[golden_sets.extra]
+input = "extra/*.jsonl"
+
+[golden_sets.absent]
+input = "nowhere/*.jsonl"
+"""
+
+EXTRA = """
+{"raw": "12 Oak Street, Denver", "components": {"house_number": "12", "street": "Oak Street"}, "country": "US"}
+{"raw": "7 rue Haute, 75001 Paris", "components": {"postcode": "75001", "locality": "Paris"}, "country": "FR"}
 """
 
 RECIPE = """
@@ -76,10 +87,12 @@ GOLD_ROWS = 20
 
 
 def write_project(folder: Path, *, golden: Path) -> Path:
-    """corpora/, recipes/ and golden/ in `folder`; the gold is the first rows of the files in `golden`."""
+    """corpora/, recipes/, golden/ and two rows of further gold in `folder`; the gold is the first rows of `golden`."""
     for name in ("corpora", "recipes", "golden"):
         (folder / name).mkdir(parents=True)
     (folder / "corpora" / "builtin.toml").write_text(CORPUS)
+    (folder / "extra").mkdir()
+    (folder / "extra" / "hand.jsonl").write_text(EXTRA)
     (folder / "recipes" / "demo.toml").write_text(RECIPE)
     for name in ("us", "fr"):
         with (golden / f"{name}.jsonl").open() as rows:

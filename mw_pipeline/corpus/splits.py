@@ -15,6 +15,7 @@ SPLITS = ("train", "validation", "test")
 
 # One salt for every corpus: a family held out here is held out wherever it turns up.
 _SALT = 0x5EED_0F_5911
+_JUDGING_SALT = 0x601D_0F_5911
 
 
 def split_of(
@@ -39,6 +40,13 @@ def split_of(
     index = np.where(place < test_share, 2, np.where(place < test_share + validation_share, 1, 0))
     index[in_holdout(region_keys, holdout_regions)] = 2
     return pa.array(SPLITS).take(pa.array(index))
+
+
+def judging_half(base_ids: pa.StringArray) -> Mask:
+    """Where the family of a labelled record is of the half that judges: the others may be trained on.
+
+    A stable hash of the base id decides, on its own salt: which split a family falls into says nothing of its half."""
+    return np.asarray(hash64(base_ids, salt=_JUDGING_SALT) < np.uint64(2**63))
 
 
 def in_holdout(region_keys: pa.StringArray, holdout_regions: Sequence[str]) -> Mask:

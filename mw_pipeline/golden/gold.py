@@ -3,7 +3,7 @@
 A gold file holds JSON lines `{"raw", "components": {tag: value}, "country", "source", "notes"}` and optionally
 `base_id` (the family: rows of one real place) and `stratum`. Values are written as they stand in `raw`; docs/labels.md
 has the conventions of every tag. A `manifest.json` beside the files says what each should hold; after a change of gold
-`python -m mw_pipeline.golden FOLDER` writes it anew.
+`mw-pipeline golden --write-manifest FOLDER` writes it anew.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 
 from mw_pipeline.digest import JSON, digest_of, json_value, sha256_file, write_json_atomically
 from mw_pipeline.errors import CorpusError
-from mw_pipeline.golden.rows import GoldenRow, json_lines, row_of
+from mw_pipeline.golden.rows import GoldenRow, GoldError, json_lines, row_of
 from mw_pipeline.golden.rules import Finding, findings_of
 from mw_pipeline.labels import STAGE3_TAGS
 from mw_pipeline.metrics.matching import POLICIES
@@ -31,8 +31,6 @@ CONVENTIONS = (
 )
 CONVENTIONS_HASH = digest_of([CONVENTIONS, list(STAGE3_TAGS)])
 MANIFEST = "manifest.json"
-
-_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -107,7 +105,7 @@ def load_golden(paths: Sequence[Path]) -> GoldenSet:
     if not rows:
         raise CorpusError(f"{', '.join(map(str, paths)) or 'no file'}: holds no gold row. Name a file with JSON lines.")
     for folder in dict.fromkeys(path.parent for path in paths):
-        _demand_manifest(folder, [path for path in paths if path.parent == folder])
+        demand_manifest(folder, [path for path in paths if path.parent == folder])
     return GoldenSet(tuple(rows))
 
 
@@ -129,23 +127,29 @@ def _entry(path: Path) -> dict[str, JSON]:
     return {"sha256": sha256_file(path), **GoldenSet(tuple(_read_file(path))).counts()}
 
 
-def _demand_manifest(folder: Path, paths: Sequence[Path]) -> None:
-    """Counts and hashes of every listed file are those of the file itself (M50). Files not listed are not looked at."""
+def demand_manifest(folder: Path, paths: Sequence[Path]) -> None:
+    """Counts and hashes of every listed file are those of the file itself, and the conventions are today's (M50).
+
+    Files not listed are not looked at. Raises CorpusError with the first difference."""
     path = folder / MANIFEST
     if not path.is_file():
         return
-    remedy = f"Review the change of gold, then run `python -m mw_pipeline.golden {folder}`."
     try:
-        listed = {name: dict(entry) for name, entry in json_value(path.read_text(encoding="utf-8"))["files"].items()}
+        manifest = json_value(path.read_text(encoding="utf-8"))
+        conventions, listed = manifest["conventions"], {name: dict(entry) for name, entry in manifest["files"].items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CorpusError(f"{path}: not a manifest of gold files ({error!r}). {remedy}") from None
+        raise _stale(path, "no manifest", f"not a manifest of gold files ({error!r})") from None
+    if conventions != CONVENTIONS_HASH:
+        older = repr(conventions)[:13]
+        raise _stale(path, older, f"written under conventions {older}…, today's are {CONVENTIONS_HASH[:12]!r}…")
     for gold in paths:
-        if gold.name not in listed:
-            continue
-        claimed, found = listed[gold.name], _entry(gold)
-        differing = [key for key in ("rows", *found) if claimed.get(key) != found[key]]
-        if differing:
-            key = differing[0]
-            raise CorpusError(
-                f"{path}: says {key} {claimed.get(key)!r} for {gold.name}, found {found[key]!r}. {remedy}"
-            )
+        claimed, found = listed.get(gold.name), _entry(gold)
+        key = next((key for key in ("rows", *found) if claimed and claimed.get(key) != found[key]), None)
+        if claimed and key:
+            problem = f"says {key} {claimed.get(key)!r} for {gold.name}, found {found[key]!r}"
+            raise _stale(path, f"{gold.name}: {key}", problem)
+
+
+def _stale(path: Path, value: str, problem: str) -> GoldError:
+    remedy = f"Review the change of gold, then run `mw-pipeline golden --write-manifest {path.parent}`."
+    return GoldError(str(path), "stale_manifest", value, problem, remedy)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mw_pipeline.recipe.corpus_spec import Augmentations, Budgets, CorpusSpec, SourceSpec, url_problem
+from mw_pipeline.recipe.corpus_spec import Augmentations, Budgets, CorpusSpec, GoldenSetSpec, SourceSpec, url_problem
 from mw_pipeline.recipe.mix_wishes import MixWishes, Wish
 from mw_pipeline.recipe.reading import load_corpus_spec, load_mix_wishes, load_recipe
 from mw_pipeline.recipe.training_recipe import (
@@ -22,6 +22,7 @@ __all__ = [
     "Budgets",
     "CorpusSpec",
     "EvalConfig",
+    "GoldenSetSpec",
     "LossConfig",
     "MixConfig",
     "MixWishes",

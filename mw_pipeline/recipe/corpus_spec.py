@@ -12,6 +12,8 @@ from mw_pipeline.countries import COUNTRY_CODES
 from mw_pipeline.digest import digest_of
 from mw_pipeline.recipe.section import Name, NotNegative, Positive, Section, Share, tuple_of
 
+SetName = Annotated[str, Field(pattern="^[a-z0-9][a-z0-9-]*$")]
+"""Names a file and a line of a report."""
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -64,6 +66,28 @@ def url_problem(url: str) -> str:
     return "plain http is for this machine alone" if parts.scheme == "http" and host not in _LOOPBACK else ""
 
 
+class GoldenSetSpec(Section):
+    """A further gold set below MW_DATA: gold files, or with `adapter` the judging half of a labelled source.
+
+    It is scored beside the corpus's own gold, gates nothing, and is skipped where its files are not there."""
+
+    input: str
+    adapter: Name | None = None
+    country: str | None = None
+
+    @field_validator("input")
+    @classmethod
+    def _input_is_below_the_data(cls, value: str) -> str:
+        if not value or value.startswith("/") or ".." in value.split("/"):
+            raise ValueError("not a path or pattern below MW_DATA, as in 'usaddress/*.xml'")
+        return value
+
+    @field_validator("country")
+    @classmethod
+    def _country_is_known(cls, value: str | None) -> str | None:
+        return None if value is None else _known_country(value)
+
+
 class Augmentations(Section):
     """Doses: the share (0..1) of composed rows that each method is applied to."""
 
@@ -103,6 +127,7 @@ class CorpusSpec(Section):
     holdout_regions: tuple[str, ...] = ()
     licences_allowed: tuple[str, ...] = ()
     golden: Annotated[tuple[str, ...], Field(min_length=1)] = ("golden/*.jsonl",)
+    golden_sets: dict[SetName, GoldenSetSpec] = Field(default_factory=dict)
     augmentations: Augmentations = Augmentations()
     budgets: Budgets = Budgets()
 

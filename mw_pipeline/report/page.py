@@ -62,6 +62,8 @@ def render_report(
     dataset: Mapping[str, JSON] | None = None,
     mix: Mapping[str, JSON] | None = None,
     held_out: Mapping[str, JSON] | None = None,
+    golden_sets: Mapping[str, JSON] | None = None,
+    skipped: Sequence[str] = (),
     lineage: Sequence[Mapping[str, str]] = (),
 ) -> Path:
     """Writes the page to `out` and returns it. What is not given is left out of the page, never made up.
@@ -73,11 +75,14 @@ def render_report(
     dataset    a dataset.json
     mix        `Mix.as_json()`
     held_out   the report of `evaluate` on rows that the corpus kept out of training
+    golden_sets  the report of `evaluate` on each further gold set, by name
+    skipped    a sentence for every gold set that was not there
     lineage    artifacts behind the scores: kind and digest of each
     """
     runs = {name: log for name, log in (("smoke", smoke), ("full", full)) if log is not None}
     sections = [
         _scores_section(scores),
+        *([_golden_sets_section(scores, golden_sets or {}, skipped)] if golden_sets or skipped else []),
         _tags_section(scores),
         _slices_section(scores),
         *([_held_out_section(held_out)] if held_out else []),
@@ -162,6 +167,15 @@ def _scores_section(scores: Mapping[str, JSON]) -> Section:
     if without:
         sentences.append(f"No gold value, so in no macro average: {', '.join(without)}.")
     return Section("scores", "Scores", tuple(sentences), tables=(report_tables.score_table(scores),))
+
+
+def _golden_sets_section(scores: Mapping[str, JSON], sets: Mapping[str, JSON], skipped: Sequence[str]) -> Section:
+    sentences = [
+        f"“{report_tables.OWN_SET}” is the gold of the corpus itself, which gates the release; further sets stand "
+        "beside it and gate nothing. Their rows are left out of training and validation by text and by family.",
+        *(f"{text[0].upper()}{text[1:]}." for text in skipped),
+    ]
+    return Section("golden-sets", "Gold sets", tuple(sentences), tables=(report_tables.golden_set_table(scores, sets),))
 
 
 def _tags_section(scores: Mapping[str, JSON]) -> Section:

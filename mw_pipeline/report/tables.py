@@ -31,6 +31,8 @@ AVERAGES = {
     "micro_f1": "micro-F1",
     "exact_match": "exact rows",
 }
+OWN_SET = "project"
+"""The corpus's own gold among the gold sets: the one that gates."""
 WHOLE_SLICES = {"without_adversarial": "all but adversarial", "adversarial": "adversarial"}
 
 
@@ -71,6 +73,23 @@ def score_table(scores: Mapping[str, JSON]) -> Table:
         for name, title in AVERAGES.items()
     )
     return Table(("score", scores["policy"], "95 % interval", "ceiling", *others, "over"), rows)
+
+
+def golden_set_table(scores: Mapping[str, JSON], sets: Mapping[str, JSON]) -> Table:
+    """One line per gold set, the corpus's own first: averages with their intervals and the ceiling of the first."""
+    names = ("core_macro_f1", "micro_f1", "exact_match")
+    rows = tuple(
+        (
+            title,
+            f"{found['rows']:,}",
+            f"{found['families']:,}",
+            *(cell for name in names for cell in (number(found[name]), interval(found["intervals"].get(name)))),
+            number(found["ceiling"].get("core_macro_f1")),
+        )
+        for title, found in {OWN_SET: scores, **sets}.items()
+    )
+    averages = tuple(header for name in names for header in (AVERAGES[name], "95 % interval"))
+    return Table(("gold set", "rows", "families", *averages, "ceiling"), rows)
 
 
 def tag_table(scores: Mapping[str, JSON]) -> Table:

@@ -1,4 +1,4 @@
-"""The corpus as artifacts: shards per source, the manifest over them, and the validated gold."""
+"""The corpus as artifacts: shards per source, and the manifest over them and over the gold that judges them."""
 
 from __future__ import annotations
 
@@ -16,17 +16,15 @@ from mw_pipeline.corpus.inputs import resolve_inputs
 from mw_pipeline.corpus.leaks import write_exclusions
 from mw_pipeline.corpus.waterfall import Waterfall
 from mw_pipeline.digest import JSON, write_json_atomically
-from mw_pipeline.golden.gold import GoldenSet, load_golden
-from mw_pipeline.labels import STAGE3_TAGS
 from mw_pipeline.recipe import CorpusSpec
 from mw_pipeline.sources.registry import get_adapter
 from mw_pipeline.stages import requests
+from mw_pipeline.stages.golden import gold_texts_and_families
 from mw_pipeline.stages.place import Place, Progress, quiet
 from mw_pipeline.store import Built, Store
 
 CENSUS_FILE = "census.json"
 EXCLUSIONS_FILE = "excluded.parquet"
-GOLDEN_FILE = "rows/golden.jsonl"
 RAW_FOLDER = "raw"
 _SHARDS = "shards/"
 
@@ -85,25 +83,6 @@ def build_manifest(place: Place, corpus: str) -> Built:
     return request.build(place.store, make)
 
 
-def build_golden(place: Place, corpus: str) -> Built:
-    """The gold rows of a corpus as one file, with counts, ceilings and what is wrong with them: `golden.json`."""
-    golden = load_golden(place.golden_paths(place.corpus_spec(corpus)))
-
-    def make(out: Path) -> Mapping[str, JSON]:
-        (out / GOLDEN_FILE).parent.mkdir()
-        (out / GOLDEN_FILE).write_text(golden.as_jsonl(), encoding="utf-8")
-        facts = {
-            "hash": golden.hash,
-            "counts": golden.counts(),
-            "ceilings": golden.ceilings(STAGE3_TAGS),
-            "findings": [str(finding) for finding in golden.findings],
-        }
-        write_json_atomically(out / "golden.json", facts)
-        return {"rows": len(golden.rows), "families": len(golden.families), "hash": golden.hash}
-
-    return requests.golden(place, corpus).build(place.store, make)
-
-
 # --- reading them again --------------------------------------------------------------------------------------------
 
 
@@ -132,11 +111,6 @@ def training_rows(manifest: Artifact) -> dict[str, int]:
     return {name: found["counts"]["split"].get("train", 0) - lost[name] for name, found in census["sources"].items()}
 
 
-def golden_of(place: Place, corpus: str) -> GoldenSet:
-    """The validated gold of a corpus, read back from its artifact."""
-    return load_golden([requests.golden(place, corpus).demand(place.store).file(GOLDEN_FILE)])
-
-
 def waterfall_of(artifact: Artifact) -> Waterfall:
     """The row-loss waterfall of a corpus_shards artifact."""
     return Waterfall.from_json(artifact.read_json("waterfall.json"))
@@ -154,9 +128,9 @@ def census_table(manifest: Artifact) -> str:
 
 
 def _exclude(place: Place, corpus: str, shards: Sequence[Artifact], path: Path) -> dict[str, int]:
-    golden = golden_of(place, corpus)
+    texts, families = gold_texts_and_families(place, corpus)
     files = [file for artifact in shards for file in shard_files(artifact)]
-    return write_exclusions(files, path, gold_texts=golden.raws, gold_families=golden.families)
+    return write_exclusions(files, path, gold_texts=texts, gold_families=families)
 
 
 def _counted(artifact: Artifact) -> JSON:

@@ -9,10 +9,9 @@ from mw_pipeline.digest import JSON, write_json_atomically
 from mw_pipeline.evaluate.diagnose import as_table, diagnose
 from mw_pipeline.evaluate.evaluation import CONSTRAINED_DECODER
 from mw_pipeline.evaluate.predictions import read_predictions
-from mw_pipeline.golden.gold import load_golden
 from mw_pipeline.recipe import Recipe
 from mw_pipeline.stages import requests
-from mw_pipeline.stages.corpus import GOLDEN_FILE
+from mw_pipeline.stages.golden import golden_of
 from mw_pipeline.stages.place import Place
 from mw_pipeline.store import Built
 from mw_pipeline.verdict.gate import VERDICT_FILE
@@ -26,7 +25,7 @@ def build_diagnosis(place: Place, recipe_name: str) -> Built:
     """`diagnosis.json` and `diagnosis.md` of a recipe: its misses, against `eval.baseline` where it names one."""
     recipe = place.recipe(recipe_name)
     request = requests.diagnosis(place, recipe)
-    golden = load_golden([requests.golden(place, recipe.corpus).demand(place.store).file(GOLDEN_FILE)])
+    golden = golden_of(place, recipe.corpus)
     predictions, *baseline = (read_predictions(report.file(PREDICTIONS_FILE), golden) for report in request.inputs)
     stability = None
     if recipe.eval.baseline is not None:

@@ -13,14 +13,15 @@ from mw_pipeline.evaluate.checkpoint_parser import checkpoint_parser
 from mw_pipeline.evaluate.diagnose import diagnose
 from mw_pipeline.evaluate.evaluation import CONSTRAINED_DECODER, as_table, evaluate
 from mw_pipeline.evaluate.predictions import Prediction, predictions_of
-from mw_pipeline.golden.gold import GoldenSet, load_golden
+from mw_pipeline.golden.gold import GoldenSet
 from mw_pipeline.golden.rows import GoldenRow, row_of
 from mw_pipeline.recipe import Recipe
 from mw_pipeline.report.page import render_report
 from mw_pipeline.stages import checks, requests
-from mw_pipeline.stages.corpus import GOLDEN_FILE, row_files
+from mw_pipeline.stages.corpus import row_files
 from mw_pipeline.stages.diagnosis import POLICY, PREDICTIONS_FILE
 from mw_pipeline.stages.findings import demand
+from mw_pipeline.stages.golden import facts_of, golden_of, golden_sets_of
 from mw_pipeline.stages.place import Place, Progress, quiet
 from mw_pipeline.stages.verdict import unlock
 from mw_pipeline.store import Built
@@ -28,37 +29,44 @@ from mw_pipeline.verdict.gate import VERDICT_FILE
 from mw_pipeline.verdict.runlog import read_run
 
 HELD_OUT_ROWS = 2000
+SETS_FILE = "golden_sets.json"
 
 
 def eval_report(place: Place, recipe_name: str, *, progress: Progress = quiet) -> Built:
     """Scores, predictions and page of a recipe's full checkpoint.
 
-    Raises GateError without a passing verdict, and for a full run whose own log is not sound."""
+    Raises GateError without a passing verdict, on invalid gold, and for a full run whose own log is not sound."""
     recipe = place.recipe(recipe_name)
     unlock(place, recipe)
+    demand(checks.golden_is_valid, place, recipe.corpus, remedy="Correct the gold before scoring anything on it.")
     demand(checks.run_is_sound, place, recipe_name, remedy="Train the recipe again, or change it.")
     request = requests.report(place, recipe)
 
     def make(out: Path) -> Mapping[str, JSON]:
         parser = checkpoint_parser(requests.full(place, recipe).demand(place.store).folder())
-        golden = golden_of(place, recipe)
+        golden = golden_of(place, recipe.corpus)
         predictions = predictions_of(parser, golden)
         found = _scored(recipe, golden, predictions)
         held_out = held_out_rows(place, recipe)
         progress(f"scoring {len(golden.rows)} gold and {len(held_out.rows)} held-out rows")
         beside = _scored(recipe, held_out, predictions_of(parser, held_out))
         _write(out, golden, predictions, found, beside)
+        sets = {
+            name: _scored(recipe, rows, predictions_of(parser, rows))
+            for name, rows in golden_sets_of(place, recipe.corpus).items()
+        }
+        write_json_atomically(out / SETS_FILE, {"scores": sets, "skipped": skipped_sets(place, recipe)})
         misses = diagnose(golden, predictions, decoder=CONSTRAINED_DECODER, labels=recipe.label_set, policy=POLICY)
-        _render(out, place, recipe, found, beside, misses)
+        _render(out, place, recipe, found, beside, misses, sets)
         names = ("core_macro_f1", "macro_f1", "micro_f1", "exact_match")
         return {"rows": len(golden.rows), **{name: found[name] for name in names}}
 
     return request.build(place.store, make)
 
 
-def golden_of(place: Place, recipe: Recipe) -> GoldenSet:
-    """The gold rows that judge a recipe, from its golden_set artifact."""
-    return load_golden([requests.golden(place, recipe.corpus).demand(place.store).file(GOLDEN_FILE)])
+def skipped_sets(place: Place, recipe: Recipe) -> list[str]:
+    """A sentence for every further gold set whose files were not there."""
+    return [found["skipped"] for found in facts_of(place, recipe.corpus)["sets"].values() if "skipped" in found]
 
 
 def held_out_rows(place: Place, recipe: Recipe, *, most: int = HELD_OUT_ROWS) -> GoldenSet:
@@ -98,7 +106,7 @@ def _write(out: Path, golden: GoldenSet, predictions: Sequence[Prediction], scor
     (out / PREDICTIONS_FILE).write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def _render(out: Path, place: Place, recipe: Recipe, scores: JSON, held_out: JSON, misses: JSON) -> None:
+def _render(out: Path, place: Place, recipe: Recipe, scores: JSON, held_out: JSON, misses: JSON, sets: JSON) -> None:
     full = requests.full(place, recipe).demand(place.store)
     request = requests.report(place, recipe)
     render_report(
@@ -109,6 +117,8 @@ def _render(out: Path, place: Place, recipe: Recipe, scores: JSON, held_out: JSO
         smoke=read_run(requests.smoke(place, recipe).demand(place.store).folder()),
         full=read_run(full.folder()),
         held_out=held_out,
+        golden_sets=sets,
+        skipped=skipped_sets(place, recipe),
         diagnosis=misses,
         dataset=requests.dataset(place, recipe).demand(place.store).read_json("dataset.json"),
         mix=requests.mix(place, recipe).demand(place.store).read_json("mix.json"),

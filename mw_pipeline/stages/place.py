@@ -62,6 +62,10 @@ class Place:
             found += matches
         return found
 
+    def golden_set_files(self, spec: CorpusSpec, name: str) -> list[Path]:
+        """The files of a further gold set below the data folder, sorted; none where they are not there."""
+        return sorted(path for path in self.data.glob(spec.golden_sets[name].input) if path.is_file())
+
     def _config(self, folder: str, name: str) -> Path:
         path = self.project / folder / f"{name}.toml"
         if not path.is_file():

@@ -23,7 +23,7 @@ from mw_pipeline.stages import requests
 from mw_pipeline.stages.checks import PARITY_FILE
 from mw_pipeline.stages.corpus import CENSUS_FILE, row_files
 from mw_pipeline.stages.diagnosis import DIAGNOSIS_FILE, POLICY
-from mw_pipeline.stages.evaluation import golden_of
+from mw_pipeline.stages.golden import golden_of
 from mw_pipeline.stages.place import Place, Progress, quiet
 from mw_pipeline.stages.verdict import unlock
 from mw_pipeline.store import Built
@@ -44,7 +44,7 @@ def packaged_weights(place: Place, recipe_name: str, *, progress: Progress = qui
     request = requests.packages(place, recipe)
 
     def make(out: Path) -> Mapping[str, JSON]:
-        golden = golden_of(place, recipe)
+        golden = golden_of(place, recipe.corpus)
         evidence = _evidence(place, recipe)
         with tempfile.TemporaryDirectory() as work:
             model = _exported(place, recipe, Path(work))

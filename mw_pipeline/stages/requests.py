@@ -17,7 +17,7 @@ from mw_pipeline.verdict.gate import BINDING_SECTIONS
 CODE: dict[str, tuple[str, ...]] = {
     "corpus_shards": ("mw_pipeline.corpus.build",),
     "corpus_manifest": ("mw_pipeline.corpus.leaks",),
-    "golden_set": ("mw_pipeline.golden.gold",),
+    "golden_set": ("mw_pipeline.golden.judge", "mw_pipeline.stages.golden_sets"),
     "source_mix": ("mw_pipeline.mix.plan",),
     "tokenizer": ("mw_pipeline.tokenizer", "mw_pipeline.dataset.text_sample"),
     "tokenized_dataset": ("mw_pipeline.dataset.build",),
@@ -37,7 +37,7 @@ def shards(place: Place, corpus: str, source: str) -> Request:
     """Canonical and aligned rows of one source of a corpus. The raw files count by their bytes, not by their names."""
     spec = place.corpus_spec(corpus)
     raw = input_digests(spec, source, place.data)
-    shaping = {"name", "version", "sources", "licences_allowed", "golden", "budgets"}
+    shaping = {"name", "version", "sources", "licences_allowed", "golden", "golden_sets", "budgets"}
     config: JSON = {
         "source": source,
         "spec": spec.sources[source].model_dump(mode="json"),
@@ -60,10 +60,19 @@ def manifest(place: Place, corpus: str) -> Request:
 
 
 def golden(place: Place, corpus: str) -> Request:
-    """The gold rows that judge every recipe of a corpus."""
-    paths = place.golden_paths(place.corpus_spec(corpus))
-    config = {"files": [[path.name, sha256_file(path)] for path in paths]}
-    return Request("golden_set", corpus, (), config, CODE["golden_set"])
+    """The gold rows that judge every recipe of a corpus, and the further sets whose files are there."""
+    spec = place.corpus_spec(corpus)
+    sets = {
+        name: [
+            settings.model_dump(mode="json"),
+            *(sha256_remembered(path) for path in place.golden_set_files(spec, name)),
+        ]
+        for name, settings in spec.golden_sets.items()
+    }
+    files = [[path.name, sha256_file(path)] for path in place.golden_paths(spec)]
+    adapters = {type(get_adapter(found.adapter)).__module__ for found in spec.golden_sets.values() if found.adapter}
+    modules = (*CODE["golden_set"], *sorted(adapters))
+    return Request("golden_set", corpus, (), {"files": files, "sets": sets}, modules)
 
 
 # --- mix and dataset -----------------------------------------------------------------------------------------------

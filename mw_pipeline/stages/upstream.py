@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from mw_pipeline.recipe import Recipe
 from mw_pipeline.stages import checks
-from mw_pipeline.stages.corpus import build_golden, build_manifest, build_shards
+from mw_pipeline.stages.corpus import build_manifest, build_shards
 from mw_pipeline.stages.dataset import build_dataset, build_mix, build_tokenizer
 from mw_pipeline.stages.findings import demand
+from mw_pipeline.stages.golden import build_golden
 from mw_pipeline.stages.place import Place, Progress, quiet
 
 _REMEDY = "Repair this before going on."

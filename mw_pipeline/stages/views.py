@@ -11,7 +11,7 @@ from mw_pipeline.labels import STAGE3_TAGS
 from mw_pipeline.report.cells import interval, number, share
 from mw_pipeline.report.charts import curves_svg, tag_scores_svg
 from mw_pipeline.report.runs import run_table, verdict_table
-from mw_pipeline.report.tables import Table, bucket_table, split_table, survival_table
+from mw_pipeline.report.tables import Table, bucket_table, golden_set_table, split_table, survival_table
 from mw_pipeline.stages.corpus import waterfall_of
 from mw_pipeline.stages.diagnosis import DIAGNOSIS_FILE, POLICY
 from mw_pipeline.verdict.gate import VERDICT_FILE
@@ -38,6 +38,13 @@ def tags_picture(report: Artifact) -> str:
     """F1 of every tag with its interval and ceiling."""
     scores = report.read_json("scores.json")
     return _picture("F1 of each tag", tag_scores_svg(scores["per_tag"], scores["ceiling"]["per_tag"]))
+
+
+def golden_set_facts(report: Artifact) -> str:
+    """Averages on every gold set with their intervals, and which sets were not there."""
+    found = report.read_json("golden_sets.json")
+    table = golden_set_table(report.read_json("scores.json"), found["scores"]).as_markdown()
+    return "\n\n".join([table, *found["skipped"]])
 
 
 def bucket_facts(diagnosis: Artifact) -> str:

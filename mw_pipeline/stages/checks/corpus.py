@@ -14,12 +14,12 @@ from mw_pipeline.stages.corpus import (
     CENSUS_FILE,
     EXCLUSIONS_FILE,
     census_table,
-    golden_of,
     row_files,
     shard_files,
     waterfall_of,
 )
 from mw_pipeline.stages.findings import Findings, found
+from mw_pipeline.stages.golden import gold_texts_and_families
 from mw_pipeline.stages.place import Place
 
 
@@ -55,11 +55,11 @@ def splits_are_disjoint(place: Place, partition: str) -> Findings:
     manifest = requests.manifest(place, partition).demand(place.store)
     excluded = manifest.file(EXCLUSIONS_FILE)
     files = all_rows(place, partition)
-    golden = golden_of(place, partition)
+    texts, families = gold_texts_and_families(place, partition)
     return found(
         [*leaks.splits_are_disjoint(files, excluded), *census.row_ids_are_unique(files)],
         "no family and no text is in two splits",
-        in_both=_overlap_table(leaks.overlaps(files, golden.raws, golden.families, excluded)),
+        in_both=_overlap_table(leaks.overlaps(files, texts, families, excluded)),
         census=census_table(manifest),
     )
 

@@ -3,25 +3,69 @@
 from __future__ import annotations
 
 from mw_pipeline.corpus import leaks
+from mw_pipeline.digest import JSON
+from mw_pipeline.report.cells import NOTHING, count
+from mw_pipeline.report.tables import Table
 from mw_pipeline.stages import requests
 from mw_pipeline.stages.checks.corpus import all_rows
-from mw_pipeline.stages.corpus import EXCLUSIONS_FILE, golden_of
-from mw_pipeline.stages.findings import Findings, bullets, found
+from mw_pipeline.stages.corpus import EXCLUSIONS_FILE
+from mw_pipeline.stages.findings import Findings, found
+from mw_pipeline.stages.golden import facts_of, gold_texts_and_families
 from mw_pipeline.stages.place import Place
+
+_SENTENCES = 5
+_SHOWN_ROWS = 200
 
 
 def golden_is_valid(place: Place, partition: str) -> Findings:
-    """Every gold value can be reached in its text, conventions hold, and no row contradicts another."""
-    golden = golden_of(place, partition)
-    blocking = [str(finding) for finding in golden.findings if finding.blocks]
-    remarks = [str(finding) for finding in golden.findings if not finding.blocks]
-    return found(blocking, f"{len(golden.rows)} gold rows in {len(golden.families)} families", remarks=bullets(remarks))
+    """Every gold line is a row, every value can be reached in its text, and no row contradicts another."""
+    facts = facts_of(place, partition)
+    blocking = [finding for finding in facts["findings"] if finding["blocks"]]
+    problems = [f"{_row_of(f)}: {f['rule']}: {f['value']}: {f['problem']}" for f in blocking[:_SENTENCES]]
+    if len(blocking) > _SENTENCES:
+        problems.append(f"and {len(blocking) - _SENTENCES:,} more")
+    return found(
+        problems,
+        f"{facts['counts']['rows']} gold rows in {facts['counts']['families']} families",
+        findings=_finding_table(facts["findings"]) if facts["findings"] else "none",
+        sets=_set_table(facts["sets"]) if facts["sets"] else "no set beside the corpus's own gold",
+    )
 
 
 def golden_is_not_in_train(place: Place, partition: str) -> Findings:
     """No gold row stands in training or validation, neither its text in any case and punctuation nor its family."""
-    golden = golden_of(place, partition)
+    texts, families = gold_texts_and_families(place, partition)
     manifest = requests.manifest(place, partition).demand(place.store)
     files = all_rows(place, partition)
-    problems = leaks.golden_is_not_in_train(files, golden.raws, golden.families, manifest.file(EXCLUSIONS_FILE))
-    return found(problems, f"none of {len(golden.rows)} gold rows is in training or validation")
+    problems = leaks.golden_is_not_in_train(files, texts, families, manifest.file(EXCLUSIONS_FILE))
+    return found(problems, f"none of {len(texts)} gold rows is in training or validation")
+
+
+def _finding_table(findings: JSON) -> str:
+    """Row by row: where it stands, the value, what is wrong with it and what to do; what is invalid comes first."""
+    ordered = sorted(findings, key=lambda finding: not finding["blocks"])
+    rows = tuple(
+        (_row_of(f), "invalid" if f["blocks"] else "remark", f["rule"], f["value"], f["problem"], f["remedy"])
+        for f in ordered[:_SHOWN_ROWS]
+    )
+    left = len(ordered) - len(rows)
+    more = f"\n\n{left:,} more are listed in golden.json." if left else ""
+    return Table(("row", "is", "rule", "value", "what is wrong", "what to do"), rows).as_markdown() + more
+
+
+def _set_table(sets: JSON) -> str:
+    headers = ("further set", "rows", "families", "invalid", "left out")
+    rows = ((name, *_set_cells(facts)) for name, facts in sets.items())
+    return Table(headers, tuple(rows)).as_markdown()
+
+
+def _set_cells(facts: JSON) -> tuple[str, ...]:
+    if "skipped" in facts:
+        return (NOTHING, NOTHING, NOTHING, facts["skipped"])
+    left_out = ", ".join(f"{reason} {count(number)}" for reason, number in facts["left_out"].items()) or "none"
+    counts = facts["counts"]
+    return (count(counts["rows"]), count(counts["families"]), count(facts["blocking"]), left_out)
+
+
+def _row_of(finding: JSON) -> str:
+    return finding["file"] if finding["line"] is None else f"{finding['file']}:{finding['line']}"

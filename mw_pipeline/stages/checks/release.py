@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from mw_pipeline.digest import JSON
 from mw_pipeline.stages import requests
-from mw_pipeline.stages.corpus import (
-    golden_of,
-)
 from mw_pipeline.stages.findings import Findings, found
+from mw_pipeline.stages.golden import golden_of
 from mw_pipeline.stages.place import Place
 
 PARITY_FILE = "parity.json"

@@ -1,0 +1,94 @@
+"""The gold of a corpus as an artifact: its own rows, judged, and the further sets that stand beside them in reports."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from mw_pipeline.artifact import Artifact
+from mw_pipeline.digest import JSON, write_json_atomically
+from mw_pipeline.errors import CorpusError
+from mw_pipeline.golden.gold import GoldenSet, load_golden
+from mw_pipeline.golden.judge import Judgement, judge_golden
+from mw_pipeline.sources.registry import get_adapter
+from mw_pipeline.stages import requests
+from mw_pipeline.stages.golden_sets import read_set
+from mw_pipeline.stages.place import Place
+from mw_pipeline.store import Built
+
+GOLDEN_FILE = "rows/golden.jsonl"
+FACTS_FILE = "golden.json"
+_SETS = "sets/"
+
+
+def build_golden(place: Place, corpus: str) -> Built:
+    """The gold rows of a corpus as one file, each further set as one more, and `golden.json`: what is known of them.
+
+    Raises CorpusError when no row of the corpus's own gold can be read; rows that cannot are findings."""
+    spec = place.corpus_spec(corpus)
+    judged = judge_golden(place.golden_paths(spec))
+    if not judged.golden.rows:
+        first = judged.findings[0]
+        raise CorpusError(f"{first.where}: {first.problem}, and no other row of gold can be read. {first.remedy}")
+
+    def make(out: Path) -> Mapping[str, JSON]:
+        _write_rows(out / GOLDEN_FILE, judged.golden)
+        sets = {name: _build_set(place, corpus, name, out) for name in spec.golden_sets}
+        write_json_atomically(out / FACTS_FILE, {**judged.as_json(), "sets": sets})
+        golden = judged.golden
+        return {"rows": len(golden.rows), "families": len(golden.families), "hash": golden.hash}
+
+    return requests.golden(place, corpus).build(place.store, make)
+
+
+def _build_set(place: Place, corpus: str, name: str, out: Path) -> JSON:
+    spec = place.corpus_spec(corpus)
+    settings, paths = spec.golden_sets[name], place.golden_set_files(spec, name)
+    if not paths:
+        return {"skipped": f"{name} is not scored: {settings.input!r} matches no file below {place.data}"}
+    adapter = None if settings.adapter is None else get_adapter(settings.adapter)
+    rows, left_out = read_set(settings, name, paths, adapter)
+    if not rows.rows:
+        raise CorpusError(
+            f"corpora/{corpus}.toml: golden_sets.{name}: no row of {settings.input!r} can be used ({left_out}). "
+            "Name gold files, or a labelled source and its adapter."
+        )
+    _write_rows(out / f"{_SETS}{name}.jsonl", rows)
+    return {**Judgement(rows, rows.findings).as_json(), "left_out": left_out}
+
+
+def _write_rows(path: Path, golden: GoldenSet) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(golden.as_jsonl(), encoding="utf-8")
+
+
+# --- reading it again ------------------------------------------------------------------------------------------------
+
+
+def golden_of(place: Place, corpus: str) -> GoldenSet:
+    """The corpus's own gold, read back from its artifact: what its recipes are judged by."""
+    return load_golden([requests.golden(place, corpus).demand(place.store).file(GOLDEN_FILE)])
+
+
+def golden_sets_of(place: Place, corpus: str) -> dict[str, GoldenSet]:
+    """The further sets of a corpus by name, without those whose files were not there."""
+    artifact = requests.golden(place, corpus).demand(place.store)
+    return {name: load_golden([artifact.file(f"{_SETS}{name}.jsonl")]) for name in _sets_in(artifact)}
+
+
+def gold_texts_and_families(place: Place, corpus: str) -> tuple[list[str], frozenset[str]]:
+    """Texts and families of the corpus's own gold and of every further set: what none of its runs may train on."""
+    everything = (golden_of(place, corpus), *golden_sets_of(place, corpus).values())
+    texts = [text for golden in everything for text in golden.raws]
+    return texts, frozenset(family for golden in everything for family in golden.families)
+
+
+def facts_of(place: Place, corpus: str) -> dict[str, JSON]:
+    """What `golden.json` says: hashes, counts, ceilings, findings by row, and the same of every further set."""
+    facts: dict[str, JSON] = requests.golden(place, corpus).demand(place.store).read_json(FACTS_FILE)
+    return facts
+
+
+def _sets_in(artifact: Artifact) -> list[str]:
+    paths = (Path(entry.path) for entry in artifact.manifest.files if entry.path.startswith(_SETS))
+    return sorted(path.stem for path in paths)

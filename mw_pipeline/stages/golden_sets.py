@@ -1,0 +1,60 @@
+"""Further gold sets of a corpus: gold files, or the judging half of a labelled source.
+
+A labelled source (one whose records carry their text) can teach and judge at once, if both keep to their families:
+half of them, by a hash of the base id that is the same everywhere, is gold, and the manifest of a corpus that names the
+set leaves these families out of training and validation whatever source they come from.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+
+from mw_pipeline.corpus.records import TAG_COLUMNS, ReadRequest, Rejects
+from mw_pipeline.corpus.splits import judging_half
+from mw_pipeline.golden.gold import GoldenSet, load_golden
+from mw_pipeline.golden.reach import spans_in
+from mw_pipeline.golden.rows import GoldenRow, row_of
+from mw_pipeline.recipe import GoldenSetSpec
+from mw_pipeline.sources.adapter import Adapter
+
+
+def read_set(
+    settings: GoldenSetSpec, name: str, paths: Sequence[Path], adapter: Adapter | None
+) -> tuple[GoldenSet, dict[str, int]]:
+    """The rows of a further set, and how many of a labelled source were left out for which reason.
+
+    Without an adapter these are gold files, taken as they are. Of a labelled source these are left out: `without_text`,
+    `other_half`, `unreachable_value`, `repeated_text`, and what its adapter turned away, by its reasons."""
+    if adapter is None:
+        return load_golden(paths), {}
+    rejects = Rejects(name)
+    request = ReadRequest(tuple(paths), name, country=settings.country, share_alike_allowed=True)
+    left_out: Counter[str] = Counter()
+    rows: dict[str, GoldenRow] = {}
+    for batch in adapter.read(request, rejects):
+        for row in _held_out(batch, name, left_out):
+            if row.raw in rows:
+                left_out["repeated_text"] += 1
+            rows.setdefault(row.raw, row)
+    return GoldenSet(tuple(rows.values())), dict(sorted((left_out + rejects.counts + rejects.filters).items()))
+
+
+def _held_out(batch: pa.RecordBatch, name: str, left_out: Counter[str]) -> Iterator[GoldenRow]:
+    """The judging half of a batch of labelled records as gold, with the base id as family."""
+    judging = judging_half(batch["base_id"])
+    for record, judges in zip(batch.to_pylist(), judging, strict=True):
+        components = {tag: record[tag] for tag in TAG_COLUMNS if record[tag] is not None}
+        if record["raw"] is None:
+            left_out["without_text"] += 1
+        elif not judges:
+            left_out["other_half"] += 1
+        elif not components or spans_in(record["raw"], components) is None:
+            left_out["unreachable_value"] += 1
+        else:
+            facts = {"raw": record["raw"], "components": components, "country": record["country_code"], "source": name}
+            facts["base_id"] = record["base_id"]
+            yield row_of(facts, where=f"{name}:{record['line']}", stratum="real")

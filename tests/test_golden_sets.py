@@ -1,0 +1,173 @@
+"""Further gold sets: gold files, or the judging half of a labelled source, kept apart from training by family."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from corpus_sources import HandMade, address, install, record
+
+from mw_pipeline.corpus.splits import judging_half
+from mw_pipeline.errors import CorpusError, RecipeError
+from mw_pipeline.recipe import GoldenSetSpec, load_corpus_spec
+from mw_pipeline.stages import checks
+from mw_pipeline.stages.corpus import excluded_rows, row_files
+from mw_pipeline.stages.golden import build_golden, facts_of, golden_of, golden_sets_of
+from mw_pipeline.stages.golden_sets import read_set
+from mw_pipeline.stages.place import Place
+from mw_pipeline.stages.requests import manifest
+from mw_pipeline.stages.upstream import prepare_corpus
+
+SPEC = """
+version = "1"
+seed = 1
+countries = []
+variants = 2
+validation_share = 0.1
+test_share = 0.1
+licences_allowed = ["CC0-1.0"]
+
+[sources.made]
+adapter = "hand-made"
+
+[golden_sets.real]
+adapter = "labelled"
+input = "real/*.txt"
+"""
+GOLD = {"raw": "1 Elm Street, Springfield", "components": {"locality": "Springfield"}, "country": "US"}
+
+
+def labelled(number: int, **changes: Any) -> dict[str, Any]:
+    values = {"house_number": str(number), "street": "Oak Street", "locality": "Denver"}
+    return record(number, raw=f"{number} Oak Street, Denver", **(values | changes))
+
+
+def half(number: int) -> bool:
+    return bool(judging_half(pa.array([f"family {number}"]))[0])
+
+
+def read(*records: dict[str, Any]) -> Any:
+    return read_set(
+        GoldenSetSpec(input="x", adapter="labelled"), "real", [Path("x")], HandMade([records], unreadable=2)
+    )
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+    """A corpus that trains on the very source whose judging half is a further gold set."""
+    rows = [labelled(number) for number in range(120)]
+    install(monkeypatch, HandMade([[*rows, *(address(number) for number in range(500, 700))]]))
+    install(monkeypatch, HandMade([rows], name="labelled"))
+    for name, text in (("corpora/c.toml", SPEC), ("golden/us.jsonl", json.dumps(GOLD) + "\n"), ("real/a.txt", "x")):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    return Place.of(store=str(tmp_path / ".mw"), project=str(tmp_path), data=str(tmp_path))
+
+
+def test_about_half_of_all_families_judge_and_always_the_same(place: Place) -> None:
+    families = pa.array([f"family {number}" for number in range(4000)])
+
+    judging = judging_half(families)
+
+    assert 1900 < judging.sum() < 2100
+    assert judging.tolist() == judging_half(families).tolist()
+    assert judging[:8].tolist() == [half(number) for number in range(8)]
+
+
+def test_the_judging_half_of_a_labelled_source_is_gold_with_its_base_id_as_family() -> None:
+    golden, left_out = read(*(labelled(number) for number in range(40)))
+
+    judging = [number for number in range(40) if half(number)]
+    assert [row.raw for row in golden.rows] == [f"{number} Oak Street, Denver" for number in judging]
+    assert golden.families == {f"family {number}" for number in judging}
+    assert golden.findings == ()
+    assert left_out == {"other_half": 40 - len(judging), "unreadable_line": 2}
+
+
+def test_what_is_no_gold_in_a_labelled_source_is_counted() -> None:
+    number = next(number for number in range(40) if half(number))
+    same = {"base_id": f"family {number}"}
+
+    golden, left_out = read(
+        labelled(number),
+        labelled(number, source_id="again"),
+        labelled(1000, locality="DENVER", **same),
+        address(1001, **same),
+    )
+
+    assert len(golden.rows) == 1
+    assert left_out == {"repeated_text": 1, "unreachable_value": 1, "unreadable_line": 2, "without_text": 1}
+
+
+def test_the_set_stands_beside_the_own_gold_and_none_of_its_families_is_trained_on(place: Place) -> None:
+    prepare_corpus(place, "c")
+
+    golden = golden_sets_of(place, "c")["real"]
+    excluded = set(excluded_rows(manifest(place, "c").demand(place.store)).to_pylist())
+    assert len(golden_of(place, "c").rows) == 1
+    assert len(golden.rows) == sum(half(number) for number in range(120))
+    rows = [
+        row
+        for paths in row_files(place.store, manifest(place, "c").demand(place.store)).values()
+        for row in pa.concat_tables([pa.parquet.read_table(path) for path in paths]).to_pylist()
+    ]
+    kept = [row for row in rows if row["split"] != "test" and row["row_id"] not in excluded]
+    assert kept and not [row for row in kept if row["base_id"] in golden.families]
+    assert any(row["base_id"] in golden.families for row in rows if row["split"] == "train")
+    assert checks.golden_is_not_in_train(place, "c").problems == ()
+
+
+def test_a_set_whose_files_are_not_there_is_skipped_with_a_sentence(place: Place) -> None:
+    (place.data / "real" / "a.txt").unlink()
+
+    build_golden(place, "c")
+
+    assert golden_sets_of(place, "c") == {}
+    assert facts_of(place, "c")["sets"]["real"]["skipped"].startswith("real is not scored: 'real/*.txt' matches no")
+
+
+def test_another_file_of_a_set_is_another_gold(place: Place) -> None:
+    first = build_golden(place, "c").artifact.digest
+    (place.data / "real" / "a.txt").write_text("y")
+
+    assert build_golden(place, "c").artifact.digest != first
+
+
+def test_gold_files_of_a_set_are_taken_as_they_are(place: Place) -> None:
+    spec = place.project / "corpora" / "c.toml"
+    spec.write_text(SPEC.replace('adapter = "labelled"\ninput = "real/*.txt"', 'input = "golden/*.jsonl"'))
+    build_golden(place, "c")
+
+    assert golden_sets_of(place, "c")["real"].raws == [GOLD["raw"]]
+
+
+def test_a_source_without_texts_is_no_gold(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(monkeypatch, HandMade([[address(1)]], name="labelled"))
+
+    with pytest.raises(CorpusError, match=r"golden_sets.real: no row of 'real/\*.txt' can be used ..'without_text': 1"):
+        build_golden(place, "c")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            'input = "real/*.txt"',
+            'input = "/etc/*.txt"',
+            "golden_sets.real.input is '/etc/.*not a path or pattern below",
+        ),
+        ('input = "real/*.txt"', 'input = "../x"', "not a path or pattern below MW_DATA"),
+        ("[golden_sets.real]", '[golden_sets."../x"]', "golden_sets.../x"),
+        ('input = "real/*.txt"', 'inputs = "x"', "nearest known key is 'input'. Known here: adapter, country, input"),
+        ('input = "real/*.txt"', 'input = "x"\ncountry = "us"', "golden_sets.real.country is 'us'"),
+    ],
+)
+def test_a_wrong_set_is_refused_by_its_key(place: Place, old: str, new: str, message: str) -> None:
+    path = place.project / "corpora" / "c.toml"
+    path.write_text(SPEC.replace(old, new))
+
+    with pytest.raises(RecipeError, match=message):
+        load_corpus_spec(path)
