@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from mw_pipeline.artifact import Artifact
 from mw_pipeline.corpus.inputs import input_digests
-from mw_pipeline.digest import JSON, sha256_file
+from mw_pipeline.digest import JSON, sha256_file, sha256_remembered
 from mw_pipeline.recipe import Recipe
 from mw_pipeline.sources.registry import get_adapter
 from mw_pipeline.stages.place import Place
