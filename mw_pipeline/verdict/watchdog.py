@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from mw_pipeline.verdict.rules import (
@@ -120,11 +120,16 @@ class Watchdog:
 
 
 def replay(watchdog: Watchdog, steps: Sequence[Row], evals: Sequence[Row]) -> tuple[Finding, ...]:
-    """Feeds the log in step order; at equal steps the training row comes first."""
+    """All findings on a log, the earliest first."""
+    for row, observe in in_step_order(watchdog, steps, evals):
+        observe(row)
+    return watchdog.finish()
+
+
+def in_step_order(
+    watchdog: Watchdog, steps: Sequence[Row], evals: Sequence[Row]
+) -> Iterator[tuple[Row, Callable[[Row], Finding | None]]]:
+    """Every row with what takes it in, by step; at equal steps the training row comes first."""
     rows = [(int(row["step"]), False, row) for row in steps] + [(int(row["step"]), True, row) for row in evals]
     for _, is_eval, row in sorted(rows, key=lambda item: item[:2]):
-        if is_eval:
-            watchdog.observe_eval(row)
-        else:
-            watchdog.observe_step(row)
-    return watchdog.finish()
+        yield row, watchdog.observe_eval if is_eval else watchdog.observe_step

@@ -1,0 +1,109 @@
+"""The recipes that are run: one healthy recipe, and what can be wrong with it, a little and a lot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from mw_pipeline.digest import digest_of
+from mw_pipeline.recipe import Recipe
+
+SCHEDULES = ("cosine", "constant")
+FULL_STEPS, WARMUP_STEPS, SMOKE_STEPS = 16_000, 200, 2200
+
+RECIPE: Mapping[str, Mapping[str, Any]] = {
+    "mix": {"weights": {"builtin": 1.0}},
+    "model": {"width": 32, "layers": 2, "heads": 2, "feed_forward": 64, "max_length": 64},
+    "loss": {"kind": "ce+crf", "crf_weight": 0.05},
+    "train": {
+        "steps": FULL_STEPS,
+        "peak_lr": 3e-3,
+        "warmup_steps": WARMUP_STEPS,
+        "batch_size": 16,
+        "log_every": 10,
+        "eval_every": 500,
+        "eval_rows": 1000,
+        "threads": 1,
+    },
+    "smoke": {"steps": SMOKE_STEPS, "eval_every": 200},
+}
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What this benchmark does to a run that no recipe can ask for.
+
+    noise_share      share of rows whose tags are swapped at random, another way in each row
+    poison_share     share of rows whose tags are all the next one of the label set, the same way in each
+    rounds_weights   weights and optimizer state are rounded to bfloat16 after every step (M34)
+    """
+
+    noise_share: float = 0.0
+    poison_share: float = 0.0
+    rounds_weights: bool = False
+
+
+@dataclass(frozen=True)
+class Case:
+    """The healthy recipe with `changes` laid over its tables, and a fault. The table counts it under its `cause`."""
+
+    cause: str
+    name: str
+    changes: Mapping[str, Mapping[str, Any]]
+    fault: Fault = field(default_factory=Fault)
+
+    def recipe(self, **more: Mapping[str, Any]) -> Recipe:
+        """The recipe of this case, with `more` laid over it."""
+        return Recipe.model_validate({"name": "backtest", "corpus": "builtin", **self._tables(more)})
+
+    def digest(self, **more: Mapping[str, Any]) -> str:
+        """Names a run of this case by what is written here: a new key of the recipe with a default renames nothing."""
+        return digest_of([self._tables(more), vars(self.fault)])
+
+    def _tables(self, more: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+        return {name: {**table, **self.changes.get(name, {}), **more.get(name, {})} for name, table in RECIPE.items()}
+
+
+def cases(seeds: int) -> Iterator[Case]:
+    """Every change under both schedules, seed by seed, so that a benchmark stopped early has seen all causes."""
+    for seed in range(seeds):
+        for cause, name, changes, fault in _changes():
+            for schedule in SCHEDULES:
+                train = {**changes.get("train", {}), "schedule": schedule, "seed": seed}
+                yield Case(cause, f"{name}, {schedule}, seed {seed}", {**changes, "train": train}, fault)
+
+
+_Change = tuple[str, str, dict[str, dict[str, Any]], Fault]
+
+
+def _changes() -> Iterator[_Change]:
+    for rate in (3e-4, 1e-3, 3e-3, 1e-2, 2e-2, 4e-2, 1e-1, 1.0):
+        yield "learning rate", f"rate {rate:g}", {"train": {"peak_lr": rate}}, Fault()
+    for rate in (1e-2, 4e-2):
+        yield "no clipping", f"rate {rate:g}, no clipping", {"train": {"peak_lr": rate, "clip_norm": 1e9}}, Fault()
+    for weight in (0.5, 5.0, 50.0):
+        for rate in (3e-3, 2e-2):
+            changes = {"loss": {"crf_weight": weight}, "train": {"peak_lr": rate}}
+            yield "CRF weight", f"λ {weight:g}, rate {rate:g}", changes, Fault()
+    for name, weights in _CLASS_WEIGHTS.items():
+        yield "class weights", name, {"loss": {"class_weights": weights}}, Fault()
+    for batch in (2, 64):
+        for rate in (3e-3, 2e-2):
+            changes = {"train": {"batch_size": batch, "peak_lr": rate}}
+            yield "batch size", f"batch {batch}, rate {rate:g}", changes, Fault()
+    for rate in (1e-3, 1e-2):
+        fault = Fault(rounds_weights=True)
+        yield "bfloat16 weights", f"bfloat16 weights, rate {rate:g}", {"train": {"peak_lr": rate}}, fault
+    for rate in (3e-3, 3e-2):
+        yield "depth", f"6 layers, rate {rate:g}", {"model": {"layers": 6}, "train": {"peak_lr": rate}}, Fault()
+    for share in (0.2, 0.6):
+        yield "poisoned rows", f"{share:.0%} poisoned", {}, Fault(poison_share=share)
+    for share in (0.2, 0.9):
+        yield "label noise", f"{share:.0%} noise", {}, Fault(noise_share=share)
+
+
+_CLASS_WEIGHTS = {
+    "rare labels × 10": {"B-cedex": 10.0, "I-cedex": 10.0, "B-subregion": 10.0, "I-subregion": 10.0},
+    "O × 1000": {"O": 1000.0},
+}

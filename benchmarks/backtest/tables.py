@@ -1,0 +1,133 @@
+"""The figures of a backtest and their table in Markdown, always with their denominators."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from backtest.gates import Answer
+from backtest.truth import Ending
+
+BEGIN, END = "<!-- backtest: written by benchmarks/verdict.py -->", "<!-- end of the backtest -->"
+Figures = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Tried:
+    """One case with both its runs made: how the full run ended, and what every gate said to its smoke."""
+
+    cause: str
+    name: str
+    ending: Ending
+    smoke_steps: int
+    full_steps: int
+    answers: Mapping[str, Answer]
+
+    @property
+    def is_bad(self) -> bool:
+        """Whether the full run was not worth its steps."""
+        return self.ending != "healthy"
+
+
+def figures_of(tried: Sequence[Tried]) -> Figures:
+    """Everything that is reported about the real runs: by gate, by cause, and each mistake of the verdict by name."""
+    bad, healthy = [t for t in tried if t.is_bad], [t for t in tried if not t.is_bad]
+    return {
+        "runs": len(tried),
+        "bad": len(bad),
+        "healthy": len(healthy),
+        "endings": {ending: sum(t.ending == ending for t in tried) for ending in sorted({t.ending for t in tried})},
+        "gates": {name: _of_gate(name, tried) for name in (tried[0].answers if tried else ())},
+        "causes": {cause: _of_cause([t for t in tried if t.cause == cause]) for cause in _order(tried)},
+        "missed": [{"name": t.name, "ending": t.ending} for t in bad if t.answers["verdict"].passes],
+        "false_alarms": [
+            {"name": t.name, "why": t.answers["verdict"].why} for t in healthy if not t.answers["verdict"].passes
+        ],
+        "largest_smoke_share": max((t.answers["verdict"].steps / t.full_steps for t in tried), default=None),
+    }
+
+
+def _of_gate(name: str, tried: Sequence[Tried]) -> Figures:
+    stopped = [t for t in tried if not t.answers[name].passes]
+    all_steps = sum(t.full_steps for t in tried)
+    spent = sum(t.answers[name].steps + (t.full_steps if t.answers[name].passes else 0) for t in tried)
+    return {
+        "caught": sum(t.is_bad for t in stopped),
+        "bad": sum(t.is_bad for t in tried),
+        "false_alarms": sum(not t.is_bad for t in stopped),
+        "healthy": sum(not t.is_bad for t in tried),
+        "steps_saved_share": 1 - spent / all_steps if all_steps else None,
+    }
+
+
+def _of_cause(tried: Sequence[Tried]) -> Figures:
+    return {"runs": len(tried), **_of_gate("verdict", tried)}
+
+
+def _order(tried: Sequence[Tried]) -> list[str]:
+    return list(dict.fromkeys(t.cause for t in tried))
+
+
+def as_json(tried: Tried) -> Figures:
+    """One case as a line of JSON."""
+    return asdict(tried)
+
+
+def markdown(figures: Figures, shapes: Sequence[Figures]) -> str:
+    """The tables of docs/verdict.md."""
+    return "\n\n".join([_shapes_table(shapes), _gates_table(figures), _causes_table(figures), _mistakes(figures)])
+
+
+def _shapes_table(shapes: Sequence[Figures]) -> str:
+    rows = [
+        f"| {s['loss_noise']:.0%} | {s['f1_noise']:g} | {s['right']} of {s['logs']} | {_worst(s['by_row'])} |"
+        for s in shapes
+    ]
+    head = "| noise of the loss | noise of macro-F1 | right verdicts | rows with a wrong one |\n|--:|--:|--:|---|"
+    return "\n".join([head, *rows])
+
+
+def _worst(by_row: Mapping[str, float]) -> str:
+    wrong = {row: share for row, share in by_row.items() if share < 1}
+    return ", ".join(f"{row} ({share:.0%} right)" for row, share in wrong.items()) or "none"
+
+
+def _gates_table(found: Figures) -> str:
+    rows = [
+        f"| {name} | {_of(g, 'caught', 'bad')} | {_of(g, 'false_alarms', 'healthy')} | {g['steps_saved_share']:.0%} |"
+        for name, g in found["gates"].items()
+    ]
+    head = "| gate | bad runs stopped | healthy runs stopped | steps saved |\n|---|--:|--:|--:|"
+    return "\n".join([head, *rows])
+
+
+def _of(figures: Figures, part: str, whole: str) -> str:
+    return f"{figures[part]} of {figures[whole]}"
+
+
+def _causes_table(found: Figures) -> str:
+    rows = [
+        f"| {cause} | {c['runs']} | {_of(c, 'caught', 'bad')} | {_of(c, 'false_alarms', 'healthy')} |"
+        for cause, c in found["causes"].items()
+    ]
+    head = "| what was varied | runs | bad runs stopped | healthy runs stopped |\n|---|--:|--:|--:|"
+    return "\n".join([head, *rows])
+
+
+def _mistakes(found: Figures) -> str:
+    missed = [f"- missed: {m['name']} ({m['ending']})" for m in found["missed"]]
+    alarms = [f"- false alarm: {a['name']} ({a['why']})" for a in found["false_alarms"]]
+    share = found["largest_smoke_share"]
+    cost = "" if share is None else f"The dearest smoke cost {share:.1%} of its full run's steps. "
+    return "\n".join([cost + "Every mistake of the verdict in these runs:\n", *(missed + alarms or ["- none"])])
+
+
+def write_between_marks(page: Path, text: str) -> None:
+    """Replaces what stands between the two marks of a page. Raises ValueError when the page lacks them."""
+    content = page.read_text(encoding="utf-8")
+    if BEGIN not in content or END not in content:
+        raise ValueError(f"{page}: has no {BEGIN!r} followed by {END!r}. Put both where the tables shall stand.")
+    before, after = content.split(BEGIN)[0], content.split(END)[1]
+    page.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}", encoding="utf-8")
