@@ -8,7 +8,8 @@ import math
 import re
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ParamSpec
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -16,12 +17,14 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, PercentFormatter
 
 from mw_pipeline.digest import JSON
+from mw_pipeline.errors import ArtifactError
 from mw_pipeline.verdict.rules import MEDIAN_POINTS, REBOUND_FACTOR, REBOUND_NATS
 from mw_pipeline.verdict.runlog import Row, RunLog
 
 # Okabe & Ito, "Color Universal Design", 2008: told apart under every common colour blindness, and in grey by lightness.
 BLUE, ORANGE, GREEN, VERMILION, SKY, GREY = "#0072b2", "#e69f00", "#009e73", "#d55e00", "#56b4e9", "#767676"
 
+_DOTS_PER_INCH = 150
 _MOST_POINTS = 2000  # of one line: more than its width in pixels, and a page that still opens at once
 
 _STYLE: dict[Any, Any] = {
@@ -43,13 +46,14 @@ _STYLE: dict[Any, Any] = {
 }
 
 P = ParamSpec("P")
+T = TypeVar("T")
 
 
-def _styled(draw: Callable[P, str]) -> Callable[P, str]:
+def _styled(draw: Callable[P, T]) -> Callable[P, T]:
     """Draws under this module's style, whatever the caller's matplotlib is set to, and leaves that as it was."""
 
     @functools.wraps(draw)
-    def wrapper(*args: P.args, **kwargs: P.kwargs) -> str:
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> T:
         with mpl.rc_context({**mpl.rcParamsDefault, **_STYLE, "svg.hashsalt": draw.__name__}):
             return draw(*args, **kwargs)
 
@@ -57,12 +61,45 @@ def _styled(draw: Callable[P, str]) -> Callable[P, str]:
 
 
 @_styled
-def curves_svg(runs: Mapping[str, RunLog], verdict: Mapping[str, JSON] | None = None) -> str:
+def curves_svg(runs: Mapping[str, RunLog], verdict: Mapping[str, JSON] | None = None, *, judged: str = "smoke") -> str:
     """Losses, validation macro-F1 and learning rate over steps, one column per run ("smoke", "full").
 
     The verdict's near-peak window is shaded, and its loss floor, rebound threshold and failing step are drawn, in the
-    smoke's column: the smoke is what it judged.
+    column of the run that it judged.
     """
+    last = " and ".join(runs)
+    description = f"Training curves of the {last} run: loss, validation macro-F1 and learning rate."
+    return _svg(_curves(runs, verdict, judged), "curves", description)
+
+
+def write_curves(log: RunLog, verdict: Mapping[str, JSON], path: Path, *, title: str) -> None:
+    """Draws one run and the verdict on it into a file that needs no other; its suffix says what: .svg or .png.
+
+    Raises ArtifactError for another suffix, and when the file cannot be written."""
+    if path.suffix not in (".svg", ".png"):
+        raise ArtifactError(f"{path}: a plot has the suffix .svg or .png, found {path.suffix!r}. Name it so.")
+    picture = _curves_png if path.suffix == ".png" else _curves_file
+    content = picture({title: log}, verdict, title)
+    try:
+        path.write_bytes(content)
+    except OSError as error:
+        raise ArtifactError(
+            f"{path}: cannot be written ({error.strerror}). Name a file in a folder that is there."
+        ) from None
+
+
+def _curves_file(runs: Mapping[str, RunLog], verdict: Mapping[str, JSON], judged: str) -> bytes:
+    return curves_svg(runs, verdict, judged=judged).encode()
+
+
+@_styled
+def _curves_png(runs: Mapping[str, RunLog], verdict: Mapping[str, JSON], judged: str) -> bytes:
+    out = io.BytesIO()
+    _curves(runs, verdict, judged).savefig(out, format="png", dpi=_DOTS_PER_INCH, metadata={"Software": None})
+    return out.getvalue()
+
+
+def _curves(runs: Mapping[str, RunLog], verdict: Mapping[str, JSON] | None, judged: str) -> Figure:
     figure = Figure(figsize=(4.6 * len(runs) + 0.4, 6.6), layout="constrained")
     grid = figure.subplots(3, len(runs), squeeze=False, sharex="col")
     for column, (name, log) in enumerate(runs.items()):
@@ -72,15 +109,14 @@ def curves_svg(runs: Mapping[str, RunLog], verdict: Mapping[str, JSON] | None = 
         rate.plot(*_thinned(*_points(log.steps, "lr")), color=GREY)
         rate.set_xlabel("step")
         loss.set_title(name)
-        if verdict is not None and name == "smoke":
+        if verdict is not None and name == judged:
             _draw_verdict(loss, f1, rate, verdict)
         if column == 0:
             loss.set_ylabel("loss (nats)")
             f1.set_ylabel("validation macro-F1")
             rate.set_ylabel("learning rate")
         loss.legend(loc="best")
-    last = " and ".join(runs)
-    return _svg(figure, "curves", f"Training curves of the {last} run: loss, validation macro-F1 and learning rate.")
+    return figure
 
 
 @_styled

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mw_pipeline.digest import JSON, json_value
@@ -16,8 +16,9 @@ from mw_pipeline.errors import ArtifactError
 
 Row = Mapping[str, JSON]
 
-_STEP_NUMBERS = ("lr", "loss", "ce", "crf", "grad_norm", "tokens", "tokens_per_second", "wall_seconds")
-_EVAL_NUMBERS = ("val_loss", "val_macro_f1")
+STEP_NUMBERS = ("lr", "loss", "ce", "crf", "grad_norm", "tokens", "tokens_per_second", "wall_seconds")
+EVAL_NUMBERS = ("val_loss", "val_macro_f1")
+OWN_FORMAT = "folder of steps.jsonl, evals.jsonl and run.json"
 _SPELLINGS = {
     "nan": math.nan,
     "inf": math.inf,
@@ -29,12 +30,16 @@ _SPELLINGS = {
 
 @dataclass(frozen=True)
 class RunLog:
-    """What a run wrote. Rows are in step order; `notes` says what reading had to leave out."""
+    """What a run wrote. Rows are in step order; `notes` says what reading had to leave out.
+
+    `format` names the kind of log in words; `columns` maps a column here to the log's own name where that differs."""
 
     steps: tuple[Row, ...]
     evals: tuple[Row, ...]
     run: Row
     notes: tuple[str, ...] = ()
+    format: str = OWN_FORMAT
+    columns: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_run(path: Path) -> RunLog:
@@ -47,38 +52,46 @@ def read_run(path: Path) -> RunLog:
         raise ArtifactError(f"{path}: is not a folder. Name the folder that holds steps.jsonl and evals.jsonl.")
     if not (path / "steps.jsonl").exists() and not (path / "run.json").exists():
         raise ArtifactError(f"{path}: holds neither steps.jsonl nor run.json. Name the folder that a run wrote into.")
-    steps, step_notes = _read_rows(path / "steps.jsonl", _STEP_NUMBERS)
-    evals, eval_notes = _read_rows(path / "evals.jsonl", _EVAL_NUMBERS)
+    steps, step_notes = _read_rows(path / "steps.jsonl", STEP_NUMBERS)
+    evals, eval_notes = _read_rows(path / "evals.jsonl", EVAL_NUMBERS)
     return RunLog(steps, evals, _read_facts(path / "run.json"), (*step_notes, *eval_notes))
 
 
 def _read_rows(path: Path, numbers: tuple[str, ...]) -> tuple[tuple[Row, ...], tuple[str, ...]]:
     if not path.exists():
         return (), (f"{path.name} is missing",)
+    lines, notes = read_lines(path)
+    rows = [checked_row(value, numbers, f"{path}:{number}") for number, value in lines]
+    return _in_step_order(rows, path.name, notes), tuple(notes)
+
+
+def read_lines(path: Path) -> tuple[list[tuple[int, JSON]], list[str]]:
+    """(line number, value) of every line of a file of JSON lines, and a note when the last one is cut off.
+
+    Raises ArtifactError for a file that cannot be read, and for a line inside it that is no JSON."""
     try:
         lines = path.read_bytes().split(b"\n")
     except OSError as error:
         raise ArtifactError(f"{path}: cannot be read ({error.strerror}). Expected a file of JSON lines.") from None
-    rows: list[Row] = []
-    notes: list[str] = []
+    found: list[tuple[int, JSON]] = []
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         try:
-            value = json_value(line)
+            found.append((number, json_value(line)))
         except ValueError as error:
             if number == len(lines):
-                notes.append(f"{path.name}: the last line (line {number}) is cut off and was left out")
-                break
+                return found, [f"{path.name}: the last line (line {number}) is cut off and was left out"]
             raise ArtifactError(
                 f"{path}:{number}: not JSON ({error}). Expected one JSON object a line: repair or remove the line."
             ) from None
-        rows.append(_row(value, numbers, f"{path}:{number}"))
-    return _in_step_order(rows, path.name, notes), tuple(notes)
+    return found, []
 
 
-def _row(value: JSON, numbers: tuple[str, ...], where: str) -> Row:
-    """The row with its number columns as numbers: null stays, and the spellings of NaN and Inf become floats."""
+def checked_row(value: JSON, numbers: tuple[str, ...], where: str) -> Row:
+    """The row with its number columns as numbers: null stays, and the spellings of NaN and Inf become floats.
+
+    Raises ArtifactError, naming `where`, for what is no row, and for a step, number or share that is none."""
     if not isinstance(value, dict):
         raise ArtifactError(f"{where}: is {value!r}, expected a JSON object. Repair or remove the line.")
     step = value.get("step")
