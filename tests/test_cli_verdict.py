@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from run_logs import HEALTHY_F1, HEALTHY_LOSS, course, eval_rows, line, run_json, step_rows, write_run
@@ -103,5 +104,65 @@ def test_a_folder_without_logs_is_bad_input_with_status_2(recipe: Path, tmp_path
     done = judge(recipe, tmp_path)
 
     assert (done.returncode, done.stdout) == (2, "")
-    assert "holds neither steps.jsonl nor run.json" in done.stderr
+    assert "holds no log that is known here" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_log_of_another_trainer_is_named_and_judged(
+    recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    smoke = course("constant", 3000)
+    rows = [f"{row['step']},{row['loss']},{row['lr']}" for row in step_rows(smoke, HEALTHY_LOSS)]
+    (tmp_path / "log.csv").write_text("\n".join(["iter,train_loss,learning_rate", *rows]))
+
+    assert main(["verdict", "--recipe", str(recipe), "--run", str(tmp_path / "log.csv")]) == 1
+    out, err = capsys.readouterr()
+    found = json.loads(out)
+    assert found["log"]["format"] == "CSV"
+    assert found["log"]["columns"] == {"step": "iter", "loss": "train_loss", "lr": "learning_rate"}
+    assert (found["outcome"], found["rule"]) == ("invalid", "evals")
+    assert "not checked: collapse and drift: evals.jsonl has no val_macro_f1" in err
+
+
+@pytest.mark.parametrize("suffix", [".svg", ".png"])
+def test_a_plot_shows_what_was_judged(
+    recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], suffix: str
+) -> None:
+    smoke = course("constant", 3000)
+    loss = line([(0, 6.5), (1500, 0.3), (2000, 3.3)])
+    run = write_run(tmp_path / "run", step_rows(smoke, loss), eval_rows(smoke, HEALTHY_F1), run_json(smoke))
+    plot = tmp_path / f"verdict{suffix}"
+
+    main(["verdict", "--recipe", str(recipe), "--run", str(run), "--plot", str(plot)])
+    found = json.loads(capsys.readouterr().out)
+
+    assert found["plot"] == str(plot)
+    if suffix == ".png":
+        assert plot.read_bytes().startswith(b"\x89PNG")
+    else:
+        drawn = ElementTree.fromstring(plot.read_text())
+        words = " ".join(text for element in drawn.iter() if (text := (element.text or "").strip()))
+        for expected in (
+            "smoke: fail",
+            "near-peak window",
+            f"floor {found['evidence']['loss_floor']:.3g}",
+            "rebound above",
+            f"rebound at {found['step']:,}",
+            "learning rate",
+            "validation macro-F1",
+        ):
+            assert expected in words
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("plot.pdf", "has the suffix .svg or .png, found '.pdf'"), ("no/plot.svg", "cannot be written")],
+)
+def test_a_plot_that_cannot_be_drawn_is_bad_input(
+    recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, message: str
+) -> None:
+    smoke = course("constant", 3000)
+    run = write_run(tmp_path / "run", step_rows(smoke, HEALTHY_LOSS), eval_rows(smoke, HEALTHY_F1), run_json(smoke))
+
+    assert main(["verdict", "--recipe", str(recipe), "--run", str(run), "--plot", str(tmp_path / name)]) == 2
+    assert message in capsys.readouterr().err

@@ -89,7 +89,8 @@ def _rows(
     rows: dict[int, dict[str, JSON]] = {}
     again = 0
     for place, record in records:
-        values = {ours: record[columns[ours]] for ours in numbers if record.get(columns.get(ours, "")) is not None}
+        named = {ours: record.get(columns[ours]) for ours in numbers if ours in columns}
+        values = {ours: value for ours, value in named.items() if value is not None}
         if not values.keys() & set(telling):
             continue
         row = checked_row({"step": record.get(columns["step"]), **values}, numbers, place)

@@ -138,4 +138,4 @@ def _read_events(path: Path) -> RunLog:
             f"{path}: holds TensorBoard events, and their reader is not installed ({error}). Install "
             "mw-pipeline[logs], or export the scalars as CSV."
         ) from None
-    return read_events(path)
+    return read_events(path, _EVENTS)
