@@ -79,7 +79,7 @@ def _row(properties: dict[str, Any], names: list[str]) -> list[str | None] | str
     """The values of the names, or "bad_value"."""
     row = [properties.get(name) for name in names]
     for position, value in enumerate(row):
-        if value is None or _is_text(value):
+        if value is None or is_text(value):
             continue
         if not isinstance(value, int | float) or isinstance(value, bool):
             return "bad_value"
@@ -87,8 +87,8 @@ def _row(properties: dict[str, Any], names: list[str]) -> list[str | None] | str
     return row
 
 
-def _is_text(value: object) -> bool:
-    """JSON escapes can spell what no UTF-8 file can hold: lone surrogates, and NUL."""
+def is_text(value: object) -> bool:
+    """Whether a value is text that a file can hold: JSON can also spell lone surrogates and NUL."""
     if not isinstance(value, str) or "\0" in value:
         return False
     return value.isascii() or not _SURROGATE.search(value)

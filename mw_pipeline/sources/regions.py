@@ -84,6 +84,14 @@ def _states_by_prefix() -> dict[str, str]:
 
 
 @cache
+def territories() -> dict[str, str]:
+    """Name by ISO country code of the American and French territories that have one of their own."""
+    overseas = {"GF": "973", "GP": "971", "MQ": "972", "PM": "975", "RE": "974", "YT": "976"}
+    american = {code: us_states()[code] for code in ("AS", "GU", "MP", "PR", "VI")}
+    return american | {country: fr_departements()[code][1] for country, code in overseas.items()}
+
+
+@cache
 def fr_departements() -> dict[str, tuple[str, str]]:
     """(name, région) by INSEE code; an overseas collectivity is its own région and has no département ("")."""
     return {code: (name, region) for code, name, region in _table_rows("fr_departements.tsv")}

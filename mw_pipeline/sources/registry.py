@@ -20,6 +20,7 @@ from mw_pipeline.sources.usgov_imls_pls import UsgovImlsPls
 from mw_pipeline.sources.usgov_irs_bmf import UsgovIrsBmf
 from mw_pipeline.sources.usgov_nad import UsgovNad
 from mw_pipeline.sources.usgov_nppes import UsgovNppes
+from mw_pipeline.sources.whosonfirst import WofAdmin, WofPostalcode
 
 _ALL: tuple[Adapter, ...] = (
     Ban(),
@@ -36,6 +37,8 @@ _ALL: tuple[Adapter, ...] = (
     UsgovIrsBmf(),
     UsgovNad(),
     UsgovNppes(),
+    WofAdmin(),
+    WofPostalcode(),
 )
 
 ADAPTERS: dict[str, Adapter] = {adapter.name: adapter for adapter in _ALL}
