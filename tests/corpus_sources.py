@@ -85,7 +85,7 @@ def spec_of(**changes: Any) -> CorpusSpec:
         "variants": 3,
         "validation_share": 0.1,
         "test_share": 0.1,
-        "augmentations": Augmentations(**dict.fromkeys(Augmentations.model_fields, 0.3)),
+        "augmentations": Augmentations(**dict.fromkeys(Augmentations.model_fields, 0.1)),
         "budgets": Budgets(),
     }
     return CorpusSpec(**(settings | changes))

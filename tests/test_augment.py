@@ -4,11 +4,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from mw_pipeline.corpus.augment import METHODS, augment, title_case
-from mw_pipeline.corpus.compose import Draft, native_draft, write_lines
-from mw_pipeline.corpus.conventions import LINE_TAGS, country_names, region_swaps, subsets
+from mw_pipeline.corpus.augment import METHODS, augment
+from mw_pipeline.corpus.compose import Draft, native_draft
+from mw_pipeline.corpus.conventions import LINE_TAGS, Way, country_names, read_tsv, region_swaps, subsets
 from mw_pipeline.corpus.conventions import separators as separator_tables
+from mw_pipeline.corpus.lines import write_lines
 from mw_pipeline.corpus.spans import unsound_rows
+from mw_pipeline.corpus.spellings import title_case
 from mw_pipeline.corpus.swaps import swap_saints, swap_whole, swap_words
 
 AMERICAN = {
@@ -138,32 +140,50 @@ def test_a_country_without_known_names_is_left_alone():
 def test_zip4_adds_four_digits_to_an_american_zip_only():
     texts = variants("zip4", "US", AMERICAN)
 
-    assert all(text[:-4].endswith(" CO 80521-") and text[-4:].isdigit() for text in texts)
+    tails = {text.removeprefix("Grey Café, 12 North Main Street, Fort Collins, CO 80521") for text in texts}
+    assert all(tail[-4:].isdigit() for tail in tails)
+    assert {tail[:-4] for tail in tails} == {"-", " ", "", " - ", "–"}
     assert len(set(variants("zip4", "FR", FRENCH))) == 1
     assert len(set(variants("zip4", "US", AMERICAN | {"postcode": "80521-0001"}))) == 1
 
 
-def test_abbreviations_go_both_ways():
-    short = set(variants("abbreviation", "US", AMERICAN))
-    full = set(variants("abbreviation", "US", {"street": "N Main St", "region": "Colorado"}))
+def test_words_are_abbreviated_or_expanded_each_by_its_own_method():
+    short = set(variants("abbreviation", "US", AMERICAN | {"region": "Colorado"}))
+    full = set(variants("expansion", "US", {"street": "N Main St", "region": "CO"}))
 
-    assert "Grey Café, 12 N Main St, Ft. Collins, Colorado 80521" in short
-    assert {"North Main Street, CO", "North Main Street, Colo."} <= full
+    assert "Grey Café, 12 N Main St, Ft. Collins, CO 80521" in short
+    assert "Grey Café, 12 North Main Street, Fort Collins, Colo. 80521" in short
+    assert full == {"N Main St, CO", "North Main Street, CO", "N Main St, Colorado", "North Main Street, Colorado"}
+    assert set(variants("abbreviation", "US", {"street": "N Main St", "region": "CO"})) == {"N Main St, CO"}
+    assert set(variants("expansion", "US", {"street": "North Main Street"})) == {"North Main Street"}
+
+
+def test_units_are_abbreviated_and_expanded():
+    assert "Apartment 4, Reno" in set(variants("expansion", "US", {"unit": "Apt 4", "locality": "Reno"}))
+    assert "Bât. A, Lyon" in set(variants("abbreviation", "FR", {"unit": "Bâtiment A", "locality": "Lyon"}))
 
 
 def test_french_types_and_saints_keep_their_hyphens_and_case():
     texts = set(variants("abbreviation", "FR", FRENCH))
 
-    assert "3 av. de St-Ouen, 75018 Paris, Île-de-France" in texts
+    assert "3 av. de St-Ouen, 75018 Paris, IDF" in texts
     assert all(text.startswith("3 av") for text in texts)
 
 
-def swapped(country: str, tag: str, *texts: str) -> list[str]:
-    return swap_words(pa.array(texts), country, tag, np.random.default_rng(0)).to_pylist()
+def test_french_titles_and_departements_have_short_forms():
+    texts = set(variants("abbreviation", "FR", {"street": "rue du Général Foch", "region": "Haut-Rhin"}))
+
+    assert {"rue du Gal Foch, Ht-Rhin", "rue du Gén. Foch, Haut-Rhin"} <= texts
+
+
+def swapped(way: Way, country: str, tag: str, *texts: str) -> list[str]:
+    return swap_words(pa.array(texts, pa.string()), country, tag, way, np.random.default_rng(0)).to_pylist()
 
 
 def test_a_word_is_a_street_type_only_where_it_can_be_one():
-    streets = swapped("US", "street", "Court Street", "Lake Shore Drive", "Terrace", "Avenue of the Americas")
+    streets = swapped(
+        "shorter", "US", "street", "Court Street", "Lake Shore Drive", "Terrace", "Avenue of the Americas"
+    )
 
     assert streets[0] in ("Court St", "Court St.", "Court Str")
     assert streets[1] in ("Lake Shore Dr", "Lake Shore Dr.")
@@ -171,28 +191,35 @@ def test_a_word_is_a_street_type_only_where_it_can_be_one():
 
 
 def test_a_direction_needs_a_name_beside_it():
-    assert swapped("US", "street", "North Ave", "NW Oak Ln")[0] == "North Avenue"
-    assert swapped("US", "street", "NW Oak Ln") == ["Northwest Oak Lane"]
+    assert swapped("fuller", "US", "street", "North Ave", "NW Oak Ln") == ["North Avenue", "Northwest Oak Lane"]
+    assert swapped("shorter", "US", "street", "North Avenue")[0] in ("North Ave", "North Ave.", "North Av")
 
 
 def test_a_type_is_known_before_a_closing_direction():
-    assert swapped("US", "street", "Pennsylvania Ave NW") == ["Pennsylvania Avenue Northwest"]
+    assert swapped("fuller", "US", "street", "Pennsylvania Ave NW") == ["Pennsylvania Avenue Northwest"]
 
 
 def test_swapped_words_take_the_case_of_their_text():
-    assert swapped("US", "street", "NW OAK LN", "nw oak ln") == ["NORTHWEST OAK LANE", "northwest oak lane"]
-    assert swapped("FR", "street", "Bd Foch", "bd Foch") == ["Boulevard Foch", "boulevard Foch"]
+    assert swapped("fuller", "US", "street", "NW OAK LN", "nw oak ln") == ["NORTHWEST OAK LANE", "northwest oak lane"]
+    assert swapped("fuller", "FR", "street", "Bd Foch", "bd Foch") == ["Boulevard Foch", "boulevard Foch"]
 
 
 def test_texts_without_known_words_and_empty_columns_pass_through():
-    assert swapped("FR", "street", "rue Cler") == ["rue Cler"]
-    assert swapped("JP", "street", "Main St") == ["Main St"]
-    assert swapped("US", "street") == []
+    assert swapped("shorter", "FR", "street", "rue Cler") == ["rue Cler"]
+    assert swapped("fuller", "JP", "street", "Main St") == ["Main St"]
+    assert swapped("fuller", "US", "street") == []
+
+
+def test_a_name_that_is_shortened_keeps_its_meaning_when_it_is_written_out_again():
+    """No short word of a table stands for itself."""
+    for row in [row for name in ("words.tsv", "regions.tsv") for row in read_tsv(name)]:
+        forms = [row[key] for key in ("full", "short", "name", "code", "old") if row.get(key)]
+        assert len({form.lower() for form in forms}) == len(forms), row
 
 
 def test_a_region_is_swapped_as_a_whole():
-    table = region_swaps("US")
-    assert table is not None and region_swaps("FR") is None
+    table = region_swaps("US", "fuller")
+    assert table is not None and region_swaps("DE", "fuller") is None
 
     capitals = np.array([False, True, False])
     texts = swap_whole(pa.array(["VT", "NV", "new york city"]), table, capitals, np.random.default_rng(0))
@@ -201,15 +228,17 @@ def test_a_region_is_swapped_as_a_whole():
 
 
 def test_a_region_takes_the_capitals_of_its_row():
-    assert "RENO, NEVADA" in set(variants("abbreviation", "US", {"locality": "RENO", "region": "NV"}))
-    assert "Reno, Nevada" in set(variants("abbreviation", "US", {"locality": "Reno", "region": "NV"}))
-    assert "Nevada, US" in set(variants("abbreviation", "US", {"region": "NV", "country": "US"}))
+    assert "RENO, NEVADA" in set(variants("expansion", "US", {"locality": "RENO", "region": "NV"}))
+    assert "Reno, Nevada" in set(variants("expansion", "US", {"locality": "Reno", "region": "NV"}))
+    assert "Nevada, US" in set(variants("expansion", "US", {"region": "NV", "country": "US"}))
 
 
 def test_saints_are_shortened_or_written_out():
     texts = pa.array(["rue Sainte-Anne", "ST DENIS", "st. Malo", "Toussaint", "Stains"])
 
-    assert swap_saints(texts).to_pylist() == ["rue Ste-Anne", "SAINT DENIS", "saint Malo", "Toussaint", "Stains"]
+    short, full = (swap_saints(texts, way).to_pylist() for way in ("shorter", "fuller"))
+    assert short == ["rue Ste-Anne", "ST DENIS", "st. Malo", "Toussaint", "Stains"]
+    assert full == ["rue Sainte-Anne", "SAINT DENIS", "saint Malo", "Toussaint", "Stains"]
 
 
 def test_accents_go_from_latin_letters_only():

@@ -14,7 +14,7 @@ from mw_pipeline.corpus import rows as rows_module
 from mw_pipeline.corpus import shards as shards_module
 from mw_pipeline.corpus.build import SourceSummary
 from mw_pipeline.corpus.census import row_ids_are_unique
-from mw_pipeline.corpus.compose import Lines
+from mw_pipeline.corpus.lines import Lines
 from mw_pipeline.corpus.records import ROW_SCHEMA, ReadRequest
 from mw_pipeline.corpus.schema import rows_match_schema
 from mw_pipeline.corpus.waterfall import quarantine_within_budget, rows_are_conserved

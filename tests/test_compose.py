@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mw_pipeline.corpus.compose import Lines, in_form, native_draft, sequence, write_lines
+from mw_pipeline.corpus.compose import in_form, native_draft, sequence
 from mw_pipeline.corpus.conventions import LINE_TAGS, TAG_INDEX, country_names, forms, separators, subsets
+from mw_pipeline.corpus.lines import Lines, write_lines
 from mw_pipeline.corpus.spans import unsound_rows
 from mw_pipeline.corpus.text import mask_of
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mw_pipeline.cli import EXIT_OK, EXIT_REFUSED
 from mw_pipeline.cli.new_folder import new_folder
-from mw_pipeline.corpus.augment import METHODS
+from mw_pipeline.corpus.augment import DAMAGE, METHODS
 from mw_pipeline.corpus.build import build_from
 from mw_pipeline.corpus.waterfall import rows_are_conserved
 from mw_pipeline.countries import COUNTRY_CODES
@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=0.3,
         metavar="SHARE",
-        help="share of rows per augmentation, from the second variant on",
+        help="share of rows per augmentation but typos, from the second variant on",
     )
     parser.add_argument("--max-records", type=int, metavar="N", help="stop after so many records")
     parser.add_argument("--seed", type=int, default=0, help="seed of everything that is drawn")
@@ -85,7 +85,7 @@ def _spec(args: argparse.Namespace) -> CorpusSpec:
         countries=() if args.country is None else (args.country,),
         sources={args.adapter: source},
         variants=args.variants,
-        augmentations=Augmentations(**dict.fromkeys(METHODS, args.dose), other_script=1.0),
+        augmentations=Augmentations(**dict.fromkeys(METHODS.keys() - DAMAGE, args.dose), other_script=1.0),
     )
 
 

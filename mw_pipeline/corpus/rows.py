@@ -12,8 +12,9 @@ import pyarrow.compute as pc
 
 from mw_pipeline.corpus.align import Misfit, align
 from mw_pipeline.corpus.augment import Tally, augment
-from mw_pipeline.corpus.compose import Lines, native_draft, trimmed_lines, write_lines
+from mw_pipeline.corpus.compose import native_draft
 from mw_pipeline.corpus.conventions import LINE_TAGS
+from mw_pipeline.corpus.lines import Lines, trimmed_lines, write_lines
 from mw_pipeline.corpus.records import ROW_SCHEMA, TAG_COLUMNS
 from mw_pipeline.corpus.spans import unsound_rows
 from mw_pipeline.corpus.text import mask_of
@@ -40,7 +41,8 @@ def compose_rows(
     """
     country = records["country_code"][0].as_py()
     columns = {tag: records[tag].combine_chunks() for tag in LINE_TAGS}
-    draft = native_draft(country, columns, rng)
+    pool = records["split"].combine_chunks().dictionary_encode().indices.to_numpy().astype(np.int64)
+    draft = native_draft(country, columns, rng, pool)
     if variant == 0:
         methods, tallies = pa.nulls(len(records), pa.string()), dict[str, Tally]()
     else:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import anyascii
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mw_pipeline.corpus.text import Mask, mask_of, utf8_bytes
+from mw_pipeline.corpus.text import Mask, code_point_lengths, code_points, filled, mask_of, utf8_bytes
 
 # Letters of the scripts that are written here besides Latin, as RE2 classes.
 OTHER = (
@@ -16,9 +18,23 @@ OTHER = (
     r"\p{Tamil}\p{Telugu}\p{Thai}\p{Georgian}\p{Armenian}]"
 )
 UNSPACED = r"[\p{Han}\p{Hiragana}\p{Katakana}]"
-UNSPACED_WHOLE = r"^[\p{Han}\p{Hiragana}\p{Katakana}]([\p{Han}\p{Hiragana}\p{Katakana}ー・]*)$|^$"
-KOREAN = r"\p{Hangul}"
-ARABIC = r"\p{Arabic}"
+_BETWEEN = "\x1f"
+_UNSPACED_TEXT = r"[\p{Han}\p{Hiragana}\p{Katakana}][\p{Han}\p{Hiragana}\p{Katakana}ー・]*"
+
+# How scripts with habits of their own are written, by what all texts of a row together look like; the first that fits.
+MANNERS = {
+    "plain": r"^$",
+    "unspaced": rf"^{_BETWEEN}*(?:{_UNSPACED_TEXT}{_BETWEEN}+)*$",
+    "mixed": UNSPACED,
+    "arabic": r"\p{Arabic}",
+    "korean": r"\p{Hangul}",
+}
+MANNER = {name: number for number, name in enumerate(MANNERS)}
+
+# Scripts that are read letter by letter, so that a spelling in Latin letters is what people write, for use in a class;
+# and those of them without capitals, where the Latin name takes them.
+PHONETIC = r"\p{Cyrillic}\p{Greek}\p{Georgian}\p{Armenian}\p{Hangul}"
+CASELESS = r"[\p{Georgian}\p{Hangul}]"
 
 # Greek is the first script behind the Latin letters and their marks; its UTF-8 begins with this byte.
 _FIRST_OTHER_BYTE = 0xCD
@@ -39,22 +55,26 @@ def may_be_foreign(texts: pa.StringArray) -> Mask:
 
 def any_matches(columns: Iterable[pa.StringArray], pattern: str, rows: Mask) -> Mask:
     """The rows, among those given, in which a text of some column matches; columns hold no null."""
-    found = np.zeros(len(rows), np.bool_)
-    look = pa.array(np.flatnonzero(rows))
-    if len(look):
-        for texts in columns:
-            found[rows] |= mask_of(pc.match_substring_regex(texts.take(look), pattern))
-    return found
-
-
-def all_match(columns: Iterable[pa.StringArray], pattern: str, rows: Mask) -> Mask:
-    """The rows, among those given, in which the texts of all columns match; columns hold no null."""
     found = rows.copy()
-    look = pa.array(np.flatnonzero(rows))
-    if len(look):
-        for texts in columns:
-            found[rows] &= mask_of(pc.match_substring_regex(texts.take(look), pattern))
+    if rows.any():
+        found[rows] = mask_of(pc.match_substring_regex(_side_by_side(columns, rows), pattern))
     return found
+
+
+def manners(columns: Iterable[pa.StringArray], rows: Mask) -> npt.NDArray[np.int64]:
+    """(N,): which of MANNERS each row is written in, "plain" outside the rows given."""
+    found = np.zeros(len(rows), np.int64)
+    if rows.any():
+        texts = _side_by_side(columns, rows)
+        ways = [mask_of(pc.match_substring_regex(texts, pattern)) for pattern in MANNERS.values()]
+        found[rows] = np.where(np.any(ways, axis=0), np.argmax(ways, axis=0), 0)
+    return found
+
+
+def _side_by_side(columns: Iterable[pa.StringArray], rows: Mask) -> pa.StringArray:
+    """The texts of the rows given, one behind the other with a sign between that no text has."""
+    look = pa.array(np.flatnonzero(rows))
+    return pc.binary_join_element_wise(*(texts.take(look) for texts in columns if filled(texts).any()), "", _BETWEEN)
 
 
 def in_other_script(columns: Iterable[pa.StringArray]) -> Mask:
@@ -64,3 +84,13 @@ def in_other_script(columns: Iterable[pa.StringArray]) -> Mask:
     for column in texts:
         doubtful |= may_be_foreign(column)
     return any_matches(texts, OTHER, doubtful)
+
+
+def in_latin_letters(texts: pa.StringArray) -> pa.StringArray:
+    """Each text letter by letter in ASCII, by the table of anyascii; signs that only soften a letter are left out."""
+    distinct, index = np.unique(code_points(texts), return_inverse=True)
+    spelled = pa.array([anyascii.anyascii(chr(point)) for point in distinct], pa.string())
+    soft = pa.array([not chr(point).isascii() for point in distinct])
+    spelled = pc.if_else(soft, pc.replace_substring_regex(spelled, "['`]", ""), spelled)
+    offsets = pa.array(np.concatenate([[0], np.cumsum(code_point_lengths(texts))]), pa.int32())
+    return pc.binary_join(pa.ListArray.from_arrays(offsets, spelled.take(pa.array(index.ravel()))), "")

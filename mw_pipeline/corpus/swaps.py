@@ -6,20 +6,21 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mw_pipeline.corpus.conventions import Swaps, word_swaps
+from mw_pipeline.corpus.conventions import Swaps, Way, word_swaps
 from mw_pipeline.corpus.text import Mask, differs, mask_of, replaced
 
 # Which words of a component a table of swaps is about: see _at_place.
-PLACES = ("type", "direction", "first", "last")
+PLACES = ("type", "direction", "first", "inner", "last", "any")
 
 
-def swap_words(texts: pa.StringArray, country: str, tag: str, rng: np.random.Generator) -> pa.StringArray:
-    """The texts with every word that the country's tables know, and that stands where it can mean that, swapped.
+def swap_words(texts: pa.StringArray, country: str, tag: str, way: Way, rng: np.random.Generator) -> pa.StringArray:
+    """The texts with every word that the country's tables know, and that stands where it can mean that, made shorter or
+    written out.
 
     A street type is a type only at the end or before a closing direction, so that "Court Street" and "Lake Road" keep
     their first word; a direction needs a name beside it, so that "North Avenue" stays.
     """
-    tables = {place: word_swaps(country, tag, place) for place in PLACES}
+    tables = {place: word_swaps(country, tag, place, way) for place in PLACES}
     if not any(tables.values()) or not len(texts):
         return texts
     lists = pc.split_pattern(texts, " ")
@@ -30,13 +31,15 @@ def swap_words(texts: pa.StringArray, country: str, tag: str, rng: np.random.Gen
     index = np.arange(len(words)) - np.repeat(offsets[:-1], counts)
     lowered = pc.utf8_lower(words)
     closes = index == size - 1
-    closing_direction = closes & _known(lowered, tables["direction"])
+    closing_direction = closes & _is_direction(lowered, country, tag)
     before_direction = np.append(closing_direction[1:], False) & ~closes
     where = {
         "type": (closes | before_direction) & (index > 0),
         "direction": ((index == 0) | closes) & (size >= 3),
         "first": (index == 0) & (size >= 2),
+        "inner": (index > 0) & ~closes,
         "last": closes & (size >= 2),
+        "any": size >= 2,
     }
     all_caps = np.repeat(~differs(texts, pc.utf8_upper(texts)), counts)
     for place, table in tables.items():
@@ -51,15 +54,12 @@ def swap_whole(texts: pa.StringArray, table: Swaps, capitals: Mask, rng: np.rand
     return _swap(texts, pc.utf8_lower(texts), table, everywhere, capitals, rng)
 
 
-def swap_saints(texts: pa.StringArray) -> pa.StringArray:
-    """The texts with the French Saint and Sainte shortened or, where short already, written out, hyphens included."""
-    short = texts
+def swap_saints(texts: pa.StringArray, way: Way) -> pa.StringArray:
+    """The texts with the French Saint and Sainte shortened or written out, hyphens included."""
     for full, brief in (("Saint", "St"), ("saint", "st"), ("SAINT", "ST")):
-        short = pc.replace_substring_regex(short, rf"\b{full}([eE]?)([- ])", rf"{brief}\1\2")
-    written_out = texts
-    for full, brief in (("Saint", "St"), ("saint", "st"), ("SAINT", "ST")):
-        written_out = pc.replace_substring_regex(written_out, rf"\b{brief}([eE]?)\.?([- ])", rf"{full}\1\2")
-    return pc.if_else(pc.not_equal(short, texts), short, written_out)
+        found, new = (full, brief) if way == "shorter" else (brief, full)
+        texts = pc.replace_substring_regex(texts, rf"\b{found}([eE]?)\.?([- ])", rf"{new}\1\2")
+    return texts
 
 
 def _swap(
@@ -84,7 +84,12 @@ def _swap(
     return replaced(texts, hit, cased)
 
 
-def _known(lowered: pa.StringArray, table: Swaps | None) -> Mask:
-    if table is None:
-        return np.zeros(len(lowered), np.bool_)
-    return mask_of(pc.is_in(lowered, value_set=table.keys))
+def _is_direction(lowered: pa.StringArray, country: str, tag: str) -> Mask:
+    """Where a word is a direction, in full or short."""
+    found = np.zeros(len(lowered), np.bool_)
+    ways: tuple[Way, ...] = ("shorter", "fuller")
+    for way in ways:
+        table = word_swaps(country, tag, "direction", way)
+        if table is not None:
+            found |= mask_of(pc.is_in(lowered, value_set=table.keys))
+    return found

@@ -52,6 +52,15 @@ def code_points(texts: pa.StringArray) -> npt.NDArray[np.uint32]:
     return np.frombuffer(data.tobytes().decode().encode("utf-32-le"), dtype=np.uint32)
 
 
+def texts_of(points: npt.NDArray[np.uint32], lengths: npt.NDArray[np.int64]) -> pa.StringArray:
+    """The texts of these lengths that code points end to end make up: the inverse of `code_points`."""
+    data = points.astype("<u4").tobytes().decode("utf-32-le").encode()
+    sizes = 1 + (points >= 0x80) + (points >= 0x800).astype(np.int64) + (points >= 0x10000)
+    ends = np.concatenate([[0], np.cumsum(sizes)])[np.concatenate([[0], np.cumsum(lengths)])]
+    offsets = pa.py_buffer(ends.astype(np.int32).tobytes())
+    return pa.StringArray.from_buffers(len(lengths), offsets, pa.py_buffer(data))
+
+
 def code_point_lengths(texts: pa.StringArray) -> npt.NDArray[np.int64]:
     """The length of each text in code points; what a person would count as UTF-16 units is never used (M19)."""
     lengths: npt.NDArray[np.int64] = pc.utf8_length(texts).to_numpy(zero_copy_only=False).astype(np.int64)
@@ -104,6 +113,14 @@ def trimmed(texts: pa.StringArray) -> tuple[pa.StringArray, npt.NDArray[np.int64
 def replaced(texts: pa.StringArray, mask: Mask, new: pa.StringArray) -> pa.StringArray:
     """The texts, with those under the mask taken from `new`, which holds one text per true entry."""
     return pc.replace_with_mask(texts, pa.array(mask), new)
+
+
+def filled(texts: pa.StringArray) -> Mask:
+    """Where a column without nulls has a text that is not empty: read off the offsets alone."""
+    if not len(texts):
+        return np.zeros(0, np.bool_)
+    offsets = np.frombuffer(texts.buffers()[1], np.int32, len(texts) + 1, 4 * texts.offset)
+    return np.asarray(offsets[1:] > offsets[:-1])
 
 
 def differs(before: pa.StringArray, after: pa.StringArray) -> Mask:

@@ -92,14 +92,24 @@ class Augmentations(Section):
     """Doses: the share (0..1) of composed rows that each method is applied to."""
 
     partial: Share = 0.0
-    order: Share = 0.0
-    separators: Share = 0.0
-    case: Share = 0.0
-    abbreviation: Share = 0.0
-    accents: Share = 0.0
-    zip4: Share = 0.0
-    other_script: Share = 0.0
+    intersection: Share = 0.0
+    po_box: Share = 0.0
+    cedex: Share = 0.0
+    unit: Share = 0.0
+    direction: Share = 0.0
     country_name: Share = 0.0
+    zip4: Share = 0.0
+    transliteration: Share = 0.0
+    abbreviation: Share = 0.0
+    expansion: Share = 0.0
+    accents: Share = 0.0
+    typos: Share = 0.0
+    case: Share = 0.0
+    order: Share = 0.0
+    run_on: Share = 0.0
+    separators: Share = 0.0
+    multi_line: Share = 0.0
+    other_script: Share = 0.0
 
 
 class Budgets(Section):

@@ -1,0 +1,97 @@
+"""Numbered phrases that a table lists and a row draws: "Apt 4B", "PO Box 740241", "BP 12", "CEDEX 07"."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mw_pipeline.corpus.conventions import Weighted, read_toml, weighted
+from mw_pipeline.errors import CorpusError
+
+_PHRASE = re.compile(
+    r"(?P<before>[^{}]*)(?:\{(?P<low>\d+)\.\.(?P<high>\d+)(?P<ordinal>th)?\})?"
+    r"(?P<middle>[^{}]*)(?:\{A\.\.(?P<letter>[A-Z])\})?(?P<after>[^{}]*)"
+)
+_LETTERS = pa.array([""] + [chr(code) for code in range(ord("A"), ord("Z") + 1)])
+_ORDINAL_ENDINGS = pa.array(["", "th", "st", "nd", "rd"])
+
+
+@dataclass(frozen=True)
+class Phrases:
+    """P phrases with a number, a letter, both or neither in them.
+
+    before, middle, after  texts around the number and the letter, one per phrase; `before` carries the weights
+    low, high              (P,) int64  the number is one of low..high; high is -1 where there is none
+    ordinal                (P,) bool   whether the number takes its English ending
+    letters                (P,) int64  the letter is one of the first so many of the alphabet; 0 where there is none
+    """
+
+    before: Weighted
+    middle: pa.StringArray
+    after: pa.StringArray
+    low: npt.NDArray[np.int64]
+    high: npt.NDArray[np.int64]
+    ordinal: npt.NDArray[np.bool_]
+    letters: npt.NDArray[np.int64]
+
+    def draw(self, rows: int, rng: np.random.Generator) -> pa.StringArray:
+        """One phrase per row, by weight, with a number and letter of its own."""
+        drawn = self.before.draw(rows, rng)
+        low, high = self.low[drawn], self.high[drawn]
+        number = low + (rng.random(rows) * (high - low + 1)).astype(np.int64)
+        letter = 1 + (rng.random(rows) * self.letters[drawn]).astype(np.int64)
+        phrase = pa.array(drawn)
+        return pc.binary_join_element_wise(
+            self.before.texts.take(phrase),
+            pc.if_else(pa.array(high >= 0), pa.array(number).cast(pa.string()), ""),
+            _ORDINAL_ENDINGS.take(pa.array(np.where(self.ordinal[drawn], _ending(number), 0))),
+            self.middle.take(phrase),
+            _LETTERS.take(pa.array(np.where(self.letters[drawn] > 0, letter, 0))),
+            self.after.take(phrase),
+            "",
+        )
+
+
+@functools.cache
+def phrases(country: str, tag: str) -> Phrases | None:
+    """The phrases of `tables/phrases.toml` for one component of a country; None where it lists none."""
+    rows = read_toml("phrases.toml").get(country, {}).get(tag)
+    return None if rows is None else parsed(rows)
+
+
+def parsed(rows: Sequence[tuple[float, str]]) -> Phrases:
+    """Weights and phrases as columns. Raises CorpusError for a phrase that is not of the form the table explains."""
+    found = [(weight, _match(text)) for weight, text in rows]
+    return Phrases(
+        before=weighted([(weight, match["before"]) for weight, match in found]),
+        middle=pa.array([match["middle"] for _, match in found]),
+        after=pa.array([match["after"] for _, match in found]),
+        low=np.array([int(match["low"] or 0) for _, match in found], np.int64),
+        high=np.array([int(match["high"] or -1) for _, match in found], np.int64),
+        ordinal=np.array([match["ordinal"] is not None for _, match in found]),
+        letters=np.array([ord(match["letter"]) - ord("A") + 1 if match["letter"] else 0 for _, match in found]),
+    )
+
+
+def _match(text: str) -> re.Match[str]:
+    match = _PHRASE.fullmatch(text)
+    if match is None:
+        raise CorpusError(
+            f"phrases.toml: {text!r} is not a phrase: expected text around at most one {{1..99}} and one {{A..H}}, "
+            "the number first. Write it as two phrases."
+        )
+    return match
+
+
+def _ending(numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """(N,): which ordinal ending each number takes: 11th, 12th and 13th beside 1st, 2nd and 3rd."""
+    ones = numbers % 10
+    teens = (numbers % 100 >= 11) & (numbers % 100 <= 13)
+    return np.where((ones >= 1) & (ones <= 3) & ~teens, 1 + ones, 1)

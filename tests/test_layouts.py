@@ -1,0 +1,61 @@
+"""Where the parts of an address stand after the methods that move them."""
+
+from __future__ import annotations
+
+from test_contents import AMERICAN, FRENCH, after, draft_of
+
+VENUE = AMERICAN | {"venue": "Zoo", "country": "USA"}
+
+
+def texts_of(method: str, country: str, record: dict[str, str], rows: int = 300) -> set[str]:
+    return set(after(method, draft_of(country, *[record] * rows))[0].raw.to_pylist())
+
+
+def test_a_street_runs_on_into_its_city():
+    assert {
+        "Zoo, 12 Main St Reno, NV 89501, USA",
+        "Zoo, 12 Main St Reno NV 89501, USA",
+        "Zoo 12 Main St, Reno, NV 89501, USA",
+        "Zoo 12 Main St Reno NV 89501 USA",
+    } <= texts_of("run_on", "US", VENUE)
+    assert "3 rue Cler 75007 Paris" in texts_of("run_on", "FR", FRENCH)
+    assert "Main St NW Springfield IL" in texts_of(
+        "run_on", "US", {"street": "Main St NW", "locality": "Springfield", "region": "IL"}
+    )
+
+
+def test_a_crossing_runs_on_with_its_own_word_between_the_streets():
+    record = {"intersection_a": "Main St", "intersection_b": "5th Ave", "locality": "Reno"}
+
+    assert {"Main St & 5th Ave Reno", "Main St and 5th Ave Reno"} <= texts_of("run_on", "US", record)
+
+
+def test_one_component_and_another_script_run_on_into_nothing():
+    assert after("run_on", draft_of("US", {"locality": "Reno"}, {"street": "улица Мира", "locality": "Омск"}))[1] == [
+        False,
+        False,
+    ]
+
+
+def test_an_envelope_has_its_city_and_codes_on_one_line():
+    assert {
+        "Zoo\n12 Main St\nReno, NV 89501\nUSA",
+        "Zoo\n12 Main St\nReno NV 89501\nUSA",
+        "Zoo\r\n12 Main St\r\nReno, NV 89501\r\nUSA",
+        "Zoo\r\n12 Main St\r\nReno NV 89501\r\nUSA",
+        "Zoo,\n12 Main St,\nReno NV 89501,\nUSA",
+        "Zoo,\n12 Main St,\nReno, NV 89501,\nUSA",
+    } == texts_of("multi_line", "US", VENUE)
+    assert "3 rue Cler\n75007 Paris, Île-de-France" in texts_of(
+        "multi_line", "FR", FRENCH | {"region": "Île-de-France"}
+    )
+
+
+def test_a_city_line_alone_is_no_envelope():
+    assert after("multi_line", draft_of("US", {"locality": "Reno", "region": "NV"}))[1] == [False]
+
+
+def test_lines_in_another_script_keep_their_own_separators_within_a_line():
+    record = {"venue": "Музей", "locality": "Омск", "region": "Омская область"}
+
+    assert "Музей\nОмск, Омская область" in texts_of("multi_line", "RU", record)
