@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 from corpus_sources import HandMade, address, install
 
-from mw_pipeline.stages import checks
+from mw_pipeline.errors import ArtifactError
+from mw_pipeline.stages import checks, requests
+from mw_pipeline.stages.corpus import build_manifest, row_files
 from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.upstream import prepare_corpus
 
@@ -50,6 +53,19 @@ def corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         return place
 
     return build
+
+
+def test_a_corpus_of_which_one_source_is_gone_is_not_made_from_the_others(corpus: Any) -> None:
+    # M43
+    place = corpus(many(0), many(1000))
+    manifest = requests.manifest(place, "both").demand(place.store)
+    assert sorted(row_files(place.store, manifest)) == ["one", "two"]
+    shutil.rmtree(requests.shards(place, "both", "two").demand(place.store).path)
+
+    with pytest.raises(ArtifactError, match="corpus_shards of 'both:two' is not in the store"):
+        build_manifest(place, "both")
+    with pytest.raises(ArtifactError):
+        row_files(place.store, manifest)
 
 
 def lines(table: object) -> list[list[str]]:

@@ -76,12 +76,27 @@ def test_an_empty_validation_split_does_not_pass_as_clean(dataset):
     assert "validation: 0 rows, dataset.json says 10" in findings
 
 
-def test_a_swapped_validation_row_breaks_its_digest(dataset):
+def other_pieces(rows):
+    """What an augmentation leaves: the same row with other pieces."""
+    return [{**rows[0], "input_ids": rows[0]["input_ids"][::-1]}, *rows[1:]]
+
+
+@pytest.mark.parametrize(
+    ("change", "also"),
+    [
+        (lambda rows: [rows[1], rows[0], *rows[2:]], ()),
+        (other_pieces, ()),
+        (lambda rows: [*rows, rows[0]], ("validation: 11 rows, dataset.json says 10",)),
+    ],
+    ids=["swapped", "augmented", "weighted"],
+)
+def test_a_validation_row_that_is_not_as_stored_breaks_its_digest(dataset, change, also):
     """M23: validation is judged on the stored rows or not at all."""
     path, summary = dataset
-    rewrite(path, "validation", lambda rows: [rows[1], rows[0], *rows[2:]])
+    rewrite(path, "validation", change)
 
     assert dataset_matches_schema(path, summary) == (
+        *also,
         "validation: the stored rows do not have the digest that dataset.json gives them",
     )
 

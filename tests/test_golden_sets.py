@@ -41,12 +41,12 @@ GOLD = {"raw": "1 Elm Street, Springfield", "components": {"locality": "Springfi
 
 
 def labelled(number: int, **changes: Any) -> dict[str, Any]:
-    values = {"house_number": str(number), "street": "Oak Street", "locality": "Denver"}
-    return record(number, raw=f"{number} Oak Street, Denver", **(values | changes))
+    values = {"house_number": str(number), "street": f"Oak{number} Street", "locality": "Denver"}
+    return record(number, **({"raw": f"{number} Oak{number} Street, Denver"} | values | changes))
 
 
 def half(number: int) -> bool:
-    return bool(judging_half(pa.array([f"family {number}"]))[0])
+    return bool(judging_half(pa.array([f"oak{number} street denver"]))[0])
 
 
 def read(*records: dict[str, Any]) -> Any:
@@ -67,13 +67,13 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     return Place.of(store=str(tmp_path / ".mw"), project=str(tmp_path), data=str(tmp_path))
 
 
-def test_about_half_of_all_families_judge_and_always_the_same(place: Place) -> None:
-    families = pa.array([f"family {number}" for number in range(4000)])
+def test_about_half_of_all_streets_judge_and_always_the_same() -> None:
+    streets = pa.array([f"oak{number} street denver" for number in range(4000)])
 
-    judging = judging_half(families)
+    judging = judging_half(streets)
 
     assert 1900 < judging.sum() < 2100
-    assert judging.tolist() == judging_half(families).tolist()
+    assert judging.tolist() == judging_half(streets).tolist()
     assert judging[:8].tolist() == [half(number) for number in range(8)]
 
 
@@ -81,7 +81,7 @@ def test_the_judging_half_of_a_labelled_source_is_gold_with_its_base_id_as_famil
     golden, left_out = read(*(labelled(number) for number in range(40)))
 
     judging = [number for number in range(40) if half(number)]
-    assert [row.raw for row in golden.rows] == [f"{number} Oak Street, Denver" for number in judging]
+    assert [row.raw for row in golden.rows] == [f"{number} Oak{number} Street, Denver" for number in judging]
     assert golden.families == {f"family {number}" for number in judging}
     assert golden.findings == ()
     assert left_out == {"other_half": 40 - len(judging), "unreadable_line": 2}
@@ -89,17 +89,38 @@ def test_the_judging_half_of_a_labelled_source_is_gold_with_its_base_id_as_famil
 
 def test_what_is_no_gold_in_a_labelled_source_is_counted() -> None:
     number = next(number for number in range(40) if half(number))
-    same = {"base_id": f"family {number}"}
+    same = {"street": f"OAK{number} street", "locality": "Denver"}
 
     golden, left_out = read(
         labelled(number),
         labelled(number, source_id="again"),
-        labelled(1000, locality="DENVER", **same),
+        labelled(1000, region="CO", **same),
         address(1001, **same),
     )
 
     assert len(golden.rows) == 1
     assert left_out == {"repeated_text": 1, "unreachable_value": 1, "unreadable_line": 2, "without_text": 1}
+
+
+def test_all_addresses_of_a_street_are_of_one_half_however_they_are_written() -> None:
+    streets = [labelled(n, street=f"OAK{n // 4} Street" if n % 2 else f"Oak{n // 4} street") for n in range(80)]
+    written = [{**row, "raw": f"{row['house_number']} {row['street']}, Denver"} for row in streets]
+
+    golden, _ = read(*written)
+
+    met = {row.raw.split()[1].lower() for row in golden.rows}
+    assert len(golden.rows) == 4 * len(met) > 0
+
+
+def test_without_a_street_the_text_or_venue_decides() -> None:
+    bare = {"house_number": None, "street": None}
+    rows = [labelled(n, raw=f"Mall {n}, Denver", venue=f"Mall {n}", **bare) for n in range(40)]
+    towns = [labelled(100 + n, raw=f"Town{n} CO", locality=None, region="CO", **bare) for n in range(40)]
+
+    golden, left_out = read(*rows, *towns)
+
+    assert 20 < len(golden.rows) < 60
+    assert left_out["other_half"] == 80 - len(golden.rows)
 
 
 def test_the_set_stands_beside_the_own_gold_and_none_of_its_families_is_trained_on(place: Place) -> None:
@@ -142,6 +163,21 @@ def test_gold_files_of_a_set_are_taken_as_they_are(place: Place) -> None:
     build_golden(place, "c")
 
     assert golden_sets_of(place, "c")["real"].raws == [GOLD["raw"]]
+
+
+def test_gold_may_lie_anywhere_and_a_folder_stands_for_its_files(place: Place, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "else where"
+    elsewhere.mkdir()
+    (elsewhere / "mine.jsonl").write_text(json.dumps(GOLD) + "\n")
+    spec = place.project / "corpora" / "c.toml"
+
+    for pattern in (str(elsewhere), f"{elsewhere}/*.jsonl", "else*"):
+        spec.write_text(f'golden = ["{pattern}"]\n' + SPEC)
+        assert place.golden_paths(place.corpus_spec("c")) == [elsewhere / "mine.jsonl"]
+
+    spec.write_text('golden = ["/nowhere/*.jsonl"]\n' + SPEC)
+    with pytest.raises(RecipeError, match=r"golden pattern '/nowhere/\*.jsonl' matches no file below /. Correct"):
+        place.golden_paths(place.corpus_spec("c"))
 
 
 def test_a_source_without_texts_is_no_gold(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,11 +42,11 @@ def split_of(
     return pa.array(SPLITS).take(pa.array(index))
 
 
-def judging_half(base_ids: pa.StringArray) -> Mask:
-    """Where the family of a labelled record is of the half that judges: the others may be trained on.
+def judging_half(streets: pa.StringArray) -> Mask:
+    """Where the street of a labelled record is of the half that judges: the others may be trained on.
 
-    A stable hash of the base id decides, on its own salt: which split a family falls into says nothing of its half."""
-    return np.asarray(hash64(base_ids, salt=_JUDGING_SALT) < np.uint64(2**63))
+    A stable hash decides, on a salt of its own: which split a family falls into says nothing of its street's half."""
+    return np.asarray(hash64(streets, salt=_JUDGING_SALT) < np.uint64(2**63))
 
 
 def in_holdout(region_keys: pa.StringArray, holdout_regions: Sequence[str]) -> Mask:

@@ -1,8 +1,9 @@
 """Further gold sets of a corpus: gold files, or the judging half of a labelled source.
 
-A labelled source (one whose records carry their text) can teach and judge at once, if both keep to their families:
-half of them, by a hash of the base id that is the same everywhere, is gold, and the manifest of a corpus that names the
-set leaves these families out of training and validation whatever source they come from.
+A labelled source (one whose records carry their text) can teach and judge at once, if both keep to their streets: half
+of them, by a hash of street and place that is the same everywhere, is gold with its base ids as families, and the
+manifest of a corpus that names the set leaves these families and texts out of training and validation, whatever source
+they come from.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from mw_pipeline.corpus.records import TAG_COLUMNS, ReadRequest, Rejects
 from mw_pipeline.corpus.splits import judging_half
+from mw_pipeline.corpus.text import normalised_text
 from mw_pipeline.golden.gold import GoldenSet, load_golden
 from mw_pipeline.golden.reach import spans_in
 from mw_pipeline.golden.rows import GoldenRow, row_of
@@ -45,7 +48,7 @@ def read_set(
 
 def _held_out(batch: pa.RecordBatch, name: str, left_out: Counter[str]) -> Iterator[GoldenRow]:
     """The judging half of a batch of labelled records as gold, with the base id as family."""
-    judging = judging_half(batch["base_id"])
+    judging = judging_half(_streets(batch))
     for record, judges in zip(batch.to_pylist(), judging, strict=True):
         components = {tag: record[tag] for tag in TAG_COLUMNS if record[tag] is not None}
         if record["raw"] is None:
@@ -58,3 +61,13 @@ def _held_out(batch: pa.RecordBatch, name: str, left_out: Counter[str]) -> Itera
             facts = {"raw": record["raw"], "components": components, "country": record["country_code"], "source": name}
             facts["base_id"] = record["base_id"]
             yield row_of(facts, where=f"{name}:{record['line']}", stratum="real")
+
+
+def _streets(batch: pa.RecordBatch) -> pa.StringArray:
+    """The street and place of each record, as texts are compared: all addresses of one street are of one half.
+
+    Without a street the first of crossing, box, venue and text stands for it; the place is its locality, else its
+    postcode."""
+    street = pc.coalesce(*(batch[name] for name in ("street", "intersection_a", "po_box", "venue", "raw", "base_id")))
+    place = pc.coalesce(batch["locality"], batch["postcode"], pa.scalar(""))
+    return normalised_text(pc.binary_join_element_wise(street, place, " "))

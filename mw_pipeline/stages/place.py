@@ -50,16 +50,20 @@ class Place:
         return sorted(path.relative_to(root).with_suffix("").as_posix() for path in root.rglob("*.toml"))
 
     def golden_paths(self, spec: CorpusSpec) -> list[Path]:
-        """The gold files of a corpus. Raises RecipeError when a pattern matches none."""
+        """The gold files of a corpus: what its patterns match below the project, or anywhere where they begin with /.
+
+        A folder stands for its .jsonl files. Raises RecipeError when a pattern matches none."""
         found: list[Path] = []
         for pattern in spec.golden:
-            matches = sorted(self.project.glob(pattern))
-            if not matches:
+            root, below = (Path("/"), pattern.lstrip("/")) if pattern.startswith("/") else (self.project, pattern)
+            matches = sorted(root.glob(below)) if below else []
+            files = [file for path in matches for file in (sorted(path.glob("*.jsonl")) if path.is_dir() else [path])]
+            if not files:
                 raise RecipeError(
-                    f"corpora/{spec.name}.toml: golden pattern {pattern!r} matches no file below {self.project}. "
+                    f"corpora/{spec.name}.toml: golden pattern {pattern!r} matches no file below {root}. "
                     "Correct the pattern or add the file."
                 )
-            found += matches
+            found += files
         return found
 
     def golden_set_files(self, spec: CorpusSpec, name: str) -> list[Path]:
