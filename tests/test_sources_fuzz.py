@@ -27,6 +27,7 @@ SOUND = {
     "ban": b"id;numero;rep;nom_voie;code_postal;code_insee;nom_commune\nx;6;;Rue A;01640;01002;Ville\n",
     "state-ia-contractors": b"Address 1,City,State\n1 A ST,AMES,IA\n",
     "state-ny-notaries": b"Business Address 1 (if available), Business City (if available)\n1 A ST,ROME\n",
+    "usaddress-xml": b"<AddressCollection>\n<AddressString><StreetName>A ST</StreetName></AddressString>\n",
     "usgov-hrsa-fqhc": b"Site Name,Site Address,Site City,Site State Abbreviation,Site Postal Code,\n"
     b"L,1 A ST,NOME,AK,1\n",
     "usgov-irs-bmf": b"EIN,NAME,STREET,CITY,STATE,ZIP\n1,CLUB,1 A ST,NOME,AK,99556\n",

@@ -15,6 +15,7 @@ from mw_pipeline.sources.state_ia_contractors import StateIaContractors
 from mw_pipeline.sources.state_ny_notaries import StateNyNotaries
 from mw_pipeline.sources.state_tx_notaries import StateTxNotaries
 from mw_pipeline.sources.tiger import Tiger
+from mw_pipeline.sources.usaddress_xml import UsaddressXml
 from mw_pipeline.sources.usgov_hrsa_fqhc import UsgovHrsaFqhc
 from mw_pipeline.sources.usgov_imls_pls import UsgovImlsPls
 from mw_pipeline.sources.usgov_irs_bmf import UsgovIrsBmf
@@ -32,6 +33,7 @@ _ALL: tuple[Adapter, ...] = (
     StateNyNotaries(),
     StateTxNotaries(),
     Tiger(),
+    UsaddressXml(),
     UsgovHrsaFqhc(),
     UsgovImlsPls(),
     UsgovIrsBmf(),
