@@ -65,7 +65,7 @@ def test_the_wrong_delimiter_is_named(path: Path) -> None:
 
 
 def test_a_file_of_blank_lines_is_refused(path: Path) -> None:
-    with pytest.raises(CorpusError, match="holds no line of text, expected a test CSV"):
+    with pytest.raises(CorpusError, match="holds no line of text of at most 1 MiB, expected a test CSV"):
         read(path, "\n\r\n\n")
 
 

@@ -13,7 +13,7 @@ from source_files import read_all
 
 from mw_pipeline.errors import CorpusError
 from mw_pipeline.sources.adapter import Adapter
-from mw_pipeline.sources.registry import get_adapter
+from mw_pipeline.sources.registry import ADAPTERS, get_adapter
 
 NPPES = b",".join(
     b"Provider %bBusiness Practice Location Address%b" % parts
@@ -22,6 +22,7 @@ NPPES = b",".join(
 
 # a sound header and record of each format, for junk to be put around
 SOUND = {
+    "geonames": b"7\tNome\tNome\t\t64.5\t-165.4\tP\tPPL\tUS\t\tAK\t180\t\t\t9\t\t9\tEtc/UTC\t2020-01-01\n",
     "geonames-postal": b"US\t99553\tAkutan\tAlaska\tAK\tAleutians East\t013\t\t\t54.1\t-165.7\t1\n",
     "openaddresses": b"LON,LAT,NUMBER,STREET,UNIT,CITY,DISTRICT,REGION,POSTCODE,ID\n1,2,5,Main St,,Town,,CA,94501,x\n",
     "ban": b"id;numero;rep;nom_voie;code_postal;code_insee;nom_commune\nx;6;;Rue A;01640;01002;Ville\n",
@@ -34,6 +35,13 @@ SOUND = {
     "usgov-nppes": NPPES + b"\n1 A ST,NOME,AK,995560000\n",
     "usgov-nad": b"State,StNam_Full,AddNo_Full\nAK,A ST,1\n",
     "usgov-imls-pls": b"STABR,LIBNAME,ADDRESS,CITY,ZIP,ZIP4\nAK,LIBRARY,1 A ST,NOME,99556,M\n",
+}
+# a sound file of the formats that are one document
+DOCUMENTS = {
+    "wof-admin": b'{"type":"Feature","properties":{"wof:id":1,"wof:name":"A","wof:placetype":"locality",'
+    b'"wof:country":"US","wof:hierarchy":[{"region_id":2}],"name:eng_x_preferred":["B"]}}',
+    "wof-postalcode": b'{"type":"Feature","properties":{"wof:id":1,"wof:name":"99556","wof:placetype":"postalcode",'
+    b'"wof:country":"US","wof:parent_id":"2"}}',
 }
 FEATURE = b'{"type":"Feature","properties":{"number":"5","street":"Main St","city":"Town"}}\n'
 
@@ -69,8 +77,13 @@ NASTY = {
 }
 
 
-@pytest.fixture(params=sorted(SOUND))
+@pytest.fixture(params=sorted(name for name, adapter in ADAPTERS.items() if adapter.needs_input))
 def adapter(request: pytest.FixtureRequest) -> Adapter:
+    return get_adapter(request.param)
+
+
+@pytest.fixture(params=sorted(SOUND))
+def line_adapter(request: pytest.FixtureRequest) -> Adapter:
     return get_adapter(request.param)
 
 
@@ -95,14 +108,14 @@ def test_a_nasty_file_is_refused_in_a_sentence_or_quarantined(adapter: Adapter, 
 
 @pytest.mark.parametrize("nasty", sorted(name for name in NASTY if not NASTY[name].startswith((b"PK", b"\x1f", b"("))))
 def test_nasty_lines_behind_sound_ones_cost_nothing_but_themselves(
-    adapter: Adapter, nasty: str, tmp_path: Path
+    line_adapter: Adapter, nasty: str, tmp_path: Path
 ) -> None:
-    sound = SOUND[adapter.name]
+    sound = SOUND[line_adapter.name]
     record = sound.splitlines(keepends=True)[-1]
     path = tmp_path / "mixed"
     path.write_bytes(sound + NASTY[nasty] + b"\n" + record * 3)
 
-    found = read_all(adapter, path, country="US")
+    found = read_all(line_adapter, path, country="US")
     assert len(found.records) >= 4
     assert found.read >= len(found.records)
 
@@ -115,12 +128,19 @@ def test_nasty_lines_among_features_cost_nothing_but_themselves(nasty: str, tmp_
     assert len(read_all(get_adapter("openaddresses"), path, country="US").records) == 2
 
 
+@pytest.mark.parametrize("name", sorted(DOCUMENTS))
+def test_the_documents_that_junk_is_put_into_are_sound(name: str, tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(DOCUMENTS[name])
+
+    assert read_all(get_adapter(name), tmp_path / "a").records
+
+
 @given(data=st.data(), junk=st.binary(max_size=80))
 def test_flipped_bytes_never_crash_a_reader(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, junk: bytes
 ) -> None:
-    name = data.draw(st.sampled_from(sorted(SOUND)))
-    sound = SOUND[name] * 2
+    name = data.draw(st.sampled_from(sorted(SOUND | DOCUMENTS)))
+    sound = DOCUMENTS.get(name) or SOUND[name] * 2
     at = data.draw(st.integers(0, len(sound)))
 
     found = read_or_refusal(

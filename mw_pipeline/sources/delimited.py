@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from mw_pipeline.corpus.records import Rejects
 from mw_pipeline.errors import CorpusError
-from mw_pipeline.sources.reading import LineBlock, RawFile, line_blocks, opened
+from mw_pipeline.sources.reading import MAX_LINE_BYTES, LineBlock, RawFile, line_blocks, opened
 
 MAX_RECORD_LINES = 64
 
@@ -100,7 +100,10 @@ def _member_batches(
 
 def _header(first: LineBlock | None, label: str, layout: Layout) -> _Header:
     if first is None:
-        raise CorpusError(f"{label}: holds no line of text, expected {layout.title}. Check the input of the source.")
+        raise CorpusError(
+            f"{label}: holds no line of text of at most {MAX_LINE_BYTES >> 20} MiB, expected {layout.title}. Check the "
+            "input of the source."
+        )
     return _fixed_header(first, label, layout) if layout.names else _named_header(first, label, layout)
 
 

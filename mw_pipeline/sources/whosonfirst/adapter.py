@@ -13,12 +13,11 @@ import pyarrow.compute as pc
 from mw_pipeline.corpus.records import TAG_COLUMNS, ReadRequest, Rejects, record_batch
 from mw_pipeline.errors import CorpusError
 from mw_pipeline.sources import columns
-from mw_pipeline.sources.reading import ByteStream
 from mw_pipeline.sources.regions import region_keys, territories
 from mw_pipeline.sources.whosonfirst.components import ADMIN_PLACETYPES, components
-from mw_pipeline.sources.whosonfirst.distribution import MAGIC, copy_distribution
+from mw_pipeline.sources.whosonfirst.distribution import copy_distribution
 from mw_pipeline.sources.whosonfirst.feature import MAX_RECORD_BYTES, read_feature
-from mw_pipeline.sources.whosonfirst.files import members
+from mw_pipeline.sources.whosonfirst.files import contents
 from mw_pipeline.sources.whosonfirst.gazetteer import CHUNK_PLACES, Entry, Gazetteer, gazetteer
 from mw_pipeline.sources.whosonfirst.place import Place, Unusable, official_languages
 
@@ -109,13 +108,12 @@ def _fill(into: Gazetteer, request: ReadRequest, rejects: Rejects) -> Iterator[N
     """
     waiting: list[Place] = []
     sound, first_fault = False, None
-    for label, stream in members(request.paths):
-        start = stream.read(len(MAGIC))
-        if start == MAGIC:
-            copy_distribution(_unpacked(start, stream, into.folder), label, into, rejects)
+    for label, held in contents(request.paths, limit=MAX_RECORD_BYTES, scratch=into.folder):
+        if isinstance(held, Path):
+            copy_distribution(held, label, into, rejects)
             sound = True
             continue
-        found = read_feature(start + stream.read(MAX_RECORD_BYTES), label)
+        found = read_feature(held, label)
         if isinstance(found, Unusable):
             rejects.add(1, label, found.reason, found.detail)
             first_fault = first_fault or f"{label}: {found.reason}: {found.detail}"
@@ -137,16 +135,6 @@ def _fill(into: Gazetteer, request: ReadRequest, rejects: Rejects) -> Iterator[N
 def _check(sound: bool, first_fault: str | None) -> None:
     if not sound and first_fault is not None:
         raise CorpusError(f"{first_fault}, expected {_TITLE}. Check the input of the source.")
-
-
-def _unpacked(start: bytes, stream: ByteStream, folder: Path) -> Path:
-    """A copy of the database in the folder: SQLite opens files only."""
-    path = folder / "distribution.db"
-    with path.open("wb") as copy:
-        copy.write(start)
-        while block := stream.read(1 << 20):
-            copy.write(block)
-    return path
 
 
 def _fault(place: Place) -> str | None:

@@ -18,8 +18,6 @@ from mw_pipeline.errors import CorpusError
 from mw_pipeline.sources.whosonfirst.gazetteer import CHUNK_PLACES, Gazetteer
 from mw_pipeline.sources.whosonfirst.place import ABOVE, PLACETYPES, Place, Unusable, official_languages
 
-MAGIC = b"SQLite format 3\0"
-
 _NEEDED = ("id", "name", "placetype", "country")
 _UNWANTED = (
     ("deprecated", "is_deprecated", 1),

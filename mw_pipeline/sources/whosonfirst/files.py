@@ -9,13 +9,16 @@ from pathlib import Path
 from mw_pipeline.errors import CorpusError
 from mw_pipeline.sources.reading import ByteStream, RawFile, opened
 
+MAGIC = b"SQLite format 3\0"
+
 _RECORDS = (".geojson", ".json", ".db", ".sqlite", ".sqlite3")
 _ARCHIVES = (".tar", ".tgz", ".zip")
 
 
-def members(paths: Iterable[Path]) -> Iterator[tuple[str, ByteStream]]:
-    """(label, stream) of every record file and database, packed or not; a tree is walked without a list of its files.
+def contents(paths: Iterable[Path], *, limit: int, scratch: Path) -> Iterator[tuple[str, bytes | Path]]:
+    """(label, contents) of every record file and database, packed or not; a tree is walked without a list of its files.
 
+    Of a record the first `limit` bytes are read; a database is unpacked into the scratch folder, over the one before.
     Raises CorpusError for a path that is not there, for a folder or archive without such a file, and as `opened` does.
     """
     given = False
@@ -25,8 +28,8 @@ def members(paths: Iterable[Path]) -> Iterator[tuple[str, ByteStream]]:
             raise CorpusError(f"{path}: there is no such file or folder. Check the input of the source.")
         empty = True
         for file in _files(path):
-            for label, stream in _streams(file):
-                yield label, stream
+            for found in _of_file(file, limit, scratch):
+                yield found
                 empty = False
         if empty:
             raise CorpusError(f"{path}: holds no {' or '.join(_RECORDS)} file. Check the input of the source.")
@@ -46,12 +49,29 @@ def _files(path: Path) -> Iterator[RawFile]:
                 yield RawFile(file, file.relative_to(path).as_posix())
 
 
-def _streams(file: RawFile) -> Iterator[tuple[str, ByteStream]]:
+def _of_file(file: RawFile, limit: int, scratch: Path) -> Iterator[tuple[str, bytes | Path]]:
     """A file that was named is taken whatever it is called; an archive holds papers beside its records."""
     with opened(file) as found:
         for label, stream in found:
             if label == file.label or _bare(label).endswith(_RECORDS):
-                yield label, stream
+                start = stream.read(len(MAGIC))
+                is_database = start == MAGIC
+                yield label, _unpacked(start, stream, scratch) if is_database else start + stream.read(limit)
+
+
+def _unpacked(start: bytes, stream: ByteStream, scratch: Path) -> Path:
+    """A copy of the database: SQLite opens files only."""
+    path = scratch / "distribution.db"
+    with path.open("wb") as copy:
+        copy.write(start)
+        while block := stream.read(1 << 20):
+            try:
+                copy.write(block)
+            except OSError as error:
+                raise CorpusError(
+                    f"{scratch}: {error.strerror}: the database is unpacked there. Set TMPDIR to a folder with room."
+                ) from error
+    return path
 
 
 def _bare(name: str) -> str:
