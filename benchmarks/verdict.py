@@ -5,7 +5,7 @@
 Prints JSON: the verdict on logs of the reference campaign's shapes with noise, and on real runs of this trainer, with
 detection, false alarms and steps saved of every gate. Every real run is kept in the cache by its digest: stopped at any
 moment, the benchmark goes on where it was. `--only-cached` makes no run and reports on those that are there.
-Needs the extra `[backtest]`.
+Needs the extra `[bench]`.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ from itertools import islice
 from pathlib import Path
 
 from backtest import tables
+from backtest.answer import Smoke
 from backtest.cases import Case, cases
 from backtest.corpus import Corpus, corpus_at
-from backtest.gates import GATES, Smoke
+from backtest.gates import GATES
 from backtest.runs import is_done, run_path, train_unwatched
 from backtest.shapes import right_shares
 from backtest.truth import ending_of

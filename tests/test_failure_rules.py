@@ -44,6 +44,15 @@ def test_a_nonfinite_validation_loss_is_fatal_too() -> None:
     assert (judged.outcome, judged.rule, judged.step) == ("fail", "nonfinite", 1500)
 
 
+def test_a_weight_that_is_not_finite_is_fatal_though_no_loss_shows_it() -> None:
+    evals = eval_rows(SMOKE, HEALTHY_F1)
+    judged = decide(evals=changed(evals, 1500, nonfinite_parameters=3))
+
+    assert (judged.outcome, judged.rule, judged.step) == ("fail", "nonfinite", 1500)
+    assert "3 weights of the model are not finite" in judged.reason
+    assert decide(evals=changed(evals, 1500, nonfinite_parameters=0)).outcome == "pass"
+
+
 def test_nothing_after_a_nan_is_judged() -> None:
     steps = changed(step_rows(SMOKE, diverging(1500, 2000)), 1230, loss=math.nan)
 

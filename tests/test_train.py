@@ -19,7 +19,7 @@ from mw_pipeline.train.loop import train
 from mw_pipeline.verdict.runlog import read_run
 
 STEP_KEYS = ["step", "pass", "lr", "loss", "ce", "crf", "grad_norm", "tokens", "tokens_per_second", "wall_seconds"]
-EVAL_KEYS = ["step", "val_loss", "val_macro_f1", "f1", "val_ce", "val_crf", "pieces", "seconds"]
+EVAL_KEYS = ["step", "val_loss", "val_macro_f1", "f1", "val_ce", "val_crf", "pieces", "nonfinite_parameters", "seconds"]
 RUN_KEYS = {
     *("kind", "schedule", "max_steps", "warmup_steps", "peak_lr", "device", "status", "started_at", "ended_at"),
     *("batch_size", "accumulation", "processes", "effective_batch", "label_count", "label_entropy", "digests"),

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from toy_run import toy_plan, toy_recipe
 
 from mw_pipeline.decode import label_spans
 from mw_pipeline.labels import LabelSet
-from mw_pipeline.train.validation import SpanCounts, count_spans
+from mw_pipeline.model.checkpoint import Tagger
+from mw_pipeline.model.losses import TaggingLoss
+from mw_pipeline.train.data import TrainingData
+from mw_pipeline.train.validation import SpanCounts, count_spans, validate
 
 TAGS = LabelSet(("a", "b"))  # O, B-a, I-a, B-b, I-b
 
@@ -76,3 +83,20 @@ def test_counts_add_up_over_batches():
 
 def test_gold_without_any_span_scores_zero():
     assert counts([0, 0], [5, 5], [0, 0]).macro_f1(TAGS) == 0.0
+
+
+def test_weights_that_are_not_finite_are_counted_though_no_row_uses_them(toy):
+    recipe = toy_recipe(train={"eval_rows": 5})
+    data = TrainingData.open(toy_plan(toy, toy.dataset.parent / "unused", recipe=recipe))
+    tagger = Tagger(recipe.model, vocab_size=data.summary["vocab_size"], labels=recipe.label_set)
+    loss = TaggingLoss(recipe.loss, recipe.label_set)
+    used = {int(piece) for batch in data.validation for piece in batch.input_ids.flat}
+    unused = next(piece for piece in range(data.summary["vocab_size"]) if piece not in used)
+    embedding = next(p for p in tagger.encoder.parameters() if p.shape[0] == data.summary["vocab_size"])
+
+    assert validate(tagger, data.validation, recipe.label_set, loss=loss)["nonfinite_parameters"] == 0
+    with torch.no_grad():
+        embedding[unused, :3] = torch.nan
+    found = validate(tagger, data.validation, recipe.label_set, loss=loss)
+
+    assert (found["nonfinite_parameters"], math.isfinite(found["val_loss"])) == (3, True)

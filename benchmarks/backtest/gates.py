@@ -6,8 +6,7 @@ import json
 import math
 import statistics
 import tempfile
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,32 +15,13 @@ from losslint.parsing import load_run
 from losslint.report import exit_code
 from trainproof.epoch import check_records
 
-from mw_pipeline.verdict.exposure import RunFacts, facts_of_run, number_of
+from backtest.answer import Answer, Gate, Smoke
+from mw_pipeline.verdict.exposure import facts_of_run, number_of
 from mw_pipeline.verdict.judge import verdict as judge
 from mw_pipeline.verdict.runlog import Row, RunLog
 from mw_pipeline.verdict.watchdog import Watchdog, in_step_order
 
 FINAL_LOSS_SHARE = 0.5
-
-
-@dataclass(frozen=True)
-class Smoke:
-    """A smoke's log, and what the full run that it is to license declares about itself before it starts."""
-
-    log: RunLog
-    full: RunFacts
-
-
-@dataclass(frozen=True)
-class Answer:
-    """Whether the full run may start, in one word why not, and how many steps of the smoke it took to know."""
-
-    passes: bool
-    why: str
-    steps: int
-
-
-Gate = Callable[[Smoke], Answer]
 
 
 def verdict(smoke: Smoke) -> Answer:

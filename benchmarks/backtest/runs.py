@@ -102,12 +102,7 @@ class _Unwatched:
             if not outcome.finite:
                 return step
             if step % course.eval_every == 0 or step == course.steps:
-                scores = validate(
-                    self.tagger,
-                    self.data.validation,
-                    self.plan.recipe.label_set,
-                    uses_crf=self.loss.crf_weight > 0,
-                )
+                scores = validate(self.tagger, self.data.validation, self.plan.recipe.label_set, loss=self.loss)
                 self.log.append(EVALS, {"step": step, **scores})
                 if not math.isfinite(scores["val_loss"]):
                     return step

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from backtest.gates import Answer
+from backtest.answer import Answer
 from backtest.truth import Ending
 
 BEGIN, END = "<!-- backtest: written by benchmarks/verdict.py -->", "<!-- end of the backtest -->"

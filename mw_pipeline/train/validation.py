@@ -75,11 +75,12 @@ def _span_ends(labels: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def validate(tagger: Tagger, batches: Sequence[Batch], labels: LabelSet, *, loss: TaggingLoss) -> dict[str, JSON]:
-    """val_loss, val_ce, val_crf (nats per piece, without weights or smoothing), val_macro_f1 and f1 by tag.
+    """val_loss, val_ce, val_crf (nats per piece, without weights or smoothing), val_macro_f1, f1 by tag, and more.
 
     val_loss is the negative log-likelihood of the model that decodes: the CRF's where the loss has one, else CE. A
     soft-span tagger decodes its scores above `thresholds`, which are chosen here and are in the answer: its val_loss is
-    the CE of these, so that it too can be held against the entropy of the labels.
+    the CE of these, so that it too can be held against the entropy of the labels. `nonfinite_parameters` counts weights
+    that are NaN or infinite, for those of pieces that these batches lack show in no loss.
     """
     tagger.eval()
     with torch.inference_mode():
@@ -89,6 +90,7 @@ def validate(tagger: Tagger, batches: Sequence[Batch], labels: LabelSet, *, loss
             thresholds = choose_thresholds(answers, labels)
             answers = [answer.above(thresholds, labels) for answer in answers]
         found = _scores(tagger, answers, labels, uses_crf=loss.crf_weight > 0)
+        found["nonfinite_parameters"] = sum(int((~weights.isfinite()).sum()) for weights in tagger.parameters())
     tagger.train()
     return found | ({"thresholds": thresholds} if thresholds else {})
 

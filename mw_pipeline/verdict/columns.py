@@ -26,11 +26,12 @@ NAMES: Mapping[str, tuple[str, ...]] = {
         *("val_macro_f1", "eval_macro_f1", "eval_f1_macro", "val_f1_macro", "macro_f1", "f1_macro", "f1_macro_eval"),
         *("eval_f1", "val_f1", "valid_f1", "validation_f1", "dev_f1", "f1_val", "f1_eval", "f1"),
     ),
-    **{name: (name,) for name in ("ce", "crf", "tokens", "tokens_per_second")},
+    **{name: (name,) for name in ("ce", "crf", "tokens", "tokens_per_second", "nonfinite_parameters")},
 }
 """Column here → the names that others give it, the likeliest first; written as `plain_name` writes them."""
 
 _OF_A_STEP = ("loss", "lr", "grad_norm", "ce", "crf")  # a clock alone may stand in the record of an evaluation
+_OF_AN_EVALUATION = ("val_loss", "val_macro_f1")
 
 
 def plain_name(name: str) -> str:
@@ -68,12 +69,12 @@ def log_of(
         raise ArtifactError(
             f"{where}: no column is a step (found {names or 'none'}). Name one of them {', '.join(NAMES['step'][:4])}."
         )
-    if not columns.keys() & {"loss", *EVAL_NUMBERS}:
+    if not columns.keys() & {"loss", *_OF_AN_EVALUATION}:
         raise ArtifactError(
             f"{where}: no column is a loss or a score (found {names}). Name one of them loss, val_loss or val_macro_f1."
         )
     steps, again = _rows(records, columns, STEP_NUMBERS, _OF_A_STEP)
-    evals, also = _rows(records, columns, EVAL_NUMBERS, EVAL_NUMBERS)
+    evals, also = _rows(records, columns, EVAL_NUMBERS, _OF_AN_EVALUATION)
     repeated = [f"{again + also} values were written again at the same step; the last counts"] if again + also else []
     renamed = {ours: theirs for ours, theirs in columns.items() if ours != theirs}
     return RunLog(steps, evals, run or {}, (*notes, *repeated), format_name, renamed)

@@ -43,6 +43,12 @@ def nonfinite_number(row: Row, names: tuple[str, ...]) -> str | None:
     return None
 
 
+def nonfinite_weights(row: Row) -> str | None:
+    """How many weights of the model are NaN or Inf, as text; None when all are finite or nobody counted."""
+    broken = row.get("nonfinite_parameters")
+    return f"{int(broken)} weights of the model are not finite" if broken else None
+
+
 class LossTrend:
     """The running median m of the last five train losses, its floor so far, and the rule `rebound`."""
 

@@ -17,7 +17,7 @@ from mw_pipeline.errors import ArtifactError
 Row = Mapping[str, JSON]
 
 STEP_NUMBERS = ("lr", "loss", "ce", "crf", "grad_norm", "tokens", "tokens_per_second", "wall_seconds")
-EVAL_NUMBERS = ("val_loss", "val_macro_f1")
+EVAL_NUMBERS = ("val_loss", "val_macro_f1", "nonfinite_parameters")
 OWN_FORMAT = "folder of steps.jsonl, evals.jsonl and run.json"
 _SPELLINGS = {
     "nan": math.nan,

@@ -14,6 +14,7 @@ from mw_pipeline.verdict.rules import (
     Standstill,
     Window,
     nonfinite_number,
+    nonfinite_weights,
 )
 from mw_pipeline.verdict.runlog import Row
 
@@ -77,7 +78,7 @@ class Watchdog:
         if self._stopped:
             return None
         self._last_step = step = int(row["step"])
-        bad = nonfinite_number(row, _EVAL_NUMBERS)
+        bad = nonfinite_number(row, _EVAL_NUMBERS) or nonfinite_weights(row)
         if bad is not None:
             return self._stop(step, bad)
         if row.get("val_loss") is not None:
