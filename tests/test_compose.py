@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mw_pipeline.corpus.compose import in_form, native_draft, sequence
-from mw_pipeline.corpus.conventions import LINE_TAGS, TAG_INDEX, country_names, forms, separators, subsets
+from mw_pipeline.corpus.conventions import LINE_TAGS, RECIPIENT, TAG_INDEX, country_names, forms, separators, subsets
 from mw_pipeline.corpus.lines import Lines, write_lines
 from mw_pipeline.corpus.spans import unsound_rows
 from mw_pipeline.corpus.text import mask_of
@@ -169,7 +169,7 @@ def test_every_form_gives_every_tag_one_place(country: str):
     table = forms(country)
 
     for order, block in zip(table.order, table.block, strict=True):
-        assert sorted(order) == sorted(TAG_INDEX[tag] for tag in LINE_TAGS)
+        assert sorted(order) == sorted(TAG_INDEX[tag] for tag in (*LINE_TAGS, RECIPIENT))
         assert (np.diff(block) >= 0).all()
     assert set(table.turned) <= {frozenset(block) for block in table.native}
 

@@ -103,6 +103,12 @@ def test_cedex_stands_behind_its_city_with_a_postcode_of_the_departement():
     )
 
 
+def test_an_overseas_departement_keeps_its_three_digits():
+    texts = after("cedex", draft_of("FR", *[{"postcode": "97400", "locality": "Saint-Denis"}] * 50))[0].raw.to_pylist()
+
+    assert all(re.match(r"974\d\d Saint-Denis [Cc]", text) for text in texts) and len(set(texts)) > 10
+
+
 def test_cedex_is_french_and_needs_a_postcode_and_a_city_without_one():
     rows = [{"locality": "Paris"}, {"postcode": "75007"}, FRENCH | {"cedex": "CEDEX 07"}]
 
@@ -150,3 +156,25 @@ def test_a_direction_comes_before_or_behind_a_street_that_has_none():
     assert {"N Main St", "Main St NW", "South Main St", "Main St Northeast", "Main St S.W."} <= set(texts[::6])
     assert all(text == text.upper() for text in texts[5::6])
     assert after("direction", draft_of("FR", FRENCH))[1] == [False]
+
+
+def test_a_person_stands_in_front_without_a_label():
+    lines, applied = after("recipient", draft_of("US", *[AMERICAN, {"locality": "RENO", "street": "ELM ST"}] * 200))
+
+    texts = lines.raw.to_pylist()
+    assert all(applied)
+    assert all(text.endswith(", 12 Main St, Reno, NV 89501") for text in texts[::2])
+    assert all(text == text.upper() for text in texts[1::2])
+    assert {text.partition(" ")[0] for text in texts} >= {"Mr.", "Attn:", "c/o", "J."}
+    assert all(row == AMERICAN for row in parts_of(lines)[::2])
+    assert all(
+        text[first : first + 2] == "12"
+        for text, (first, *_) in zip(texts[::2], lines.starts.to_pylist()[::2], strict=True)
+    )
+
+
+def test_a_person_needs_a_street_or_a_box_and_a_country_with_names():
+    rows = [{"locality": "Reno"}, {"street": "улица Мира"}, {"po_box": "PO Box 7"}]
+
+    assert after("recipient", draft_of("US", *rows))[1] == [False, False, True]
+    assert after("recipient", draft_of("JP", FRENCH))[1] == [False]

@@ -6,6 +6,7 @@ What it could not change counts as failed, never as applied: the waterfall shows
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -22,6 +23,7 @@ from mw_pipeline.corpus.contents import (
     write_cedex,
     write_country,
     write_po_box,
+    write_recipient,
     write_unit,
 )
 from mw_pipeline.corpus.layouts import break_lines, reorder, run_on, separate
@@ -38,6 +40,7 @@ METHODS: dict[str, Method] = {
     "cedex": write_cedex,
     "unit": write_unit,
     "direction": add_direction,
+    "recipient": write_recipient,
     "country_name": write_country,
     "zip4": add_zip4,
     "transliteration": transliterate,
@@ -77,21 +80,24 @@ def augment(
     Returns the draft, the names of the methods that changed each row joined by "+" (null where none did), and a tally
     per method. A dose is the probability that a row is asked; the methods are independent of each other.
     """
-    names: list[str] = []
     marks = np.zeros(draft.rows, np.int64)
     tallies: dict[str, Tally] = {}
-    for name, method in METHODS.items():
+    for number, (name, method) in enumerate(METHODS.items()):
         asked = rng.random(draft.rows) < doses.get(name, 0.0)
         if not asked.any():
             continue
         draft, applied = method(draft, asked, rng)
-        marks |= applied.astype(np.int64) << len(names)
-        names.append(name)
+        marks |= applied.astype(np.int64) << number
         tallies[name] = Tally(int(asked.sum()), int(applied.sum()))
-    return draft, _joined_names(marks, names), tallies
+    return draft, _names_of(marks), tallies
 
 
-def _joined_names(marks: npt.NDArray[np.int64], names: list[str]) -> pa.StringArray:
+def _names_of(marks: npt.NDArray[np.int64]) -> pa.StringArray:
+    """(N,): the methods whose bits are set, joined by "+"; null for none."""
     distinct, index = np.unique(marks, return_inverse=True)
-    texts = ["+".join(name for bit, name in enumerate(names) if mark >> bit & 1) or None for mark in distinct]
-    return pa.array(texts, pa.string()).take(pa.array(index.ravel()))
+    return pa.array([_joined(mark) for mark in distinct.tolist()], pa.string()).take(pa.array(index.ravel()))
+
+
+@functools.lru_cache(maxsize=65_536)
+def _joined(mark: int) -> str | None:
+    return "+".join(name for number, name in enumerate(METHODS) if mark >> number & 1) or None

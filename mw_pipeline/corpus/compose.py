@@ -27,7 +27,6 @@ from mw_pipeline.corpus.conventions import (
 )
 from mw_pipeline.corpus.scripts import MANNER, OTHER, any_matches, in_other_script, manners
 from mw_pipeline.corpus.text import Mask, code_point_lengths, differs, filled
-from mw_pipeline.labels import STAGE3_TAGS
 
 Ints = npt.NDArray[np.int64]
 
@@ -71,7 +70,7 @@ class Draft:
 
     def present(self) -> Mask:
         """(N, T): where a component has text."""
-        mask = np.zeros((self.rows, len(STAGE3_TAGS)), np.bool_)
+        mask = np.zeros((self.rows, len(TAG_INDEX)), np.bool_)
         for tag, texts in self.values.items():
             mask[:, TAG_INDEX[tag]] = filled(texts)
         return mask

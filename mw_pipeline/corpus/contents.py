@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from mw_pipeline.corpus.compose import Draft, Ints, named_by_rank, placed_in, sequence
 from mw_pipeline.corpus.conventions import (
+    RECIPIENT,
     TAG_INDEX,
     country_names,
     directions,
@@ -20,7 +21,7 @@ from mw_pipeline.corpus.conventions import (
     subsets,
     word_swaps,
 )
-from mw_pipeline.corpus.phrases import Phrases, phrases
+from mw_pipeline.corpus.phrases import Phrases, Recipients, phrases, recipients
 from mw_pipeline.corpus.text import Mask, differs, hash64, mask_of, replaced
 
 CROSSED_OUT = ("street", "house_number", "unit", "po_box")
@@ -89,8 +90,10 @@ def write_cedex(draft: Draft, asked: Mask, rng: np.random.Generator) -> tuple[Dr
     if known is None or not target.any():
         return draft, np.zeros(draft.rows, np.bool_)
     count = int(target.sum())
-    stem = pc.utf8_slice_codeunits(draft.values["postcode"].filter(pa.array(target)), 0, 2)
-    code = pc.binary_join_element_wise(stem, _digits(rng, 3, count), "")
+    old = draft.values["postcode"].filter(pa.array(target))
+    overseas = pc.match_substring_regex(old, "^9[78]")  # their départements have three digits
+    stem = pc.if_else(overseas, pc.utf8_slice_codeunits(old, 0, 3), pc.utf8_slice_codeunits(old, 0, 2))
+    code = pc.utf8_slice_codeunits(pc.binary_join_element_wise(stem, _digits(rng, 3, count), ""), 0, 5)
     return draft.with_values(
         {
             "cedex": replaced(draft.texts("cedex"), target, known.draw(count, rng)),
@@ -111,6 +114,17 @@ def write_unit(draft: Draft, asked: Mask, rng: np.random.Generator) -> tuple[Dra
     changed = bare.copy()
     changed[target] |= (sequence(moved, target) != sequence(added, target)).any(axis=1)
     return moved, changed
+
+
+def write_recipient(draft: Draft, asked: Mask, rng: np.random.Generator) -> tuple[Draft, Mask]:
+    """Rows with a street or a box to whom it may concern: a person's name in front, which takes no label."""
+    known = recipients(draft.country)
+    target = asked & (draft.writes("street") | draft.writes("po_box")) & ~draft.in_other_script(asked)
+    if known is None or not target.any():
+        return draft, np.zeros(draft.rows, np.bool_)
+    return draft.with_values(
+        {RECIPIENT: replaced(draft.texts(RECIPIENT), target, _drawn(known, draft, target, rng))}
+    ), target
 
 
 def add_direction(draft: Draft, asked: Mask, rng: np.random.Generator) -> tuple[Draft, Mask]:
@@ -161,8 +175,8 @@ def add_zip4(draft: Draft, asked: Mask, rng: np.random.Generator) -> tuple[Draft
     return draft.with_values({"postcode": replaced(postcodes, target, longer)}), target
 
 
-def _drawn(known: Phrases, draft: Draft, rows: Mask, rng: np.random.Generator) -> pa.StringArray:
-    """One phrase for each row under the mask, in capitals where the row is."""
+def _drawn(known: Phrases | Recipients, draft: Draft, rows: Mask, rng: np.random.Generator) -> pa.StringArray:
+    """One phrase or name for each row under the mask, in capitals where the row is."""
     texts = known.draw(int(rows.sum()), rng)
     return pc.if_else(pa.array(draft.all_caps(rows)), pc.utf8_upper(texts), texts)
 

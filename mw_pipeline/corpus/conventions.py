@@ -20,7 +20,9 @@ from mw_pipeline.labels import STAGE3_TAGS
 
 # street_prefix and street_suffix are parts of `street` and have no place of their own in a line.
 LINE_TAGS: tuple[str, ...] = tuple(tag for tag in STAGE3_TAGS if tag not in ("street_prefix", "street_suffix"))
-TAG_INDEX: Mapping[str, int] = {tag: index for index, tag in enumerate(STAGE3_TAGS)}
+# Text without a label, in front of everything else: a person who lives there.
+RECIPIENT = "recipient"
+TAG_INDEX: Mapping[str, int] = {tag: index for index, tag in enumerate((*STAGE3_TAGS, RECIPIENT))}
 
 Way = Literal["shorter", "fuller"]
 """Which of the two columns of a table of words is sought, and which is written instead."""
@@ -126,13 +128,13 @@ def placements(country: str, purpose: str) -> Placements:
 
 
 def form_order(form: Sequence[Sequence[str]]) -> list[int]:
-    """The tag index at each position of a form."""
-    return [TAG_INDEX[tag] for block in form for tag in block]
+    """The tag index at each position of a form, the recipient in front."""
+    return [TAG_INDEX[RECIPIENT], *(TAG_INDEX[tag] for block in form for tag in block)]
 
 
 def form_block(form: Sequence[Sequence[str]]) -> list[int]:
-    """The block number at each position of a form."""
-    return [number for number, block in enumerate(form) for _ in block]
+    """The block number at each position of a form, the recipient in front."""
+    return [0, *(number for number, block in enumerate(form, start=1) for _ in block)]
 
 
 @functools.cache

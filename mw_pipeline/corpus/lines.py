@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mw_pipeline.corpus.compose import AREAS, Draft, Ints
-from mw_pipeline.corpus.conventions import TAG_INDEX, crossings, separators
+from mw_pipeline.corpus.conventions import RECIPIENT, TAG_INDEX, crossings, separators
 from mw_pipeline.corpus.text import Mask, code_point_lengths, trimmed
 from mw_pipeline.labels import STAGE3_TAGS
 
@@ -34,31 +34,29 @@ class Lines:
 
 
 def write_lines(draft: Draft) -> Lines:
-    """The text of every row and the spans in it."""
-    rows, positions = draft.order.shape
-    columns = [draft.values.get(tag) for tag in STAGE3_TAGS]
-    slots = np.array([-1 if texts is None else 0 for texts in columns])
-    slots[slots == 0] = np.arange(int((slots == 0).sum()))
-    pool = pa.concat_arrays([texts for texts in columns if texts is not None] or [pa.array([""] * rows)])
-    slot = slots[draft.order]
+    """The text of every row and the spans in it; the recipient has none."""
+    rows = draft.rows
+    used = [tag for tag in TAG_INDEX if tag in draft.values]
+    slots = np.zeros(len(TAG_INDEX), np.int64)
+    slots[[TAG_INDEX[tag] for tag in used]] = np.arange(len(used))
+    pool = pa.concat_arrays([*(draft.values[tag] for tag in used), pa.array([""])])
     present = np.take_along_axis(draft.present(), draft.order, axis=1)
-    source = np.where(present, slot * rows + np.arange(rows)[:, None], 0)
+    source = np.where(present, slots[draft.order] * rows + np.arange(rows)[:, None], len(pool) - 1)
     separator_texts, separator_codes = _separators(draft, present)
 
     parts: list[pa.StringArray] = []
-    for position in range(positions):
-        if not present[:, position].any():
-            continue
-        shown = pa.array(source[:, position], mask=~present[:, position])
-        parts += [separator_texts.take(pa.array(separator_codes[:, position])), pc.fill_null(pool.take(shown), "")]
+    for position in np.flatnonzero(present.any(axis=0)):
+        separator = separator_texts.take(pa.array(separator_codes[:, position]))
+        parts += [separator, pool.take(pa.array(source[:, position]))]
     raw = pc.binary_join_element_wise(*parts, "") if parts else pa.array([""] * rows)
 
-    lengths = np.where(present, code_point_lengths(pool)[source], 0)
+    lengths = code_point_lengths(pool)[source]
     gaps = code_point_lengths(separator_texts)[separator_codes]
-    ends = np.cumsum(lengths + gaps, axis=1)
-    offsets = pa.array(np.concatenate([[0], np.cumsum(present.sum(axis=1))]), pa.int32())
-    tag_texts = pa.array(STAGE3_TAGS).take(pa.array(draft.order[present]))
-    return trimmed_lines(raw, offsets, tag_texts, pool.take(pa.array(source[present])), (ends - lengths)[present])
+    starts = np.cumsum(lengths + gaps, axis=1) - lengths
+    labelled = present & (draft.order != TAG_INDEX[RECIPIENT])
+    offsets = pa.array(np.concatenate([[0], np.cumsum(labelled.sum(axis=1))]), pa.int32())
+    tag_texts = pa.array(STAGE3_TAGS).take(pa.array(draft.order[labelled]))
+    return trimmed_lines(raw, offsets, tag_texts, pool.take(pa.array(source[labelled])), starts[labelled])
 
 
 def trimmed_lines(

@@ -1,4 +1,4 @@
-"""Numbered phrases that a table lists and a row draws: "Apt 4B", "PO Box 740241", "BP 12", "CEDEX 07"."""
+"""Phrases that a table lists and a row draws: "Apt 4B", "PO Box 740241", "BP 12", "CEDEX 07", and people's names."""
 
 from __future__ import annotations
 
@@ -59,11 +59,47 @@ class Phrases:
         )
 
 
+@dataclass(frozen=True)
+class Recipients:
+    """People's names: what stands before them, first names and their initials, and family names."""
+
+    before: Weighted
+    given: pa.StringArray
+    initials: pa.StringArray
+    initial_share: float
+    family: pa.StringArray
+
+    def draw(self, rows: int, rng: np.random.Generator) -> pa.StringArray:
+        """One name per row."""
+        given = pa.array(rng.integers(0, len(self.given), rows))
+        short = pa.array(rng.random(rows) < self.initial_share)
+        return pc.binary_join_element_wise(
+            self.before.texts.take(pa.array(self.before.draw(rows, rng))),
+            pc.if_else(short, self.initials.take(given), self.given.take(given)),
+            " ",
+            self.family.take(pa.array(rng.integers(0, len(self.family), rows))),
+            "",
+        )
+
+
 @functools.cache
 def phrases(country: str, tag: str) -> Phrases | None:
     """The phrases of `tables/phrases.toml` for one component of a country; None where it lists none."""
     rows = read_toml("phrases.toml").get(country, {}).get(tag)
     return None if rows is None else parsed(rows)
+
+
+@functools.cache
+def recipients(country: str) -> Recipients | None:
+    """How people are named in front of their address; None where the country has no table."""
+    table = read_toml("recipients.toml").get(country)
+    if table is None:
+        return None
+    given, family = table["given"].split(), table["family"].split()
+    initials = [f"{name[0]}." for name in given]
+    return Recipients(
+        weighted(table["before"]), pa.array(given), pa.array(initials), table["initial"], pa.array(family)
+    )
 
 
 def parsed(rows: Sequence[tuple[float, str]]) -> Phrases:

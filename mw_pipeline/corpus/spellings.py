@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mw_pipeline.corpus.compose import NAME_TAGS, Draft
-from mw_pipeline.corpus.conventions import Way, region_swaps
+from mw_pipeline.corpus.conventions import RECIPIENT, Way, region_swaps
 from mw_pipeline.corpus.scripts import CASELESS, PHONETIC, any_matches, in_latin_letters
 from mw_pipeline.corpus.swaps import swap_saints, swap_whole, swap_words
 from mw_pipeline.corpus.text import Mask, differs, filled, mask_of, replaced, without_accents
@@ -29,7 +29,7 @@ MISTYPED = ("street", "locality", "venue", "region", "dependent_locality")
 CASE_SHARES = {"upper": 0.35, "lower": 0.3, "title": 0.1, "city": 0.25}
 # What each case is about: codes and numbers have no title case.
 CASED_TAGS = {
-    "title": NAME_TAGS,
+    "title": (*NAME_TAGS, "unit", RECIPIENT),
     "city": ("locality", "cedex"),
 }
 

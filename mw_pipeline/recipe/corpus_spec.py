@@ -97,6 +97,7 @@ class Augmentations(Section):
     cedex: Share = 0.0
     unit: Share = 0.0
     direction: Share = 0.0
+    recipient: Share = 0.0
     country_name: Share = 0.0
     zip4: Share = 0.0
     transliteration: Share = 0.0

@@ -1,0 +1,77 @@
+"""How fast records become aligned rows, plain and by each augmentation alone.
+
+    python benchmarks/composition.py CORPUS SOURCE
+
+CORPUS is a spec of corpora/ and SOURCE one of its sources, whose files lie below MW_DATA. Prints JSON: per country of
+the first batch its records, and the rows per CPU second (the best of three) of composing them plainly, with the doses
+of the spec, and with each method asked of every row.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mw_pipeline.corpus.augment import METHODS
+from mw_pipeline.corpus.intake import admit
+from mw_pipeline.corpus.records import ReadRequest, Rejects
+from mw_pipeline.corpus.rows import compose_rows
+from mw_pipeline.recipe import load_corpus_spec
+from mw_pipeline.sources.registry import get_adapter
+
+PROJECT = Path(__file__).resolve().parent.parent
+SMALLEST = 1000
+
+
+def first_batch(corpus: str, source: str) -> tuple[pa.Table, dict[str, float]]:
+    """The first admitted records of a source, all in training, and the doses of its corpus for the second variant."""
+    spec = load_corpus_spec(PROJECT / "corpora" / f"{corpus}.toml")
+    settings = spec.sources[source]
+    paths = sorted(Path(os.environ.get("MW_DATA", ".")).glob(settings.input)) if settings.input else []
+    request = ReadRequest(
+        paths=tuple(paths), source=source, country=settings.country, seed=spec.seed, licence=settings.licence
+    )
+    rejects = Rejects(source)
+    batch = admit(next(get_adapter(settings.adapter).read(request, rejects)), spec.countries, rejects)
+    records = pa.Table.from_batches([batch])
+    share = (spec.variants - 1) / spec.variants
+    doses = {name: min(1.0, dose / share) for name, dose in spec.augmentations.model_dump().items()}
+    return records.append_column("split", pa.array(["train"] * len(records))), doses
+
+
+def rate(records: pa.Table, variant: int, doses: Mapping[str, float]) -> int:
+    """Rows per CPU second, the best of three."""
+    seconds = []
+    for seed in range(3):
+        begun = time.process_time()
+        compose_rows(records, source="any", variant=variant, doses=doses, rng=np.random.default_rng(seed))
+        seconds.append(time.process_time() - begun)
+    return int(len(records) / min(seconds))
+
+
+def main() -> None:
+    """Measure each country that has enough records."""
+    records, doses = first_batch(sys.argv[1], sys.argv[2])
+    figures = {}
+    for country in pc.unique(records["country_code"]).to_pylist():
+        of_country = records.filter(pc.equal(records["country_code"], country)).combine_chunks()
+        if len(of_country) >= SMALLEST:
+            figures[country] = {
+                "records": len(of_country),
+                "plain": rate(of_country, 0, {}),
+                "doses_of_the_corpus": rate(of_country, 1, doses),
+                **{name: rate(of_country, 1, {name: 1.0}) for name in METHODS},
+            }
+    print(json.dumps(figures, indent=2))
+
+
+if __name__ == "__main__":
+    main()
