@@ -12,7 +12,7 @@ import dagster as dg
 from assets.corpus import corpus_manifest, corpus_shards, golden_set
 from assets.dataset import tokenized_dataset, tokenizer
 from assets.evaluation import eval_report, regression_diagnosis
-from assets.mix import source_mix
+from assets.mix import source_audit, source_mix
 from assets.partitions import corpora, corpus_and_source, recipes, sources
 from assets.release import packaged_weights
 from assets.training import full_checkpoint, smoke_checkpoint
@@ -33,8 +33,8 @@ corpus_audit_job = dg.define_asset_job(
 )
 mix_audit_job = dg.define_asset_job(
     "audit",
-    [source_mix],
-    description="Dry-run a recipe's sampler and compare what it draws with what the recipe declares.",
+    [source_mix, source_audit],
+    description="Dry-run a recipe's sampler, and show what its sources hold, lost and give since the last audit.",
     partitions_def=recipes,
 )
 smoke_job = dg.define_asset_job(
@@ -62,7 +62,7 @@ def weekly_corpus_audit(context: dg.ScheduleEvaluationContext) -> Iterator[dg.Ru
 @dg.schedule(
     cron_schedule="30 6 * * 1",
     job=mix_audit_job,
-    description="Every Monday at 06:30 UTC: audit the source mix of every recipe in use.",
+    description="Every Monday at 06:30 UTC: audit the sources and the mix of every recipe in use.",
 )
 def weekly_mix_audit(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
     """One run per recipe whose mix has been materialized."""

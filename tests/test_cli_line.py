@@ -110,11 +110,19 @@ def test_an_unknown_recipe_is_bad_input_with_the_nearest_name(run: CommandLine, 
 # --- audit ---------------------------------------------------------------------------------------------------------
 
 
-def test_the_audit_of_a_mix_as_declared_is_its_table_and_exit_code_0(run: CommandLine, place: Place) -> None:
-    code, shown, said = run(place, "audit", "--recipe", "demo")
+def test_the_audit_of_a_mix_as_declared_is_its_table_and_its_page_and_exit_code_0(
+    run: CommandLine, place: Place, tmp_path: Path
+) -> None:
+    code, shown, said = run(place, "audit", "--recipe", "demo", "--page", tmp_path / "pages" / "audit.html")
 
-    assert (code, shown["findings"]) == (0, [])
+    assert (code, shown["findings"], shown["reused"]) == (0, [], False)
     assert "| builtin |" in said
+    assert shown["page"] == str(tmp_path / "pages" / "audit.html")
+    assert "<title>Audit of demo</title>" in Path(shown["page"]).read_text("utf-8")
+
+    code, again, said = run(place, "audit", "--recipe", "demo", "--since", shown["audit"][:8])
+    assert (code, again["since"]["digest"]) == (0, shown["audit"])
+    assert again["changes"]["unchanged"] == ["builtin"]
 
 
 def test_the_audit_of_a_mix_with_a_source_without_rows_names_it_with_exit_code_1(

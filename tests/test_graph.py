@@ -21,6 +21,7 @@ ASSETS = {
     "corpus_manifest": "corpus",
     "golden_set": "corpus",
     "source_mix": "mix",
+    "source_audit": "mix",
     "tokenizer": "dataset",
     "tokenized_dataset": "dataset",
     "smoke_checkpoint": "train",
@@ -49,6 +50,7 @@ WARNING_CHECKS = {
         "scripts_are_at_home",
     },
     "source_mix": {"mix_is_not_concentrated", "recipe_changes_one_thing"},
+    "source_audit": {"sources_stay"},
     "tokenized_dataset": {"data_is_enough"},
 }
 PARTITIONS = {"corpus_shards": "sources", "corpus_manifest": "corpora", "golden_set": "corpora"}
@@ -157,9 +159,9 @@ def test_a_partition_hangs_on_exactly_the_partitions_that_go_into_it(
     [
         ("shards", {"corpus_shards"}),
         ("audit_corpus", {"corpus_manifest", "golden_set"}),
-        ("audit", {"source_mix"}),
+        ("audit", {"source_mix", "source_audit"}),
         ("smoke", {"source_mix", "tokenizer", "tokenized_dataset", "smoke_checkpoint"}),
-        ("release", set(ASSETS) - {"corpus_shards", "corpus_manifest", "golden_set"}),
+        ("release", set(ASSETS) - {"corpus_shards", "corpus_manifest", "golden_set", "source_audit"}),
     ],
 )
 def test_a_job_covers_its_stages_and_their_checks(job: str, assets: set[str]) -> None:

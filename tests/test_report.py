@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 
 import matplotlib as mpl
 import pytest
+from html_page import Page, words
 from report_inputs import dataset_summary, everything, log
 
 from mw_pipeline.report import cells, charts, runs
@@ -15,39 +15,6 @@ from mw_pipeline.report import tables as report_tables
 from mw_pipeline.report.page import render_report
 from mw_pipeline.report.tables import Table
 from mw_pipeline.verdict.runlog import RunLog
-
-VOID = {"meta", "link", "br", "img", "hr"}
-
-
-class Page(HTMLParser):
-    """What a browser would find: balanced tags, ids, references and text."""
-
-    def __init__(self, source: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.ids: list[str] = []
-        self.references: list[str] = []
-        self.text = ""
-        self.feed(source)
-        self.close()
-        assert not self.open
-
-    def handle_starttag(self, tag, attributes):
-        self.handle_startendtag(tag, attributes)
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attributes):
-        facts = dict(attributes)
-        self.ids += [facts["id"]] if "id" in facts else []
-        self.references += [value for name, value in attributes if name in ("href", "xlink:href", "src")]
-        self.references += re.findall(r"url\(([^)]*)\)", " ".join(value or "" for value in facts.values()))
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.text += f" {data}"
 
 
 @pytest.fixture(scope="module")
@@ -58,10 +25,6 @@ def inputs():
 @pytest.fixture(scope="module")
 def page(inputs, tmp_path_factory):
     return Page(render_report(tmp_path_factory.mktemp("report") / "report.html", **inputs).read_text("utf-8"))
-
-
-def words(page):
-    return " ".join(page.text.split())
 
 
 # --- the page --------------------------------------------------------------------------------------------------------

@@ -1,29 +1,45 @@
-"""`mw-pipeline audit`: the source mix of a recipe as its sampler draws it, and what is wrong with it."""
+"""`mw-pipeline audit`: what a recipe's sources hold, what its sampler draws, what was lost, and what changed."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import shutil
+from pathlib import Path
 
 from mw_pipeline.cli import EXIT_OK, EXIT_REFUSED, say
-from mw_pipeline.stages.dataset import audit_mix
+from mw_pipeline.stages.audit import PAGE_FILE, TABLE_FILE, build_audit
+from mw_pipeline.stages.audit_ledger import AUDIT_FILE
+from mw_pipeline.stages.dataset import build_mix
 from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.upstream import prepare_corpus
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """--recipe R."""
+    """--recipe R [--page FILE] [--since DIGEST]."""
     parser.add_argument("--recipe", required=True, metavar="R", help="name below recipes/, or a TOML file")
+    parser.add_argument("--page", type=Path, metavar="FILE", help="also write the page for people here, as HTML")
+    parser.add_argument(
+        "--since", metavar="DIGEST", help="compare with this audit, and not with the recipe's last one in the ledger"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Prints the mix as JSON, and as a table for people; returns 1 when it is not as declared."""
+    """Prints the audit as JSON, and its table for people; returns 1 when a finding stands that blocks."""
     place = Place.of()
     recipe = place.recipe(args.recipe)
     prepare_corpus(place, recipe.corpus, progress=say)
-    mix = audit_mix(place, recipe)
-    say(mix.as_table())
-    for sentence in (*mix.findings, *mix.warnings):
+    build_mix(place, args.recipe)
+    built = build_audit(place, args.recipe, since=args.since)
+    found = built.artifact.read_json(AUDIT_FILE)
+    say(built.artifact.file(TABLE_FILE).read_text(encoding="utf-8").rstrip())
+    for sentence in (*found["findings"], *found["warnings"]):
         say(sentence)
-    print(json.dumps(mix.as_json(), ensure_ascii=False))
-    return EXIT_REFUSED if mix.findings else EXIT_OK
+    page = built.artifact.file(PAGE_FILE)
+    if args.page is not None:
+        args.page.parent.mkdir(parents=True, exist_ok=True)
+        page = Path(shutil.copyfile(page, args.page))
+    say(f"{'the last audit still stands' if built.reused else 'audited'}: {page}")
+    shown = {"audit": built.artifact.digest, "reused": built.reused, "page": str(page), **found}
+    print(json.dumps(shown, ensure_ascii=False))
+    return EXIT_REFUSED if found["findings"] else EXIT_OK

@@ -49,7 +49,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def _styled(draw: Callable[P, T]) -> Callable[P, T]:
+def styled(draw: Callable[P, T]) -> Callable[P, T]:
     """Draws under this module's style, whatever the caller's matplotlib is set to, and leaves that as it was."""
 
     @functools.wraps(draw)
@@ -60,7 +60,7 @@ def _styled(draw: Callable[P, T]) -> Callable[P, T]:
     return wrapper
 
 
-@_styled
+@styled
 def curves_svg(runs: Mapping[str, RunLog], verdict: Mapping[str, JSON] | None = None, *, judged: str = "smoke") -> str:
     """Losses, validation macro-F1 and learning rate over steps, one column per run ("smoke", "full").
 
@@ -69,7 +69,7 @@ def curves_svg(runs: Mapping[str, RunLog], verdict: Mapping[str, JSON] | None = 
     """
     last = " and ".join(runs)
     description = f"Training curves of the {last} run: loss, validation macro-F1 and learning rate."
-    return _svg(_curves(runs, verdict, judged), "curves", description)
+    return svg_of(_curves(runs, verdict, judged), "curves", description)
 
 
 def write_curves(log: RunLog, verdict: Mapping[str, JSON], path: Path, *, title: str) -> None:
@@ -92,7 +92,7 @@ def _curves_file(runs: Mapping[str, RunLog], verdict: Mapping[str, JSON], judged
     return curves_svg(runs, verdict, judged=judged).encode()
 
 
-@_styled
+@styled
 def _curves_png(runs: Mapping[str, RunLog], verdict: Mapping[str, JSON], judged: str) -> bytes:
     out = io.BytesIO()
     _curves(runs, verdict, judged).savefig(out, format="png", dpi=_DOTS_PER_INCH, metadata={"Software": None})
@@ -119,7 +119,7 @@ def _curves(runs: Mapping[str, RunLog], verdict: Mapping[str, JSON] | None, judg
     return figure
 
 
-@_styled
+@styled
 def tag_scores_svg(per_tag: Mapping[str, Mapping[str, JSON]], ceilings: Mapping[str, float | None]) -> str:
     """F1 of every tag with gold support as a dot, its 95 % interval as a line and its ceiling as a tick.
 
@@ -142,10 +142,10 @@ def tag_scores_svg(per_tag: Mapping[str, Mapping[str, JSON]], ceilings: Mapping[
     axes.set_xlim(start, 1 + 0.01 * (1 - start))
     axes.invert_yaxis()
     axes.set_xlabel(f"F1 from {start:g} (dot), 95 % interval over families (line), ceiling of this gold (red tick)")
-    return _svg(figure, "tags", "F1 of each tag with its interval and ceiling; the table below holds the numbers.")
+    return svg_of(figure, "tags", "F1 of each tag with its interval and ceiling; the table below holds the numbers.")
 
 
-@_styled
+@styled
 def miss_bars_svg(buckets: Mapping[str, Mapping[str, int]]) -> str:
     """Missed and false values by bucket; `buckets` maps a bucket to its `fn` and `fp` counts."""
     figure = Figure(figsize=(7.4, 0.8 + 0.4 * len(buckets)), layout="constrained")
@@ -161,10 +161,10 @@ def miss_bars_svg(buckets: Mapping[str, Mapping[str, int]]) -> str:
     axes.margins(x=0.12)
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
     axes.set_xlabel("tag values")
-    return _svg(figure, "misses", "Missed and false tag values by bucket; the table below holds the numbers.")
+    return svg_of(figure, "misses", "Missed and false tag values by bucket; the table below holds the numbers.")
 
 
-@_styled
+@styled
 def calibration_svg(buckets: Sequence[Mapping[str, JSON]]) -> str:
     """Share of right spans against their mean confidence, the area of a dot growing with its spans."""
     filled = [bucket for bucket in buckets if bucket["spans"]]
@@ -185,10 +185,10 @@ def calibration_svg(buckets: Sequence[Mapping[str, JSON]]) -> str:
     axes.xaxis.set_major_formatter(PercentFormatter(1))
     axes.yaxis.set_major_formatter(PercentFormatter(1))
     axes.legend(loc="upper left", bbox_to_anchor=(1.02, 1.0))
-    return _svg(figure, "calibration", "Share of right spans against their mean confidence, in ten equal buckets.")
+    return svg_of(figure, "calibration", "Share of right spans against their mean confidence, in ten equal buckets.")
 
 
-@_styled
+@styled
 def mix_bars_svg(sources: Sequence[Mapping[str, JSON]]) -> str:
     """Requested and realised share of every source of a mix (the dicts of `Mix.as_json()["sources"]`)."""
     figure = Figure(figsize=(7.4, 0.8 + 0.4 * max(1, len(sources))), layout="constrained")
@@ -202,7 +202,7 @@ def mix_bars_svg(sources: Sequence[Mapping[str, JSON]]) -> str:
     axes.grid(visible=False, axis="y")
     axes.xaxis.set_major_formatter(PercentFormatter(1))
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
-    return _svg(figure, "mix", "Requested and realised share of each source; the table below holds the numbers.")
+    return svg_of(figure, "mix", "Requested and realised share of each source; the table below holds the numbers.")
 
 
 def _draw_loss(axes: Axes, log: RunLog) -> None:
@@ -279,7 +279,7 @@ def _running_median(values: Sequence[float]) -> list[float]:
     return [statistics.median(values[max(0, end - MEDIAN_POINTS) : end]) for end in range(1, len(values) + 1)]
 
 
-def _svg(figure: Figure, name: str, description: str) -> str:
+def svg_of(figure: Figure, name: str, description: str) -> str:
     """The figure as an `<svg>` element with a description, ids of its own, and no date: equal input, equal bytes."""
     out = io.StringIO()
     figure.savefig(out, format="svg", metadata={"Date": None})

@@ -19,6 +19,7 @@ CODE: dict[str, tuple[str, ...]] = {
     "corpus_manifest": ("mw_pipeline.corpus.leaks",),
     "golden_set": ("mw_pipeline.golden.judge", "mw_pipeline.stages.golden_sets"),
     "source_mix": ("mw_pipeline.mix.plan",),
+    "source_audit": ("mw_pipeline.mix.changes", "mw_pipeline.report.audit_page", "mw_pipeline.corpus.waterfall"),
     "tokenizer": ("mw_pipeline.tokenizer", "mw_pipeline.dataset.text_sample"),
     "tokenized_dataset": ("mw_pipeline.dataset.build",),
     "smoke_checkpoint": ("mw_pipeline.train.loop",),
@@ -83,6 +84,18 @@ def mix(place: Place, recipe: Recipe) -> Request:
     inputs = (manifest(place, recipe.corpus).demand(place.store),)
     config = {**recipe.slice("mix"), "samples": samples_of(recipe), "seed": recipe.train.seed}
     return _of_recipe("source_mix", recipe, inputs, config)
+
+
+def audit(place: Place, recipe: Recipe, *, since: Artifact | None = None, lost: str | None = None) -> Request:
+    """What stands in the sources of a recipe and what is drawn from them, compared with an earlier audit.
+
+    It counts pieces when the recipe has been tokenized. `lost` is the digest of the last audit when the store has it no
+    longer."""
+    inputs = [manifest(place, recipe.corpus).demand(place.store), mix(place, recipe).demand(place.store)]
+    made = tokenizer(place, recipe).find(place.store) is not None
+    inputs += [found for found in (dataset(place, recipe).find(place.store) if made else None, since) if found]
+    config = {"budgets": place.corpus_spec(recipe.corpus).budgets.model_dump(mode="json"), "lost": lost}
+    return _of_recipe("source_audit", recipe, tuple(inputs), config)
 
 
 def tokenizer(place: Place, recipe: Recipe) -> Request:

@@ -5,6 +5,7 @@ Each function is named by the sentence that should be true; its docstring is wha
 
 from __future__ import annotations
 
+from mw_pipeline.stages.checks.audit import sources_stay
 from mw_pipeline.stages.checks.corpus import (
     licences_are_allowed,
     quarantine_within_budget,
@@ -65,6 +66,7 @@ __all__ = [
     "run_is_sound",
     "scripts_are_at_home",
     "smoke_verdict",
+    "sources_stay",
     "splits_are_disjoint",
     "tokenizer_round_trips",
     "waterfall_table",

@@ -1,0 +1,123 @@
+"""The audit of a tiny project: entered once, compared with the one before it, and gone on from when that is lost."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+from tiny_project import change, edit_json, forget, rewrite
+
+from mw_pipeline.artifact import Artifact
+from mw_pipeline.errors import ArtifactError
+from mw_pipeline.stages import checks, requests
+from mw_pipeline.stages.audit import build_audit
+from mw_pipeline.stages.audit_ledger import AUDIT_FILE, ledger_path, read_ledger
+from mw_pipeline.stages.corpus import build_golden, build_manifest, build_shards
+from mw_pipeline.stages.dataset import build_mix
+from mw_pipeline.stages.place import Place
+
+pytestmark = pytest.mark.slow
+
+
+def changed_mix(place: Place) -> None:
+    """Another corpus of the same source: fewer records, and the mix over it."""
+    change(place.project, "max_records = 3000", "max_records = 900", file="corpora/builtin.toml")
+    build_shards(place, "builtin", "builtin")
+    build_golden(place, "builtin")
+    build_manifest(place, "builtin")
+    build_mix(place, "demo")
+
+
+def facts(audit: Artifact) -> dict:
+    return audit.read_json(AUDIT_FILE)
+
+
+def test_an_audit_counts_what_the_corpus_holds_and_the_sampler_draws(place: Place) -> None:
+    audit = facts(build_audit(place, "demo").artifact)
+    (builtin,) = audit["sources"]
+    dataset = requests.dataset(place, place.recipe("demo")).demand(place.store)
+
+    assert (audit["unit"], builtin["amount"]) == ("pieces", dataset.metrics["tokens"])
+    assert builtin["realised_share"] == 1.0
+    assert builtin["counts"]["rows"] == sum(builtin["licences"].values()) == builtin["waterfall"]["rows"]["kept"]
+    assert (audit["findings"], audit["changes"]) == ([], None)
+
+
+def test_without_a_dataset_characters_are_counted(place: Place) -> None:
+    forget(place, "tokenizer")
+    audit = facts(build_audit(place, "demo").artifact)
+
+    assert audit["unit"] == "characters"
+    assert audit["sources"][0]["amount"] > 10 * audit["sources"][0]["counts"]["rows"]
+
+
+def test_nothing_new_is_not_entered_again_and_a_change_is_compared_with_the_last(place: Place) -> None:
+    first = build_audit(place, "demo")
+    again = build_audit(place, "demo")
+    assert (first.reused, again.reused, again.artifact.digest) == (False, True, first.artifact.digest)
+
+    changed_mix(place)
+    second = build_audit(place, "demo").artifact
+
+    assert [entry.audit for entry in read_ledger(ledger_path(place))] == [first.artifact.digest, second.digest]
+    assert second.input("source_audit").digest == first.artifact.digest
+    found = facts(second)
+    assert found["since"]["digest"] == first.artifact.digest
+    before, now = found["changes"]["changed"]["builtin"]["rows"]
+    assert now < before
+    assert f"source 'builtin' fell from {before:,} to {now:,} training rows since the last audit" in found["warnings"]
+    assert checks.sources_stay(place, "demo").problems == (found["warnings"][-1],)
+
+
+def test_a_first_audit_passes_its_check_and_a_missing_one_names_its_command(place: Place) -> None:
+    with pytest.raises(ArtifactError, match=r"recipe 'demo' has no audit .* --select source_audit --partition demo"):
+        checks.sources_stay(place, "demo")
+    build_audit(place, "demo")
+
+    assert checks.sources_stay(place, "demo").problems == ()
+
+
+def test_an_audit_that_is_named_is_compared_with_and_not_entered(place: Place) -> None:
+    first = build_audit(place, "demo").artifact
+    changed_mix(place)
+    second = build_audit(place, "demo").artifact
+
+    back = build_audit(place, "demo", since=first.digest[:12]).artifact
+
+    assert facts(back)["since"]["digest"] == first.digest
+    assert len(read_ledger(ledger_path(place))) == 2
+    assert second.digest == back.digest, "it is the very comparison that the ledger led to"
+    assert facts(build_audit(place, "demo", since=second.digest).artifact)["changes"]["unchanged"] == ["builtin"]
+
+
+@pytest.mark.parametrize(
+    ("since", "message"),
+    [
+        ("0" * 16, "the store has no audit of that digest"),
+        ("abc", "or its first 8 digits"),
+        ("../*abcdefg", "expected"),
+    ],
+)
+def test_an_audit_that_is_not_there_is_refused(place: Place, since: str, message: str) -> None:
+    with pytest.raises(ArtifactError, match=message):
+        build_audit(place, "demo", since=since)
+
+
+def test_a_last_audit_that_was_removed_is_said_and_the_next_one_starts_anew(place: Place) -> None:
+    first = build_audit(place, "demo").artifact
+    shutil.rmtree(first.path)
+
+    found = facts(build_audit(place, "demo").artifact)
+
+    assert (found["since"]["lost"], found["changes"]) == (first.digest, None)
+
+
+def test_what_blocks_in_the_corpus_is_a_finding_of_the_audit(place: Place) -> None:
+    shards = requests.shards(place, "builtin", "builtin").demand(place.store)
+    kept = shards.read_json("waterfall.json")["kept"]
+    rewrite(shards, "waterfall.json", edit_json(kept=kept - 1))
+    build_manifest(place, "builtin")
+    build_mix(place, "demo")
+
+    (finding, *_) = facts(build_audit(place, "demo").artifact)["findings"]
+    assert finding.startswith("builtin: ") and "accounted for" in finding
