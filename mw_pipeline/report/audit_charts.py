@@ -83,7 +83,7 @@ def _draw_method(axes: Axes, place: tuple[int, int], flow: Mapping[str, JSON]) -
         [column - 0.47, column + 0.47], line - 0.44, line + 0.44, color=BLUE, alpha=0.1 + 0.5 * changed, linewidth=0
     )
     colour = VERMILION if flow["quarantined"] else "black"
-    axes.annotate(f"{flow['applied']:,}  {changed:.0%}", place, ha="center", va="center", fontsize=7, color=colour)
+    axes.annotate(f"{flow['applied']:,} · {changed:.0%}", place, ha="center", va="center", fontsize=7, color=colour)
 
 
 def _draw_windows(axes: Axes, source: Mapping[str, JSON]) -> None:
