@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 from corpus_sources import HandMade, address, install, record, spec_of
 
+from mw_pipeline.corpus import pieces as pieces_module
 from mw_pipeline.corpus import rows as rows_module
-from mw_pipeline.corpus import shards as shards_module
 from mw_pipeline.corpus.build import SourceSummary
 from mw_pipeline.corpus.census import row_ids_are_unique
 from mw_pipeline.corpus.lines import Lines
@@ -112,7 +112,9 @@ def test_two_builds_give_the_same_bytes_and_another_seed_others(tmp_path: Path, 
     }
     assert files["first"] == files["second"]
     assert files["first"]["part-00000.parquet"] != files["third"]["part-00000.parquet"]
-    assert set(files["first"]) == {"part-00000.parquet", "quarantine.parquet", "waterfall.json", "counts.json"}
+    assert set(files["first"]) == {
+        "part-00000.parquet", "quarantine.parquet", "waterfall.json", "counts.json", "receipts.jsonl",
+    }  # fmt: skip
 
 
 def test_all_variants_of_a_family_share_its_split(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -194,8 +196,7 @@ def test_a_listed_country_is_at_home_in_its_own_script(tmp_path: Path, monkeypat
 
 
 def test_shards_are_cut_at_their_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(shards_module, "SHARD_ROWS", 200)
-    monkeypatch.setattr(shards_module, "GROUP_ROWS", 100)
+    monkeypatch.setattr(pieces_module, "PART_ROWS", 200)
     install(monkeypatch, HandMade([[address(number) for number in range(270)]]))
 
     summary = build(tmp_path, spec_of(variants=1))
@@ -344,6 +345,7 @@ def test_the_adapter_is_asked_for_what_the_spec_says(tmp_path: Path, monkeypatch
 
 @pytest.mark.slow
 def test_memory_stays_flat_as_rows_grow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(pieces_module, "MAX_PIECE_RECORDS", 5_000)
     batch = [address(number) for number in range(5_000)]
     peaks = []
     for batches in (2, 10):

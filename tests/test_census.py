@@ -1,22 +1,27 @@
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from test_rows_schema import row
 
 from mw_pipeline.corpus.census import (
     RegionCoverage,
-    count_rows,
+    counts_of,
     holdout_is_covered,
     licences_are_allowed,
     query,
     region_coverage,
     row_ids_are_unique,
-    tag_counts,
+    script_of,
+    summed,
 )
 from mw_pipeline.corpus.leaks import Overlap, golden_is_not_in_train, overlaps, splits_are_disjoint, write_exclusions
 from mw_pipeline.corpus.records import ROW_SCHEMA
@@ -48,7 +53,7 @@ def test_rows_are_counted_by_what_they_are(shards: Any):
         [text(4, "東京", "test", license="ODbL-1.0"), text(5, "75001", method="case")],
     )
 
-    assert count_rows(files) == {
+    assert summed(counts_of(pq.read_table(path)) for path in files) == {
         "rows": 5,
         "source": {"made": 4, "other": 1},
         "split": {"test": 1, "train": 4},
@@ -57,12 +62,28 @@ def test_rows_are_counted_by_what_they_are(shards: Any):
         "licence": {"CC0-1.0": 4, "ODbL-1.0": 1},
         "script": {"Cyrillic": 1, "Han": 1, "Latin": 2, "none": 1},
         "method": {"case": 2, "none": 3, "order": 1},
+        "tag": {"house_number": 2, "street": 2},
     }
-    assert tag_counts(files) == {"made": {"house_number": 2, "street": 2}}
+
+
+def test_no_rows_are_counted_as_an_empty_table():
+    assert summed([]) == summed([counts_of(ROW_SCHEMA.empty_table())])
+
+
+@given(st.lists(st.text("aZé 1東ひカ한Жα ابשहবதతไაԲȃɎɐÆ-", max_size=4), min_size=1))
+def test_the_script_of_a_text_is_that_of_its_pattern(texts: list[str]):
+    table = pa.table({"raw": pa.array(texts, pa.string())})
+    rows = pa.Table.from_pylist([text(n, raw) for n, raw in enumerate(texts)], schema=ROW_SCHEMA)
+
+    with duckdb.connect() as connection:
+        connection.register("texts", table)
+        expected = connection.execute(f"select {script_of('raw')} from texts").fetchall()
+
+    assert counts_of(rows)["script"] == dict(sorted(Counter(script for (script,) in expected).items()))
 
 
 def test_a_licence_that_is_not_listed_is_a_finding(shards: Any):
-    counts = count_rows(shards([row(1), row(2, license="ODbL-1.0")]))
+    counts = counts_of(pq.read_table(shards([row(1), row(2, license="ODbL-1.0")])))
 
     assert licences_are_allowed(counts, ("CC0-1.0", "ODbL-1.0")) == []
     assert licences_are_allowed(counts, ("CC0-1.0",)) == [

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mw_pipeline.corpus.seen import SeenHashes
 from mw_pipeline.corpus.splits import split_of
 from mw_pipeline.corpus.text import code_points, hash64, normalised_text, tidy
 from mw_pipeline.errors import CorpusError
@@ -73,19 +72,6 @@ def test_near_texts_have_different_hashes():
     texts = [f"{number} Main St\0" for number in range(50_000)] + ["", "\0", "\0\0", "a", "a\0"]
 
     assert len(np.unique(hash64(pa.array(texts)))) == len(texts)
-
-
-@given(st.lists(st.lists(st.integers(0, 30), max_size=20), max_size=12))
-def test_a_hash_is_new_once(batches: list[list[int]]):
-    seen, known = SeenHashes(), set[int]()
-
-    for batch in batches:
-        expected = []
-        for value in batch:
-            expected.append(value not in known)
-            known.add(value)
-        assert seen.first_seen(np.array(batch, np.uint64)).tolist() == expected
-    assert len(seen) == len(known)
 
 
 def test_normalised_text_forgets_case_accents_and_punctuation_alone():

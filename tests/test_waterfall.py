@@ -103,7 +103,7 @@ def test_a_waterfall_is_read_back_as_it_was_written():
 def test_tallies_of_batches_add_up():
     flow = MethodFlow()
     for tally in (Tally(10, 4), Tally(5, 5)):
-        flow.add(tally)
+        flow += tally
 
     assert flow.as_json() == {"asked": 15, "applied": 9, "failed": 6, "quarantined": 0}
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 
 from mw_pipeline.cli import EXIT_OK, EXIT_REFUSED
-from mw_pipeline.cli.new_folder import new_folder
+from mw_pipeline.cli.new_folder import new_folder, work_folder
 from mw_pipeline.corpus.augment import DAMAGE, METHODS
 from mw_pipeline.corpus.build import build_from
 from mw_pipeline.corpus.waterfall import rows_are_conserved
+from mw_pipeline.corpus.workers import Workers
 from mw_pipeline.countries import COUNTRY_CODES
+from mw_pipeline.digest import code_digest, digest_of, sha256_file
 from mw_pipeline.errors import CorpusError
 from mw_pipeline.recipe import Augmentations, CorpusSpec, SourceSpec
 from mw_pipeline.sources.registry import ADAPTERS, get_adapter
@@ -43,14 +46,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--allow-share-alike", action="store_true", help="accept rows whose licence asks to share alike"
     )
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--workers", type=int, default=1, metavar="N", help="processes that do the work")
+    where.add_argument(
+        "--ray",
+        nargs="?",
+        const="",
+        metavar="ADDRESS",
+        help="a Ray cluster does the work; one of this machine, if none",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Builds the source and prints its waterfall. Returns 1 when it does not add up."""
-    spec = _spec(args)
+    spec, workers = _spec(args), _workers(args)
     paths = () if args.input is None else (args.input,)
-    with new_folder(args.out) as draft:
-        summary = build_from(spec, args.adapter, get_adapter(args.adapter), paths, draft, _progress)
+    adapter, request = get_adapter(args.adapter), _request(spec, args)
+    with (
+        new_folder(args.out) as draft,
+        work_folder(args.out, request) as work,
+        workers.started() as run_pieces,
+    ):
+        summary = build_from(
+            spec, args.adapter, adapter, paths, draft, _progress, work=work, request=request, run=run_pieces
+        )
     if sys.stderr.isatty():
         print(file=sys.stderr)
     findings = rows_are_conserved(summary.waterfall)
@@ -87,6 +106,23 @@ def _spec(args: argparse.Namespace) -> CorpusSpec:
         variants=args.variants,
         augmentations=Augmentations(**dict.fromkeys(METHODS.keys() - DAMAGE, args.dose), other_script=1.0),
     )
+
+
+def _workers(args: argparse.Namespace) -> Workers:
+    if args.ray is not None:
+        return Workers(count=os.cpu_count() or 1, ray=args.ray)
+    if args.workers < 1:
+        raise CorpusError(f"--workers {args.workers}: expected at least 1.")
+    return Workers(count=args.workers)
+
+
+def _request(spec: CorpusSpec, args: argparse.Namespace) -> str:
+    """A digest of everything that shapes the rows: the options, the bytes of the input, and the code."""
+    path = args.input
+    files = [] if path is None else [path] if path.is_file() else sorted(f for f in path.rglob("*") if f.is_file())
+    raw = [[str(file.relative_to(path)), sha256_file(file)] for file in files]
+    modules = ("mw_pipeline.corpus.build", type(get_adapter(args.adapter)).__module__)
+    return digest_of({"spec": spec.model_dump(mode="json"), "raw": raw, "code": code_digest(modules)})
 
 
 def _check_numbers(args: argparse.Namespace) -> None:

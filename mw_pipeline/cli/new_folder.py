@@ -1,8 +1,9 @@
-"""The folder that a command leaves its results in: whole, or not there."""
+"""The folder that a command leaves its results in: whole, or not there; and the one for work that can go on."""
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import shutil
 from collections.abc import Iterator
@@ -30,3 +31,21 @@ def new_folder(path: Path) -> Iterator[Path]:
         draft.rename(path)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def work_folder(path: Path, request: str) -> Iterator[Path]:
+    """A folder beside `path` for the work on one request: it outlives a kill or Ctrl-C, for the same request to go on.
+
+    Swept when the block ends well. Raises ArtifactError while another process works in it."""
+    work = path.absolute().parent / f".{path.absolute().name}.work-{request[:12]}"
+    work.mkdir(parents=True, exist_ok=True)
+    held = os.open(work, os.O_RDONLY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield work
+        shutil.rmtree(work, ignore_errors=True)
+    except BlockingIOError:
+        raise ArtifactError(f"{path}: is being made by another process. Wait for it to end, or stop it.") from None
+    finally:
+        os.close(held)

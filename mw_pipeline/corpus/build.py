@@ -1,33 +1,38 @@
-"""One source of a corpus, from raw files to shards: read, admit, deduplicate, split, compose, count, as a stream."""
+"""One source of a corpus, from raw files to shards: read, cut into pieces, done piece by piece, put together.
+
+Memory holds a few pieces, whatever the source. Everything that is done lies in a work folder with its receipt, so that
+a build that was killed goes on where it stopped, and its bytes tell neither of the kill nor of who did the work.
+"""
 
 from __future__ import annotations
 
+import json
+import os
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from mw_pipeline.corpus.census import count_rows, tag_counts
-from mw_pipeline.corpus.conventions import LINE_TAGS
-from mw_pipeline.corpus.intake import admit, component_keys
+from mw_pipeline.corpus.census import summed
+from mw_pipeline.corpus.intake import cut_pieces
+from mw_pipeline.corpus.pieces import PARTS, RECORDS, ROWS, STEPS, Job, admit_piece, compose_piece, write_part
 from mw_pipeline.corpus.records import ReadRequest, Rejects
-from mw_pipeline.corpus.rows import SPANS_DO_NOT_FIT, Composed, compose_rows, given_rows, labelled_mask
-from mw_pipeline.corpus.scripts import OTHER_SCRIPT_COUNTRIES, in_other_script
-from mw_pipeline.corpus.seen import SeenHashes
-from mw_pipeline.corpus.shards import QuarantineWriter, ShardWriter
-from mw_pipeline.corpus.splits import in_holdout, split_of
-from mw_pipeline.corpus.text import hash64, mask_of
-from mw_pipeline.corpus.waterfall import MethodFlow, Waterfall
+from mw_pipeline.corpus.seen import mark_repeats
+from mw_pipeline.corpus.shards import Receipt, find_receipt, read_arrow, write_quarantine, write_rows
+from mw_pipeline.corpus.waterfall import Waterfall
+from mw_pipeline.corpus.workers import Run, Task, WorkersLostError, in_process
 from mw_pipeline.digest import write_json_atomically
 from mw_pipeline.errors import CorpusError
 from mw_pipeline.licences import asks_to_share_alike
 from mw_pipeline.recipe import CorpusSpec
 from mw_pipeline.sources.adapter import Adapter, NamesUpstreams
+
+RECEIPTS_FILE = "receipts.jsonl"
+_READ_FILE = "read.json"
 
 
 @dataclass(frozen=True)
@@ -54,9 +59,16 @@ def build_from(
     paths: Sequence[Path],
     out: Path,
     progress: Callable[[str], None] = lambda line: None,
+    *,
+    work: Path | None = None,
+    request: str = "",
+    run: Run = in_process,
 ) -> SourceSummary:
-    """Writes shards/part-*.parquet, quarantine.parquet, waterfall.json and counts.json, the same bytes every time.
+    """Writes shards/part-*.parquet, quarantine.parquet, waterfall.json, counts.json and receipts.jsonl.
 
+    `work` keeps what is done when the build is killed, interrupted, or loses its workers; what it holds of the same
+    `request`, a digest of inputs, config and code, is not done again. Who names it sweeps it when `out` is in its
+    place. Without it nothing outlives the build. `run` does the pieces: the bytes are the same whoever does them.
     Raises CorpusError for an input that is not of the adapter's format, before anything is written; for a source whose
     rows must be shared alike where the spec does not allow it; without the input that the adapter needs; and when
     `out` already holds shards.
@@ -70,7 +82,7 @@ def build_from(
         )
     if (out / "shards").exists():
         raise CorpusError(f"{out}: already holds shards. Name another folder, or remove this one first.")
-    request = ReadRequest(
+    reading = ReadRequest(
         paths=tuple(paths),
         source=source,
         country=settings.country,
@@ -80,7 +92,17 @@ def build_from(
         licence=settings.licence,
         share_alike_allowed=settings.share_alike_allowed,
     )
-    return _Build(spec, source, adapter, out, progress).run(request)
+    job = Job(spec, source, work or out / ".work", request)
+    try:
+        return _Build(job, adapter, out, progress, run).summary(reading)
+    except WorkersLostError:
+        raise
+    except (CorpusError, OSError):
+        shutil.rmtree(job.work, ignore_errors=True)  # it would end here again; and a full disk should not stay so
+        raise
+    finally:
+        if work is None:
+            shutil.rmtree(job.work, ignore_errors=True)
 
 
 def _check_licence(spec: CorpusSpec, source: str, adapter: Adapter) -> None:
@@ -94,118 +116,114 @@ def _check_licence(spec: CorpusSpec, source: str, adapter: Adapter) -> None:
 
 
 class _Build:
-    """The state of one build: the counts so far, and which records and texts have been seen."""
+    """One build at work: what it was asked, who does its pieces, and what they have counted so far."""
 
-    def __init__(
-        self, spec: CorpusSpec, source: str, adapter: Adapter, out: Path, progress: Callable[[str], None]
-    ) -> None:
-        self._spec, self._source, self._adapter, self._out, self._progress = spec, source, adapter, out, progress
-        self._waterfall = Waterfall(source, adapter.name, spec.variants)
-        self._unread, self._unfit = Rejects(source), Rejects(source)
-        self._records_seen, self._texts_seen = SeenHashes(), SeenHashes()
-        # The first variant takes no method, so the others take more: a dose is a share of all composed rows.
-        later_share = (spec.variants - 1) / spec.variants
-        doses = spec.augmentations.model_dump()
-        self._doses = {name: min(1.0, dose / later_share) if later_share else 0.0 for name, dose in doses.items()}
+    def __init__(self, job: Job, adapter: Adapter, out: Path, progress: Callable[[str], None], run: Run) -> None:
+        self._job, self._adapter, self._out, self._progress, self._run = job, adapter, out, progress, run
+        self._so_far = job.waterfall()
 
-    def run(self, request: ReadRequest) -> SourceSummary:
-        """Reads everything and writes everything."""
-        from_adapter = Rejects(self._source)
-        batches = self._adapter.read(request, from_adapter)
+    def summary(self, reading: ReadRequest) -> SourceSummary:
+        """Does all pieces, step by step, and puts them together."""
+        receipts = {RECORDS: self._admitted(reading)}
+        for step, task, before in ((ROWS, compose_piece, RECORDS), (PARTS, write_part, ROWS)):
+            count = len(receipts[RECORDS])
+            files = [self._job.path(before, piece, ".hashes") for piece in range(count)]
+            if not self._job.repeats_path(before).is_dir():
+                mark_repeats(files, self._job.repeats_path(before))
+            receipts[step] = self._done(step, task, ((piece, ()) for piece in range(count)), count)
+        adapter = self._adapter
+        return self._together(receipts, adapter.credits(reading) if isinstance(adapter, NamesUpstreams) else ())
+
+    def _admitted(self, reading: ReadRequest) -> list[Receipt]:
+        """The receipts of all records. The raw files are read again when that was cut short, and only then."""
+        marker = self._job.work / _READ_FILE
+        if marker.exists():
+            count = json.loads(marker.read_text(encoding="utf-8"))["pieces"]
+            found = [self._found(RECORDS, piece) for piece in range(count)]
+            sound = [receipt for receipt in found if receipt is not None]
+            if len(sound) == count:
+                self._say_found(RECORDS, len(sound), f" of {count}")
+                self._so_far_of(sound)
+                return sound
+        receipts = self._done(RECORDS, admit_piece, self._read(reading), None)
+        write_json_atomically(marker, {"pieces": len(receipts)})
+        return receipts
+
+    def _read(self, reading: ReadRequest) -> Iterator[tuple[int, tuple[Any, ...]]]:
+        rejects = Rejects(self._job.source)
+        batches = self._adapter.read(reading, rejects)
         first = next(batches, None)  # a file of another format fails here, before there is any output
-        quarantine_path = self._out / "quarantine.parquet"
-        with ShardWriter(self._out / "shards") as shards, QuarantineWriter(quarantine_path) as quarantine:
-            for number, batch in enumerate(chain([] if first is None else [first], batches)):
-                self._waterfall.records.read += batch.num_rows
-                for rows in self._rows(self._admitted(batch, number), number):
-                    shards.write(rows)
-                quarantine.drain(from_adapter, self._unread, self._unfit)
-                self._progress(self._waterfall.one_line())
-            quarantine.drain(from_adapter)
-        self._settle(from_adapter)
-        counts = {
-            **count_rows(shards.paths),
-            "tag": tag_counts(shards.paths).get(self._source, {}),
-            "credits": list(self._adapter.credits(request)) if isinstance(self._adapter, NamesUpstreams) else [],
-        }
-        write_json_atomically(self._out / "waterfall.json", self._waterfall.as_json())
+        for step in STEPS:
+            (self._job.work / step).mkdir(parents=True, exist_ok=True)
+        whole = chain([] if first is None else [first], batches)
+        yield from enumerate(cut_pieces(whole, rejects, self._job.piece_records))
+
+    def _done(
+        self, step: str, task: Task, calls: Iterator[tuple[int, tuple[Any, ...]]], count: int | None
+    ) -> list[Receipt]:
+        """The receipts of a step in the order of the pieces; what is there already is not done again."""
+        receipts: dict[int, Receipt] = {}
+        of_all = f" of {count}" if count is not None else ""
+
+        def missing() -> Iterator[tuple[Any, ...]]:
+            there = 0
+            for piece, arguments in calls:
+                if (found := self._found(step, piece)) is None:
+                    yield (self._job, piece, *arguments)
+                else:
+                    receipts[piece] = found
+                    self._so_far_of([found])
+                    there += 1
+            self._say_found(step, there, of_all)
+
+        for receipt in self._run(task, missing()):
+            receipts[receipt.piece] = receipt
+            self._so_far_of([receipt])
+            self._progress(f"{self._so_far.one_line()} ({step}: piece {len(receipts)}{of_all})")
+        return [receipts[piece] for piece in sorted(receipts)]
+
+    def _found(self, step: str, piece: int) -> Receipt | None:
+        return find_receipt(self._job.path(step, piece, ".json"), request=self._job.request)
+
+    def _say_found(self, step: str, there: int, of_all: str) -> None:
+        if there:
+            self._progress(f"{self._job.source}: {step}: {there}{of_all} pieces are there already")
+
+    def _so_far_of(self, receipts: Sequence[Receipt]) -> None:
+        for receipt in receipts:
+            self._so_far += Waterfall.from_json(receipt.facts["waterfall"])
+
+    def _together(self, receipts: dict[str, list[Receipt]], named: Sequence[str]) -> SourceSummary:
+        """Shards, quarantine and counts in `out`. The work folder keeps its own, until the result is in its place."""
+        shards = self._out / "shards"
+        shards.mkdir(parents=True)
+        rows = [receipt for receipt in receipts[PARTS] if receipt.facts["counts"]["rows"]]
+        paths = tuple(shards / f"part-{number:05d}.parquet" for number in range(max(1, len(rows))))
+        for receipt, path in zip(rows, paths, strict=False):
+            _link(self._job.path(PARTS, receipt.piece, ".parquet"), path)
+        if not rows:
+            write_rows(paths[0], ())
+        write_quarantine(self._out / "quarantine.parquet", self._quarantined(receipts))
+        counts = summed(receipt.facts["counts"] for receipt in receipts[PARTS]) | {"credits": list(named)}
+        write_json_atomically(self._out / "waterfall.json", self._so_far.as_json())
         write_json_atomically(self._out / "counts.json", counts)
-        return SourceSummary(self._waterfall, tuple(shards.paths), counts)
+        with (self._out / RECEIPTS_FILE).open("w", encoding="utf-8") as stream:
+            for receipt, path in zip(rows, paths, strict=False):
+                line = {"part": path.name, **receipt.as_json()}
+                stream.write(json.dumps(line, sort_keys=True, ensure_ascii=False) + "\n")
+        return SourceSummary(self._so_far, paths, counts)
 
-    def _admitted(self, batch: pa.RecordBatch, number: int) -> pa.Table:
-        """The records of a batch that are sound, wanted and new, with their split."""
-        flow = self._waterfall.records
-        sound = self._in_script_dose(admit(batch, self._spec.countries, self._unread), number)
-        new = self._records_seen.first_seen(component_keys(sound))
-        flow.deduplicated += int((~new).sum())
-        flow.kept += int(new.sum())
-        records = pa.Table.from_batches([sound.filter(pa.array(new))]).combine_chunks()
-        regions = _column(records, "region_key")
-        splits = split_of(
-            _column(records, "base_id"),
-            regions,
-            validation_share=self._spec.validation_share,
-            test_share=self._spec.test_share,
-            holdout_regions=self._spec.holdout_regions,
-        )
-        self._waterfall.holdout_records += int(in_holdout(regions, self._spec.holdout_regions).sum())
-        return records.append_column("split", splits)
-
-    def _in_script_dose(self, records: pa.RecordBatch, number: int) -> pa.RecordBatch:
-        """At most the dosed share of records in another script than Latin; a country that the corpus lists and that
-        writes its own script is not counted among them."""
-        dose = self._spec.augmentations.other_script
-        at_home = [code for code in self._spec.countries if code in OTHER_SCRIPT_COUNTRIES.split()]
-        foreign = in_other_script(pc.fill_null(records[tag], "") for tag in LINE_TAGS)
-        foreign &= ~mask_of(pc.is_in(records["country_code"], value_set=pa.array(at_home, pa.string())))
-        wanted_share = 1.0 if dose == 1 else dose / (1 - dose) * (~foreign).sum() / max(1, foreign.sum())
-        rng = np.random.default_rng([self._spec.seed, *self._source.encode(), number])
-        surplus = foreign & (rng.random(len(foreign)) >= wanted_share)
-        self._unread.filtered("other_script_dose", int(surplus.sum()))
-        return records.filter(pa.array(~surplus))
-
-    def _rows(self, records: pa.Table, number: int) -> Iterator[pa.Table]:
-        """All rows of a batch of records: country by country, variant by variant, texts met before left out."""
-        for place, country in enumerate(pc.unique(records["country_code"]).to_pylist()):
-            of_country = records.filter(pc.equal(records["country_code"], country))
-            for variant in range(self._spec.variants):
-                rng = np.random.default_rng([self._spec.seed, *self._source.encode(), number, place, variant])
-                for part, composed in self._composed(of_country, variant, rng):
-                    yield self._counted(part, composed)
-
-    def _composed(
-        self, records: pa.Table, variant: int, rng: np.random.Generator
-    ) -> Iterator[tuple[pa.Table, Composed]]:
-        labelled = labelled_mask(records) if variant == 0 else np.zeros(len(records), np.bool_)
-        plain, given = records.filter(pa.array(~labelled)), records.filter(pa.array(labelled))
-        if len(plain):
-            yield plain, compose_rows(plain, source=self._source, variant=variant, doses=self._doses, rng=rng)
-        if len(given):
-            yield given, given_rows(given, source=self._source)
-
-    def _counted(self, records: pa.Table, composed: Composed) -> pa.Table:
-        """The rows whose text this source has not had before; the waterfall knows about all others."""
-        flow = self._waterfall.rows
-        flow.read += len(records)
-        for name, tally in composed.tallies.items():
-            self._waterfall.methods.setdefault(name, MethodFlow()).add(tally)
-        for index, reason, detail in composed.unfit:
-            self._unfit.add(records["line"][index].as_py(), records["source_id"][index].as_py(), reason, detail)
-            for name in detail.split("+") if reason == SPANS_DO_NOT_FIT and detail else ():
-                self._waterfall.methods[name].quarantined += 1
-        new = self._texts_seen.first_seen(hash64(_column(composed.rows, "raw")))
-        flow.deduplicated += int((~new).sum())
-        flow.kept += int(new.sum())
-        return composed.rows.filter(pa.array(new))
-
-    def _settle(self, from_adapter: Rejects) -> None:
-        """Moves the counts of what was turned away into the waterfall."""
-        records, rows = self._waterfall.records, self._waterfall.rows
-        records.read += from_adapter.counts.total() + from_adapter.filters.total()
-        records.quarantined = from_adapter.counts + self._unread.counts
-        records.filtered = from_adapter.filters + self._unread.filters
-        rows.quarantined = self._unfit.counts
+    def _quarantined(self, receipts: dict[str, list[Receipt]]) -> Iterator[pa.RecordBatch]:
+        for piece in range(len(receipts[RECORDS])):
+            for step in (RECORDS, ROWS):
+                path = self._job.path(step, piece, ".rejects")
+                if path.name in receipts[step][piece].files:
+                    yield from read_arrow(path)
 
 
-def _column(table: pa.Table, name: str) -> pa.Array:
-    return table[name].combine_chunks()
+def _link(path: Path, target: Path) -> None:
+    """The same file under another name, or a copy where the file system knows no links."""
+    try:
+        os.link(path, target)
+    except OSError:
+        shutil.copyfile(path, target)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -20,17 +20,32 @@ MAX_VALUE_LENGTH = 200
 _UNPRINTABLE = r"[\x{0000}-\x{0008}\x{000E}-\x{001F}\x{007F}-\x{0084}\x{0086}-\x{009F}\x{FFFD}]"
 
 
+def cut_pieces(
+    batches: Iterable[pa.RecordBatch], rejects: Rejects, size: int
+) -> Iterator[tuple[pa.RecordBatch, Rejects]]:
+    """The records of an adapter in pieces of one size, each with what was turned away since the piece before.
+
+    Where an adapter cuts its batches has no say in where the pieces end. Raises CorpusError when a batch is not a
+    RECORD_SCHEMA batch, which is the adapter's mistake and not the file's.
+    """
+    waiting: list[pa.RecordBatch] = []
+    for batch in batches:
+        _demand_records(batch, rejects.source)
+        waiting.append(batch)
+        while sum(part.num_rows for part in waiting) >= size:
+            joined = pa.concat_batches(waiting)
+            yield joined.slice(0, size), rejects.hand_over()
+            waiting = [joined.slice(size)]
+    rest = rejects.hand_over()
+    if any(part.num_rows for part in waiting) or rest.turned_away:
+        yield pa.concat_batches([pa.RecordBatch.from_pylist([], schema=RECORD_SCHEMA), *waiting]), rest
+
+
 def admit(batch: pa.RecordBatch, countries: Sequence[str], rejects: Rejects) -> pa.RecordBatch:
     """The records of a batch that can become rows, with tidy values; all others are counted in `rejects`.
 
-    Values are NFC with single spaces; a value without a letter or digit counts as absent. Raises CorpusError when the
-    batch is not a RECORD_SCHEMA batch, which is the adapter's mistake and not the file's.
+    Values are NFC with single spaces; a value without a letter or digit counts as absent.
     """
-    if batch.schema.names != RECORD_SCHEMA.names or batch.schema.types != RECORD_SCHEMA.types:
-        raise CorpusError(
-            f"source {rejects.source!r} yielded columns {', '.join(batch.schema.names)}, expected RECORD_SCHEMA: "
-            f"{', '.join(RECORD_SCHEMA.names)}. Build batches with corpus.records.record_batch."
-        )
     reasons = _faults(batch)
     tidied = _tidied(batch)
     reasons.setdefault("empty_record", _absent(tidied))
@@ -54,6 +69,14 @@ def component_keys(batch: pa.RecordBatch) -> Hashes:
         pc.fill_null(batch["raw"], ""),
     ]
     return hash64(pc.utf8_lower(pc.binary_join_element_wise(*parts, "\x1f")))
+
+
+def _demand_records(batch: pa.RecordBatch, source: str) -> None:
+    if batch.schema.names != RECORD_SCHEMA.names or batch.schema.types != RECORD_SCHEMA.types:
+        raise CorpusError(
+            f"source {source!r} yielded columns {', '.join(batch.schema.names)}, expected RECORD_SCHEMA: "
+            f"{', '.join(RECORD_SCHEMA.names)}. Build batches with corpus.records.record_batch."
+        )
 
 
 def _faults(batch: pa.RecordBatch) -> dict[str, Mask]:

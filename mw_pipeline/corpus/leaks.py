@@ -18,7 +18,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mw_pipeline.corpus.census import MEMORY_LIMIT
+from mw_pipeline.corpus.census import bounded_connection
 from mw_pipeline.corpus.text import hash64, normalised_text
 
 BATCH_ROWS = 65_536
@@ -61,7 +61,7 @@ def write_exclusions(
     family or text stands in a later split). Texts count as equal under `normalised_text`. Without these rows the checks
     below find nothing.
     """
-    with _keys(files, None, gold_texts, gold_families) as connection:
+    with _keys(files, None, gold_texts, gold_families, path.parent) as connection:
         listed = f"select * from ({_CONFLICTS}) where reason is not null order by row_id"
         table: pa.Table = connection.sql(listed).to_arrow_table()
     pq.write_table(table.cast(EXCLUSION_SCHEMA), path, compression="zstd")
@@ -159,12 +159,10 @@ def _keys(
     exclusions: Path | None,
     gold_texts: Sequence[str] = (),
     gold_families: Collection[str] = (),
+    folder: Path | None = None,
 ) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection with the tables keys, gold_texts and gold_families; what it spills is removed after."""
-    with (
-        tempfile.TemporaryDirectory() as spill,
-        duckdb.connect(config={"memory_limit": MEMORY_LIMIT, "temp_directory": spill}) as connection,
-    ):
+    """A connection with the tables keys, gold_texts and gold_families; what it keeps in `folder` is removed after."""
+    with tempfile.TemporaryDirectory(dir=folder) as kept, bounded_connection(Path(kept)) as connection:
         reader = pa.RecordBatchReader.from_batches(_key_schema(), _key_batches(files))
         connection.register("stream", reader)
         connection.execute("create table keys as select * from stream")

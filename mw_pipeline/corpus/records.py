@@ -139,6 +139,18 @@ class Rejects:
         if n:
             self.filters[filter_name] += n
 
+    def hand_over(self) -> Rejects:
+        """Everything counted and quarantined since the last hand-over, as a log of its own; this one begins anew."""
+        taken = Rejects(self.source, self.counts.copy(), self.filters.copy(), self._pending.copy())
+        for held in (self.counts, self.filters, self._pending):
+            held.clear()
+        return taken
+
+    @property
+    def turned_away(self) -> int:
+        """Records quarantined and filtered, together."""
+        return self.counts.total() + self.filters.total()
+
     @property
     def pending(self) -> int:
         """Quarantine rows added since the last drain."""

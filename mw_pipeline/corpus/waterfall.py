@@ -26,6 +26,15 @@ class Flow:
         """Everything that is known to have gone somewhere; equals `read` when nothing was lost silently."""
         return self.kept + self.quarantined.total() + self.filtered.total() + self.deduplicated
 
+    def __iadd__(self, other: Flow) -> Flow:
+        """Counts another part of the same line in."""
+        self.read += other.read
+        self.kept += other.kept
+        self.quarantined += other.quarantined
+        self.filtered += other.filtered
+        self.deduplicated += other.deduplicated
+        return self
+
     def as_json(self) -> dict[str, Any]:
         """The line with its reasons and filters in alphabetical order."""
         return {
@@ -56,10 +65,12 @@ class MethodFlow:
     applied: int = 0
     quarantined: int = 0
 
-    def add(self, tally: Tally) -> None:
-        """Counts one batch in."""
-        self.asked += tally.asked
-        self.applied += tally.applied
+    def __iadd__(self, other: MethodFlow | Tally) -> MethodFlow:
+        """Counts one batch, or another part of the source, in."""
+        self.asked += other.asked
+        self.applied += other.applied
+        self.quarantined += other.quarantined if isinstance(other, MethodFlow) else 0
+        return self
 
     def as_json(self) -> dict[str, int]:
         """The counts, with `failed` = asked - applied."""
@@ -83,6 +94,16 @@ class Waterfall:
     methods: dict[str, MethodFlow] = field(default_factory=dict)
     holdout_records: int = 0
 
+    def __iadd__(self, other: Waterfall) -> Waterfall:
+        """Counts another part of the same source in."""
+        self.records += other.records
+        self.rows += other.rows
+        for name, flow in other.methods.items():
+            self.methods[name] = self.methods.get(name, MethodFlow())
+            self.methods[name] += flow
+        self.holdout_records += other.holdout_records
+        return self
+
     def one_line(self) -> str:
         """The counts so far, for a person who waits."""
         return f"{self.source}: {self.records.read:,} records read, {self.records.kept:,} kept, {self.rows.kept:,} rows"
@@ -95,7 +116,7 @@ class Waterfall:
             **self.records.as_json(),
             "rows": self.rows.as_json(),
             "variants": self.variants,
-            "methods": {name: flow.as_json() for name, flow in self.methods.items()},
+            "methods": {name: flow.as_json() for name, flow in sorted(self.methods.items())},
             "holdout_records": self.holdout_records,
         }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from mw_pipeline.corpus.fetch import Fetcher
 from mw_pipeline.corpus.inputs import resolve_inputs
 from mw_pipeline.corpus.leaks import write_exclusions
 from mw_pipeline.corpus.waterfall import Waterfall
+from mw_pipeline.corpus.workers import Run, in_process
 from mw_pipeline.digest import JSON, write_json_atomically
 from mw_pipeline.recipe import CorpusSpec
 from mw_pipeline.sources.registry import get_adapter
@@ -30,16 +32,26 @@ _SHARDS = "shards/"
 
 
 def build_shards(place: Place, corpus: str, source: str, *, progress: Progress = quiet) -> Built:
-    """Canonical and aligned rows of one source as Parquet, with quarantine, `waterfall.json` and `counts.json`."""
+    """Canonical and aligned rows of one source as Parquet, with quarantine, `waterfall.json` and `counts.json`.
+
+    A build that was killed goes on where it stopped; the workers of the place do it, and leave no trace in it."""
     spec = place.corpus_spec(corpus)
+
+    request = requests.shards(place, corpus, source)
+    work = place.store.work_path(request.kind, request.key)
 
     def make(out: Path) -> Mapping[str, JSON]:
         fetcher = Fetcher(place.store.root / RAW_FOLDER, progress)
-        summary = build_source(spec, source, place.data, out, progress, fetcher=fetcher)
+        with place.workers.started() as run:
+            summary = build_source(
+                spec, source, place.data, out, progress, fetcher=fetcher, work=work, request=request.key, run=run
+            )
         records = summary.waterfall.records
         return {"rows": summary.counts["rows"], "records_read": records.read, "records_kept": records.kept}
 
-    return requests.shards(place, corpus, source).build(place.store, make)
+    built = request.build(place.store, make)
+    shutil.rmtree(work, ignore_errors=True)
+    return built
 
 
 def build_source(
@@ -50,12 +62,17 @@ def build_source(
     progress: Progress = quiet,
     *,
     fetcher: Fetcher | None = None,
+    work: Path | None = None,
+    request: str = "",
+    run: Run = in_process,
 ) -> SourceSummary:
     """One source of a spec, read by its adapter from the files that the spec names, written into a folder.
 
-    Raises CorpusError for an unknown adapter, a missing input, and whatever the adapter refuses."""
+    `work`, `request` and `run` are those of `build_from`. Raises CorpusError for an unknown adapter, a missing input,
+    and whatever the adapter refuses."""
     adapter = get_adapter(spec.sources[source].adapter)
-    return build_from(spec, source, adapter, resolve_inputs(spec, source, data_path, fetcher=fetcher), out, progress)
+    paths = resolve_inputs(spec, source, data_path, fetcher=fetcher)
+    return build_from(spec, source, adapter, paths, out, progress, work=work, request=request, run=run)
 
 
 def build_manifest(place: Place, corpus: str) -> Built:

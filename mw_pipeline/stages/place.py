@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from mw_pipeline.corpus.workers import HERE, Workers
 from mw_pipeline.errors import RecipeError
 from mw_pipeline.recipe import CorpusSpec, Recipe, load_corpus_spec, load_recipe
 from mw_pipeline.store import Store
@@ -22,19 +23,29 @@ def quiet(line: str) -> None:
 
 @dataclass(frozen=True)
 class Place:
-    """The three folders that a stage needs; hyperparameters are in the recipe, never here."""
+    """The three folders that a stage needs, and who works there; hyperparameters are in the recipe, never here."""
 
     store: Store
     project: Path
     data: Path
+    workers: Workers = HERE
 
     @classmethod
-    def of(cls, *, store: str | None = None, project: str | None = None, data: str | None = None) -> Place:
-        """What is not given comes from MW_STORE, MW_PROJECT, MW_DATA; then `.mw`, the working folder, `data`."""
+    def of(
+        cls,
+        *,
+        store: str | None = None,
+        project: str | None = None,
+        data: str | None = None,
+        workers: str | None = None,
+    ) -> Place:
+        """What is not given comes from MW_STORE, MW_PROJECT, MW_DATA, MW_WORKERS; then `.mw`, the working folder,
+        `data`, and this process alone. Raises CorpusError for workers that nobody understands."""
         home = Path(project or os.environ.get("MW_PROJECT") or ".").absolute()
         url = store or os.environ.get("MW_STORE") or ".mw"
         raw = data or os.environ.get("MW_DATA") or "data"
-        return cls(Store(url if "://" in url else home / url), home, home / raw)
+        at_work = Workers.parsed(workers or os.environ.get("MW_WORKERS") or "1")
+        return cls(Store(url if "://" in url else home / url), home, home / raw, at_work)
 
     def recipe(self, name: str) -> Recipe:
         """The recipe of this name or TOML file. Raises RecipeError with the nearest name when there is none."""

@@ -1,0 +1,217 @@
+"""The three steps that every piece of a source takes: admitted, composed, written. Files in, files and a receipt out.
+
+A step reads what the step before left in the work folder and what it was told, nothing else: it can run in any
+process, on any machine that sees the folder, once or again, and leaves the same bytes. Between the steps all pieces are
+compared, so that what a piece repeats of an earlier one is left out.
+
+    records/00012.arrow .hashes .rejects .json     sound records with their split, as the adapter gave them
+    rows/00012.arrow .hashes .rejects .json        aligned rows of the records that were new
+    parts/00012.parquet .json                      the rows whose text was new
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mw_pipeline.corpus.census import counts_of, summed
+from mw_pipeline.corpus.conventions import LINE_TAGS
+from mw_pipeline.corpus.intake import admit, component_keys
+from mw_pipeline.corpus.records import RECORD_SCHEMA, ROW_SCHEMA, Rejects
+from mw_pipeline.corpus.rows import SPANS_DO_NOT_FIT, Composed, compose_rows, given_rows, labelled_mask
+from mw_pipeline.corpus.scripts import OTHER_SCRIPT_COUNTRIES, in_other_script
+from mw_pipeline.corpus.seen import first_seen, rows_hashed, write_hashes
+from mw_pipeline.corpus.shards import (
+    PART_ROWS,
+    Receipt,
+    read_arrow,
+    write_arrow,
+    write_receipt,
+    write_rejects,
+    write_rows,
+)
+from mw_pipeline.corpus.splits import in_holdout, split_of
+from mw_pipeline.corpus.text import hash64, mask_of
+from mw_pipeline.corpus.waterfall import MethodFlow, Waterfall
+from mw_pipeline.recipe import CorpusSpec
+
+RECORDS, ROWS, PARTS = "records", "rows", "parts"
+STEPS = (RECORDS, ROWS, PARTS)
+REPEATS = "repeats"
+
+MAX_PIECE_RECORDS = 32_768
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every piece of a build has to know. `request` is a digest of its inputs, config and code."""
+
+    spec: CorpusSpec
+    source: str
+    work: Path
+    request: str
+
+    @property
+    def piece_records(self) -> int:
+        """Records of a piece: their rows fill one shard, however many variants there are."""
+        return max(1, min(MAX_PIECE_RECORDS, PART_ROWS // self.spec.variants))
+
+    @property
+    def doses(self) -> dict[str, float]:
+        """The share of later variants that takes each method: the first takes none, and a dose is a share of all."""
+        later_share = (self.spec.variants - 1) / self.spec.variants
+        doses = self.spec.augmentations.model_dump()
+        return {name: min(1.0, dose / later_share) if later_share else 0.0 for name, dose in doses.items()}
+
+    def path(self, step: str, piece: int, suffix: str) -> Path:
+        """A file of a piece."""
+        return self.work / step / f"{piece:05d}{suffix}"
+
+    def repeats_path(self, step: str) -> Path:
+        """The folder that says which records, or rows, were there before."""
+        return self.work / step / REPEATS
+
+    def waterfall(self) -> Waterfall:
+        """An empty waterfall of the source."""
+        return Waterfall(self.source, self.spec.sources[self.source].adapter, self.spec.variants)
+
+
+# --- records -------------------------------------------------------------------------------------------------------
+
+
+def admit_piece(job: Job, piece: int, batch: pa.RecordBatch, turned_away: Rejects) -> Receipt:
+    """The records of a piece that are sound and wanted, with their split and a hash of each."""
+    unread = Rejects(job.source)
+    admitted = _in_script_dose(job, piece, admit(batch, job.spec.countries, unread), unread)
+    flow = job.waterfall()
+    flow.records.read = batch.num_rows + turned_away.turned_away
+    flow.records.quarantined = turned_away.counts + unread.counts
+    flow.records.filtered = turned_away.filters + unread.filters
+    records, hashes, rejects = (job.path(RECORDS, piece, suffix) for suffix in (".arrow", ".hashes", ".rejects"))
+    table = pa.Table.from_batches([admitted]).append_column("split", _splits(job, admitted))
+    write_arrow(records, [table], _split_record_schema())
+    write_hashes(hashes, component_keys(admitted))
+    files = [records, hashes, *write_rejects(rejects, turned_away, unread)]
+    facts = {"waterfall": flow.as_json(), "admitted": len(table)}
+    return _signed(job, RECORDS, piece, files, facts)
+
+
+def _splits(job: Job, records: pa.RecordBatch) -> pa.StringArray:
+    return split_of(
+        records["base_id"],
+        records["region_key"],
+        validation_share=job.spec.validation_share,
+        test_share=job.spec.test_share,
+        holdout_regions=job.spec.holdout_regions,
+    )
+
+
+def _in_script_dose(job: Job, piece: int, records: pa.RecordBatch, unread: Rejects) -> pa.RecordBatch:
+    """At most the dosed share of records in another script than Latin; a country that the corpus lists and that
+    writes its own script is not counted among them."""
+    dose = job.spec.augmentations.other_script
+    at_home = [code for code in job.spec.countries if code in OTHER_SCRIPT_COUNTRIES.split()]
+    foreign = in_other_script(pc.fill_null(records[tag], "") for tag in LINE_TAGS)
+    foreign &= ~mask_of(pc.is_in(records["country_code"], value_set=pa.array(at_home, pa.string())))
+    wanted_share = 1.0 if dose == 1 else dose / (1 - dose) * (~foreign).sum() / max(1, foreign.sum())
+    rng = np.random.default_rng([job.spec.seed, *job.source.encode(), piece])
+    surplus = foreign & (rng.random(len(foreign)) >= wanted_share)
+    unread.filtered("other_script_dose", int(surplus.sum()))
+    return records.filter(pa.array(~surplus))
+
+
+def _split_record_schema() -> pa.Schema:
+    return RECORD_SCHEMA.append(pa.field("split", pa.string()))
+
+
+# --- rows ----------------------------------------------------------------------------------------------------------
+
+
+def compose_piece(job: Job, piece: int) -> Receipt:
+    """The rows of those records of a piece that no earlier one repeats: country by country, variant by variant."""
+    admitted = pa.Table.from_batches(read_arrow(job.path(RECORDS, piece, ".arrow")), schema=_split_record_schema())
+    new = first_seen(job.repeats_path(RECORDS), f"{piece:05d}", len(admitted))
+    records = admitted.filter(pa.array(new)).combine_chunks()
+    flow, unfit = job.waterfall(), Rejects(job.source)
+    flow.records.kept, flow.records.deduplicated = int(new.sum()), int((~new).sum())
+    flow.holdout_records = int(in_holdout(_column(records, "region_key"), job.spec.holdout_regions).sum())
+    rows, hashes, rejects = (job.path(ROWS, piece, suffix) for suffix in (".arrow", ".hashes", ".rejects"))
+    hashed = [np.empty(0, np.uint64)]
+
+    def composed() -> Iterator[pa.Table]:
+        for of_records, made in _composed(job, piece, records):
+            _count(flow, of_records, made, unfit)
+            hashed.append(hash64(_column(made.rows, "raw")))
+            yield made.rows
+
+    write_arrow(rows, composed(), ROW_SCHEMA)
+    write_hashes(hashes, np.concatenate(hashed))
+    flow.rows.quarantined = unfit.counts.copy()
+    files = [rows, hashes, *write_rejects(rejects, unfit)]
+    return _signed(job, ROWS, piece, files, {"waterfall": flow.as_json()})
+
+
+def _composed(job: Job, piece: int, records: pa.Table) -> Iterator[tuple[pa.Table, Composed]]:
+    for place, country in enumerate(pc.unique(records["country_code"]).to_pylist()):
+        of_country = records.filter(pc.equal(records["country_code"], country))
+        for variant in range(job.spec.variants):
+            rng = np.random.default_rng([job.spec.seed, *job.source.encode(), piece, place, variant])
+            yield from _variant(job, of_country, variant, rng)
+
+
+def _variant(
+    job: Job, records: pa.Table, variant: int, rng: np.random.Generator
+) -> Iterator[tuple[pa.Table, Composed]]:
+    labelled = labelled_mask(records) if variant == 0 else np.zeros(len(records), np.bool_)
+    plain, given = records.filter(pa.array(~labelled)), records.filter(pa.array(labelled))
+    if len(plain):
+        yield plain, compose_rows(plain, source=job.source, variant=variant, doses=job.doses, rng=rng)
+    if len(given):
+        yield given, given_rows(given, source=job.source)
+
+
+def _count(flow: Waterfall, records: pa.Table, composed: Composed, unfit: Rejects) -> None:
+    flow.rows.read += len(records)
+    for name, tally in composed.tallies.items():
+        flow.methods[name] = flow.methods.get(name, MethodFlow())
+        flow.methods[name] += tally
+    for index, reason, detail in composed.unfit:
+        unfit.add(records["line"][index].as_py(), records["source_id"][index].as_py(), reason, detail)
+        for name in detail.split("+") if reason == SPANS_DO_NOT_FIT and detail else ():
+            flow.methods[name].quarantined += 1
+
+
+# --- parts ---------------------------------------------------------------------------------------------------------
+
+
+def write_part(job: Job, piece: int) -> Receipt:
+    """One shard: the rows of a piece whose text the source did not have before, counted by what they are."""
+    flow, counts = job.waterfall(), []
+    hashes = job.path(ROWS, piece, ".hashes")
+    new = first_seen(job.repeats_path(ROWS), hashes.stem, rows_hashed(hashes))
+
+    def kept() -> Iterator[pa.RecordBatch]:
+        at = 0
+        for batch in read_arrow(job.path(ROWS, piece, ".arrow")):
+            part = batch.filter(pa.array(new[at : at + batch.num_rows]))
+            at += batch.num_rows
+            counts.append(counts_of(pa.Table.from_batches([part])))
+            yield part
+
+    path = job.path(PARTS, piece, ".parquet")
+    write_rows(path, kept())
+    flow.rows.kept, flow.rows.deduplicated = int(new.sum()), int((~new).sum())
+    return _signed(job, PARTS, piece, [path], {"waterfall": flow.as_json(), "counts": summed(counts)})
+
+
+def _signed(job: Job, step: str, piece: int, files: list[Path], facts: dict[str, object]) -> Receipt:
+    return write_receipt(job.path(step, piece, ".json"), request=job.request, piece=piece, files=files, facts=facts)
+
+
+def _column(table: pa.Table, name: str) -> pa.Array:
+    return table[name].combine_chunks()

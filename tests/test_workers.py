@@ -1,0 +1,279 @@
+"""The same bytes whoever does the pieces, whatever is killed meanwhile, and however often."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from small_pieces import PIECE_RECORDS, PIECES, build
+
+from mw_pipeline.corpus import workers as workers_module
+from mw_pipeline.corpus.pieces import PARTS, RECORDS, ROWS
+from mw_pipeline.corpus.shards import Receipt
+from mw_pipeline.corpus.workers import Workers, WorkersLostError
+from mw_pipeline.digest import sha256_file
+from mw_pipeline.errors import CorpusError
+
+ROOT = Path(__file__).resolve().parent.parent
+PATIENCE_SECONDS = 60.0
+
+
+def bytes_of(folder: Path) -> dict[str, str]:
+    return {str(p.relative_to(folder)): sha256_file(p) for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def receipts(folder: Path) -> int:
+    return len(list((folder / "work").glob("*/*.json")))
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    limit = time.monotonic() + PATIENCE_SECONDS
+    while not true():
+        assert time.monotonic() < limit, "it never came to that"
+        time.sleep(0.005)
+
+
+@contextmanager
+def running(folder: Path, workers: str) -> Iterator[subprocess.Popen[str]]:
+    """A build in a process of its own, which is gone afterwards."""
+    script = Path(__file__).parent / "small_pieces.py"
+    command = [sys.executable, str(script), str(folder), workers]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def descendants(pid: int) -> list[int]:
+    """All processes below one."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parent = int(path.read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            continue
+        if parent == pid:
+            found += [int(path.parent.name), *descendants(int(path.parent.name))]
+    return found
+
+
+def name_of(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    except OSError:
+        return ""
+
+
+def ray_worker_below(pid: int) -> int:
+    """A process of Ray that does a piece just now; its agents, whose death is the machine's, are left alone."""
+    found: list[int] = []
+    wait_until(lambda: bool(found.extend(p for p in descendants(pid) if "_done_on_one_core" in name_of(p)) or found))
+    return found[0]
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    folder = tmp_path_factory.mktemp("unbroken")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mw_pipeline.corpus.pieces.MAX_PIECE_RECORDS", PIECE_RECORDS)
+        build(folder, "1")
+    return bytes_of(folder / "out")
+
+
+# --- going on --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_build_killed_at_random_moments_goes_on_and_ends_with_the_same_bytes(
+    tmp_path: Path, unbroken: dict[str, str], workers: str
+) -> None:
+    rng = random.Random(workers)
+    for least in [rng.randrange(PIECES), rng.randrange(PIECES, 2 * PIECES), rng.randrange(2 * PIECES, 3 * PIECES)]:
+        with running(tmp_path, workers) as process:
+            wait_until(lambda least=least: receipts(tmp_path) >= least)  # type: ignore[misc]
+            time.sleep(rng.uniform(0, 0.02))
+            process.kill()
+            process.wait()
+    done = receipts(tmp_path)
+    with running(tmp_path, workers) as process:
+        said, _ = process.communicate()
+
+    assert bytes_of(tmp_path / "out") == unbroken
+    assert done >= PIECES
+    assert f"made: records: {PIECES} of {PIECES} pieces are there already" in said
+
+
+@pytest.mark.slow
+def test_workers_do_not_outlive_a_killed_build(tmp_path: Path) -> None:
+    with running(tmp_path, "2") as process:
+        wait_until(lambda: receipts(tmp_path) >= 2)
+        below = descendants(process.pid)
+        process.kill()
+        process.wait()
+
+    assert below
+    wait_until(lambda: not any("spawn_main" in name_of(pid) for pid in below))
+
+
+@pytest.mark.slow
+def test_a_killed_worker_costs_nothing(tmp_path: Path, unbroken: dict[str, str]) -> None:
+    with running(tmp_path, "2") as process:
+        for least in (3, PIECES + 3):
+            wait_until(lambda least=least: receipts(tmp_path) >= least)  # type: ignore[misc]
+            at_work = [pid for pid in descendants(process.pid) if "spawn_main" in name_of(pid)]
+            os.kill(at_work[0], signal.SIGKILL)
+        process.communicate()
+        assert process.wait() == 0
+
+    assert bytes_of(tmp_path / "out") == unbroken
+
+
+@pytest.mark.slow
+def test_a_killed_ray_worker_costs_nothing(tmp_path: Path, unbroken: dict[str, str]) -> None:
+    pytest.importorskip("ray", reason="Ray is not installed")
+    with running(tmp_path, "ray:2") as process:
+        wait_until(lambda: receipts(tmp_path) >= 3)
+        os.kill(ray_worker_below(process.pid), signal.SIGKILL)
+        process.communicate()
+        assert process.wait() == 0
+
+    assert bytes_of(tmp_path / "out") == unbroken
+
+
+@pytest.fixture
+def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder in which a build is done, its work in progress still there, its result gone."""
+    monkeypatch.setattr("mw_pipeline.corpus.pieces.MAX_PIECE_RECORDS", PIECE_RECORDS)
+    build(tmp_path, "1")
+    shutil.copytree(tmp_path / "out", tmp_path / "before")
+    shutil.rmtree(tmp_path / "out")
+    return tmp_path
+
+
+def test_what_has_a_receipt_is_not_done_again(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    times = {path: path.stat().st_mtime_ns for path in (small / "work").rglob("*") if path.is_file()}
+
+    build(small, "1")
+
+    assert {path: path.stat().st_mtime_ns for path in times} == times
+    assert f"made: parts: {PIECES} of {PIECES} pieces are there already" in capsys.readouterr().out
+    assert (small / "out" / "waterfall.json").read_bytes() == (small / "before" / "waterfall.json").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("step", "name"),
+    [(RECORDS, "00003.json"), (RECORDS, "00003.arrow"), (ROWS, "00003.json"), (ROWS, "00003.hashes"),
+     (PARTS, "00003.json"), (PARTS, "00003.parquet")],
+)  # fmt: skip
+@pytest.mark.parametrize("damage", [lambda path: path.unlink(), lambda path: path.write_bytes(b"{")])
+def test_what_is_damaged_is_done_again(small: Path, step: str, name: str, damage: Callable[[Path], object]) -> None:
+    path = small / "work" / step / name
+    whole = sha256_file(path)
+    damage(path)
+
+    build(small, "1")
+
+    assert sha256_file(path) == whole
+    assert bytes_of(small / "out") == bytes_of(small / "before")
+
+
+def test_the_work_of_another_request_is_not_taken_for_ours(small: Path) -> None:
+    path = small / "work" / ROWS / "00001.json"
+    receipt = json.loads(path.read_text())
+    path.write_text(json.dumps(receipt | {"request": "other", "facts": {"waterfall": {}}}))
+
+    build(small, "1")
+
+    assert json.loads(path.read_text()) == receipt
+    assert (small / "work" / RECORDS / "00001.json").exists()
+
+
+# --- who does it -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "workers"),
+    [
+        ("1", Workers()),
+        ("4", Workers(4)),
+        ("ray:3", Workers(3, "")),
+        ("ray", Workers(os.cpu_count() or 1, "")),
+        ("ray:auto", Workers(1, "auto")),
+        ("ray://head:10001", Workers(1, "ray://head:10001")),
+    ],
+)
+def test_workers_are_named_in_one_word(text: str, workers: Workers) -> None:
+    assert Workers.parsed(text) == workers
+
+
+@pytest.mark.parametrize("text", ["0", "many", "-1", "ray:0", "dask:3", ""])
+def test_workers_nobody_understands_are_refused(text: str) -> None:
+    with pytest.raises(CorpusError, match=rf"workers are {text!r}: expected a number from 1, ray, ray:NUMBER"):
+        Workers.parsed(text)
+
+
+def test_without_ray_one_is_told_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(name: str) -> object:
+        raise ModuleNotFoundError("No module named 'ray'", name="ray")
+
+    monkeypatch.setattr(importlib, "import_module", absent)
+
+    wanted = r"Ray, which is not installed .* `pip install 'mw-pipeline\[ray\]'`"
+    with pytest.raises(CorpusError, match=wanted), Workers(ray="").started():
+        raise AssertionError("nothing to start")
+
+
+def die(piece: int) -> Receipt:
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError(piece)
+
+
+def refuse(job: None, piece: int) -> Receipt:
+    raise CorpusError(f"piece {piece} is of another parish")
+
+
+def die_of(job: None, piece: int) -> Receipt:
+    return die(piece)
+
+
+@pytest.mark.slow
+def test_workers_that_die_again_and_again_end_the_build_in_a_sentence() -> None:
+    with (
+        Workers(2).started() as run,
+        pytest.raises(WorkersLostError, match=r"workers died 3 times in a row, the last at piece [01]: killed, or"),
+    ):
+        list(run(die_of, [(None, 0), (None, 1)]))
+
+
+@pytest.mark.slow
+def test_an_error_in_a_worker_is_the_error_of_the_build() -> None:
+    with Workers(2).started() as run, pytest.raises(CorpusError, match=r"^piece 7 is of another parish$"):
+        list(run(refuse, [(None, 7)]))
+
+
+def test_no_more_is_read_than_the_workers_can_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = []
+
+    def calls() -> Iterator[tuple[int]]:
+        for number in range(5):
+            taken.append(number)
+            yield (number,)
+
+    results = workers_module.in_process(lambda number: number, calls())  # type: ignore[arg-type, return-value]
+
+    assert next(results) == 0
+    assert taken == [0]
