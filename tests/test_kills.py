@@ -54,9 +54,11 @@ def running(place: Place, *stages: str) -> Iterator[subprocess.Popen[bytes]]:
             process.kill()
 
 
-def drafts(place: Place, kind: str) -> list[Path]:
-    """Files that someone is writing for an artifact of a kind."""
-    return [path for path in (place.store.root / kind).glob(".draft-*/**/*") if path.is_file()]
+def at_work(place: Place, kind: str) -> list[Path]:
+    """Files that someone is writing for an artifact of a kind, into its draft or on the way there."""
+    root = place.store.root
+    found = [*(root / kind).glob(".draft-*/**/*"), *(root / "work" / kind).glob("*/**/*")]
+    return [path for path in found if path.is_file()]
 
 
 def logged_steps(place: Place, kind: str) -> int:
@@ -74,7 +76,7 @@ def test_a_stage_killed_while_it_writes_leaves_nothing_and_ends_with_the_same_by
 
     for _ in range(2):
         with running(place, kind) as process:
-            wait_until(lambda: bool(drafts(place, kind)))
+            wait_until(lambda: bool(at_work(place, kind)))
             time.sleep(rng.uniform(0, 0.02))
             process.kill()
             process.wait()
@@ -84,6 +86,7 @@ def test_a_stage_killed_while_it_writes_leaves_nothing_and_ends_with_the_same_by
     assert made(place, kind).digest == unbroken.digest
     place.store.verify(made(place, kind))
     assert set((place.store.root / kind).iterdir()) == others
+    assert not at_work(place, kind)
 
 
 def test_a_smoke_killed_at_random_steps_ends_with_the_weights_of_an_unbroken_one(place: Place) -> None:
