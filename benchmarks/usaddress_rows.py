@@ -1,80 +1,64 @@
 """How a package does on real labelled US addresses that are neither its gold nor its training rows.
 
-    python benchmarks/usaddress_rows.py PACKAGE FOLDER
+    python benchmarks/usaddress_rows.py MW_DATA --package PACKAGE
+    python benchmarks/usaddress_rows.py MW_DATA --export FOLDER
 
-FOLDER holds labelled XML files of the usaddress project. Its tags are mapped to ours by TAGS; rows in which one of our
-tags would stand twice are left out and counted. Prints JSON: rows, and the averages with their intervals.
+The rows are those of the further gold set `real-us` of `corpora/us-fr.toml`: the judging half, by street and place, of
+the labelled sets of the usaddress project below MW_DATA. Prints JSON: rows, what was left out and why, and the averages
+with their intervals. `--export` writes the rows as a file of gold instead, for a folder outside the checkout.
 """
 
 from __future__ import annotations
 
-import gzip
+import argparse
 import json
-import sys
-import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
-from mw_pipeline.decode import trim
+from mw_pipeline.digest import JSON
 from mw_pipeline.evaluate.evaluation import CONSTRAINED_DECODER, evaluate
 from mw_pipeline.evaluate.predictions import predictions_of
 from mw_pipeline.golden.gold import GoldenSet
-from mw_pipeline.golden.rows import row_of
 from mw_pipeline.parse import Parser
+from mw_pipeline.recipe import load_corpus_spec
+from mw_pipeline.sources.registry import get_adapter
+from mw_pipeline.stages.golden_sets import read_set
 
-FILES = ("labeled.xml.gz", "us50_messiest_manual_label.xml", "us50_train_tagged.xml")
-TAGS = {
-    **dict.fromkeys(("AddressNumber", "AddressNumberPrefix", "AddressNumberSuffix"), "house_number"),
-    **dict.fromkeys(("PlaceName",), "locality"),
-    **dict.fromkeys(("StateName",), "region"),
-    **dict.fromkeys(("ZipCode", "ZipPlus4"), "postcode"),
-    **dict.fromkeys(("CountryName",), "country"),
-    **dict.fromkeys(("BuildingName", "LandmarkName", "Recipient"), "venue"),
-}
+SPEC = Path(__file__).parent.parent / "corpora" / "us-fr.toml"
+NAME = "real-us"
 
 
-def tag_of(name: str) -> str | None:
-    """Our tag for a tag of usaddress; every part of a street is the street."""
-    return "street" if name.startswith("StreetName") else TAGS.get(name)
-
-
-def gold_of(address: ElementTree.Element) -> tuple[str, dict[str, str]] | None:
-    """Text and components of one labelled address, or None where one of our tags would stand twice."""
-    raw, parts = "", []
-    for part in address:
-        tag, start = tag_of(part.tag), len(raw)
-        raw += part.text or ""
-        if tag and parts and parts[-1][0] == tag:
-            parts[-1] = (tag, parts[-1][1], len(raw))
-        else:
-            parts.append((tag, start, len(raw)))
-        raw += part.tail if part.tail and not part.tail.strip() else " "
-    ranges = {tag: trim(raw, start, end) for tag, start, end in parts if tag}
-    if not ranges or None in ranges.values() or len(ranges) < sum(tag is not None for tag, _, _ in parts):
-        return None
-    return raw.strip(), {tag: raw[kept[0] : kept[1]] for tag, kept in ranges.items() if kept}
+def scores_of(package: Path, golden: GoldenSet) -> dict[str, JSON]:
+    """The averages with their intervals, and F1 of every tag that the gold has."""
+    parser = Parser.load(package)
+    predictions = predictions_of(parser, golden)
+    report = evaluate(
+        golden, predictions, decoder=CONSTRAINED_DECODER, labels=parser.labels, policy="normalised"
+    ).report
+    names = ("core_macro_f1", "micro_f1", "exact_match")
+    figures = {name: [round(report[name], 4), *report["intervals"][name]] for name in names}
+    return {**figures, "f1": {tag: found["f1"] for tag, found in report["per_tag"].items() if found["support"]}}
 
 
 def main() -> None:
-    """Score the package on every row that maps."""
-    package, folder = Path(sys.argv[1]), Path(sys.argv[2])
-    rows, left_out = [], 0
-    for name in FILES:
-        content = (folder / name).read_bytes()
-        tree = ElementTree.fromstring(gzip.decompress(content) if name.endswith(".gz") else content)
-        for number, address in enumerate(tree):
-            found = gold_of(address)
-            if found is None:
-                left_out += 1
-                continue
-            facts = {"raw": found[0], "components": found[1], "country": "US", "source": "usaddress", "notes": ""}
-            rows.append(row_of(facts, where=f"{name}:{number}", stratum="real"))
-    golden = GoldenSet(tuple(rows))
-    predictions = predictions_of(Parser.load(package), golden)
-    report = evaluate(golden, predictions, decoder=CONSTRAINED_DECODER, policy="normalised").report
-    names = ("core_macro_f1", "micro_f1", "exact_match")
-    figures = {name: [round(report[name], 4), *report["intervals"][name]] for name in names}
-    tags = {tag: found["f1"] for tag, found in report["per_tag"].items() if found["support"]}
-    print(json.dumps({"rows": len(rows), "left_out": left_out, **figures, "f1": tags}))
+    """Score the package on the set, or write the set down."""
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("data", type=Path, metavar="MW_DATA")
+    what = arguments.add_mutually_exclusive_group(required=True)
+    what.add_argument("--package", type=Path)
+    what.add_argument("--export", type=Path, metavar="FOLDER")
+    args = arguments.parse_args()
+    settings = load_corpus_spec(SPEC).golden_sets[NAME]
+    paths = sorted(args.data.glob(settings.input))
+    judged, left_out = read_set(settings, NAME, paths, get_adapter(settings.adapter or ""))
+    golden = judged.golden
+    facts: dict[str, JSON] = {"rows": len(golden.rows), "families": len(golden.families), "left_out": left_out}
+    if args.package:
+        facts |= scores_of(args.package, golden)
+    else:
+        args.export.mkdir(parents=True, exist_ok=True)
+        (args.export / f"{NAME}.jsonl").write_text(golden.as_jsonl(), encoding="utf-8")
+        facts["written"] = str(args.export / f"{NAME}.jsonl")
+    print(json.dumps(facts))
 
 
 if __name__ == "__main__":

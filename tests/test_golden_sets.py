@@ -13,6 +13,7 @@ from corpus_sources import HandMade, address, install, record
 from mw_pipeline.corpus.splits import judging_half
 from mw_pipeline.errors import CorpusError, RecipeError
 from mw_pipeline.recipe import GoldenSetSpec, load_corpus_spec
+from mw_pipeline.sources.registry import get_adapter
 from mw_pipeline.stages import checks
 from mw_pipeline.stages.corpus import excluded_rows, row_files
 from mw_pipeline.stages.golden import build_golden, facts_of, golden_of, golden_sets_of
@@ -50,9 +51,9 @@ def half(number: int) -> bool:
 
 
 def read(*records: dict[str, Any]) -> Any:
-    return read_set(
-        GoldenSetSpec(input="x", adapter="labelled"), "real", [Path("x")], HandMade([records], unreadable=2)
-    )
+    settings = GoldenSetSpec(input="x", adapter="labelled")
+    judged, left_out = read_set(settings, "real", [Path("x")], HandMade([records], unreadable=2))
+    return judged.golden, left_out
 
 
 @pytest.fixture
@@ -163,6 +164,46 @@ def test_gold_files_of_a_set_are_taken_as_they_are(place: Place) -> None:
     build_golden(place, "c")
 
     assert golden_sets_of(place, "c")["real"].raws == [GOLD["raw"]]
+
+
+def test_a_broken_line_in_a_further_set_is_shown_by_row_and_blocks(place: Place) -> None:
+    spec = place.project / "corpora" / "c.toml"
+    spec.write_text(SPEC.replace('adapter = "labelled"\ninput = "real/*.txt"', 'input = "real/*.jsonl"'))
+    gold = place.data / "real" / "mine.jsonl"
+    gold.write_text(json.dumps(GOLD) + "\n")
+    build_golden(place, "c")
+    assert checks.golden_is_valid(place, "c").problems == ()
+
+    gold.write_text(json.dumps(GOLD) + "\n{\n")
+    build_golden(place, "c")
+
+    found = checks.golden_is_valid(place, "c")
+    assert found.problems[0].startswith(f"{gold}:2: not_json")
+    assert f"{gold}:2 | invalid" in found.evidence["findings"]
+
+
+def test_a_further_set_of_which_no_line_can_be_read_is_refused(place: Place) -> None:
+    spec = place.project / "corpora" / "c.toml"
+    spec.write_text(SPEC.replace('adapter = "labelled"\ninput = "real/*.txt"', 'input = "real/*"'))
+
+    with pytest.raises(CorpusError, match=r"golden_sets.real: no row of 'real/\*' can be used .*a.txt:1: not_json"):
+        build_golden(place, "c")
+
+
+def test_the_real_labelled_addresses_are_sound_gold_of_several_hundred_families(raw_data: Path, project: Path) -> None:
+    spec = load_corpus_spec(project / "corpora" / "us-fr.toml")
+    settings = spec.golden_sets["real-us"]
+    paths = sorted(raw_data.glob(settings.input))
+    if not paths:
+        pytest.skip("no labelled addresses among the raw files")
+
+    judged, left_out = read_set(settings, "real-us", paths, get_adapter(str(settings.adapter)))
+
+    counts = judged.golden.counts()
+    assert judged.blocking == ()
+    assert counts["rows"] > 600 and counts["families"] > 600  # type: ignore[operator]
+    assert set(counts["tag"]) >= {"house_number", "street", "locality", "region", "postcode"}  # type: ignore[arg-type]
+    assert 0.4 < counts["rows"] / (counts["rows"] + left_out["other_half"]) < 0.6  # type: ignore[operator]
 
 
 def test_gold_may_lie_anywhere_and_a_folder_stands_for_its_files(place: Place, tmp_path: Path) -> None:

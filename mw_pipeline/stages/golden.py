@@ -9,7 +9,7 @@ from mw_pipeline.artifact import Artifact
 from mw_pipeline.digest import JSON, write_json_atomically
 from mw_pipeline.errors import CorpusError
 from mw_pipeline.golden.gold import GoldenSet, load_golden
-from mw_pipeline.golden.judge import Judgement, judge_golden
+from mw_pipeline.golden.judge import judge_golden
 from mw_pipeline.sources.registry import get_adapter
 from mw_pipeline.stages import requests
 from mw_pipeline.stages.golden_sets import read_set
@@ -47,14 +47,15 @@ def _build_set(place: Place, corpus: str, name: str, out: Path) -> JSON:
     if not paths:
         return {"skipped": f"{name} is not scored: {settings.input!r} matches no file below {place.data}"}
     adapter = None if settings.adapter is None else get_adapter(settings.adapter)
-    rows, left_out = read_set(settings, name, paths, adapter)
-    if not rows.rows:
+    judged, left_out = read_set(settings, name, paths, adapter)
+    if not judged.golden.rows:
         raise CorpusError(
-            f"corpora/{corpus}.toml: golden_sets.{name}: no row of {settings.input!r} can be used ({left_out}). "
+            f"corpora/{corpus}.toml: golden_sets.{name}: no row of {settings.input!r} can be used "
+            f"({left_out or judged.findings[0]}). "
             "Name gold files, or a labelled source and its adapter."
         )
-    _write_rows(out / f"{_SETS}{name}.jsonl", rows)
-    return {**Judgement(rows, rows.findings).as_json(), "left_out": left_out}
+    _write_rows(out / f"{_SETS}{name}.jsonl", judged.golden)
+    return {**judged.as_json(), "left_out": left_out}
 
 
 def _write_rows(path: Path, golden: GoldenSet) -> None:

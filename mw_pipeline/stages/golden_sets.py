@@ -18,7 +18,8 @@ import pyarrow.compute as pc
 from mw_pipeline.corpus.records import TAG_COLUMNS, ReadRequest, Rejects
 from mw_pipeline.corpus.splits import judging_half
 from mw_pipeline.corpus.text import normalised_text
-from mw_pipeline.golden.gold import GoldenSet, load_golden
+from mw_pipeline.golden.gold import GoldenSet
+from mw_pipeline.golden.judge import Judgement, judge_golden
 from mw_pipeline.golden.reach import spans_in
 from mw_pipeline.golden.rows import GoldenRow, row_of
 from mw_pipeline.recipe import GoldenSetSpec
@@ -27,13 +28,13 @@ from mw_pipeline.sources.adapter import Adapter
 
 def read_set(
     settings: GoldenSetSpec, name: str, paths: Sequence[Path], adapter: Adapter | None
-) -> tuple[GoldenSet, dict[str, int]]:
-    """The rows of a further set, and how many of a labelled source were left out for which reason.
+) -> tuple[Judgement, dict[str, int]]:
+    """The rows of a further set with what is wrong with them, and how many were left out for which reason.
 
-    Without an adapter these are gold files, taken as they are. Of a labelled source these are left out: `without_text`,
-    `other_half`, `unreachable_value`, `repeated_text`, and what its adapter turned away, by its reasons."""
+    Without an adapter these are gold files, judged as the corpus's own. Of a labelled source these are left out:
+    `without_text`, `other_half`, `unreachable_value`, `repeated_text`, and what its adapter turned away, by reason."""
     if adapter is None:
-        return load_golden(paths), {}
+        return judge_golden(paths), {}
     rejects = Rejects(name)
     request = ReadRequest(tuple(paths), name, country=settings.country, share_alike_allowed=True)
     left_out: Counter[str] = Counter()
@@ -43,7 +44,8 @@ def read_set(
             if row.raw in rows:
                 left_out["repeated_text"] += 1
             rows.setdefault(row.raw, row)
-    return GoldenSet(tuple(rows.values())), dict(sorted((left_out + rejects.counts + rejects.filters).items()))
+    golden = GoldenSet(tuple(rows.values()))
+    return Judgement(golden, golden.findings), dict(sorted((left_out + rejects.counts + rejects.filters).items()))
 
 
 def _held_out(batch: pa.RecordBatch, name: str, left_out: Counter[str]) -> Iterator[GoldenRow]:

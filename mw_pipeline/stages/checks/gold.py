@@ -20,14 +20,15 @@ _SHOWN_ROWS = 200
 def golden_is_valid(place: Place, partition: str) -> Findings:
     """Every gold line is a row, every value can be reached in its text, and no row contradicts another."""
     facts = facts_of(place, partition)
-    blocking = [finding for finding in facts["findings"] if finding["blocks"]]
+    findings = [finding for part in (facts, *facts["sets"].values()) for finding in part.get("findings", ())]
+    blocking = [finding for finding in findings if finding["blocks"]]
     problems = [f"{_row_of(f)}: {f['rule']}: {f['value']}: {f['problem']}" for f in blocking[:_SENTENCES]]
     if len(blocking) > _SENTENCES:
         problems.append(f"and {len(blocking) - _SENTENCES:,} more")
     return found(
         problems,
         f"{facts['counts']['rows']} gold rows in {facts['counts']['families']} families",
-        findings=_finding_table(facts["findings"]) if facts["findings"] else "none",
+        findings=_finding_table(findings) if findings else "none",
         sets=_set_table(facts["sets"]) if facts["sets"] else "no set beside the corpus's own gold",
     )
 
