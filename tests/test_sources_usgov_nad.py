@@ -146,6 +146,13 @@ def test_a_name_in_capitals_takes_its_type_along(name: str, street: str, tmp_pat
     assert parts(tmp_path, St_Name=name, StNam_Full=f"{name} Drive")["street"] == street
 
 
+def test_a_letter_before_the_street_goes_back_to_its_number(tmp_path: Path) -> None:
+    found = parts(tmp_path, AddNo_Full="1098", St_Name="B MAIN", StNam_Full="B MAIN Street")
+
+    assert (found["house_number"], found["street"]) == ("1098 B", "MAIN STREET")
+    assert parts(tmp_path, St_Name="B MAIN", StNam_Full="B MAIN Street")["street"] == "B MAIN STREET"
+
+
 @pytest.mark.parametrize(
     ("state", "city", "expected"),
     [
@@ -213,7 +220,8 @@ def test_every_line_of_the_reconstructed_rows_is_accounted_for(raw_data: Path) -
     with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     for row, record in zip(rows, found.records, strict=True):
-        assert record["house_number"] == row["AddNo_Full"]
-        assert record["street"].casefold() == row["StNam_Full"].casefold()
+        line = f"{record['house_number']} {record['street']}"
+        assert line.casefold() == f"{row['AddNo_Full']} {row['StNam_Full']}".casefold()
+        assert record["house_number"].split()[0] == row["AddNo_Full"]
         assert record["postcode"] == row["Zip_Code"]
         assert record.get("locality", record.get("subregion")) in row["Post_City"]

@@ -52,11 +52,18 @@ _UNIT = rf"(?:{_UNIT_WORD}\.?\s*\#?\s*{_UNIT_ID}|\#\s*{_UNIT_ID}|{_STOREY}\s+(?:
 _WHOLE_UNITS = re.compile(rf"{_UNIT}(?:[\s,]+{_UNIT})*", re.IGNORECASE)
 _LAST_UNITS = re.compile(rf"^(?P<rest>.*?[^\s,])[\s,]+(?P<units>{_UNIT}(?:[\s,]+{_UNIT})*)$", re.IGNORECASE)
 
+_STREET_TYPE = (
+    r"(?:ALLEY|AVE|AVENUE|BLVD|BOULEVARD|BROADWAY|BYPASS|CIR|CIRCLE|COURT|CT|DR|DRIVE|EXPRESSWAY|FREEWAY|FRONTAGE|LANE|"
+    r"LN|PARKWAY|PIKE|PKWY|PL|PLACE|SQ|SQUARE|ST|STREET|TER|TERRACE|TPKE|TRAIL|TRL|TURNPIKE|WAY)"
+)
+# "215 B Tuskeena St" is a number with its letter, "306 D St W" and "12 J Harlem Ave" are not
+_LETTER = rf"[A-D](?=\s+(?!{_STREET_TYPE}\b)(?:\S{{2,}}|[NSEW])\s+\S)"
+_LETTERED = re.compile(rf"(?P<letter>{_LETTER})\s+(?P<street>.+)", re.IGNORECASE)
 _GRID = r"(?:[NSEW][0-9]+(?:\s?[NSEW][0-9]+)?|[0-9]+[NSEW][0-9]+)"
 # the houses of Puerto Rico's developments go by block and lot: "D24 Calle Cauce"
 _BLOCK_AND_LOT = r"[A-Z]{1,2}-?[0-9]+[A-Z]?(?=\s+(?:AVE|AVENIDA|CALLE|CAMINO|PASEO|VIA)\b)"
 _NUMBER = re.compile(
-    r"^(?P<number>(?:[0-9]+[A-Z]?(?:[-&/][0-9]*[A-Z]?)?(?:[\s-][1-9]/[1-9]|\s?[¼½¾])?"
+    rf"^(?P<number>(?:[0-9]+(?:[A-Z]|\s+{_LETTER})?(?:[-&/][0-9]*[A-Z]?)?(?:[\s-][1-9]/[1-9]|\s?[¼½¾])?"
     rf"|{_GRID}|{_BLOCK_AND_LOT}|ONE(?!\s+MILE\b))),?\s+(?P<street>.+)$",
     re.IGNORECASE,
 )
@@ -64,7 +71,7 @@ _NUMBER = re.compile(
 _STRAY_WORD = r"\b(?:APTS?|APARTMENT|BLDG|COND|FLR|OFC|OFICINA|PMB|RM|SPC|STES?|SUITES?|TRLR|UNITS?|URB)\b"
 # nine lines of ten: a whole number, then words of which none is a designator
 _PLAIN = re.compile(
-    rf"(?P<number>[0-9]+) (?!(?:ND|TH)\b)(?!.*\b(?:BOX|ATTN|DRAWER|ROUTE|RT|{_UNIT_WORD}|{_LONE_UNIT})\b)"
+    rf"(?P<number>[0-9]+) (?!{_LETTER})(?!(?:ND|TH)\b)(?!.*\b(?:BOX|ATTN|DRAWER|ROUTE|RT|{_UNIT_WORD}|{_LONE_UNIT})\b)"
     rf"(?!.*{_STRAY_WORD})"
     r"(?P<street>[0-9 .'-]*[A-Z](?:[A-Z0-9 .'-]*[A-Z0-9.])?)",
     re.IGNORECASE,
@@ -79,11 +86,7 @@ _SEVERAL = re.compile(r"[,;#()]|\bBOX\s*\#?\s*[0-9]|\bC/O\b|\bATTN\b|^(?:ND|TH)\
 _STRAY_UNIT = re.compile(_STRAY_WORD, re.IGNORECASE)
 
 _HIGHWAY = r"(?:HIGHWAY|HWY|ROUTE|RTE|RT|ROAD|RD|COUNTY|STATE|INTERSTATE|U\.?S|SR|CR|FM|LOOP)\b\.?"
-_STREET_WORD = re.compile(
-    rf"\b(?:{_HIGHWAY}|ALLEY|AVE|AVENUE|BLVD|BOULEVARD|BROADWAY|BYPASS|CIR|CIRCLE|COURT|CT|DR|DRIVE|EXPRESSWAY|FREEWAY|"
-    r"FRONTAGE|LANE|LN|PARKWAY|PIKE|PKWY|PL|PLACE|SQ|SQUARE|ST|STREET|TER|TERRACE|TPKE|TRAIL|TRL|TURNPIKE|WAY)\b",
-    re.IGNORECASE,
-)
+_STREET_WORD = re.compile(rf"\b(?:{_HIGHWAY}|{_STREET_TYPE})\b", re.IGNORECASE)
 _NUMBER_INSIDE = re.compile(rf"(?<!\S)[0-9]+\s+(?!{_HIGHWAY}|(?:[NSEW]|NORTH|SOUTH|EAST|WEST)$)\S", re.IGNORECASE)
 _NUMBERED_ROAD = re.compile(rf"{_HIGHWAY}\s*[0-9]+", re.IGNORECASE)
 
@@ -125,6 +128,12 @@ def split_street_line(line: str) -> StreetLine | str:
     if plain:
         return StreetLine(house_number=plain["number"], street=plain["street"])
     return _split_with_care(line)
+
+
+def number_letter(street: str) -> str | None:
+    """The letter in front of a street that belongs to the house number: "B" of "B Tuskeena Street"."""
+    found = _LETTERED.fullmatch(street)
+    return found["letter"] if found else None
 
 
 def written_unit(value: str, designator: str) -> str | None:

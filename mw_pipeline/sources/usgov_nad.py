@@ -12,7 +12,8 @@ county → subregion; State → region; Zip_Code and Plus_4 → postcode; Landmk
 Oddities: a name in capitals stands beside a type that is not ("MAIN Street"): written in capitals throughout. Census
 places end in "CDP" and Virginia's independent cities in "City", which nobody writes. Some counties fill the town with
 the county ("Warren County", "JESSAMINE CO") or say that there is none ("Unincorporated", "Not stated"). A number 0
-means none. A UUID may stand on several equal lines.
+means none. The letter of a number may stand before the street ("B MAIN Street"). A UUID may
+stand on several equal lines.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from mw_pipeline.sources import columns
 from mw_pipeline.sources.delimited import Layout, read_delimited
 from mw_pipeline.sources.reading import raw_files
 from mw_pipeline.sources.regions import region_keys, us_states
-from mw_pipeline.sources.street_line import written_unit
+from mw_pipeline.sources.street_line import number_letter, written_unit
 
 # a column of the 60, and what the 42 call it
 _OLDER = {
@@ -106,7 +107,7 @@ def _sifted(batch: pa.RecordBatch, request: ReadRequest, rejects: Rejects) -> pa
 
 def _records(batch: pa.RecordBatch, licence: str) -> pa.RecordBatch:
     country, region = batch["country_code"], batch["State"]
-    number, street = _house_numbers(batch), _streets(batch)
+    number, street = _numbers_and_streets(batch)
     locality, subregion = _towns_and_counties(batch)
     postcode = columns.zip_codes(batch["Zip_Code"], batch["Plus_4"])
     return record_batch(
@@ -138,6 +139,17 @@ def _house_numbers(batch: pa.RecordBatch) -> pa.Array:
     whole = _joined(batch["AddNum_Pre"], batch["Add_Number"], suffix, between="")
     alone = pc.if_else(pc.is_null(batch["Add_Number"]), None, whole)
     return pc.coalesce(batch["AddNo_Full"], alone)
+
+
+def _numbers_and_streets(batch: pa.RecordBatch) -> tuple[pa.Array, pa.Array]:
+    """Number and street of each record; a letter that was filed with the street goes back to its number."""
+    number, street = _house_numbers(batch), _streets(batch)
+    letter = columns.mapped(street, number_letter)
+    lettered = pc.and_(pc.is_valid(letter), pc.is_valid(number))
+    return (
+        pc.if_else(lettered, pc.binary_join_element_wise(number, letter, " "), number),
+        pc.if_else(lettered, pc.utf8_slice_codeunits(street, 2), street),
+    )
 
 
 def _streets(batch: pa.RecordBatch) -> pa.Array:
