@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +152,17 @@ def test_a_set_whose_files_are_not_there_is_skipped_with_a_sentence(place: Place
     assert facts_of(place, "c")["sets"]["real"]["skipped"].startswith("real is not scored: 'real/*.txt' matches no")
 
 
+def test_equal_gold_is_the_same_artifact_wherever_the_project_lies(place: Place, tmp_path: Path) -> None:
+    path = place.project / "golden" / "us.jsonl"
+    path.write_text(path.read_text() * 2)  # a remark that names its row
+    (place.data / "real" / "a.txt").unlink()
+    copy = shutil.copytree(place.project, tmp_path / "copy")
+    there = Place.of(store=str(copy / ".mw"), project=str(copy), data=str(copy))
+
+    assert build_golden(place, "c").artifact.digest == build_golden(there, "c").artifact.digest
+    assert "golden/us.jsonl:2" in checks.golden_is_valid(there, "c").evidence["findings"]
+
+
 def test_another_file_of_a_set_is_another_gold(place: Place) -> None:
     first = build_golden(place, "c").artifact.digest
     (place.data / "real" / "a.txt").write_text("y")
@@ -178,8 +190,8 @@ def test_a_broken_line_in_a_further_set_is_shown_by_row_and_blocks(place: Place)
     build_golden(place, "c")
 
     found = checks.golden_is_valid(place, "c")
-    assert found.problems[0].startswith(f"{gold}:2: not_json")
-    assert f"{gold}:2 | invalid" in found.evidence["findings"]
+    assert found.problems[0].startswith("real/mine.jsonl:2: not_json")
+    assert "real/mine.jsonl:2 | invalid" in found.evidence["findings"]
 
 
 def test_a_further_set_of_which_no_line_can_be_read_is_refused(place: Place) -> None:

@@ -128,7 +128,7 @@ def test_the_scores_of_further_gold_stand_beside_those_of_the_own(place: Place) 
     shown = views.golden_set_facts(made(place, "report"))
 
     assert "| project | 40 | " in shown and "| extra | 2 | 2 | " in shown
-    assert "absent is not scored: 'nowhere/*.jsonl' matches no file below " in shown
+    assert "absent is not scored: 'nowhere/*.jsonl' matches no file below MW_DATA" in shown
     page = made(place, "report").file("report.html").read_text()
     assert "Gold sets" in page and "Absent is not scored" in page
 

@@ -39,8 +39,9 @@ class Judgement:
         }
 
 
-def judge_golden(paths: Sequence[Path]) -> Judgement:
-    """Rows and findings of all files, in the order given.
+def judge_golden(paths: Sequence[Path], *, below: Path | None = None) -> Judgement:
+    """Rows and findings of all files, in the order given; files below a folder are named as they lie in it, so that
+    equal files give equal findings on every machine.
 
     A line that cannot be read, an empty file and a manifest that disagrees are findings like any other. Raises
     CorpusError for a file that is no text in UTF-8."""
@@ -48,11 +49,12 @@ def judge_golden(paths: Sequence[Path]) -> Judgement:
     found: list[Finding] = []
     for path in paths:
         lines = text_lines(path)
+        shown = path.relative_to(below) if below and path.is_relative_to(below) else path
         if not lines:
             problem, remedy = "holds no row", "Add rows as JSON lines, or leave the file out."
-            found.append(Finding(str(path), "empty_file", path.name, problem, remedy, blocks=True))
+            found.append(Finding(str(shown), "empty_file", path.name, problem, remedy, blocks=True))
         for number, line in lines:
-            where = f"{path}:{number}"
+            where = f"{shown}:{number}"
             try:
                 rows.append(row_of(value_of(line, where=where), where=where, stratum=path.stem))
             except GoldError as error:

@@ -26,7 +26,7 @@ def build_golden(place: Place, corpus: str) -> Built:
 
     Raises CorpusError when no row of the corpus's own gold can be read; rows that cannot are findings."""
     spec = place.corpus_spec(corpus)
-    judged = judge_golden(place.golden_paths(spec))
+    judged = judge_golden(place.golden_paths(spec), below=place.project)
     if not judged.golden.rows:
         first = judged.findings[0]
         raise CorpusError(f"{first.where}: {first.problem}, and no other row of gold can be read. {first.remedy}")
@@ -45,9 +45,9 @@ def _build_set(place: Place, corpus: str, name: str, out: Path) -> JSON:
     spec = place.corpus_spec(corpus)
     settings, paths = spec.golden_sets[name], place.golden_set_files(spec, name)
     if not paths:
-        return {"skipped": f"{name} is not scored: {settings.input!r} matches no file below {place.data}"}
+        return {"skipped": f"{name} is not scored: {settings.input!r} matches no file below MW_DATA"}
     adapter = None if settings.adapter is None else get_adapter(settings.adapter)
-    judged, left_out = read_set(settings, name, paths, adapter)
+    judged, left_out = read_set(settings, name, paths, adapter, below=place.data)
     if not judged.golden.rows:
         raise CorpusError(
             f"corpora/{corpus}.toml: golden_sets.{name}: no row of {settings.input!r} can be used "

@@ -27,14 +27,15 @@ from mw_pipeline.sources.adapter import Adapter
 
 
 def read_set(
-    settings: GoldenSetSpec, name: str, paths: Sequence[Path], adapter: Adapter | None
+    settings: GoldenSetSpec, name: str, paths: Sequence[Path], adapter: Adapter | None, *, below: Path | None = None
 ) -> tuple[Judgement, dict[str, int]]:
     """The rows of a further set with what is wrong with them, and how many were left out for which reason.
 
-    Without an adapter these are gold files, judged as the corpus's own. Of a labelled source these are left out:
-    `without_text`, `other_half`, `unreachable_value`, `repeated_text`, and what its adapter turned away, by reason."""
+    Without an adapter these are gold files, judged as the corpus's own, and named as they lie `below` a folder. Of a
+    labelled source these are left out: `without_text`, `other_half`, `unreachable_value`, `repeated_text`, and what its
+    adapter turned away, by reason."""
     if adapter is None:
-        return judge_golden(paths), {}
+        return judge_golden(paths, below=below), {}
     rejects = Rejects(name)
     request = ReadRequest(tuple(paths), name, country=settings.country, share_alike_allowed=True)
     left_out: Counter[str] = Counter()
