@@ -11,10 +11,11 @@ from collections.abc import Mapping
 
 _AREAS = ("dependency", "macroregion", "region", "county")
 _PARTS_OF_TOWNS = ("borough", "macrohood", "neighbourhood", "microhood")
-# French counties are cantons; the one region of Monaco is its town
+# French counties are cantons, a Puerto Rican one bears the name of its town; the one region of Monaco is its town
 _UNWRITTEN: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("FR", "GF", "GP", "MQ", "NC", "PF", "PM", "RE", "WF", "YT"), ("county",)),
     "MC": ("region", "county"),
+    "PR": ("county",),
 }
 
 ADMIN_PLACETYPES = frozenset((*_AREAS, *_PARTS_OF_TOWNS, "country", "localadmin", "locality", "campus"))

@@ -3,6 +3,7 @@
 Oddities: wof:parent_id may be a string. mz:is_current may be absent or -1, which both mean that nobody knows. A point
 at 0,0 says nothing, and coordinates are not read at all. Names are lists under name:fra_x_preferred, strings in old
 records. Dates are EDTF: "", "uuuu", ".." and "open" are no dates. Files of `-alt-` geometry lie beside the records.
+frgov:LIB names the post town of a French postcode without its accented letters ("Saint-Andr-de-la-Roche"): not read.
 """
 
 from __future__ import annotations
@@ -20,8 +21,6 @@ MAX_RECORD_BYTES = 8 << 20
 _NEEDED = ("wof:id", "wof:name", "wof:placetype")
 _NO_DATE = (None, "", "uuuu", "..", "open", "u")
 _PROPERTIES = re.compile(rb'"properties"\s*:\s*')
-# mz:postal_locality is the post town of an American postcode, frgov:LIB that of a French one
-_POST_TOWNS = ("mz:postal_locality", "frgov:LIB")
 _LARGEST_ID = 2**63
 
 
@@ -81,7 +80,7 @@ def _place(properties: dict[str, Any], source_id: str) -> Place | Unusable:
         country=country,
         source_id=source_id,
         unwanted=_unwanted(properties),
-        post_town=next((town for town in (_text(properties.get(key)) for key in _POST_TOWNS) if town), None),
+        post_town=_text(properties.get("mz:postal_locality")),
         names=_preferred_names(properties, country),
         above=_above(properties, id_),
     )

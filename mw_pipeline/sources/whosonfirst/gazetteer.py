@@ -58,6 +58,7 @@ class Gazetteer:
 
     def add(self, places: Sequence[Place]) -> int:
         """Takes the places in; returns how many had an id that is there already, which are left out."""
+        self.database.execute("begin")  # one transaction for all: one for each row takes twice as long
         added = self.database.executemany(
             "insert or ignore into place values (null, ?, ?, ?, ?, ?, ?, ?, ?)",
             ((p.id, p.name, p.placetype, p.country, p.source_id, p.line, p.unwanted, p.post_town) for p in places),
@@ -70,6 +71,7 @@ class Gazetteer:
             "insert or ignore into above values (?, ?, ?, ?)",
             ((p.id, rank, placetype, id_) for p in places for rank, (placetype, id_) in enumerate(p.above)),
         )
+        self.database.execute("commit")
         return len(places) - added
 
     def entries(self) -> Iterator[list[Entry]]:
