@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 import pytest
+from graph_runs import checks_of, materialize
 from tiny_project import change, edit_json, forget, rewrite
 
 from mw_pipeline.artifact import Artifact
@@ -12,8 +14,9 @@ from mw_pipeline.errors import ArtifactError
 from mw_pipeline.stages import checks, requests
 from mw_pipeline.stages.audit import build_audit
 from mw_pipeline.stages.audit_ledger import AUDIT_FILE, ledger_path, read_ledger
-from mw_pipeline.stages.corpus import build_golden, build_manifest, build_shards
+from mw_pipeline.stages.corpus import build_manifest, build_shards
 from mw_pipeline.stages.dataset import build_mix
+from mw_pipeline.stages.golden import build_golden
 from mw_pipeline.stages.place import Place
 
 pytestmark = pytest.mark.slow
@@ -121,3 +124,15 @@ def test_what_blocks_in_the_corpus_is_a_finding_of_the_audit(place: Place) -> No
 
     (finding, *_) = facts(build_audit(place, "demo").artifact)["findings"]
     assert finding.startswith("builtin: ") and "accounted for" in finding
+
+
+def test_the_asset_shows_the_small_table_and_where_the_page_lies(place: Place) -> None:
+    result = materialize(place.project, "source_audit")
+
+    assert result.success
+    assert checks_of(result) == {"sources_stay": True}
+    (event,) = result.asset_materializations_for_node("source_audit")
+    assert "| builtin |" in event.metadata["mix"].value
+    page = Path(event.metadata["page"].value)
+    assert page.name == "audit.html"
+    assert "<title>Audit of demo</title>" in page.read_text("utf-8")

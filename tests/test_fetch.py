@@ -20,6 +20,8 @@ from mw_pipeline.corpus.fetch import Fetcher
 from mw_pipeline.corpus.inputs import input_digests, match_inputs, resolve_inputs
 from mw_pipeline.errors import CorpusError
 from mw_pipeline.recipe import CorpusSpec, SourceSpec, url_problem
+from mw_pipeline.stages.corpus import build_shards
+from mw_pipeline.stages.place import Place
 
 BODY = random.Random(4).randbytes(3_000_000)
 SHA = hashlib.sha256(BODY).hexdigest()
@@ -277,3 +279,35 @@ def test_a_description_beside_a_raw_file_counts_towards_the_name_of_its_shards(t
 
     assert described[:1] == alone and len(described) == 2
     assert input_digests(local, "ban", tmp_path) != described
+
+
+REMOTE_CORPUS = """
+version = "1"
+seed = 5
+countries = ["US"]
+licences_allowed = ["CC-BY-4.0"]
+
+[sources.postal]
+adapter = "geonames-postal"
+input = "{url}"
+sha256 = "{sha256}"
+"""
+
+
+def test_a_corpus_is_built_from_a_url_and_found_again_when_the_server_is_gone(tmp_path: Path) -> None:
+    places = "".join(
+        f"US\t{99500 + n}\tPlace {n}\tAlaska\tAK\tAnchorage\t020\t\t\t61.2\t-149.9\t4\n" for n in range(50)
+    )
+    (tmp_path / "corpora").mkdir()
+    with file_server() as server:
+        server.files["/export/US.txt"] = places.encode()
+        digest = hashlib.sha256(places.encode()).hexdigest()
+        text = REMOTE_CORPUS.format(url=server.url("/export/US.txt"), sha256=digest)
+        (tmp_path / "corpora" / "remote.toml").write_text(text)
+        place = Place.of(store=str(tmp_path / ".mw"), project=str(tmp_path), data=str(tmp_path))
+        built = build_shards(place, "remote", "postal")
+
+    assert built.artifact.metrics["records_read"] == 50
+    assert (tmp_path / ".mw" / "raw" / digest / "US.txt").read_text() == places
+    assert built.artifact.manifest.config["raw"] == [digest]
+    assert build_shards(place, "remote", "postal").reused
