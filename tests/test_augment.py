@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from mw_pipeline.corpus.augment import METHODS, augment
+from mw_pipeline.corpus.augment import DAMAGE, METHODS, augment
 from mw_pipeline.corpus.compose import Draft, native_draft
 from mw_pipeline.corpus.conventions import LINE_TAGS, Way, country_names, read_tsv, region_swaps, subsets
 from mw_pipeline.corpus.conventions import separators as separator_tables
@@ -12,6 +15,7 @@ from mw_pipeline.corpus.lines import write_lines
 from mw_pipeline.corpus.spans import unsound_rows
 from mw_pipeline.corpus.spellings import title_case
 from mw_pipeline.corpus.swaps import swap_saints, swap_whole, swap_words
+from mw_pipeline.recipe import Augmentations, load_corpus_spec
 
 AMERICAN = {
     "venue": "Grey Café",
@@ -58,6 +62,23 @@ def test_a_dose_of_nothing_changes_nothing():
     assert write_lines(after).raw.to_pylist() == write_lines(draft).raw.to_pylist()
     assert names.to_pylist() == [None, None, None]
     assert tallies == {}
+
+
+def test_the_page_of_augmentations_and_the_corpus_spec_list_every_method_in_order(project: Path):
+    page = (project / "docs" / "augmentations.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \|.*\|([^|]*)\|$", page, re.M)
+
+    assert [name for name, _ in rows] == list(METHODS)
+    assert list(Augmentations.model_fields) == [*METHODS, "other_script"]
+    tables = project / "mw_pipeline" / "corpus" / "tables"
+    assert all((tables / name).exists() for _, cell in rows for name in re.findall(r"`([^`]+)`", cell))
+    assert all(name in page for name in (path.name for path in tables.iterdir()))
+
+
+def test_no_corpus_of_the_project_asks_for_damage(project: Path):
+    specs = [load_corpus_spec(path) for path in sorted((project / "corpora").glob("*.toml"))]
+
+    assert specs and all(getattr(spec.augmentations, name) == 0 for spec in specs for name in DAMAGE)
 
 
 def test_a_dose_is_the_share_of_rows_that_are_asked():

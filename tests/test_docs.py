@@ -52,7 +52,9 @@ def test_every_mistake_has_tests_that_exist(project: Path) -> None:
     assert len({row[0] for row in rows}) == len(rows) > 50
 
 
-@pytest.mark.parametrize("page", ["gates.md", "mistakes.md", "labels.md", "house.md", "audit.md", "corpora.md"])
+@pytest.mark.parametrize(
+    "page", ["gates.md", "mistakes.md", "labels.md", "house.md", "audit.md", "corpora.md", "augmentations.md"]
+)
 def test_every_module_that_a_page_names_is_there(project: Path, page: str) -> None:
     text = (project / "docs" / page).read_text(encoding="utf-8")
 

@@ -129,6 +129,17 @@ def change_case(draft: Draft, asked: Mask, rng: np.random.Generator) -> tuple[Dr
 def title_case(texts: pa.StringArray) -> pa.StringArray:
     """Each word with a capital; ordinals, a possessive s, two-letter directions and codes as people write them."""
     titled = pc.utf8_title(texts)
+    odd = mask_of(pc.match_substring_regex(titled, _NO_TITLE))
+    if odd.any():
+        titled = replaced(titled, odd, _corrected(texts.filter(pa.array(odd)), titled.filter(pa.array(odd))))
+    return titled
+
+
+# What `utf8_title` gets wrong: 5Th, Ne, O'hare'S, and codes of two letters.
+_NO_TITLE = r"[0-9](?:St|Nd|Rd|Th)\b|\b(?:Ne|Nw|Se|Sw)\b|['’]S\b|^[A-Z][a-z]$"
+
+
+def _corrected(texts: pa.StringArray, titled: pa.StringArray) -> pa.StringArray:
     for ending in ("st", "nd", "rd", "th"):
         titled = pc.replace_substring_regex(titled, rf"([0-9]){ending.title()}\b", rf"\1{ending}")
     for direction in ("NE", "NW", "SE", "SW"):
