@@ -56,7 +56,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--cache", type=Path, default=Path(".mw/backtest"), help="where corpus and runs are kept")
     parser.add_argument("--seeds", type=int, default=2, help="seeds of every case")
     parser.add_argument("--cases", type=int, help="only the first so many cases")
-    parser.add_argument("--shape-seeds", type=int, default=200, help="drawn logs for each row of the campaign")
+    parser.add_argument("--shape-seeds", type=int, default=100, help="drawn logs for each row of the campaign")
     parser.add_argument("--workers", type=int, default=1, help="processes that train side by side")
     parser.add_argument("--nice", type=int, default=10, help="how far to step back behind other work")
     parser.add_argument("--only-cached", action="store_true", help="make no run, report on those that are there")

@@ -81,9 +81,9 @@ _Change = tuple[str, str, dict[str, dict[str, Any]], Fault]
 
 
 def _changes() -> Iterator[_Change]:
-    for rate in (3e-4, 1e-3, 3e-3, 1e-2, 2e-2, 4e-2, 1e-1, 1.0):
+    for rate in (3e-4, 1e-3, 3e-3, 1e-2, 2e-2, 4e-2, 1e-1, 2e-1, 5e-1, 1.0):
         yield "learning rate", f"rate {rate:g}", {"train": {"peak_lr": rate}}, Fault()
-    for rate in (1e-2, 4e-2):
+    for rate in (1e-2, 4e-2, 2e-1):
         yield "no clipping", f"rate {rate:g}, no clipping", {"train": {"peak_lr": rate, "clip_norm": 1e9}}, Fault()
     for weight in (0.5, 5.0, 50.0):
         for rate in (3e-3, 2e-2):

@@ -91,7 +91,7 @@ def _shapes_table(shapes: Sequence[Figures]) -> str:
 
 def _worst(by_row: Mapping[str, float]) -> str:
     wrong = {row: share for row, share in by_row.items() if share < 1}
-    return ", ".join(f"{row} ({share:.0%} right)" for row, share in wrong.items()) or "none"
+    return ", ".join(f"{row} ({share:.1%} right)" for row, share in wrong.items()) or "none"
 
 
 def _gates_table(found: Figures) -> str:
