@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from assets import automation, corpus, dataset, evaluation, mix, release, training
+from assets import automation, comparison, corpus, dataset, evaluation, mix, release, training
 from resources.place import PlaceResource
 from resources.trainer import Trainer
 
@@ -19,6 +19,7 @@ defs = dg.Definitions(
         training.full_checkpoint,
         evaluation.eval_report,
         evaluation.regression_diagnosis,
+        comparison.loss_comparison,
         release.packaged_weights,
     ],
     asset_checks=[

@@ -1,4 +1,4 @@
-"""The three sets of partitions, read from the config files, and how they hang together."""
+"""The sets of partitions, read from the config files, and how they hang together."""
 
 import dagster as dg
 
@@ -29,4 +29,11 @@ recipes = dg.StaticPartitionsDefinition(sorted(_recipes))
 corpus_of_source = dg.StaticPartitionMapping({key: name for name, keys in _keys_of_corpus.items() for key in keys})
 recipe_of_corpus = dg.StaticPartitionMapping(
     {corpus: {name for name, recipe in _recipes.items() if recipe.corpus == corpus} for corpus in _corpora}
+)
+
+_compared = {name.rpartition("/")[0]: recipe.corpus for name, recipe in _recipes.items() if "/losses/" in f"/{name}"}
+
+loss_folders = dg.StaticPartitionsDefinition(sorted(_compared))
+comparison_of_corpus = dg.StaticPartitionMapping(
+    {corpus: {folder for folder, of in _compared.items() if of == corpus} for corpus in _corpora}
 )

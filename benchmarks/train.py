@@ -3,9 +3,10 @@
     python benchmarks/train.py [RECIPE] [ROUNDS]
 
 The default recipe is the demo's; its rows come from the built-in source, made in a temporary folder. In every round the
-three take turns on the same steps, so that whatever else the machine does falls on all of them. Prints JSON:
+three take turns on the same steps, on one thread, and CPU time is counted: whatever else the machine does falls on all
+of them alike. Prints JSON, and each round on stderr:
 
-    pieces_per_second       of each, the median over rounds
+    pieces_per_cpu_second   of each, the median over rounds
     outside_share           of the trainer's step time that is not forward, loss, backward, clipping and optimizer
     over_padded             trainer's rate over that of the bare loop with all rows padded to model.max_length
     padding_share           of the cells of the trainer's batches that hold no piece
@@ -42,10 +43,11 @@ from mw_pipeline.train.loop import train
 from mw_pipeline.train.plan import RunPlan
 
 PROJECT = Path(__file__).resolve().parent.parent
-RECORDS = 8_000
+RECORDS = 6_000
 WARM_STEPS = 16
 STEPS = 64  # a whole pool of batches is drawn among them: what that costs is in the trainer's time
 PADDED_STEPS = 4
+MANY = 10**9
 PHASES = ("forward", "loss", "backward", "optimizer")
 
 Micro = tuple[Tensor, Tensor, Tensor | None]
@@ -56,18 +58,20 @@ def main() -> None:
     recipe = load_recipe(Path(sys.argv[1]) if len(sys.argv) > 1 else PROJECT / "recipes" / "demo.toml")
     rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 3
     recipe = recipe.model_copy(update={"mix": recipe.mix.model_copy(update={"weights": {"builtin": 1.0}})})
-    torch.set_num_threads(recipe.train.threads)
     with tempfile.TemporaryDirectory() as folder:
         plan = plan_in(Path(folder), recipe)
         data = TrainingData.open(plan)
         batches = [data.stream.batch(index) for index in range(WARM_STEPS, WARM_STEPS + STEPS)]
-        found = [one_round(plan, data, batches, number) for number in range(rounds)]
+        found = []
+        for _ in range(rounds):
+            found.append(one_round(plan, data, batches))
+            print(found[-1], file=sys.stderr, flush=True)
     cells = sum(batch.input_ids.size for batch in batches)
     rates = {name: statistics.median(rate[name] for rate, _ in found) for name in found[0][0]}
     print(
         json.dumps(
             {
-                "pieces_per_second": {name: round(rate) for name, rate in rates.items()},
+                "pieces_per_cpu_second": {name: round(rate) for name, rate in rates.items()},
                 "outside_share": round(statistics.median(1 - r["trainer"] / r["bare"] for r, _ in found), 4),
                 "over_padded": round(statistics.median(r["trainer"] / r["padded"] for r, _ in found), 2),
                 "padding_share": round(1 - pieces_of(batches) / cells, 4),
@@ -81,7 +85,7 @@ def main() -> None:
 
 
 def plan_in(folder: Path, recipe: Recipe) -> RunPlan:
-    """A plan of WARM_STEPS + STEPS steps on rows of the built-in source, tokenized into `folder`."""
+    """The recipe on one thread, without evaluations, on rows of the built-in source tokenized into `folder`."""
     spec = load_corpus_spec(PROJECT / "corpora" / "builtin.toml")
     settings = spec.sources["builtin"].model_copy(update={"max_records": RECORDS})
     shards = build_source(
@@ -97,27 +101,32 @@ def plan_in(folder: Path, recipe: Recipe) -> RunPlan:
         recipe.model.max_length,
         folder / "dataset",
     )
-    steps = WARM_STEPS + STEPS
-    short = {"steps": steps, "warmup_steps": 10, "eval_every": steps, "checkpoint_every": steps, "eval_rows": 100}
-    timed = recipe.model_copy(update={"train": recipe.train.model_copy(update={**short, "log_every": 8})})
+    short = {"warmup_steps": 10, "eval_every": MANY, "checkpoint_every": MANY, "eval_rows": 100, "threads": 1}
+    timed = recipe.model_copy(update={"train": recipe.train.model_copy(update=short)})
     return RunPlan("full", timed, folder / "dataset", folder / "tokenizer.model", folder / "run", {"code": "0" * 64})
 
 
-def one_round(
-    plan: RunPlan, data: TrainingData, batches: list[Batch], number: int
-) -> tuple[dict[str, float], Counter[str]]:
-    """Pieces a second of trainer, bare loop and padded loop, and milliseconds of a bare step by phase."""
-    out = plan.out.with_name(f"run-{number}")
-    train(RunPlan(plan.kind, plan.recipe, plan.dataset_path, plan.tokenizer_path, out, plan.digests))
-    at = {row["step"]: row["wall_seconds"] for row in map(json.loads, (out / "steps.jsonl").open())}
-    trainer_seconds = at[WARM_STEPS + STEPS] - at[WARM_STEPS]
+def trainer_seconds(plan: RunPlan, steps: int) -> float:
+    """CPU seconds of a whole run of so many steps: opening, steps with their log, one evaluation, saving."""
+    with tempfile.TemporaryDirectory() as out:
+        recipe = plan.recipe.model_copy(update={"train": plan.recipe.train.model_copy(update={"steps": steps})})
+        begun = time.process_time()
+        train(RunPlan(plan.kind, recipe, plan.dataset_path, plan.tokenizer_path, Path(out), plan.digests))
+        return time.process_time() - begun
+
+
+def one_round(plan: RunPlan, data: TrainingData, batches: list[Batch]) -> tuple[dict[str, float], Counter[str]]:
+    """Pieces a CPU second of trainer, bare loop and padded loop, and milliseconds of a bare step by phase.
+
+    The difference of a long and a short run is the trainer's steps alone, whatever opening and saving cost."""
+    seconds = trainer_seconds(plan, WARM_STEPS + STEPS) - trainer_seconds(plan, WARM_STEPS)
     device = torch.device(plan.recipe.train.device)
     split = bare_loop(plan.recipe, data, [tensors_of(batch, device) for batch in batches])
     longest = plan.recipe.model.max_length
     few = batches[:: STEPS // PADDED_STEPS]
     padded = bare_loop(plan.recipe, data, [tensors_of(padded_to(longest, batch), device) for batch in few])
     rates = {
-        "trainer": pieces_of(batches) / trainer_seconds,
+        "trainer": pieces_of(batches) / seconds,
         "bare": 1000 * pieces_of(batches) / STEPS / split.total(),
         "padded": 1000 * pieces_of(few) / len(few) / padded.total(),
     }
@@ -137,19 +146,19 @@ def bare_loop(recipe: Recipe, data: TrainingData, window: list[Micro]) -> Counte
     for input_ids, tags, mask in [window[0], *window]:  # the first one only warms up
         if input_ids is window[0][0]:
             spent.clear()
-        marks = [time.perf_counter()]
+        marks = [time.process_time()]
         with torch.autocast(config.device, dtype=torch.bfloat16, enabled=config.precision == "bf16"):
             logits = tagger.encoder(input_ids, mask)
-        marks.append(time.perf_counter())
+        marks.append(time.process_time())
         extent = loss.extent(tags, mask)
         share = loss.share(logits.float(), tags, mask, tagger.crf, window=extent, log_variances=tagger.log_variances)
-        marks.append(time.perf_counter())
+        marks.append(time.process_time())
         share.total.backward()
-        marks.append(time.perf_counter())
+        marks.append(time.process_time())
         torch.nn.utils.clip_grad_norm_([p for p in tagger.parameters() if p.requires_grad], config.clip_norm)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-        marks.append(time.perf_counter())
+        marks.append(time.process_time())
         for phase, begun, ended in zip(PHASES, marks, marks[1:], strict=False):
             spent[phase] += 1000 * (ended - begun) / len(window)
     return spent

@@ -53,7 +53,12 @@ WARNING_CHECKS = {
     "source_audit": {"sources_stay"},
     "tokenized_dataset": {"data_is_enough"},
 }
-PARTITIONS = {"corpus_shards": "sources", "corpus_manifest": "corpora", "golden_set": "corpora"}
+PARTITIONS = {
+    "corpus_shards": "sources",
+    "corpus_manifest": "corpora",
+    "golden_set": "corpora",
+    "loss_comparison": "loss_folders",
+}
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +110,11 @@ def test_trainings_wait_for_each_other(nodes: dict[str, dg.AssetSpec]) -> None:
         for pool in asset.op.pools or {None}  # type: ignore[union-attr]
     }
 
-    assert [name for name, pool in pools.items() if pool == "training"] == ["smoke_checkpoint", "full_checkpoint"]
+    assert [name for name, pool in pools.items() if pool == "training"] == [
+        "smoke_checkpoint",
+        "full_checkpoint",
+        "loss_comparison",
+    ]
 
 
 # --- partitions ----------------------------------------------------------------------------------------------------

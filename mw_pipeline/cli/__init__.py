@@ -23,6 +23,7 @@ COMMANDS: dict[str, str] = {
     "train": "Build what a recipe needs and run its smoke, or its full run behind the smoke's verdict.",
     "verdict": "Judge a folder of training logs: pass, fail or invalid, with the evidence.",
     "golden": "Judge files of gold rows, row by row: exit 1 when they cannot judge anything themselves.",
+    "losses": "Train the losses of a folder of recipes with several seeds, and rank them by what they decode.",
     "evaluate": "Score a package or a checkpoint on gold rows, with ceilings and intervals.",
     "score": "Score anyone's predictions on gold rows, with the same numbers.",
     "diagnose": "Sort every miss into a bucket, and compare with a baseline.",

@@ -15,6 +15,7 @@ from mw_pipeline.recipe.training_recipe import (
     SmokeConfig,
     TokenizerConfig,
     TrainConfig,
+    with_seed,
 )
 
 __all__ = [
@@ -38,4 +39,5 @@ __all__ = [
     "load_mix_wishes",
     "load_recipe",
     "url_problem",
+    "with_seed",
 ]

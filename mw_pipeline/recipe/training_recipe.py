@@ -184,6 +184,13 @@ class Recipe(Section):
         return self.model_dump(mode="json", include=set(sections))
 
 
+def with_seed(recipe: Recipe, seed: int) -> Recipe:
+    """The same recipe trained from another seed, under the name NAME@SEED."""
+    changes = {**recipe.changes, **({"train.seed": seed} if seed != recipe.train.seed else {})}
+    train = recipe.train.model_copy(update={"seed": seed})
+    return recipe.model_copy(update={"name": f"{recipe.name}@{seed}", "train": train, "changes": changes})
+
+
 _NOT_TRAINED = ("smoke", "eval", "package")
 """Sections that say how a model is judged and shipped, not what it is."""
 

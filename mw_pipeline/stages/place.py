@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mw_pipeline.corpus.workers import HERE, Workers
 from mw_pipeline.errors import RecipeError
-from mw_pipeline.recipe import CorpusSpec, Recipe, load_corpus_spec, load_recipe
+from mw_pipeline.recipe import CorpusSpec, Recipe, load_corpus_spec, load_recipe, with_seed
 from mw_pipeline.store import Store
 
 Progress = Callable[[str], None]
@@ -48,7 +48,12 @@ class Place:
         return cls(Store(url if "://" in url else home / url), home, home / raw, at_work)
 
     def recipe(self, name: str) -> Recipe:
-        """The recipe of this name or TOML file. Raises RecipeError with the nearest name when there is none."""
+        """The recipe of this name or TOML file; NAME@7 is the same with train.seed = 7.
+
+        Raises RecipeError with the nearest name when there is none."""
+        stem, at, seed = name.partition("@")
+        if at and seed.isascii() and seed.isdigit():
+            return with_seed(self.recipe(stem), int(seed))
         return load_recipe(Path(name) if name.endswith(".toml") else self._config("recipes", name))
 
     def corpus_spec(self, name: str) -> CorpusSpec:

@@ -8,11 +8,12 @@ from __future__ import annotations
 from mw_pipeline.artifact import Artifact
 from mw_pipeline.corpus.inputs import input_digests
 from mw_pipeline.digest import JSON, sha256_file, sha256_remembered
+from mw_pipeline.errors import RecipeError
 from mw_pipeline.recipe import Recipe
 from mw_pipeline.sources.registry import get_adapter
 from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.request import Request
-from mw_pipeline.verdict.gate import BINDING_SECTIONS
+from mw_pipeline.verdict.gate import BINDING_SECTIONS, VERDICT_FILE
 
 CODE: dict[str, tuple[str, ...]] = {
     "corpus_shards": ("mw_pipeline.corpus.build",),
@@ -27,6 +28,7 @@ CODE: dict[str, tuple[str, ...]] = {
     "full_checkpoint": ("mw_pipeline.train.loop",),
     "eval_report": ("mw_pipeline.evaluate.evaluation", "mw_pipeline.report.page"),
     "regression_diagnosis": ("mw_pipeline.evaluate.diagnose",),
+    "loss_comparison": ("mw_pipeline.evaluate.loss_ranking",),
     "packaged_weights": ("mw_pipeline.package.build", "mw_pipeline.parse", "mw_pipeline.evaluate.evaluation"),
 }
 """The modules whose code makes each kind of artifact; shards add the adapter that reads their source."""
@@ -182,6 +184,37 @@ def packages(place: Place, recipe: Recipe) -> Request:
         diagnosis(place, recipe).demand(place.store),
     )
     return _of_recipe("packaged_weights", recipe, inputs, recipe.slice("package", "eval"))
+
+
+# --- comparisons ---------------------------------------------------------------------------------------------------
+
+COMPARED_SEEDS = 3
+"""Runs of each loss in a comparison: the fewest that it ranks."""
+
+
+def compared_recipes(place: Place, folder: str) -> list[str]:
+    """The recipes in a folder below `recipes`. Raises RecipeError when there are fewer than two."""
+    names = [name for name in place.names("recipes") if name.rpartition("/")[0] == folder.strip("/")]
+    if len(names) < 2:
+        raise RecipeError(
+            f"{place.project / 'recipes' / folder}: holds {len(names)} recipes, expected at least 2 to compare. "
+            "Name a folder below recipes/."
+        )
+    return names
+
+
+def loss_comparison(place: Place, folder: str, *, seeds: int = COMPARED_SEEDS) -> Request:
+    """The losses of a folder of recipes, ranked; a seed whose smoke failed stands there by its verdict alone."""
+    names = compared_recipes(place, folder)
+    recipes = [place.recipe(f"{name}@{seed}") for name in names for seed in range(seeds)]
+    inputs = [manifest(place, recipes[0].corpus).demand(place.store)]
+    for recipe in recipes:
+        judged = verdict(place, recipe).demand(place.store)
+        inputs.append(judged)
+        if judged.read_json(VERDICT_FILE)["outcome"] == "pass":
+            inputs.append(full(place, recipe).demand(place.store))
+    config = {"recipes": names, "seeds": seeds}
+    return Request("loss_comparison", folder, tuple(inputs), config, CODE["loss_comparison"])
 
 
 def samples_of(recipe: Recipe) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from mw_pipeline.artifact import Artifact
+from mw_pipeline.errors import ArtifactError
 from mw_pipeline.recipe import Recipe
 from mw_pipeline.stages import requests
 from mw_pipeline.stages.place import Place
@@ -23,6 +24,8 @@ def find_made(stage: str, place: Place, recipe_name: str) -> Artifact | None:
     """The stage's artifact for this recipe, or None when it has yet to be made.
 
     Raises what the stage itself would: GateError behind the lock, ArtifactError for an input that is not there."""
+    if stage == "loss_comparison":
+        return _find_comparison(place, recipe_name)
     recipe = place.recipe(recipe_name)
     if stage != "smoke_checkpoint":
         unlock(place, recipe)
@@ -31,4 +34,15 @@ def find_made(stage: str, place: Place, recipe_name: str) -> Artifact | None:
         place.store.verify(found)
     if found is not None and stage == "smoke_checkpoint":
         build_verdict(place, recipe)
+    return found
+
+
+def _find_comparison(place: Place, folder: str) -> Artifact | None:
+    """The comparison of a folder; it trains what it lacks, so a missing input means that it has yet to be made."""
+    try:
+        found = requests.loss_comparison(place, folder).find(place.store)
+    except ArtifactError:
+        return None
+    if found is not None:
+        place.store.verify(found)
     return found
