@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,8 @@ from toy_run import measured, rows, toy_plan, toy_recipe, weights
 
 from mw_pipeline.errors import ArtifactError
 from mw_pipeline.evaluate.checkpoint_parser import checkpoint_parser
-from mw_pipeline.model.checkpoint import load_checkpoint
+from mw_pipeline.evaluate.threshold_report import threshold_report
+from mw_pipeline.model.checkpoint import load_checkpoint, save_checkpoint
 from mw_pipeline.package.build import export_model, write_model_files
 from mw_pipeline.parse import Parser
 from mw_pipeline.train.loop import train
@@ -73,6 +76,47 @@ def test_a_soft_span_checkpoint_parses_through_the_same_parser(soft_span, toy):
         "postcode": "45402",
         "locality": "Dayton",
     }
+
+
+def test_thresholds_are_judged_on_rows_that_did_not_choose_them(soft_span, toy):
+    # the toy corpus has no test rows of its own: its training rows stand in for rows that chose nothing
+    dataset = soft_span / "dataset"
+    dataset.mkdir()
+    shutil.copyfile(toy.dataset / "train.arrow", dataset / "test.arrow")
+
+    found = threshold_report(soft_span / "best", dataset)
+
+    chosen = load_checkpoint(soft_span / "best").facts.thresholds
+    assert {tag: facts["threshold"] for tag, facts in found["tags"].items()} == chosen
+    assert found["findings"] == []
+    street = found["tags"]["street"]
+    assert (
+        street["f1"]
+        > 0.9
+        > street["all_positive_f1"]
+        == pytest.approx(2 * street["base_rate"] / (1 + street["base_rate"]))
+    )
+
+
+def test_a_threshold_that_says_yes_to_everything_is_named(soft_span, toy, tmp_path):
+    best = load_checkpoint(soft_span / "best")
+    thresholds = dict.fromkeys(best.labels.tags, -1e3)
+    save_checkpoint(tmp_path / "best", best.tagger, replace(best.facts, thresholds=thresholds), optimizer={})
+    shutil.copyfile(toy.dataset / "train.arrow", tmp_path / "test.arrow")
+
+    found = threshold_report(tmp_path / "best", tmp_path)
+
+    assert [finding.split(":")[0] for finding in found["findings"]] == [
+        "locality",
+        "postcode",
+        "street",
+        "house_number",
+    ]
+
+
+def test_a_checkpoint_without_thresholds_has_no_threshold_report(unbroken, toy):
+    with pytest.raises(ArtifactError, match="holds no thresholds"):
+        threshold_report(unbroken[0].out / "best", toy.dataset)
 
 
 @pytest.mark.slow

@@ -63,10 +63,9 @@ class ThresholdScore:
         """scores (N,), positives (N,) bool, N ≥ 1."""
         predicted = scores > threshold
         total = int(positives.sum())
-        rate = total / len(scores)
         known = total + int(predicted.sum())
         f1 = 2 * int((predicted & positives).sum()) / known if known else 0.0
-        return cls(len(scores), rate, f1, 2 * rate / (1 + rate))
+        return cls(len(scores), total / len(scores), f1, 2 * total / (len(scores) + total))
 
     def as_json(self) -> dict[str, JSON]:
         """The fields by name."""

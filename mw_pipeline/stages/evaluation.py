@@ -13,6 +13,7 @@ from mw_pipeline.evaluate.checkpoint_parser import checkpoint_parser
 from mw_pipeline.evaluate.diagnose import diagnose
 from mw_pipeline.evaluate.evaluation import CONSTRAINED_DECODER, as_table, evaluate
 from mw_pipeline.evaluate.predictions import Prediction, predictions_of
+from mw_pipeline.evaluate.threshold_report import threshold_report
 from mw_pipeline.golden.gold import GoldenSet
 from mw_pipeline.golden.rows import GoldenRow, row_of
 from mw_pipeline.recipe import Recipe
@@ -25,10 +26,12 @@ from mw_pipeline.stages.golden import facts_of, golden_of, golden_sets_of
 from mw_pipeline.stages.place import Place, Progress, quiet
 from mw_pipeline.stages.verdict import unlock
 from mw_pipeline.store import Built
+from mw_pipeline.train.log import BEST
 from mw_pipeline.verdict.gate import VERDICT_FILE
 from mw_pipeline.verdict.runlog import read_run
 
 HELD_OUT_ROWS = 2000
+THRESHOLDS_FILE = "thresholds.json"
 SETS_FILE = "golden_sets.json"
 
 
@@ -58,10 +61,21 @@ def eval_report(place: Place, recipe_name: str, *, progress: Progress = quiet) -
         write_json_atomically(out / SETS_FILE, {"scores": sets, "skipped": skipped_sets(place, recipe)})
         misses = diagnose(golden, predictions, decoder=CONSTRAINED_DECODER, labels=recipe.label_set, policy=POLICY)
         _render(out, place, recipe, found, beside, misses, sets)
+        if recipe.loss.kind == "soft-span":
+            _write_thresholds(out, place, recipe, progress)
         names = ("core_macro_f1", "macro_f1", "micro_f1", "exact_match")
         return {"rows": len(golden.rows), **{name: found[name] for name in names}}
 
     return request.build(place.store, make)
+
+
+def _write_thresholds(out: Path, place: Place, recipe: Recipe, progress: Progress) -> None:
+    """What the thresholds do on test rows, beside saying yes everywhere; a tag that does not beat that is said."""
+    best = requests.full(place, recipe).demand(place.store).folder(BEST)
+    found = threshold_report(best, requests.dataset(place, recipe).demand(place.store).path)
+    write_json_atomically(out / THRESHOLDS_FILE, found)
+    for finding in found["findings"]:
+        progress(f"thresholds: {finding}")
 
 
 def skipped_sets(place: Place, recipe: Recipe) -> list[str]:

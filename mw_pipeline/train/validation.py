@@ -84,7 +84,7 @@ def validate(tagger: Tagger, batches: Sequence[Batch], labels: LabelSet, *, loss
     """
     tagger.eval()
     with torch.inference_mode():
-        answers = _answers(tagger, batches)
+        answers = answers_of(tagger, batches)
         thresholds: dict[str, float] = {}
         if loss.positive_weights is not None:
             thresholds = choose_thresholds(answers, labels)
@@ -109,7 +109,8 @@ class Answer:
         return replace(self, logits=by_threshold(self.logits, thresholds, labels))
 
 
-def _answers(tagger: Tagger, batches: Sequence[Batch]) -> list[Answer]:
+def answers_of(tagger: Tagger, batches: Sequence[Batch]) -> list[Answer]:
+    """What the tagger says to some batches, in order; on its own device."""
     device = next(tagger.parameters()).device
     found = []
     for batch in batches:
