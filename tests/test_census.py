@@ -23,7 +23,15 @@ from mw_pipeline.corpus.census import (
     script_of,
     summed,
 )
-from mw_pipeline.corpus.leaks import Overlap, golden_is_not_in_train, overlaps, splits_are_disjoint, write_exclusions
+from mw_pipeline.corpus.leaks import (
+    Overlap,
+    golden_is_not_in_train,
+    left_out,
+    overlaps,
+    sources_share_no_text,
+    splits_are_disjoint,
+    write_exclusions,
+)
 from mw_pipeline.corpus.records import ROW_SCHEMA
 
 
@@ -155,14 +163,50 @@ def test_excluded_rows_leave_nothing_in_two_splits(shards: Any, tmp_path: Path):
 
     assert reasons == {"family_held_out": 1, "gold": 2, "text_held_out": 2}
     assert pq.read_table(path).to_pylist() == [
-        {"row_id": "made:1:0", "source": "made", "split": "train", "reason": "text_held_out"},
-        {"row_id": "made:2:0", "source": "made", "split": "validation", "reason": "text_held_out"},
-        {"row_id": "made:4:0", "source": "made", "split": "train", "reason": "gold"},
-        {"row_id": "made:5:0", "source": "made", "split": "train", "reason": "family_held_out"},
-        {"row_id": "made:7:0", "source": "made", "split": "train", "reason": "gold"},
+        {"row_id": "made:1:0", "source": "made", "split": "train", "reason": "text_held_out", "repeats": None},
+        {"row_id": "made:2:0", "source": "made", "split": "validation", "reason": "text_held_out", "repeats": None},
+        {"row_id": "made:4:0", "source": "made", "split": "train", "reason": "gold", "repeats": None},
+        {"row_id": "made:5:0", "source": "made", "split": "train", "reason": "family_held_out", "repeats": None},
+        {"row_id": "made:7:0", "source": "made", "split": "train", "reason": "gold", "repeats": None},
     ]
     assert splits_are_disjoint(files, path) == []
     assert golden_is_not_in_train(files, ["metz france"], ["family 4"], path) == []
+
+
+def test_a_text_that_two_sources_have_counts_for_the_first_of_them(shards: Any, tmp_path: Path):
+    # written out of order: neither the order of the files nor that of the rows has a say
+    files = shards(
+        [text(1, "Lyon", row_id="b:1:0", source="b"), text(2, "LYON", row_id="b:2:0", source="b")],
+        [text(3, "Lyon", row_id="a:3:0", source="a"), text(4, "Nice", "test", row_id="a:4:0", source="a")],
+        [text(5, "Lyon", row_id="c:5:0", source="c"), text(6, "Nice", row_id="c:6:0", source="c")],
+    )
+    path = tmp_path / "exclusions.parquet"
+    assert sources_share_no_text(files) == [
+        "2 of one text stand in several sources: 'a:3:0' and 'c:5:0'; 'a:4:0' and 'c:6:0'"
+    ]
+
+    assert write_exclusions(files, path) == {"other_source": 2, "text_held_out": 1}
+
+    assert [(row["row_id"], row["repeats"]) for row in pq.read_table(path).to_pylist()] == [
+        ("b:1:0", "a:3:0"), ("c:5:0", "a:3:0"), ("c:6:0", None),
+    ]  # fmt: skip
+    assert left_out(path) == {
+        "b": {"excluded": {"other_source": 1}, "repeats": {"a": 1}},
+        "c": {"excluded": {"other_source": 1, "text_held_out": 1}, "repeats": {"a": 1}},
+    }
+    assert sources_share_no_text(files, path) == []
+
+
+def test_a_row_that_must_go_does_not_stand_in_for_another(shards: Any, tmp_path: Path):
+    files = shards(
+        [text(1, "Lyon", row_id="a:1:0", source="a", base_id="held")],
+        [text(2, "Lyon", row_id="b:2:0", source="b")],
+        [text(3, "Nice", "test", row_id="b:3:0", source="b", base_id="held")],
+    )
+    path = tmp_path / "exclusions.parquet"
+
+    assert write_exclusions(files, path) == {"family_held_out": 1}
+    assert pq.read_table(path)["row_id"].to_pylist() == ["a:1:0"]
 
 
 def test_nothing_to_exclude_is_an_empty_list(shards: Any, tmp_path: Path):

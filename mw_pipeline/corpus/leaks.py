@@ -2,13 +2,15 @@
 
 They are found by exact joins over all shards. Splitting by family keeps the variants of one address together, but a
 short text such as "Paris, France" is a variant of many families, and two sources may hold one address under two ids.
-Such rows are listed for exclusion, held-out first.
+Such rows are listed for exclusion, held-out first. So are rows that an earlier source has letter for letter: every
+text counts once in a corpus, for the first of its sources in alphabetical order.
 """
 
 from __future__ import annotations
 
 import itertools
 import tempfile
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,7 +20,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mw_pipeline.corpus.census import bounded_connection
+from mw_pipeline.corpus.census import bounded_connection, query
 from mw_pipeline.corpus.text import hash64, normalised_text
 
 BATCH_ROWS = 65_536
@@ -33,8 +35,11 @@ EXCLUSION_SCHEMA = pa.schema(
         pa.field("source", pa.string(), nullable=False),
         pa.field("split", pa.string(), nullable=False),
         pa.field("reason", pa.string(), nullable=False),
+        pa.field("repeats", pa.string()),
     ]
 )
+"""`repeats` is the row of another source that stays instead, where that is the reason."""
+
 _KEY_COLUMNS = ["row_id", "source", "split", "base_id"]
 
 # Rows of a later split win: what is tested is neither validated nor trained on.
@@ -42,13 +47,26 @@ _CONFLICTS = """
     with ranked as (select *, case split when 'train' then 0 when 'validation' then 1 else 2 end as rank from keys),
     texts as (select text_hash, max(rank) as text_top from ranked group by 1),
     families as (select base_id, max(rank) as family_top from ranked group by 1)
-    select row_id, source, split, case
+    select row_id, source, split, raw_hash, case
         when rank < 2 and text_hash in (select text_hash from gold_texts) then 'gold'
         when rank < 2 and base_id in (select base_id from gold_families) then 'gold'
         when rank < family_top then 'family_held_out'
         when rank < text_top then 'text_held_out'
     end as reason
     from ranked join texts using (text_hash) join families using (base_id)
+"""
+
+# Only rows that nothing else speaks against can stay, or give way: what they repeat is sure to be there.
+_EXCLUDED = """
+    with judged as (select * from conflicts),
+    shared as (
+        select raw_hash, min(source) as first_source, arg_min(row_id, source) as first_id
+        from judged where reason is null group by 1 having min(source) <> max(source)
+    )
+    select row_id, source, split, coalesce(reason, 'other_source') as reason,
+        case when reason is null then first_id end as repeats
+    from judged left join shared using (raw_hash)
+    where reason is not null or source <> first_source order by row_id
 """
 
 
@@ -58,15 +76,41 @@ def write_exclusions(
     """Writes the rows to leave out as EXCLUSION_SCHEMA, ordered by id, and returns how many per reason.
 
     Reasons: `gold` (rows of training or validation that are gold), `family_held_out`, `text_held_out` (rows whose
-    family or text stands in a later split). Texts count as equal under `normalised_text`. Without these rows the checks
-    below find nothing.
+    family or text stands in a later split), `other_source` (rows that an earlier source has letter for letter). For the
+    first three, texts count as equal under `normalised_text`. Without these rows the checks below find nothing.
     """
+    reasons = Counter[str]()
     with _keys(files, None, gold_texts, gold_families, path.parent) as connection:
-        listed = f"select * from ({_CONFLICTS}) where reason is not null order by row_id"
-        table: pa.Table = connection.sql(listed).to_arrow_table()
-    pq.write_table(table.cast(EXCLUSION_SCHEMA), path, compression="zstd")
-    reasons = table["reason"].value_counts().to_pylist()
-    return dict(sorted((entry["values"], entry["counts"]) for entry in reasons))
+        connection.execute(f"create table conflicts as {_CONFLICTS}")
+        with pq.ParquetWriter(path, EXCLUSION_SCHEMA, compression="zstd") as writer:
+            for batch in connection.sql(_EXCLUDED).to_arrow_reader(BATCH_ROWS):
+                reasons.update(batch["reason"].to_pylist())
+                writer.write_batch(batch.cast(EXCLUSION_SCHEMA))
+    return dict(sorted(reasons.items()))
+
+
+def left_out(exclusions: Path) -> dict[str, dict[str, dict[str, int]]]:
+    """Per source, how many of its rows are excluded for each reason, and how many repeat each other source."""
+    listed = f"read_parquet({_quoted(exclusions)})"
+    counts: dict[str, dict[str, dict[str, int]]] = {}
+    for key, column in (("excluded", "reason"), ("repeats", "split_part(repeats, ':', 1)")):
+        grouped = f"select source, {column} as name, count(*) from {listed} where name is not null group by all"
+        for source, name, rows in query(f"{grouped} order by all"):
+            counts.setdefault(source, {"excluded": {}, "repeats": {}})[key][name] = rows
+    return counts
+
+
+def sources_share_no_text(files: Sequence[Path], exclusions: Path | None = None) -> list[str]:
+    """Findings: texts that stand in more than one source letter for letter, excluded rows left aside."""
+    with _keys(files, exclusions) as connection:
+        shared = connection.execute(
+            "select count(*) over (), min(row_id), max(row_id) from keys group by raw_hash "
+            f"having count(distinct source) > 1 order by 2 limit {MAX_EXAMPLES}"
+        ).fetchall()
+    if not shared:
+        return []
+    examples = "; ".join(f"{first!r} and {last!r}" for _, first, last in shared)
+    return [f"{shared[0][0]} of one text stand in several sources: {examples}"]
 
 
 def splits_are_disjoint(files: Sequence[Path], exclusions: Path | None = None) -> list[str]:
@@ -167,7 +211,7 @@ def _keys(
         connection.register("stream", reader)
         connection.execute("create table keys as select * from stream")
         if exclusions is not None:
-            excluded = f"select row_id from read_parquet('{str(exclusions).replace(chr(39), 2 * chr(39))}')"
+            excluded = f"select row_id from read_parquet({_quoted(exclusions)})"
             connection.execute(f"delete from keys where row_id in ({excluded})")
         hashes = hash64(normalised_text(pa.array(list(gold_texts), pa.string())))
         connection.register("gold_texts", pa.table({"text_hash": pa.array(hashes, pa.uint64())}))
@@ -175,13 +219,19 @@ def _keys(
         yield connection
 
 
+def _quoted(path: Path) -> str:
+    return "'" + str(path).replace("'", "''") + "'"
+
+
 def _key_schema() -> pa.Schema:
-    return pa.schema([*((name, pa.string()) for name in _KEY_COLUMNS), ("text_hash", pa.uint64())])
+    return pa.schema(
+        [*((name, pa.string()) for name in _KEY_COLUMNS), ("text_hash", pa.uint64()), ("raw_hash", pa.uint64())]
+    )
 
 
 def _key_batches(files: Sequence[Path]) -> Iterator[pa.RecordBatch]:
     for path in files:
         with pq.ParquetFile(path) as file:
             for batch in file.iter_batches(BATCH_ROWS, columns=[*_KEY_COLUMNS, "raw"]):
-                hashes = pa.array(hash64(normalised_text(batch["raw"])), pa.uint64())
-                yield pa.record_batch([*(batch[name] for name in _KEY_COLUMNS), hashes], schema=_key_schema())
+                hashes = [pa.array(hash64(text), pa.uint64()) for text in (normalised_text(batch["raw"]), batch["raw"])]
+                yield pa.record_batch([*(batch[name] for name in _KEY_COLUMNS), *hashes], schema=_key_schema())

@@ -14,7 +14,7 @@ from mw_pipeline.artifact import Artifact
 from mw_pipeline.corpus.build import SourceSummary, build_from
 from mw_pipeline.corpus.fetch import Fetcher
 from mw_pipeline.corpus.inputs import resolve_inputs
-from mw_pipeline.corpus.leaks import write_exclusions
+from mw_pipeline.corpus.leaks import left_out, write_exclusions
 from mw_pipeline.corpus.waterfall import Waterfall
 from mw_pipeline.corpus.workers import Run, in_process
 from mw_pipeline.digest import JSON, write_json_atomically
@@ -93,7 +93,10 @@ def build_manifest(place: Place, corpus: str) -> Built:
         splits = sum((Counter(found["counts"]["split"]) for found in sources.values()), Counter[str]())
         census = {"corpus": corpus, "version": spec.version, "sources": sources, "licences": licences}
         excluded = _exclude(place, corpus, shards, out / EXCLUSIONS_FILE)
-        write_json_atomically(out / CENSUS_FILE, {**census, "splits": dict(splits), "excluded": excluded})
+        lost = left_out(out / EXCLUSIONS_FILE)
+        flow = {name: _flow(found["counts"]["rows"], lost.get(name, {})) for name, found in sources.items()}
+        facts = {**census, "splits": dict(splits), "excluded": excluded, "flow": flow}
+        write_json_atomically(out / CENSUS_FILE, facts)
         counts = {f"{split}_rows": n for split, n in splits.items()}
         return {"sources": len(sources), "rows": splits.total(), **counts, "excluded_rows": sum(excluded.values())}
 
@@ -116,7 +119,7 @@ def shard_files(artifact: Artifact) -> list[Path]:
 
 
 def excluded_rows(manifest: Artifact) -> pa.Array:
-    """Ids of the rows of a corpus that are gold, or repeat what is held out, and must not be trained on."""
+    """Ids of the rows of a corpus that are gold, or repeat what is held out or another source: no one may train on them."""
     return pq.read_table(manifest.file(EXCLUSIONS_FILE), columns=["row_id"])["row_id"].combine_chunks()
 
 
@@ -134,13 +137,19 @@ def waterfall_of(artifact: Artifact) -> Waterfall:
 
 
 def census_table(manifest: Artifact) -> str:
-    """Rows per source and split, as a Markdown table."""
+    """Rows per source and split, and how many of them are left out, as a Markdown table."""
     census = manifest.read_json(CENSUS_FILE)
-    lines = ["| source | train | validation | test | licences |", "|---|--:|--:|--:|---|"]
+    lines = [
+        "| source | train | validation | test | of these left out | because another source has them | licences |",
+        "|---|--:|--:|--:|--:|---|---|",
+    ]
     for name, found in census["sources"].items():
         split = found["counts"]["split"]
         rows = " | ".join(f"{split.get(part, 0):,}" for part in ("train", "validation", "test"))
-        lines.append(f"| {name} | {rows} | {', '.join(found['counts']['licence'])} |")
+        flow = census["flow"][name]
+        others = ", ".join(f"{other}: {count:,}" for other, count in flow["repeats"].items()) or "none"
+        lost = f"{sum(flow['excluded'].values()):,} | {others}"
+        lines.append(f"| {name} | {rows} | {lost} | {', '.join(found['counts']['licence'])} |")
     return "\n".join(lines)
 
 
@@ -148,6 +157,17 @@ def _exclude(place: Place, corpus: str, shards: Sequence[Artifact], path: Path) 
     texts, families = gold_texts_and_families(place, corpus)
     files = [file for artifact in shards for file in shard_files(artifact)]
     return write_exclusions(files, path, gold_texts=texts, gold_families=families)
+
+
+def _flow(rows: int, lost: Mapping[str, Mapping[str, int]]) -> JSON:
+    """A source's line of the corpus: rows read = kept + excluded by reason; `repeats` says which sources have them."""
+    excluded = dict(lost.get("excluded", {}))
+    return {
+        "read": rows,
+        "kept": rows - sum(excluded.values()),
+        "excluded": excluded,
+        "repeats": dict(lost.get("repeats", {})),
+    }
 
 
 def _counted(artifact: Artifact) -> JSON:

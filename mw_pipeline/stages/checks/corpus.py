@@ -51,13 +51,18 @@ def quarantine_within_budget(place: Place, partition: str) -> Findings:
 
 
 def splits_are_disjoint(place: Place, partition: str) -> Findings:
-    """No address family and no text stands in two splits, whatever was done to it, and no row id stands twice."""
+    """No address family and no text stands in two splits, whatever was done to it; no row id stands twice, and no text
+    in two sources."""
     manifest = requests.manifest(place, partition).demand(place.store)
     excluded = manifest.file(EXCLUSIONS_FILE)
     files = all_rows(place, partition)
     texts, families = gold_texts_and_families(place, partition)
     return found(
-        [*leaks.splits_are_disjoint(files, excluded), *census.row_ids_are_unique(files)],
+        [
+            *leaks.splits_are_disjoint(files, excluded),
+            *leaks.sources_share_no_text(files, excluded),
+            *census.row_ids_are_unique(files),
+        ],
         "no family and no text is in two splits",
         in_both=_overlap_table(leaks.overlaps(files, texts, families, excluded)),
         census=census_table(manifest),
