@@ -117,10 +117,13 @@ def _workers(args: argparse.Namespace) -> Workers:
 
 
 def _request(spec: CorpusSpec, args: argparse.Namespace) -> str:
-    """A digest of everything that shapes the rows: the options, the bytes of the input, and the code."""
+    """A digest of everything that shapes the rows: the options, the code, and the bytes of the input, with those of
+    what lies beside a file under its name (a description)."""
     path = args.input
-    files = [] if path is None else [path] if path.is_file() else sorted(f for f in path.rglob("*") if f.is_file())
-    raw = [[str(file.relative_to(path)), sha256_file(file)] for file in files]
+    found = (
+        () if path is None else path.rglob("*") if path.is_dir() else path.parent.glob(f"{path.name.split('.')[0]}*")
+    )
+    raw = [[file.name, sha256_file(file)] for file in sorted(found) if file.is_file()]
     modules = ("mw_pipeline.corpus.build", type(get_adapter(args.adapter)).__module__)
     return digest_of({"spec": spec.model_dump(mode="json"), "raw": raw, "code": code_digest(modules)})
 

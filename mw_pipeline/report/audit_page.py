@@ -120,7 +120,7 @@ def _mix_section(audit: Mapping[str, JSON]) -> Section:
 def _volume_section(audit: Mapping[str, JSON]) -> Section:
     excluded = sum(audit["corpus"]["excluded"].values())
     sentences = [
-        f"{excluded:,} rows of the corpus are gold, or repeat what is held out or another source, and are never trained on.",
+        f"{excluded:,} rows of the corpus are gold, or repeat what is held out or another source: never trained on.",
     ]
     if audit["unit"] == "characters":
         sentences.append("There is no tokenized dataset of this recipe yet: amounts are characters, not pieces.")

@@ -119,7 +119,7 @@ def shard_files(artifact: Artifact) -> list[Path]:
 
 
 def excluded_rows(manifest: Artifact) -> pa.Array:
-    """Ids of the rows of a corpus that are gold, or repeat what is held out or another source: no one may train on them."""
+    """Ids of the rows of a corpus that no one may train on: gold, repeats of what is held out or of another source."""
     return pq.read_table(manifest.file(EXCLUSIONS_FILE), columns=["row_id"])["row_id"].combine_chunks()
 
 
