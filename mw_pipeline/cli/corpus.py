@@ -123,7 +123,7 @@ def _request(spec: CorpusSpec, args: argparse.Namespace) -> str:
     found = (
         () if path is None else path.rglob("*") if path.is_dir() else path.parent.glob(f"{path.name.split('.')[0]}*")
     )
-    raw = [[file.name, sha256_file(file)] for file in sorted(found) if file.is_file()]
+    raw = [[str(file.relative_to(path.parent)), sha256_file(file)] for file in sorted(found) if file.is_file()]
     modules = ("mw_pipeline.corpus.build", type(get_adapter(args.adapter)).__module__)
     return digest_of({"spec": spec.model_dump(mode="json"), "raw": raw, "code": code_digest(modules)})
 
