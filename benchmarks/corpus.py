@@ -64,10 +64,11 @@ def main() -> None:
         figures["sizes"][rows] = _measured(streets, rows, args.folder, "1", floor=True)
         print(f"{rows:,} rows: {figures['sizes'][rows]}", file=sys.stderr)
     if args.speedup:
-        one = _measured(streets, args.speedup, args.folder, "1", one_core=True)["seconds"]
+        one = _measured(streets, args.speedup, args.folder, "1", one_core=True)
+        figures["speedup"]["1"] = one
         for workers in ["2"] if args.no_ray else ["2", "ray:2"]:
-            seconds = _measured(streets, args.speedup, args.folder, workers)["seconds"]
-            figures["speedup"][workers] = {"seconds": seconds, "one": one, "speedup": round(one / seconds, 2)}
+            found = _measured(streets, args.speedup, args.folder, workers)
+            figures["speedup"][workers] = found | {"speedup": round(one["seconds"] / found["seconds"], 2)}
     print(json.dumps(figures, indent=2))
 
 

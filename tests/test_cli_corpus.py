@@ -8,7 +8,8 @@ import pytest
 from corpus_sources import HandMade, address, install
 
 from mw_pipeline.cli import main
-from mw_pipeline.errors import CorpusError
+from mw_pipeline.cli.new_folder import work_folder
+from mw_pipeline.errors import ArtifactError, CorpusError
 
 
 @pytest.fixture
@@ -42,6 +43,43 @@ def test_more_variants_take_augmentations(adapter: HandMade, tmp_path: Path, cap
     assert "order" in printed["methods"]
 
 
+@pytest.mark.slow
+def test_two_workers_leave_the_bytes_of_one(adapter: HandMade, tmp_path: Path):
+    for workers in ("1", "2"):
+        out = tmp_path / workers
+        assert main(["corpus", "--adapter", "hand-made", "--out", str(out), "--workers", workers]) == 0
+
+    one, two = ({f.name: f.read_bytes() for f in (tmp_path / n).rglob("*.*")} for n in ("1", "2"))
+    assert one == two
+
+
+def test_a_build_that_was_interrupted_goes_on_when_it_is_asked_for_again(
+    adapter: HandMade, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    command = ["corpus", "--adapter", "hand-made", "--out", str(tmp_path / "out")]
+    with monkeypatch.context() as patch:
+        patch.setattr("mw_pipeline.corpus.build.write_quarantine", interrupt)
+        assert main(command) == 130
+    (work,) = tmp_path.iterdir()
+    assert len(list(work.glob("*/*.json"))) == 3
+
+    assert main(command) == 0
+
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert len(adapter.requests) == 1  # the raw file is not read again
+
+
+def interrupt(*anything: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_two_builds_of_one_folder_do_not_meet(tmp_path: Path):
+    again = work_folder(tmp_path / "out", "request")
+    wanted = "is being made by another process"
+    with work_folder(tmp_path / "out", "request"), pytest.raises(ArtifactError, match=wanted), again:
+        raise AssertionError("both are at work")
+
+
 def test_a_folder_is_handed_to_the_adapter_as_it_is(adapter: HandMade, tmp_path: Path):
     assert main(["corpus", "--adapter", "hand-made", "--input", str(tmp_path), "--out", str(tmp_path / "out")]) == 0
 
@@ -59,6 +97,7 @@ def test_a_folder_is_handed_to_the_adapter_as_it_is(adapter: HandMade, tmp_path:
         (["--adapter", "hand-made", "--dose", "1.5"], "a share from 0 to 1"),
         (["--adapter", "hand-made", "--max-records", "0"], "--max-records 0"),
         (["--adapter", "hand-made", "--seed", "-1"], "--seed -1"),
+        (["--adapter", "hand-made", "--workers", "0"], "--workers 0: expected at least 1"),
     ],
 )
 def test_bad_arguments_end_with_exit_two_and_no_output(

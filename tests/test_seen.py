@@ -26,7 +26,7 @@ def first_times(batches: list[list[int]]) -> list[list[bool]]:
     return expected
 
 
-@pytest.mark.parametrize("partition", [2_000_000, 7])
+@pytest.mark.parametrize("partition", [500_000, 7])
 @given(st.lists(st.lists(st.integers(0, 30).map(lambda n: n * 2**59 + n // 3), max_size=20), max_size=12))
 def test_a_hash_is_new_once(tmp_path_factory: pytest.TempPathFactory, partition: int, batches: list[list[int]]):
     with pytest.MonkeyPatch.context() as patch:

@@ -24,6 +24,8 @@ from mw_pipeline.corpus.shards import Receipt
 from mw_pipeline.corpus.workers import Workers, WorkersLostError
 from mw_pipeline.digest import sha256_file
 from mw_pipeline.errors import CorpusError
+from mw_pipeline.stages.place import Place
+from resources.place import PlaceResource
 
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE_SECONDS = 60.0
@@ -220,6 +222,13 @@ def test_workers_are_named_in_one_word(text: str, workers: Workers) -> None:
     assert Workers.parsed(text) == workers
 
 
+def test_a_place_says_who_works_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MW_WORKERS", "3")
+
+    assert Place.of().workers == PlaceResource().open().workers == Workers(3)
+    assert PlaceResource(workers="ray:2").open().workers == Workers(2, "")
+
+
 @pytest.mark.parametrize("text", ["0", "many", "-1", "ray:0", "dask:3", ""])
 def test_workers_nobody_understands_are_refused(text: str) -> None:
     with pytest.raises(CorpusError, match=rf"workers are {text!r}: expected a number from 1, ray, ray:NUMBER"):
@@ -234,6 +243,18 @@ def test_without_ray_one_is_told_how_to_get_it(monkeypatch: pytest.MonkeyPatch) 
 
     wanted = r"Ray, which is not installed .* `pip install 'mw-pipeline\[ray\]'`"
     with pytest.raises(CorpusError, match=wanted), Workers(ray="").started():
+        raise AssertionError("nothing to start")
+
+
+def test_a_cluster_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    ray = pytest.importorskip("ray", reason="Ray is not installed")
+
+    def refuse_to_connect(**settings: object) -> None:
+        raise ConnectionError(f"ray client connection timeout\n{settings}")
+
+    monkeypatch.setattr(ray, "init", refuse_to_connect)
+    wanted = r"no Ray cluster at 'ray://nowhere:1' \(ray client connection timeout\)\. Start it, or leave the address"
+    with pytest.raises(CorpusError, match=wanted), Workers(ray="ray://nowhere:1").started():
         raise AssertionError("nothing to start")
 
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from mw_pipeline.corpus.text import Hashes, Mask
 
-PARTITION_HASHES = 2_000_000
+PARTITION_HASHES = 500_000
 
 _ENTRY = np.dtype([("hash", "<u8"), ("row", "<u4")])
 _ROW = np.dtype("<u4")
