@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tiny_project import change
 
 from mw_pipeline.cli import main
 from mw_pipeline.errors import RecipeError
@@ -35,6 +36,9 @@ def test_losses_are_trained_over_seeds_and_ranked_by_what_they_decode(
     place: Place, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     torch.set_num_threads(1)
+    change(place.project, "steps = 240", "steps = 140")
+    change(place.project, "warmup_steps = 60", "warmup_steps = 30")
+    change(place.project, "[smoke]\nsteps = 300", "[smoke]\nsteps = 150")
     write_losses(place, RECIPES)
     for name, path in (("MW_PROJECT", place.project), ("MW_STORE", place.store.url), ("MW_DATA", place.data)):
         monkeypatch.setenv(name, str(path))

@@ -105,6 +105,16 @@ def test_a_run_without_crf_loss_leaves_the_crf_at_its_start(toy, tmp_path):
     assert all(row["crf"] is None and row["ce"] == row["loss"] for row in rows(tmp_path / "steps.jsonl"))
 
 
+def parameters_that_stand_still(toy, out, recipe) -> set[str]:
+    """Names of the parameters that are after eleven more steps what they were after the first."""
+    train(toy_plan(toy, out, recipe=recipe, max_wall_seconds=0.0))
+    before = load_checkpoint(out / "last")
+    assert before.step == 1
+    train(toy_plan(toy, out, recipe=recipe))
+    after = load_checkpoint(out / "last").tagger.state_dict()
+    return {name for name, value in before.tagger.state_dict().items() if torch.equal(value, after[name])}
+
+
 CRF_PARAMETERS = {"crf.start", "crf.transitions"}
 
 
@@ -122,16 +132,20 @@ CRF_PARAMETERS = {"crf.start", "crf.transitions"}
 def test_every_trainable_parameter_moves_and_stays_float32(toy, tmp_path, kind, not_trained, precision):
     """Eleven steps after the first have moved whatever the loss reaches, and nothing else (M33, M34)."""
     recipe = toy_recipe(loss={"kind": kind}, train={"steps": 12, "checkpoint_every": 1, "precision": precision})
-    train(toy_plan(toy, tmp_path, recipe=recipe, max_wall_seconds=0.0))
-    before = load_checkpoint(tmp_path / "last")
-    assert before.step == 1
-    train(toy_plan(toy, tmp_path, recipe=recipe))
-    after = load_checkpoint(tmp_path / "last").tagger.state_dict()
 
-    still = {name for name, value in before.tagger.state_dict().items() if torch.equal(value, after[name])}
-    assert still == not_trained
+    assert parameters_that_stand_still(toy, tmp_path, recipe) == not_trained
+    after = load_checkpoint(tmp_path / "last").tagger.state_dict()
     assert {value.dtype for value in after.values()} == {torch.float32}
     assert {v.dtype for v in mw_pipeline.train.loop.load_optimizer_state(tmp_path / "last").values()} == {torch.float32}
+
+
+def test_a_channel_that_is_cut_off_on_its_way_into_the_model_stands_still(toy, tmp_path, monkeypatch):
+    # M33
+    connected = torch.nn.Embedding.forward
+    monkeypatch.setattr(torch.nn.Embedding, "forward", lambda table, ids: connected(table, ids).detach())
+    recipe = toy_recipe(train={"steps": 12, "checkpoint_every": 1})
+
+    assert "encoder.embedding.weight" in parameters_that_stand_still(toy, tmp_path, recipe)
 
 
 def test_a_smoke_differs_in_length_schedule_and_evaluations_only(toy, tmp_path):
@@ -166,7 +180,7 @@ def test_the_logged_loss_is_the_mean_over_the_accumulation_window(toy, tmp_path)
         model={"dropout": 0.0}, train={"steps": 1, "warmup_steps": 0, "batch_size": 8, "accumulation": 3}
     )
     plan = toy_plan(toy, tmp_path, recipe=recipe)
-    run = mw_pipeline.train.loop._Run(
+    run = mw_pipeline.train.loop.Run(
         plan, torch.device("cpu"), mw_pipeline.train.loop.Processes(0, 1), lambda event: None
     )
     ce = crf = pieces = 0.0

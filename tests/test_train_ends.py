@@ -75,7 +75,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_step_is_taken(toy, tmp_path,
 
 
 def test_a_gradient_that_is_not_finite_leaves_weights_untouched(toy, tmp_path):
-    run = mw_pipeline.train.loop._Run(
+    run = mw_pipeline.train.loop.Run(
         toy_plan(toy, tmp_path), torch.device("cpu"), mw_pipeline.train.loop.Processes(0, 1), lambda event: None
     )
     run.tagger.encoder.head.weight.register_hook(lambda gradient: gradient * math.inf)

@@ -49,11 +49,11 @@ def train(plan: RunPlan, *, on_event: Listener = lambda event: None) -> RunResul
         if processes.writes:
             prepare_folder(plan)
         processes.wait()
-        run = _Run(plan, device, processes, on_event if processes.writes else lambda event: None)
+        run = Run(plan, device, processes, on_event if processes.writes else lambda event: None)
         return run.folder.former_result() or run.go(stop)
 
 
-class _Run:
+class Run:
     """One run: a Stepper, what is due between its steps, and the counters that a checkpoint keeps."""
 
     def __init__(self, plan: RunPlan, device: torch.device, processes: Processes, tell: Listener) -> None:
@@ -87,10 +87,10 @@ class _Run:
     def go(self, stop: threading.Event) -> RunResult:
         """Steps to the end of the course, or to what ends the run before it."""
         resumed_from = self._resume()
-        self._open()
+        self.open()
         status: Status = "COMPLETED"
         while self.step < self.course.steps:
-            ending = self._advance() or self._asked_to_end(stop)
+            ending = self.advance() or self._asked_to_end(stop)
             if ending is not None:
                 status = ending
                 break
@@ -141,7 +141,8 @@ class _Run:
                 wall_seconds=self.clock.total_seconds,
             )
 
-    def _open(self) -> None:
+    def open(self) -> None:
+        """Says that the run begins, or goes on, in run.json and to whoever listens."""
         config, labels = self.plan.recipe.train, self.plan.recipe.label_set
         facts = {
             "device": config.device,
@@ -172,7 +173,7 @@ class _Run:
 
     # --- one step and what is due after it
 
-    def _advance(self) -> Status | None:
+    def advance(self) -> Status | None:
         """One step; the status that it ends the run with, if any."""
         with self.clock.step():
             outcome = self.stepper.take(self.step + 1)
