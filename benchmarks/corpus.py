@@ -8,7 +8,7 @@ places, always the same, and built into two rows per record in a process of its 
 rows_per_cpu_second   rows kept by CPU seconds, of all threads and processes that had a part in it
 ratio_to_floor        those seconds by what pyarrow needs to read the same file and write the same rows, without logic
 peak_mib              the most memory that the process had in use at once
-speedup               wall seconds of one worker on one core by those of two, their start left out
+speedup               wall seconds of one worker on one core by those of two, whose start (a second) is counted in
 """
 
 from __future__ import annotations
