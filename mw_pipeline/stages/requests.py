@@ -26,9 +26,13 @@ CODE: dict[str, tuple[str, ...]] = {
     "smoke_checkpoint": ("mw_pipeline.train.loop",),
     "smoke_verdict": ("mw_pipeline.verdict.gate",),
     "full_checkpoint": ("mw_pipeline.train.loop",),
-    "eval_report": ("mw_pipeline.evaluate.evaluation", "mw_pipeline.report.page"),
+    "eval_report": (
+        "mw_pipeline.evaluate.evaluation",
+        "mw_pipeline.evaluate.threshold_report",
+        "mw_pipeline.report.page",
+    ),
     "regression_diagnosis": ("mw_pipeline.evaluate.diagnose",),
-    "loss_comparison": ("mw_pipeline.evaluate.loss_ranking",),
+    "loss_comparison": ("mw_pipeline.evaluate.loss_ranking", "mw_pipeline.evaluate.checkpoint_parser"),
     "packaged_weights": ("mw_pipeline.package.build", "mw_pipeline.parse", "mw_pipeline.evaluate.evaluation"),
 }
 """The modules whose code makes each kind of artifact; shards add the adapter that reads their source."""
