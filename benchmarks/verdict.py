@@ -11,6 +11,7 @@ Needs the extra `[bench]`.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import multiprocessing
 import os
@@ -42,11 +43,12 @@ def main() -> None:
     corpus = corpus_at(args.cache / "corpus", records=RECORDS)
     wanted = list(islice(cases(args.seeds), args.cases))
     if not args.only_cached:
-        _train_all(wanted, corpus, args.cache / "runs", workers=args.workers)
-    tried = [t for case in wanted if (t := _try(case, corpus, args.cache / "runs")) is not None]
+        train_all(wanted, corpus, args.cache / "runs", workers=args.workers)
+    tried = [t for case in wanted if (t := try_case(case, corpus, args.cache / "runs")) is not None]
     figures = tables.figures_of(tried)
     shapes = _shapes(args.shape_seeds)
-    print(json.dumps({"campaign": shapes, "real": figures}, indent=2, ensure_ascii=False))
+    found = {"campaign": shapes, "real": figures, "cases": [dataclasses.asdict(t) for t in tried]}
+    print(json.dumps(found, indent=2, ensure_ascii=False))
     if args.write:
         tables.write_between_marks(args.write, tables.markdown(figures, shapes))
 
@@ -64,7 +66,7 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _train_all(wanted: list[Case], corpus: Corpus, runs: Path, *, workers: int) -> None:
+def train_all(wanted: list[Case], corpus: Corpus, runs: Path, *, workers: int) -> None:
     """Every run of every case that is not in the cache; cases that share a run make it once."""
     tasks = {run_path(runs, case, corpus, kind): (case, kind) for case in wanted for kind in KINDS}
     left = [(case, corpus, kind, path) for path, (case, kind) in tasks.items() if not is_done(path)]
@@ -80,7 +82,7 @@ def _train_one(task: tuple[Case, Corpus, str, Path]) -> str:
     return f"{kind} of {case.name}"
 
 
-def _try(case: Case, corpus: Corpus, runs: Path) -> tables.Tried | None:
+def try_case(case: Case, corpus: Corpus, runs: Path) -> tables.Tried | None:
     """The case with both its runs; None while one of them is missing."""
     smoke_path, full_path = (run_path(runs, case, corpus, kind) for kind in KINDS)
     if not is_done(smoke_path) or not is_done(full_path):

@@ -161,6 +161,19 @@ def test_every_other_gate_answers_too(gates) -> None:
     assert not gates["final-loss rule"](worse).passes
 
 
+@pytest.mark.slow
+def test_a_case_goes_from_training_in_a_worker_to_what_every_gate_said(toy: Toy, tmp_path: Path, gates) -> None:
+    benchmark = pytest.importorskip("verdict")
+    corpus, case = Corpus(toy.dataset, toy.tokenizer), tiny_case()
+    assert benchmark.try_case(case, corpus, tmp_path) is None  # nothing was run yet
+
+    benchmark.train_all([case], corpus, tmp_path, workers=1)
+    found = benchmark.try_case(case, corpus, tmp_path)
+
+    assert (found.cause, found.smoke_steps, found.full_steps) == ("test", 20, 40)
+    assert found.answers.keys() == gates.keys()
+
+
 def tried(name: str, ending: str, passes: bool) -> tables.Tried:
     answers = {"verdict": Answer(passes, "" if passes else "rebound", 100), "no gate": Answer(True, "", 0)}
     return tables.Tried("rate", name, ending, 100, 1000, answers)  # type: ignore[arg-type]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -68,11 +68,6 @@ def _of_cause(tried: Sequence[Tried]) -> Figures:
 
 def _order(tried: Sequence[Tried]) -> list[str]:
     return list(dict.fromkeys(t.cause for t in tried))
-
-
-def as_json(tried: Tried) -> Figures:
-    """One case as a line of JSON."""
-    return asdict(tried)
 
 
 def markdown(figures: Figures, shapes: Sequence[Figures]) -> str:
