@@ -126,6 +126,17 @@ def test_what_blocks_in_the_corpus_is_a_finding_of_the_audit(place: Place) -> No
     assert finding.startswith("builtin: ") and "accounted for" in finding
 
 
+def test_a_budget_of_one_source_asks_for_the_audit_again_and_not_for_its_rows(place: Place) -> None:
+    shards, audit = (requests.shards(place, "builtin", "builtin").key, requests.audit(place, place.recipe("demo")).key)
+
+    change(
+        place.project, "max_records = 3000", "max_records = 3000\nbudgets.filter_share = 0", file="corpora/builtin.toml"
+    )
+
+    assert requests.shards(place, "builtin", "builtin").key == shards
+    assert requests.audit(place, place.recipe("demo")).key != audit
+
+
 def test_the_asset_shows_the_small_table_and_where_the_page_lies(place: Place) -> None:
     result = materialize(place.project, "source_audit")
 

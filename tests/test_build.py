@@ -253,7 +253,7 @@ def test_a_method_that_breaks_alignment_is_quarantined_and_named(tmp_path: Path,
 
     summary = build(tmp_path, spec)
 
-    findings = quarantine_within_budget(summary.waterfall, spec.budgets)
+    findings = quarantine_within_budget(summary.waterfall, spec.budgets_of("made"))
     assert summary.waterfall.methods["separators"].quarantined > 100
     assert any("after augmentation 'separators'" in finding for finding in findings)
     assert rows_are_conserved(summary.waterfall) == []

@@ -30,7 +30,7 @@ def test_a_source_of_the_campaign_builds_within_its_budgets(source: str, raw_dat
     summary = build_source(spec, source, raw_data, tmp_path)
 
     assert rows_are_conserved(summary.waterfall) == []
-    assert quarantine_within_budget(summary.waterfall, spec.budgets) == []
+    assert quarantine_within_budget(summary.waterfall, spec.budgets_of(source)) == []
     assert rows_match_schema(summary.shards) == []
     assert licences_are_allowed(summary.counts, spec.licences_allowed) == []
 

@@ -171,9 +171,52 @@ def test_norway_is_a_country_and_not_false(tmp_path: Path) -> None:
         ("seed = 1", 'seed = 1\nholdout_regions = ["vermont"]', "'vermont' is not a country and a region, as in"),
         ("seed = 1", 'seed = 1\nholdout_regions = ["USA:vermont"]', "'USA' is not an ISO 3166-1 alpha-2 country code"),
         ("seed = 1", "seed = 1\nvalidation_share = 0.6\ntest_share = 0.4", r"0\.6 and test_share 0\.4 leave nothing"),
+        (
+            'adapter = "builtin"',
+            'adapter = "builtin"\nbudgets.reasons_share = 0.1',
+            r"sources\.builtin\.budgets\.reasons_share is not a key; the nearest known key is 'reason_share'. "
+            r"Known here: filter_share, method_share, methods, quarantine_share, reason_share\.$",
+        ),
+        (
+            'adapter = "builtin"',
+            'adapter = "builtin"\nbudgets.methods.ordr = 0.1',
+            "'ordr' is not an augmentation; the nearest is 'order'",
+        ),
+        (
+            "seed = 1",
+            "seed = 1\nbudgets.methods.order = 2.0",
+            r"budgets\.methods\.order is 2\.0: .* less than or equal to 1",
+        ),
         ("seed = 1", "seed = 1\ngolden = []", r"golden is \(\): .* at least 1 item"),
     ],
 )
 def test_a_wrong_corpus_spec_is_refused(tmp_path: Path, before: str, after: str, message: str) -> None:
     with pytest.raises(RecipeError, match=message):
         load_corpus_spec(write(tmp_path, "corpora/a.toml", CORPUS.replace(before, after)))
+
+
+def test_a_source_has_the_budgets_of_its_corpus_but_for_those_it_names(tmp_path: Path) -> None:
+    text = (
+        CORPUS
+        + """
+    budgets = {quarantine_share = 0.1, methods.order = 0.04}
+    [sources.other]
+    adapter = "builtin"
+    [budgets]
+    quarantine_share = 0.02
+    reason_share = 0.01
+    methods = {order = 0.03, typos = 0.05}
+    """
+    )
+    spec = load_corpus_spec(write(tmp_path, "corpora/a.toml", text))
+
+    own, other = spec.budgets_of("builtin"), spec.budgets_of("other")
+    assert (own.quarantine_share, own.reason_share, own.methods) == (0.1, 0.01, {"order": 0.04, "typos": 0.05})
+    assert other == spec.budgets
+
+
+def test_keys_below_a_source_are_known_whatever_the_source_is_called(tmp_path: Path) -> None:
+    text = CORPUS.replace("[sources.builtin]", "[sources.budgets]") + 'inptu = "x"'
+
+    with pytest.raises(RecipeError, match=r"sources\.budgets\.inptu is not a key; the nearest known key is 'input'"):
+        load_corpus_spec(write(tmp_path, "corpora/a.toml", text))

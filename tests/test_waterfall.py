@@ -78,6 +78,16 @@ def test_one_augmentation_that_breaks_rows_is_found_though_the_source_is_within_
     ]
 
 
+def test_a_budget_of_its_own_holds_for_one_augmentation_and_leaves_the_others():
+    waterfall = sound()
+    waterfall.methods = {"order": MethodFlow(600, 500, 20), "typos": MethodFlow(600, 500, 20)}
+    budgets = BUDGETS.model_copy(update={"methods": {"order": 0.04}})
+
+    assert quarantine_within_budget(waterfall, budgets) == [
+        "ban: rows quarantined after augmentation 'typos': 20 of 500 (4.0%) where 2.0% is allowed"
+    ]
+
+
 def test_a_filter_that_drops_most_of_a_source_is_found():
     waterfall = sound()
     waterfall.records.filtered = Counter(country_not_in_corpus=940)

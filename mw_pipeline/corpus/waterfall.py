@@ -169,7 +169,8 @@ def quarantine_within_budget(waterfall: Waterfall, budgets: Budgets) -> list[str
             )
     for method, tally in waterfall.methods.items():
         where = f"{waterfall.source}: rows quarantined after augmentation {method!r}"
-        findings += _above(where, tally.quarantined, tally.applied, budgets.method_share)
+        allowed = budgets.methods.get(method, budgets.method_share)
+        findings += _above(where, tally.quarantined, tally.applied, allowed)
     return findings
 
 

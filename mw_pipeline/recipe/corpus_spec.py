@@ -17,6 +17,66 @@ SetName = Annotated[str, Field(pattern="^[a-z0-9][a-z0-9-]*$")]
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
+class Augmentations(Section):
+    """Doses: the share (0..1) of composed rows that each method is applied to."""
+
+    partial: Share = 0.0
+    intersection: Share = 0.0
+    po_box: Share = 0.0
+    cedex: Share = 0.0
+    unit: Share = 0.0
+    direction: Share = 0.0
+    recipient: Share = 0.0
+    country_name: Share = 0.0
+    zip4: Share = 0.0
+    transliteration: Share = 0.0
+    abbreviation: Share = 0.0
+    expansion: Share = 0.0
+    accents: Share = 0.0
+    typos: Share = 0.0
+    case: Share = 0.0
+    order: Share = 0.0
+    run_on: Share = 0.0
+    separators: Share = 0.0
+    multi_line: Share = 0.0
+    other_script: Share = 0.0
+
+
+def _augmentations(value: dict[str, float]) -> dict[str, float]:
+    for name in value:
+        if name not in Augmentations.model_fields:
+            near = difflib.get_close_matches(name, Augmentations.model_fields, n=1, cutoff=0.0)[0]
+            raise ValueError(f"{name!r} is not an augmentation; the nearest is {near!r}")
+    return value
+
+
+class Budgets(Section):
+    """Largest shares of records that may be lost before a check blocks (M15, M16, M17).
+
+    In quarantine altogether, for one reason and after one augmentation, where `methods` may name another share for
+    some; and to one filter, which drops on purpose."""
+
+    quarantine_share: Share = 0.05
+    reason_share: Share = 0.05
+    method_share: Share = 0.02
+    filter_share: Share = 0.5
+    methods: dict[str, Share] = Field(default_factory=dict)
+
+    _methods = field_validator("methods")(_augmentations)
+
+
+class SourceBudgets(Section):
+    """The budgets of one source where they are not those of its corpus; what it leaves out is as the corpus says."""
+
+    quarantine_share: Share | None = None
+    reason_share: Share | None = None
+    method_share: Share | None = None
+    filter_share: Share | None = None
+    methods: dict[str, Share] = Field(default_factory=dict)
+
+    _methods = field_validator("methods")(_augmentations)
+
+
 class SourceSpec(Section):
     """One raw source: which adapter reads which files, under which licence.
 
@@ -30,6 +90,7 @@ class SourceSpec(Section):
     country: str | None = None
     max_records: Positive | None = None
     share_alike_allowed: bool = False
+    budgets: SourceBudgets = SourceBudgets()
 
     @field_validator("country")
     @classmethod
@@ -88,42 +149,6 @@ class GoldenSetSpec(Section):
         return None if value is None else _known_country(value)
 
 
-class Augmentations(Section):
-    """Doses: the share (0..1) of composed rows that each method is applied to."""
-
-    partial: Share = 0.0
-    intersection: Share = 0.0
-    po_box: Share = 0.0
-    cedex: Share = 0.0
-    unit: Share = 0.0
-    direction: Share = 0.0
-    recipient: Share = 0.0
-    country_name: Share = 0.0
-    zip4: Share = 0.0
-    transliteration: Share = 0.0
-    abbreviation: Share = 0.0
-    expansion: Share = 0.0
-    accents: Share = 0.0
-    typos: Share = 0.0
-    case: Share = 0.0
-    order: Share = 0.0
-    run_on: Share = 0.0
-    separators: Share = 0.0
-    multi_line: Share = 0.0
-    other_script: Share = 0.0
-
-
-class Budgets(Section):
-    """Largest shares of records that may be lost before a check blocks (M15, M16, M17).
-
-    In quarantine altogether, for one reason and after one augmentation; and to one filter, which drops on purpose."""
-
-    quarantine_share: Share = 0.05
-    reason_share: Share = 0.05
-    method_share: Share = 0.02
-    filter_share: Share = 0.5
-
-
 class CorpusSpec(Section):
     """What a corpus is made of. One TOML file in `corpora/`; its stem is the name."""
 
@@ -166,6 +191,11 @@ class CorpusSpec(Section):
                 f"validation_share {self.validation_share} and test_share {self.test_share} leave nothing to train on"
             )
         return self
+
+    def budgets_of(self, source: str) -> Budgets:
+        """What a source may lose: its own budgets laid over those of the corpus, key by key."""
+        own = self.sources[source].budgets.model_dump(exclude_none=True)
+        return self.budgets.model_copy(update={**own, "methods": {**self.budgets.methods, **own["methods"]}})
 
     @property
     def digest(self) -> str:

@@ -135,12 +135,16 @@ def _sentence(model: type[Section], error: Any) -> str:
 def _known_keys(model: type[Section], location: tuple[int | str, ...]) -> list[str]:
     """The keys that the table at `location` may hold."""
     fields: type[Section] = model
+    named_by_file = False
     for part in location:
+        if named_by_file:
+            named_by_file = False
+            continue
         field = fields.model_fields.get(str(part))
         annotation = field.annotation if field else None
         if isinstance(annotation, type) and issubclass(annotation, Section):
             fields = annotation
         elif (below := get_args(annotation)[-1:]) and isinstance(below[0], type) and issubclass(below[0], Section):
-            fields = below[0]  # a table of tables: the next part is a name that the file chose
+            fields, named_by_file = below[0], True  # a table of tables: the next part is a name that the file chose
     hidden = {"name", "changes"} if fields in (Recipe, CorpusSpec) else set()
     return sorted((set(fields.model_fields) - hidden) | ({"base"} if fields in (Recipe, CorpusSpec) else set()))

@@ -107,11 +107,14 @@ def _facts(place: Place, recipe: Recipe, inputs: tuple[Artifact, ...]) -> dict[s
 
 def _corpus_findings(place: Place, recipe: Recipe, flows: Mapping[str, waterfall.Waterfall]) -> list[str]:
     """What blocks in the corpus itself: rows lost silently or beyond budget, and licences."""
-    budgets = place.corpus_spec(recipe.corpus).budgets
+    spec = place.corpus_spec(recipe.corpus)
     lost = [
         finding
-        for flow in flows.values()
-        for finding in (*waterfall.rows_are_conserved(flow), *waterfall.quarantine_within_budget(flow, budgets))
+        for name, flow in flows.items()
+        for finding in (
+            *waterfall.rows_are_conserved(flow),
+            *waterfall.quarantine_within_budget(flow, spec.budgets_of(name)),
+        )
     ]
     return [*lost, *checks.licences_are_allowed(place, recipe.corpus).problems]
 

@@ -47,7 +47,7 @@ def shards(place: Place, corpus: str, source: str) -> Request:
     shaping = {"name", "version", "sources", "licences_allowed", "golden", "golden_sets", "budgets"}
     config: JSON = {
         "source": source,
-        "spec": spec.sources[source].model_dump(mode="json"),
+        "spec": spec.sources[source].model_dump(mode="json", exclude={"budgets"}),
         "raw": raw,
         **spec.model_dump(mode="json", exclude=shaping),
     }
@@ -100,7 +100,9 @@ def audit(place: Place, recipe: Recipe, *, since: Artifact | None = None, lost: 
     inputs = [manifest(place, recipe.corpus).demand(place.store), mix(place, recipe).demand(place.store)]
     made = tokenizer(place, recipe).find(place.store) is not None
     inputs += [found for found in (dataset(place, recipe).find(place.store) if made else None, since) if found]
-    config = {"budgets": place.corpus_spec(recipe.corpus).budgets.model_dump(mode="json"), "lost": lost}
+    spec = place.corpus_spec(recipe.corpus)
+    budgets = {name: spec.budgets_of(name).model_dump(mode="json") for name in spec.sources}
+    config: JSON = {"budgets": budgets, "lost": lost}
     return _of_recipe("source_audit", recipe, tuple(inputs), config)
 
 

@@ -40,11 +40,11 @@ def rows_are_conserved(place: Place, partition: str) -> Findings:
 
 
 def quarantine_within_budget(place: Place, partition: str) -> Findings:
-    """Losses stay within the corpus spec's budgets: to quarantine, each reason, each augmentation and each filter."""
+    """Losses stay within the budgets of the source: to quarantine, each reason, each augmentation and each filter."""
     corpus, source = _corpus_and_source(partition)
     flow = waterfall_of(requests.shards(place, corpus, source).demand(place.store))
     lost = flow.records.quarantined.total() + flow.rows.quarantined.total()
-    problems = waterfall.quarantine_within_budget(flow, place.corpus_spec(corpus).budgets)
+    problems = waterfall.quarantine_within_budget(flow, place.corpus_spec(corpus).budgets_of(source))
     return found(
         problems, f"{lost:,} of {flow.records.read:,} records and their rows are quarantined", quarantined=lost
     )
