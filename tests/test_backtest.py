@@ -34,8 +34,9 @@ def full_log(scores: list[float], *, loss: float = 0.5, val_loss: float = 0.5) -
     ("scores", "changes", "ending"),
     [
         ([0.1, 0.4, 0.5, 0.5, 0.5], {}, "healthy"),
+        ([0.1, 0.3, 0.4, 0.44, 0.44], {}, "poor"),
         ([0.1, 0.5, 0.2, 0.5, 0.5, 0.5], {}, "healthy"),  # it fell and came back
-        ([0.1, 0.5, 0.45, 0.42, 0.42], {}, "healthy"),  # it sagged by less than a tenth
+        ([0.1, 0.55, 0.5, 0.46, 0.46], {}, "healthy"),  # it sagged by less than a tenth
         ([0.1, 0.5, 0.39, 0.38, 0.38], {}, "collapsed"),
         ([0.01, 0.04, 0.02, 0.03, 0.03], {}, "useless"),
         ([0.1, 0.4, 0.5, 0.5, 0.5], {"val_loss": 1.6}, "useless"),
@@ -186,12 +187,14 @@ def test_figures_count_what_was_caught_missed_and_stopped_for_nothing() -> None:
             tried("b", "useless", True),
             tried("c", "healthy", True),
             tried("d", "healthy", False),
+            tried("e", "poor", False),
         ]
     )
     verdict = found["gates"]["verdict"]
 
     assert (verdict["caught"], verdict["bad"], verdict["false_alarms"], verdict["healthy"]) == (1, 2, 1, 2)
-    assert verdict["steps_saved_share"] == pytest.approx(1 - 2400 / 4000)
+    assert (verdict["poor_stopped"], verdict["poor"]) == (1, 1)
+    assert verdict["steps_saved_share"] == pytest.approx(1 - 2500 / 5000)
     assert found["gates"]["no gate"]["steps_saved_share"] == 0
     assert found["missed"] == [{"name": "b", "ending": "useless"}]
     assert found["false_alarms"] == [{"name": "d", "why": "rebound"}]
@@ -206,7 +209,7 @@ def test_tables_replace_what_stands_between_the_marks_of_a_page(tmp_path: Path) 
 
     assert text.startswith("before\n") and text.endswith("after\n") and "old" not in text
     assert "| 2% | 0 | 9 of 10 | 1 (90.0% right) |" in text
-    assert "| verdict | 1 of 1 | 0 of 0 | 90% |" in text
+    assert "| verdict | 1 of 1 | 0 of 0 | 0 of 0 | 90% |" in text
     bare = tmp_path / "bare.md"
     bare.write_text("no marks")
     with pytest.raises(ValueError, match="Put both where the tables shall stand"):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from backtest.answer import Answer
-from backtest.truth import Ending
+from backtest.truth import FAILURES, Ending
 
 BEGIN, END = "<!-- backtest: written by benchmarks/verdict.py -->", "<!-- end of the backtest -->"
 Figures = dict[str, Any]
@@ -27,16 +27,17 @@ class Tried:
 
     @property
     def is_bad(self) -> bool:
-        """Whether the full run was not worth its steps."""
-        return self.ending != "healthy"
+        """Whether the full run failed."""
+        return self.ending in FAILURES
 
 
 def figures_of(tried: Sequence[Tried]) -> Figures:
     """Everything that is reported about the real runs: by gate, by cause, and each mistake of the verdict by name."""
-    bad, healthy = [t for t in tried if t.is_bad], [t for t in tried if not t.is_bad]
+    bad, healthy = [t for t in tried if t.is_bad], [t for t in tried if t.ending == "healthy"]
     return {
         "runs": len(tried),
         "bad": len(bad),
+        "poor": sum(t.ending == "poor" for t in tried),
         "healthy": len(healthy),
         "endings": {ending: sum(t.ending == ending for t in tried) for ending in sorted({t.ending for t in tried})},
         "gates": {name: _of_gate(name, tried) for name in (tried[0].answers if tried else ())},
@@ -56,8 +57,10 @@ def _of_gate(name: str, tried: Sequence[Tried]) -> Figures:
     return {
         "caught": sum(t.is_bad for t in stopped),
         "bad": sum(t.is_bad for t in tried),
-        "false_alarms": sum(not t.is_bad for t in stopped),
-        "healthy": sum(not t.is_bad for t in tried),
+        "poor_stopped": sum(t.ending == "poor" for t in stopped),
+        "poor": sum(t.ending == "poor" for t in tried),
+        "false_alarms": sum(t.ending == "healthy" for t in stopped),
+        "healthy": sum(t.ending == "healthy" for t in tried),
         "steps_saved_share": 1 - spent / all_steps if all_steps else None,
     }
 
@@ -90,25 +93,20 @@ def _worst(by_row: Mapping[str, float]) -> str:
 
 
 def _gates_table(found: Figures) -> str:
-    rows = [
-        f"| {name} | {_of(g, 'caught', 'bad')} | {_of(g, 'false_alarms', 'healthy')} | {g['steps_saved_share']:.0%} |"
-        for name, g in found["gates"].items()
-    ]
-    head = "| gate | bad runs stopped | healthy runs stopped | steps saved |\n|---|--:|--:|--:|"
+    rows = [f"| {name} | {_stopped(g)} | {g['steps_saved_share']:.0%} |" for name, g in found["gates"].items()]
+    head = "| gate | bad runs stopped | poor runs stopped | healthy runs stopped | steps saved |\n|---|--:|--:|--:|--:|"
     return "\n".join([head, *rows])
-
-
-def _of(figures: Figures, part: str, whole: str) -> str:
-    return f"{figures[part]} of {figures[whole]}"
 
 
 def _causes_table(found: Figures) -> str:
-    rows = [
-        f"| {cause} | {c['runs']} | {_of(c, 'caught', 'bad')} | {_of(c, 'false_alarms', 'healthy')} |"
-        for cause, c in found["causes"].items()
-    ]
-    head = "| what was varied | runs | bad runs stopped | healthy runs stopped |\n|---|--:|--:|--:|"
-    return "\n".join([head, *rows])
+    rows = [f"| {cause} | {c['runs']} | {_stopped(c)} |" for cause, c in found["causes"].items()]
+    head = "| what was varied | runs | bad runs stopped | poor runs stopped | healthy runs stopped |"
+    return "\n".join([head, "|---|--:|--:|--:|--:|", *rows])
+
+
+def _stopped(figures: Figures) -> str:
+    parts = (("caught", "bad"), ("poor_stopped", "poor"), ("false_alarms", "healthy"))
+    return " | ".join(f"{figures[part]} of {figures[whole]}" for part, whole in parts)
 
 
 def _mistakes(found: Figures) -> str:
