@@ -209,6 +209,7 @@ def test_tables_replace_what_stands_between_the_marks_of_a_page(tmp_path: Path) 
 
     assert text.startswith("before\n") and text.endswith("after\n") and "old" not in text
     assert "| 2% | 0 | 9 of 10 | 1 (90.0% right) |" in text
+    assert "1 full runs: 1 bad, 0 poor, 0 healthy." in text
     assert "| verdict | 1 of 1 | 0 of 0 | 0 of 0 | 90% |" in text
     bare = tmp_path / "bare.md"
     bare.write_text("no marks")

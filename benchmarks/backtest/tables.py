@@ -93,9 +93,10 @@ def _worst(by_row: Mapping[str, float]) -> str:
 
 
 def _gates_table(found: Figures) -> str:
+    count = f"{found['runs']} full runs: {found['bad']} bad, {found['poor']} poor, {found['healthy']} healthy.\n"
     rows = [f"| {name} | {_stopped(g)} | {g['steps_saved_share']:.0%} |" for name, g in found["gates"].items()]
     head = "| gate | bad runs stopped | poor runs stopped | healthy runs stopped | steps saved |\n|---|--:|--:|--:|--:|"
-    return "\n".join([head, *rows])
+    return "\n".join([count, head, *rows])
 
 
 def _causes_table(found: Figures) -> str:
