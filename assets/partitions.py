@@ -1,5 +1,7 @@
 """The sets of partitions, read from the config files, and how they hang together."""
 
+from pathlib import PurePath
+
 import dagster as dg
 
 from mw_pipeline.stages.place import Place
@@ -20,11 +22,13 @@ def corpus_and_source(key: str) -> tuple[str, str]:
     return corpus, source
 
 
+_of_campaigns = [path for path in map(PurePath, _recipes) if len(path.parts) > 2 and path.parts[0] == "campaigns"]
 _keys_of_corpus = {name: {source_key(name, source) for source in spec.sources} for name, spec in _corpora.items()}
 
 sources = dg.StaticPartitionsDefinition(sorted(key for keys in _keys_of_corpus.values() for key in keys))
 corpora = dg.StaticPartitionsDefinition(sorted(_corpora))
 recipes = dg.StaticPartitionsDefinition(sorted(_recipes))
+campaigns = dg.StaticPartitionsDefinition(_place.campaigns())
 
 corpus_of_source = dg.StaticPartitionMapping({key: name for name, keys in _keys_of_corpus.items() for key in keys})
 recipe_of_corpus = dg.StaticPartitionMapping(
@@ -36,4 +40,7 @@ _compared = {name.rpartition("/")[0]: recipe.corpus for name, recipe in _recipes
 loss_folders = dg.StaticPartitionsDefinition(sorted(_compared))
 comparison_of_corpus = dg.StaticPartitionMapping(
     {corpus: {folder for folder, of in _compared.items() if of == corpus} for corpus in _corpora}
+)
+recipe_of_campaign = dg.StaticPartitionMapping(
+    {recipe.as_posix(): recipe.parent.relative_to("campaigns").as_posix() for recipe in _of_campaigns}
 )

@@ -11,7 +11,8 @@ from mw_pipeline.schedule import lr_share
 from mw_pipeline.sources.registry import ADAPTERS
 
 ROOT = Path(__file__).resolve().parent.parent
-RECIPES = sorted((ROOT / "recipes").rglob("*.toml"))
+RECIPES = sorted(path for folder in ("recipes", "campaigns") for path in (ROOT / folder).rglob("*.toml"))
+FULL_SIZE = ROOT / "campaigns" / "v0_4_0_full_size"
 CORPORA = sorted((ROOT / "corpora").glob("*.toml"))
 
 
@@ -21,7 +22,7 @@ def names(paths: list[Path]) -> list[str]:
 
 def changes(name: str) -> set[str]:
     """The tables and keys that a campaign recipe changes against its base, class weights as one."""
-    keys = load_recipe(ROOT / "recipes" / "v0_4_0" / f"{name}.toml").changes
+    keys = load_recipe(FULL_SIZE / f"{name}.toml").changes
     return {"loss.class_weights" if key.startswith("loss.class_weights") else key for key in keys}
 
 
@@ -76,6 +77,6 @@ def test_no_two_recipes_are_the_same_run() -> None:
 
 
 def test_the_nad_share_of_the_reference_mix_is_as_published() -> None:
-    weights = load_recipe(ROOT / "recipes" / "v0_4_0" / "source-only.toml").mix.weights
+    weights = load_recipe(FULL_SIZE / "source-only.toml").mix.weights
 
     assert round(100 * weights["usgov-nad"] / sum(weights.values()), 2) == 4.26

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mw_pipeline.recipe.corpus_spec import Augmentations, Budgets, CorpusSpec, GoldenSetSpec, SourceSpec, url_problem
 from mw_pipeline.recipe.mix_wishes import MixWishes, Wish
-from mw_pipeline.recipe.reading import load_corpus_spec, load_mix_wishes, load_recipe
+from mw_pipeline.recipe.reading import base_chain, differences, load_corpus_spec, load_mix_wishes, load_recipe
 from mw_pipeline.recipe.training_recipe import (
     EvalConfig,
     LossConfig,
@@ -35,6 +35,8 @@ __all__ = [
     "TokenizerConfig",
     "TrainConfig",
     "Wish",
+    "base_chain",
+    "differences",
     "load_corpus_spec",
     "load_mix_wishes",
     "load_recipe",

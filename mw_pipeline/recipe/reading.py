@@ -18,14 +18,21 @@ from mw_pipeline.recipe.training_recipe import Recipe
 
 RECIPES_FOLDER = "recipes"
 CORPORA_FOLDER = "corpora"
+CAMPAIGNS_FOLDER = "campaigns"
 
 _FROM_THE_FILE = ("name", "changes")
 """Fields of the models that no file states: they follow from its place and its base."""
 
+_WHOLE_TABLES = ("weights", "class_weights")
+"""Tables that are one value: a change of them replaces them whole."""
+
 
 def load_recipe(path: Path) -> Recipe:
-    """The effective recipe of a TOML file, after its `base` chain. Raises RecipeError with file and key path."""
-    name = _name_below(path, RECIPES_FOLDER)
+    """The effective recipe of a TOML file, after its `base` chain. Raises RecipeError with file and key path.
+
+    Its name is its path below `recipes/`; that of a recipe of a campaign begins with `campaigns/`."""
+    below = _name_below(path, CAMPAIGNS_FOLDER)
+    name = _name_below(path, RECIPES_FOLDER) if below == path.stem else f"{CAMPAIGNS_FOLDER}/{below}"
     document, base = _with_base(path, seen=())
     return _validated(Recipe, {**document, "name": name, "changes": _changes(base, document)}, path)
 
@@ -34,6 +41,33 @@ def load_corpus_spec(path: Path) -> CorpusSpec:
     """The effective corpus spec of a TOML file, after its `base` chain. Raises RecipeError with file and key path."""
     document, _ = _with_base(path, seen=())
     return _validated(CorpusSpec, {**document, "name": _name_below(path, CORPORA_FOLDER)}, path)
+
+
+def base_chain(path: Path) -> tuple[Path, ...]:
+    """The file itself and the files that it stands on, nearest first, resolved. Raises RecipeError as reading does."""
+    chain = [path.resolve()]
+    while (base := _read_toml(chain[-1]).get("base")) is not None:
+        chain.append((chain[-1].parent / str(base)).resolve())
+        if chain[-1] in chain[:-1]:
+            raise RecipeError(f"{path}: base leads back to {chain[-1].name}. Remove one `base` line of the circle.")
+    return tuple(chain)
+
+
+def differences(base: Recipe, recipe: Recipe) -> dict[str, JSON]:
+    """Dotted key → the recipe's value for every key whose effective value is not the base's, however it was written.
+
+    `mix.weights` and `loss.class_weights` are one key each; what the recipe alone leaves out is None."""
+    before, after = (_flat(each.model_dump(mode="json", exclude=set(_FROM_THE_FILE))) for each in (base, recipe))
+    changed = {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
+    tables = sorted({table for key in changed if (table := _table_of(key)) is not None})
+    whole = {f"{section}.{name}": getattr(getattr(recipe, section), name) for section, name in tables}
+    return {key: after.get(key) for key in sorted(changed) if _table_of(key) is None} | whole
+
+
+def _table_of(key: str) -> tuple[str, str] | None:
+    section, _, rest = key.partition(".")
+    name = rest.partition(".")[0]
+    return (section, name) if name in _WHOLE_TABLES else None
 
 
 def load_mix_wishes(path: Path) -> MixWishes:
@@ -84,7 +118,7 @@ def _merged(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
     merged = dict(base)
     for key, value in change.items():
         below = merged.get(key)
-        keep_both = isinstance(value, dict) and isinstance(below, dict) and key not in ("weights", "class_weights")
+        keep_both = isinstance(value, dict) and isinstance(below, dict) and key not in _WHOLE_TABLES
         merged[key] = _merged(below, value) if keep_both and below is not None else value
     return merged
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from mw_pipeline.corpus.workers import HERE, Workers
 from mw_pipeline.errors import RecipeError
 from mw_pipeline.recipe import CorpusSpec, Recipe, load_corpus_spec, load_recipe, with_seed
+from mw_pipeline.recipe.reading import CAMPAIGNS_FOLDER
 from mw_pipeline.store import Store
 
 Progress = Callable[[str], None]
@@ -61,9 +62,27 @@ class Place:
         return load_corpus_spec(self._config("corpora", name))
 
     def names(self, folder: str) -> list[str]:
-        """Names of all TOML files below `recipes` or `corpora`."""
+        """Names of all TOML files below `recipes` or `corpora`; the recipes of campaigns are recipes too."""
         root = self.project / folder
-        return sorted(path.relative_to(root).with_suffix("").as_posix() for path in root.rglob("*.toml"))
+        found = [path.relative_to(root).with_suffix("").as_posix() for path in root.rglob("*.toml")]
+        if folder == "recipes":
+            paths = (self.project / CAMPAIGNS_FOLDER).rglob("*.toml")
+            found += [path.relative_to(self.project).with_suffix("").as_posix() for path in paths]
+        return sorted(found)
+
+    def campaigns(self) -> list[str]:
+        """Names of all folders of recipes below `campaigns`."""
+        root = self.project / CAMPAIGNS_FOLDER
+        folders = {path.parent for path in root.rglob("*.toml")} - {root}
+        return sorted(folder.relative_to(root).as_posix() for folder in folders)
+
+    def campaign_path(self, name: str) -> Path:
+        """The folder of a campaign. Raises RecipeError with the nearest name when there is none."""
+        if name in (there := self.campaigns()):
+            return self.project / CAMPAIGNS_FOLDER / name
+        near = difflib.get_close_matches(name, there, n=1, cutoff=0.0)
+        hint = f"did you mean {near[0]!r}?" if near else "there is no campaign yet: write a folder of recipes."
+        raise RecipeError(f"{self.project / CAMPAIGNS_FOLDER / name}: there is no such campaign; {hint}")
 
     def golden_paths(self, spec: CorpusSpec) -> list[Path]:
         """The gold files of a corpus: what its patterns match below the project, or anywhere where they begin with /.
@@ -87,7 +106,8 @@ class Place:
         return sorted(path for path in self.data.glob(spec.golden_sets[name].input) if path.is_file())
 
     def _config(self, folder: str, name: str) -> Path:
-        path = self.project / folder / f"{name}.toml"
+        of_campaign = folder == "recipes" and name.startswith(f"{CAMPAIGNS_FOLDER}/")
+        path = (self.project if of_campaign else self.project / folder) / f"{name}.toml"
         if not path.is_file():
             near = difflib.get_close_matches(name, self.names(folder), n=1, cutoff=0.0)
             hint = f"did you mean {near[0]!r}?" if near else f"{self.project / folder} has no TOML files."
