@@ -9,11 +9,12 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from assets.campaign import campaign_report
 from assets.corpus import corpus_manifest, corpus_shards, golden_set
 from assets.dataset import tokenized_dataset, tokenizer
 from assets.evaluation import eval_report, regression_diagnosis
 from assets.mix import source_audit, source_mix
-from assets.partitions import corpora, corpus_and_source, recipes, sources
+from assets.partitions import campaigns, corpora, corpus_and_source, recipes, sources
 from assets.release import packaged_weights
 from assets.training import full_checkpoint, smoke_checkpoint
 from mw_pipeline.corpus.inputs import match_inputs
@@ -46,7 +47,13 @@ release_job = dg.define_asset_job(
     description="Everything for one recipe, from its mix to its packages.",
     partitions_def=recipes,
 )
-jobs = [shards_job, corpus_audit_job, mix_audit_job, smoke_job, release_job]
+campaign_job = dg.define_asset_job(
+    "campaign",
+    [campaign_report],
+    description="Lay all recipes of a campaign side by side, as far as they have been run.",
+    partitions_def=campaigns,
+)
+jobs = [shards_job, corpus_audit_job, mix_audit_job, smoke_job, release_job, campaign_job]
 
 
 @dg.schedule(

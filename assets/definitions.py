@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from assets import automation, comparison, corpus, dataset, evaluation, mix, release, training
+from assets import automation, campaign, comparison, corpus, dataset, evaluation, mix, release, training
 from resources.place import PlaceResource
 from resources.trainer import Trainer
 
@@ -20,6 +20,7 @@ defs = dg.Definitions(
         evaluation.eval_report,
         evaluation.regression_diagnosis,
         comparison.loss_comparison,
+        campaign.campaign_report,
         release.packaged_weights,
     ],
     asset_checks=[

@@ -18,7 +18,7 @@ FLOORS = (
     {"store", "mix", "tokenizer", "golden", "corpus", "sources"},
     {"dataset", "package_files", "verdict"},
     {"model", "parse", "report"},
-    {"train", "package"},
+    {"train", "package", "campaign"},
     {"evaluate"},
     {"stages"},
     {"cli"},

@@ -28,6 +28,7 @@ ASSETS = {
     "full_checkpoint": "train",
     "eval_report": "eval",
     "regression_diagnosis": "eval",
+    "campaign_report": "eval",
     "packaged_weights": "release",
 }
 BLOCKING_CHECKS = {
@@ -58,6 +59,7 @@ PARTITIONS = {
     "corpus_manifest": "corpora",
     "golden_set": "corpora",
     "loss_comparison": "loss_folders",
+    "campaign_report": "campaigns",
 }
 
 
@@ -129,6 +131,7 @@ def test_partitions_are_the_config_files(nodes: dict[str, dg.AssetSpec], project
     assert partitions.sources.get_partition_keys() == sorted(sources)
     assert partitions.corpora.get_partition_keys() == place.names("corpora")
     assert partitions.recipes.get_partition_keys() == place.names("recipes")
+    assert partitions.campaigns.get_partition_keys() == place.campaigns()
     for name, spec in nodes.items():
         assert spec.partitions_def == getattr(partitions, PARTITIONS.get(name, "recipes"))
 
@@ -170,7 +173,11 @@ def test_a_partition_hangs_on_exactly_the_partitions_that_go_into_it(
         ("audit_corpus", {"corpus_manifest", "golden_set"}),
         ("audit", {"source_mix", "source_audit"}),
         ("smoke", {"source_mix", "tokenizer", "tokenized_dataset", "smoke_checkpoint"}),
-        ("release", set(ASSETS) - {"corpus_shards", "corpus_manifest", "golden_set", "source_audit"}),
+        ("campaign", {"campaign_report"}),
+        (
+            "release",
+            set(ASSETS) - {"corpus_shards", "corpus_manifest", "golden_set", "source_audit", "campaign_report"},
+        ),
     ],
 )
 def test_a_job_covers_its_stages_and_their_checks(job: str, assets: set[str]) -> None:

@@ -22,6 +22,7 @@ COMMANDS: dict[str, str] = {
     "weigh": "Turn wanted shares and repetitions into the mix weights of a recipe.",
     "train": "Build what a recipe needs and run its smoke, or its full run behind the smoke's verdict.",
     "verdict": "Judge a folder of training logs: pass, fail or invalid, with the evidence.",
+    "campaign": "Lay the recipes of a folder side by side, name what explains the failures, and say what to run next.",
     "golden": "Judge files of gold rows, row by row: exit 1 when they cannot judge anything themselves.",
     "losses": "Train the losses of a folder of recipes with several seeds, and rank them by what they decode.",
     "evaluate": "Score a package or a checkpoint on gold rows, with ceilings and intervals.",

@@ -1,0 +1,120 @@
+"""How a run of a campaign ended: what the rules found in its log, and the numbers that stand beside it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+from mw_pipeline.digest import JSON
+from mw_pipeline.recipe import Recipe
+from mw_pipeline.report.runs import best_and_last
+from mw_pipeline.verdict.exposure import number_of
+from mw_pipeline.verdict.judge import judge_run
+from mw_pipeline.verdict.rules import DRIFT_EVALS
+from mw_pipeline.verdict.runlog import RunLog
+from mw_pipeline.verdict.watchdog import Watchdog, replay
+
+Kind = Literal["smoke", "full"]
+
+_UNFINISHED = ("log_incomplete",)
+
+
+@dataclass(frozen=True)
+class RunOutcome:
+    """The end of one run, from its own log.
+
+    outcome         of a smoke: pass, fail or invalid; of a full run: sound, failed or unfinished
+    rule, step      the rule that decided and the step where the failure began; None where nothing failed
+    best_f1, final_f1  validation macro-F1, with their steps; both, because either alone misleads (M56)
+    drift           largest minus smallest macro-F1 of the last five evaluations
+    steps           the last step in the log: what the run cost
+    exposure_ratio  near-peak steps of this run for each one of the full run
+    f1              (step, macro-F1) of every evaluation
+    """
+
+    kind: Kind
+    outcome: str
+    rule: str | None
+    step: int | None
+    reason: str
+    best_f1: float | None
+    best_step: int | None
+    final_f1: float | None
+    final_step: int | None
+    drift: float | None
+    steps: int
+    exposure_ratio: float | None
+    peak_lr: float
+    f1: tuple[tuple[int, float], ...]
+
+    @property
+    def failed(self) -> bool | None:
+        """Whether the run failed; None where it has not shown it either way."""
+        return {"fail": True, "failed": True, "pass": False, "sound": False}.get(self.outcome)
+
+    def as_json(self) -> JSON:
+        """All of it, with `failed`."""
+        return {**asdict(self), "f1": [list(point) for point in self.f1], "failed": self.failed}
+
+
+def kind_of(recipe: Recipe, log: RunLog) -> Kind:
+    """Whether a log is of a smoke or of a full run: run.json says so, else its length at the peak rate does."""
+    if log.run.get("kind") in ("smoke", "full"):
+        return "smoke" if log.run["kind"] == "smoke" else "full"
+    ratio = judge_run(recipe, log).exposure_ratio
+    return "full" if ratio is not None and ratio >= 1.0 else "smoke"
+
+
+def outcome_of(recipe: Recipe, log: RunLog, *, kind: Kind, verdict: Mapping[str, JSON] | None = None) -> RunOutcome:
+    """The outcome of a log; `verdict` is the judgement of a smoke that has been given already.
+
+    Raises ArtifactError when run.json holds a fact of the wrong kind."""
+    judged = verdict if verdict is not None else judge_run(recipe, log).to_json()
+    best_last = best_and_last(log.evals, "val_macro_f1", highest=True)
+    best, last = best_last if best_last else (None, None)
+    curve = _curve(log)
+    recent = [value for _, value in curve[-DRIFT_EVALS:]]
+    rate = number_of(log.run, "peak_lr")
+    decided = _smoke(judged) if kind == "smoke" else _full(log, judged)
+    return RunOutcome(
+        kind=kind,
+        outcome=decided[0],
+        rule=decided[1],
+        step=decided[2],
+        reason=decided[3],
+        best_f1=best["val_macro_f1"] if best else None,
+        best_step=best["step"] if best else None,
+        final_f1=last["val_macro_f1"] if last else None,
+        final_step=last["step"] if last else None,
+        drift=max(recent) - min(recent) if recent else None,
+        steps=max((int(row["step"]) for row in (*log.steps[-1:], *log.evals[-1:])), default=0),
+        exposure_ratio=judged["exposure_ratio"],
+        peak_lr=recipe.train.peak_lr if rate is None else rate,
+        f1=curve,
+    )
+
+
+def _curve(log: RunLog) -> tuple[tuple[int, float], ...]:
+    rows = [row for row in log.evals if row.get("val_macro_f1") is not None]
+    return tuple((int(row["step"]), float(row["val_macro_f1"])) for row in rows if math.isfinite(row["val_macro_f1"]))
+
+
+Decision = tuple[str, str | None, int | None, str]
+
+
+def _smoke(judged: Mapping[str, JSON]) -> Decision:
+    return judged["outcome"], judged["rule"], judged["step"], judged["reason"]
+
+
+def _full(log: RunLog, judged: Mapping[str, JSON]) -> Decision:
+    """The failure rules over the whole run; `rising` belongs to a smoke's window and is not asked here."""
+    findings = replay(Watchdog(label_entropy=number_of(log.run, "label_entropy")), log.steps, log.evals)
+    if findings:
+        first = findings[0]
+        return "failed", first.rule, first.step, f"{first.rule} at step {first.step}: {first.reason}"
+    cut = [problem["detail"] for problem in judged["problems"] if problem["rule"] in _UNFINISHED]
+    if cut:
+        return "unfinished", "log_incomplete", None, "; ".join(cut)
+    return "sound", None, None, "no failure rule fired over the whole run"

@@ -1,0 +1,93 @@
+"""The report on a campaign as an artifact: made from whatever its recipes have in the store, and from nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from mw_pipeline.artifact import Artifact
+from mw_pipeline.campaign.folder import Campaign, Member, read_campaign
+from mw_pipeline.campaign.outcomes import RunOutcome, outcome_of
+from mw_pipeline.campaign.report import campaign_report
+from mw_pipeline.digest import JSON, write_json_atomically
+from mw_pipeline.errors import ArtifactError
+from mw_pipeline.report.campaign_page import as_text, render_campaign
+from mw_pipeline.stages import requests
+from mw_pipeline.stages.place import Place
+from mw_pipeline.stages.request import Request
+from mw_pipeline.store import Built
+from mw_pipeline.verdict.gate import VERDICT_FILE
+from mw_pipeline.verdict.runlog import read_run
+
+REPORT_FILE = "campaign.json"
+PAGE_FILE = "campaign.html"
+TABLE_FILE = "campaign.md"
+
+
+def build_campaign(place: Place, campaign: Campaign) -> Built:
+    """`campaign.json`, `campaign.html` and `campaign.md` of what the recipes of a campaign have in the store.
+
+    What has not been run yet is named in it: a later build with more in the store is another artifact."""
+    made = {member.name: made_of(place, member) for member in campaign.members}
+    request = _request(campaign, made)
+
+    def make(out: Path) -> Mapping[str, JSON]:
+        report = campaign_report(campaign, outcomes_of(campaign, made))
+        write_json_atomically(out / REPORT_FILE, report)
+        (out / TABLE_FILE).write_text(as_text(report) + "\n", encoding="utf-8")
+        render_campaign(out / PAGE_FILE, report)
+        rows = report["rows"]
+        return {
+            "recipes": len(rows),
+            "failed": sum(row["failed"] is True for row in rows),
+            "survived": sum(row["failed"] is False for row in rows),
+            "steps_spent": sum(row["steps_spent"] for row in rows),
+            "finding": report["attribution"]["sentences"][0],
+        }
+
+    return request.build(place.store, make)
+
+
+def made_of(place: Place, member: Member) -> dict[str, Artifact]:
+    """The smoke, its verdict and the full run of a recipe, as far as the store has them."""
+    found: dict[str, Artifact] = {}
+    try:
+        for name, request in (("smoke", requests.smoke), ("verdict", requests.verdict), ("full", requests.full)):
+            artifact = request(place, member.recipe).find(place.store)
+            if artifact is None:
+                break
+            found[name] = artifact
+    except ArtifactError:  # an input of the smoke is not there yet, so neither is the smoke
+        return found
+    return found
+
+
+def outcomes_of(campaign: Campaign, made: Mapping[str, Mapping[str, Artifact]]) -> dict[str, dict[str, RunOutcome]]:
+    """Recipe → kind → how that run ended, from artifacts whose bytes have been checked."""
+    found: dict[str, dict[str, RunOutcome]] = {}
+    for member in campaign.members:
+        artifacts = made[member.name]
+        if "verdict" not in artifacts:
+            continue
+        verdict = artifacts["verdict"].read_json(VERDICT_FILE)
+        smoke = read_run(artifacts["smoke"].folder())
+        found[member.name] = {"smoke": outcome_of(member.recipe, smoke, kind="smoke", verdict=verdict)}
+        if "full" in artifacts:
+            full = read_run(artifacts["full"].folder())
+            found[member.name]["full"] = outcome_of(member.recipe, full, kind="full")
+    return found
+
+
+def _request(campaign: Campaign, made: Mapping[str, Mapping[str, Artifact]]) -> Request:
+    config: JSON = {
+        "campaign": campaign.name,
+        "base": campaign.base.digest,
+        "recipes": {member.name: member.recipe.digest for member in campaign.members},
+    }
+    inputs = tuple(artifact for member in campaign.members for artifact in made[member.name].values())
+    return Request("campaign_report", campaign.name, inputs, config, requests.CODE["campaign_report"])
+
+
+def campaign_named(place: Place, name: str) -> Campaign:
+    """The campaign of this name below `campaigns/`. Raises RecipeError with the nearest name when there is none."""
+    return read_campaign(place.campaign_path(name), name=name)
