@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Mapping
+
+TERRITORIES: Mapping[str, str] = {
+    **dict.fromkeys(("AS", "GU", "MP", "PR", "VI"), "US"),
+    **dict.fromkeys(("BL", "GF", "GP", "MF", "MQ", "NC", "PF", "PM", "RE", "TF", "WF", "YT"), "FR"),
+}
+"""Codes of American and French territories, and the country that their addresses are written in and belong to."""
+
 COUNTRY_CODES: frozenset[str] = frozenset(
     [
         "AD",
@@ -255,3 +264,14 @@ COUNTRY_CODES: frozenset[str] = frozenset(
         "ZW",
     ]
 )
+
+
+def country_problem(code: str) -> str:
+    """What keeps a code from being the country of a row, or nothing: it is upper-case ISO and no territory."""
+    if code in TERRITORIES:
+        return f"{code!r} is a region of {TERRITORIES[code]!r} here; say {TERRITORIES[code]!r}"
+    if code in COUNTRY_CODES:
+        return ""
+    near = difflib.get_close_matches(code.upper(), COUNTRY_CODES, n=1, cutoff=0.5)
+    hint = f"; the nearest is {near[0]!r}" if near else ", as FR is"
+    return f"{code!r} is not an ISO 3166-1 alpha-2 country code in upper case{hint}"

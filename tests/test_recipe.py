@@ -160,7 +160,8 @@ def test_norway_is_a_country_and_not_false(tmp_path: Path) -> None:
     [
         ('"NO"', "false", r"countries\.1 is False|countries is .*False"),
         ('"NO"', '"XX"', "'XX' is not an ISO 3166-1 alpha-2 country code"),
-        ('"NO"', '"no"', "did you mean 'NO'"),
+        ('"NO"', '"no"', "the nearest is 'NO'"),
+        ('"NO"', '"PR"', "'PR' is a region of 'US' here; say 'US'"),
         (
             'adapter = "builtin"',
             'adapter = "builtin"\ninptu = "x"',

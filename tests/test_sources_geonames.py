@@ -15,7 +15,10 @@ from mw_pipeline.sources.registry import get_adapter
 
 GEONAMES = get_adapter("geonames")
 
-ADMIN1 = "SG.01\tCentral Singapore\tCentral Singapore\t1\nDE.02\tBavaria\tBavaria\t2\nJP.13\tHyōgo\tHyogo\t3\n"
+ADMIN1 = (
+    "SG.01\tCentral Singapore\tCentral Singapore\t1\nDE.02\tBavaria\tBavaria\t2\nJP.13\tHyōgo\tHyogo\t3\n"
+    "PR.057\tGuayama\tGuayama\t6\nNC.02\tSouth Province\tSouth Province\t8\n"
+)
 ADMIN2 = "DE.02.091\tUpper Bavaria\tUpper Bavaria\t4\nUS.VT.025\tWindham County\tWindham County\t5\n"
 
 
@@ -63,6 +66,29 @@ def test_a_town_stands_in_the_areas_that_the_tables_name(tmp_path: Path) -> None
 )
 def test_another_country_needs_no_code_of_its_own(tmp_path: Path, line: str, expected: dict[str, str]) -> None:
     assert tags(read_lines(tmp_path, line).records[0]) == expected
+
+
+@pytest.mark.parametrize(
+    ("line", "country", "expected"),
+    [
+        (
+            place("Jobos", "PR", "057"),
+            "US",
+            {"locality": "Jobos", "subregion": "Guayama", "region": "Puerto Rico"},
+        ),
+        (place("Guayama", "PR", "057"), "US", {"locality": "Guayama", "region": "Puerto Rico"}),
+        (place("Guayama", "PR", "057", kind="A.ADM1"), "US", {"subregion": "Guayama", "region": "Puerto Rico"}),
+        (place("Puerto Rico", "PR", kind="A.PCLD"), "US", {"region": "Puerto Rico"}),
+        (place("Nouméa", "NC", "02"), "FR", {"locality": "Nouméa", "region": "Nouvelle-Calédonie"}),
+    ],
+)
+def test_a_territory_is_a_region_of_its_state(
+    tmp_path: Path, line: str, country: str, expected: dict[str, str]
+) -> None:
+    (record,) = read_lines(tmp_path, line).records
+
+    assert (record["country_code"], tags(record)) == (country, expected)
+    assert record["region_key"] == f"{country}:{expected['region'].casefold()}"
 
 
 def test_without_tables_only_the_united_states_and_france_have_areas(tmp_path: Path) -> None:

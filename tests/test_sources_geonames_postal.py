@@ -59,28 +59,38 @@ def test_a_cedex_leaves_the_postcode(tmp_path: Path, column: str, postcode: str,
     assert (record["postcode"], record.get("cedex"), record["locality"]) == (postcode, cedex, "Paris")
 
 
-def test_territories_lose_what_only_looks_like_a_region(tmp_path: Path) -> None:
+def test_a_territory_is_a_region_of_its_state_whatever_is_named_as_its_region(tmp_path: Path) -> None:
     path = write(
         tmp_path / "a",
         line("GU", "96910", "Hagatna", "Gu", "Guam"),
+        line("PR", "00782", "Comerio", "Comerio"),
+        line("PR", "00784", "Jobos", "Guayama"),
         line("RE", "97400", "Saint-Denis", "Reunion (general)"),
-        line("GP", "97110", "Pointe-à-Pitre", "Guadeloupe", "Guadeloupe"),
+        line("PM", "97500", "Miquelon", "Miquelon-Langlade"),
     )
 
     records = read_all(GEONAMES, path).records
-    assert [(r.get("region"), r.get("subregion")) for r in records] == [
-        (None, "Guam"),
-        ("Reunion", None),
-        ("Guadeloupe", None),
+    assert [(r["country_code"], r["region"], r.get("subregion"), r["region_key"]) for r in records] == [
+        ("US", "Guam", None, "US:guam"),
+        ("US", "Puerto Rico", None, "US:puerto rico"),
+        ("US", "Puerto Rico", "Guayama", "US:puerto rico"),
+        ("FR", "La Réunion", None, "FR:la réunion"),
+        ("FR", "Saint-Pierre-et-Miquelon", None, "FR:saint-pierre-et-miquelon"),
     ]
 
 
-def test_a_military_post_office_is_kept_without_a_region(tmp_path: Path) -> None:
+def test_a_corpus_of_the_united_states_has_their_territories(tmp_path: Path) -> None:
+    path = write(tmp_path / "a", line("PR", "00782", "Comerio", "Comerio"), line("GP", "97110", "Pointe-à-Pitre"))
+
+    found = read_all(GEONAMES, path, countries=("US",))
+    assert [record["locality"] for record in found.records] == ["Comerio"]
+    assert found.filtered == {"country_not_wanted": 1}
+
+
+def test_the_state_of_a_military_post_office_stands_behind_its_name(tmp_path: Path) -> None:
     record = read_all(GEONAMES, write(tmp_path / "a", line("US", "09245", "APO AE"))).records[0]
 
-    assert record["locality"] == "APO AE"
-    assert record["region_key"] == ""
-    assert "region" not in record
+    assert (record["locality"], record["region"], record["region_key"]) == ("APO", "AE", "US:ae")
 
 
 def test_unusable_lines_are_quarantined_each_for_its_reason(tmp_path: Path) -> None:
@@ -154,7 +164,10 @@ def test_the_real_files_show_what_they_are_known_for(raw_data: Path) -> None:
     us = read_all(GEONAMES, raw_data / "geonames-postal" / "US.txt.gz").records
     fr = read_all(GEONAMES, raw_data / "geonames-postal" / "FR.txt.gz").records
 
-    assert sum("region" not in record for record in us) == 511
+    military = [r for r in us if r["locality"] in ("APO", "FPO")]
+    assert len(military) == 510
+    assert {r["region"] for r in military} == {"AA", "AE"}
+    assert [r["locality"] for r in us if "region" not in r] == ["APO STA"]
     assert sum("cedex" in record for record in fr) == 14_332
     assert Counter(record["region_key"] for record in us)["US:district of columbia"] == 277
     assert all(len(record["postcode"]) == 5 for record in us + fr)

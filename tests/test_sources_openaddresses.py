@@ -103,7 +103,16 @@ def test_unusable_rows_are_quarantined_each_for_its_reason(tmp_path: Path) -> No
 
 @pytest.mark.parametrize(
     ("folders", "country", "region"),
-    [("us/ca", "US", "CA"), ("us", "US", None), ("fr/34", "FR", None), ("fr", "FR", None), ("de", "DE", None)],
+    [
+        ("us/ca", "US", "CA"),
+        ("us", "US", None),
+        ("fr/34", "FR", None),
+        ("fr", "FR", None),
+        ("de", "DE", None),
+        ("us/pr", "US", "PR"),
+        ("pr", "US", "PR"),
+        ("gp", "FR", None),
+    ],
 )
 def test_the_folders_tell_country_and_state(tmp_path: Path, folders: str, country: str, region: str | None) -> None:
     path = write(tmp_path / "data" / folders / "x.csv", "NUMBER,STREET", "5,Main St")

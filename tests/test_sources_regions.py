@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 from source_files import read_all
 
+from mw_pipeline.countries import COUNTRY_CODES, TERRITORIES
 from mw_pipeline.sources import regions
 from mw_pipeline.sources.registry import get_adapter
 
@@ -57,10 +58,32 @@ def test_the_tables_hold_every_state_and_departement() -> None:
     assert departements["975"] == ("", "Saint-Pierre-et-Miquelon")
 
 
+def test_every_territory_is_a_region_of_its_state() -> None:
+    named = {code: (TERRITORIES[code], name) for code, name in regions.territories().items()}
+
+    assert set(named) == set(TERRITORIES) <= COUNTRY_CODES
+    assert {named[code] for code in ("PR", "RE", "NC")} == {
+        ("US", "Puerto Rico"), ("FR", "La Réunion"), ("FR", "Nouvelle-Calédonie")
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("postcode", "expected"),
+    [
+        ("96799", "US:american samoa"),
+        ("96701", "US:hawaii"),
+        ("96950", "US:northern mariana islands"),
+        ("96910", "US:guam"),
+    ],
+)
+def test_a_postcode_of_an_island_tells_it_from_those_that_share_its_prefix(postcode: str, expected: str) -> None:
+    assert key("US", None, postcode) == expected
+
+
 @pytest.mark.parametrize(("country", "wrong_share"), [("US", 0.001), ("FR", 0.001)])
 def test_postcodes_tell_the_region_that_geonames_gives(raw_data: Path, country: str, wrong_share: float) -> None:
     records = read_all(get_adapter("geonames-postal"), raw_data / "geonames-postal" / f"{country}.txt.gz").records
-    records = [record for record in records if "region" in record]
+    records = [record for record in records if "region" in record and record["locality"] not in ("APO", "FPO")]
     told = regions.region_keys(
         pa.array([country] * len(records)),
         pa.nulls(len(records), pa.string()),

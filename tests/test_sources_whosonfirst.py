@@ -158,6 +158,7 @@ def test_a_territory_is_named_where_the_hierarchy_does_not_name_it(tmp_path: Pat
     found = read_all(ADMIN, write_tree(tmp_path, record(1, "locality", "Salazie", "RE", above={"region": 99})))
 
     assert tags(found.records[0]) == {"locality": "Salazie", "region": "La Réunion"}
+    assert (found.records[0]["country_code"], found.records[0]["region_key"]) == ("FR", "FR:la réunion")
 
 
 def test_each_official_language_gives_a_further_record_of_the_same_family(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from mw_pipeline.corpus.augment import DAMAGE, METHODS
 from mw_pipeline.corpus.build import build_from
 from mw_pipeline.corpus.waterfall import rows_are_conserved
 from mw_pipeline.corpus.workers import Workers
-from mw_pipeline.countries import COUNTRY_CODES
+from mw_pipeline.countries import country_problem
 from mw_pipeline.digest import code_digest, digest_of, sha256_file
 from mw_pipeline.errors import CorpusError
 from mw_pipeline.recipe import Augmentations, CorpusSpec, SourceSpec
@@ -86,10 +86,8 @@ def _spec(args: argparse.Namespace) -> CorpusSpec:
         )
     if args.input is not None and not args.input.exists():
         raise CorpusError(f"--input {str(args.input)!r}: there is no such file or folder. Check the path.")
-    if args.country is not None and args.country not in COUNTRY_CODES:
-        raise CorpusError(
-            f"--country {args.country!r} is not an ISO 3166-1 alpha-2 code in upper case. Say for example FR."
-        )
+    if args.country is not None and (problem := country_problem(args.country)):
+        raise CorpusError(f"--country {problem}.")
     _check_numbers(args)
     source = SourceSpec(
         adapter=args.adapter,

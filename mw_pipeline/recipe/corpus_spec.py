@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from mw_pipeline.countries import COUNTRY_CODES
+from mw_pipeline.countries import country_problem
 from mw_pipeline.digest import digest_of
 from mw_pipeline.recipe.section import Name, NotNegative, Positive, Section, Share, tuple_of
 
@@ -204,9 +204,7 @@ class CorpusSpec(Section):
 
 
 def _known_country(code: str) -> str:
-    """Upper-case ISO 3166-1 alpha-2; anything else is refused, so that no country can vanish unseen (M06)."""
-    if code not in COUNTRY_CODES:
-        near = difflib.get_close_matches(code.upper(), COUNTRY_CODES, n=1, cutoff=0.5)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"{code!r} is not an ISO 3166-1 alpha-2 country code in upper case{hint}")
+    """A country that rows can have; anything else is refused, so that no country can vanish unseen (M06)."""
+    if problem := country_problem(code):
+        raise ValueError(problem)
     return code

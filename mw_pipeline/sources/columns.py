@@ -16,9 +16,9 @@ US_STATE_RECORD = "Public record (US state)"
 
 # the language that an address of the country is written in, where there is one
 _LANGUAGES = {
-    **dict.fromkeys(("US", "GB", "AU", "NZ", "IE", "AS", "GU", "MP", "VI"), "en"),
-    **dict.fromkeys(("FR", "GF", "GP", "MC", "MQ", "PM", "RE", "YT"), "fr"),
-    **{"DE": "de", "AT": "de", "ES": "es", "PR": "es", "IT": "it", "NL": "nl", "PT": "pt", "PL": "pl"},
+    **dict.fromkeys(("US", "GB", "AU", "NZ", "IE"), "en"),
+    **dict.fromkeys(("FR", "MC"), "fr"),
+    **{"DE": "de", "AT": "de", "ES": "es", "IT": "it", "NL": "nl", "PT": "pt", "PL": "pl"},
 }
 
 

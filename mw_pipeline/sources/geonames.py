@@ -14,7 +14,9 @@ Oddities: alternate names carry no language. Where a country does not write Lati
 script becomes a further record of the same family, without its areas, whose names are known in Latin letters only. A
 part of a town (PPLX) does not say of which: it stands in the town's place, so it is a locality. The names of many
 towns repeat that of their region or district ("Hamburg, Hamburg"): written once, but for the United States, where
-"New York, New York" is what people write.
+"New York, New York" is what people write. A territory has a country code of its own: its places are of the United
+States or France, it is their region, and its first areas, the towns of Puerto Rico, are subregions of American ones
+only.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ from mw_pipeline.sources.geonames_areas import AreaNames, area_names, is_compani
 from mw_pipeline.sources.geonames_postal import of_geonames
 from mw_pipeline.sources.own_scripts import OWN_SCRIPTS, own_name
 from mw_pipeline.sources.reading import raw_files
-from mw_pipeline.sources.regions import region_keys
+from mw_pipeline.sources.regions import region_keys, territories, territories_as_regions
 
 LAYOUT = Layout(
     title="GeoNames gazetteer: 19 tab-separated columns (geonameid, name, …, country, …) without a header",
@@ -98,7 +100,7 @@ class Geonames:
 
 def _sifted(batch: pa.RecordBatch, request: ReadRequest, rejects: Rejects) -> pa.RecordBatch:
     """The usable records, with tidy values and the tag that each one's name has."""
-    batch = columns.of_known_countries(batch, rejects)
+    batch = territories_as_regions(columns.of_known_countries(batch, rejects))
     batch = columns.of_wanted_countries(batch, request, rejects)
     batch = columns.tidied(batch, ("geonameid", "name", "asciiname", "class", "code", "admin1", "admin2"))
     batch = columns.quarantined(batch, pc.is_null(batch["name"]), reason="no_name", detail="name", rejects=rejects)
@@ -114,6 +116,9 @@ def _sifted(batch: pa.RecordBatch, request: ReadRequest, rejects: Rejects) -> pa
 def _tag(batch: pa.RecordBatch) -> pa.Array:
     """What the name of each place is in an address; null where no address names it."""
     code = pc.fill_null(batch["code"], "")
+    state, territory = pc.is_null(batch["territory"]), pc.is_valid(batch["territory"])
+    highest = pc.is_in(code, value_set=_COUNTRIES)
+    american = pc.and_(territory, pc.equal(batch["country_code"], "US"))
 
     def of_class(letter: str, codes: pa.Array) -> pa.Array:
         return pc.and_(pc.equal(batch["class"], letter), codes)
@@ -121,9 +126,9 @@ def _tag(batch: pa.RecordBatch) -> pa.Array:
     return pc.case_when(
         pc.make_struct(
             of_class("P", pc.invert(pc.is_in(code, value_set=_GONE))),
-            of_class("A", pc.equal(code, "ADM1")),
-            of_class("A", pc.equal(code, "ADM2")),
-            of_class("A", pc.is_in(code, value_set=_COUNTRIES)),
+            of_class("A", pc.or_(pc.and_(pc.equal(code, "ADM1"), state), pc.and_(highest, territory))),
+            of_class("A", pc.or_(pc.and_(pc.equal(code, "ADM2"), state), pc.and_(pc.equal(code, "ADM1"), american))),
+            of_class("A", pc.and_(highest, state)),
             of_class("S", pc.match_substring_regex(code, _BUILDINGS)),
         ),
         *_TAGS,
@@ -132,10 +137,11 @@ def _tag(batch: pa.RecordBatch) -> pa.Array:
 
 def _records(batch: pa.RecordBatch, areas: AreaNames, licence: str) -> pa.RecordBatch:
     country, tag, name = batch["country_code"], batch["tag"], batch["name"]
-    region, subregion = areas.of(country, batch["admin1"], batch["admin2"])
+    territory = columns.mapped(batch["territory"], territories().get)
+    region, subregion = _areas(batch, areas, territory)
     own = {value: pc.if_else(pc.equal(tag, value), name, None) for value in _TAGS}
     region = pc.if_else(pc.equal(tag, "country"), None, pc.coalesce(own["region"], region))
-    key = region_keys(country, region, pa.nulls(batch.num_rows, pa.string()))
+    key = region_keys(country, pc.coalesce(territory, region), pa.nulls(batch.num_rows, pa.string()))
     subregion = pc.if_else(pc.is_in(tag, value_set=_HIGHEST), None, pc.coalesce(own["subregion"], subregion))
     town = pc.if_else(pc.equal(country, "US"), None, own["locality"])
     region = columns.unlike(region, town)
@@ -158,6 +164,16 @@ def _records(batch: pa.RecordBatch, areas: AreaNames, licence: str) -> pa.Record
             "subregion": subregion,
         }
     )
+
+
+def _areas(batch: pa.RecordBatch, areas: AreaNames, territory: pa.Array) -> tuple[pa.Array, pa.Array]:
+    """(region, subregion) above each place, those of a territory one step lower than the upstream has them."""
+    stated = pc.coalesce(batch["territory"], batch["country_code"])
+    first, second = areas.of(stated, batch["admin1"], batch["admin2"])
+    american = pc.equal(batch["country_code"], "US")
+    below = columns.unlike(pc.if_else(american, first, None), batch["name"])
+    below = columns.unlike(below, territory)
+    return pc.coalesce(territory, first), pc.if_else(pc.is_valid(territory), below, second)
 
 
 def _in_own_script(batch: pa.RecordBatch, records: pa.RecordBatch) -> Iterator[pa.RecordBatch]:

@@ -7,10 +7,12 @@ Licence: CC-BY-4.0.
 Columns to tags: postcode → postcode, and cedex where the column holds "75021 CEDEX 01"; place → locality; admin1_name →
 region; admin2_name → subregion.
 
-Oddities: 511 US rows are military post offices ("APO AE") without a state: kept without region. A few French codes
-carry a delivery service ("75303 SP 07", "17133 AIR"): quarantined, for no envelope reads like that. Places in Paris,
-Lyon and Marseille end in the number of their arrondissement ("Paris 08"), which a postal line leaves to the code: cut
-off. Some territories repeat their country code as the name of their region ("Gu"), or add "(general)" to it.
+Oddities: 510 US rows are military post offices without a state ("APO AE"): the second word is theirs. A few French
+codes carry a delivery service ("75303 SP 07", "17133 AIR"): quarantined, for no envelope reads like that. Places in
+Paris, Lyon and Marseille end in the number of their arrondissement ("Paris 08"), which a postal line leaves to the
+code: cut off. A territory has a country code of its own: its rows are of the United States or France, and it is their
+region; what is named as its region, "Gu" and "Reunion (general)" as well as the towns of Puerto Rico, is the subregion
+of American ones where it adds anything, and is left out of French ones.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from mw_pipeline.errors import CorpusError
 from mw_pipeline.sources import columns
 from mw_pipeline.sources.delimited import Layout, read_delimited
 from mw_pipeline.sources.reading import raw_files
-from mw_pipeline.sources.regions import region_keys
+from mw_pipeline.sources.regions import region_keys, territories, territories_as_regions
 
 LAYOUT = Layout(
     title="GeoNames postal codes: 12 tab-separated columns (country, postcode, place, …) without a header",
@@ -41,7 +43,8 @@ LAYOUT = Layout(
 )
 
 _CEDEX = r"^(?P<postcode>.*\S) (?P<cedex>(?i:cedex)(?: [0-9]+)?)$"
-_FRENCH_POST = pa.array(["FR", "GF", "GP", "MC", "MQ", "PM", "RE", "YT"])
+_MILITARY = r"^(?P<office>APO|FPO|DPO) (?P<state>AA|AE|AP)$"
+_FRENCH_POST = pa.array(["FR", "MC"])
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,7 @@ def of_geonames(batches: Iterator[pa.RecordBatch], title: str) -> Iterator[pa.Re
 
 def _sifted(batch: pa.RecordBatch, request: ReadRequest, rejects: Rejects) -> pa.RecordBatch:
     """The usable records with tidy values, and the cedex in a column of its own."""
-    batch = columns.of_known_countries(batch, rejects)
+    batch = territories_as_regions(columns.of_known_countries(batch, rejects))
     batch = columns.of_wanted_countries(batch, request, rejects)
     batch = columns.tidied(batch, ("postcode", "place", "admin1_name", "admin2_name"))
     for name in ("postcode", "place"):
@@ -96,7 +99,7 @@ def _sifted(batch: pa.RecordBatch, request: ReadRequest, rejects: Rejects) -> pa
 
 def _records(batch: pa.RecordBatch, licence: str) -> pa.RecordBatch:
     country, locality = batch["country_code"], _locality(batch)
-    region = _region(batch)
+    region, subregion = _areas(batch, locality)
     return record_batch(
         {
             "source_id": batch["source_id"],
@@ -110,16 +113,28 @@ def _records(batch: pa.RecordBatch, licence: str) -> pa.RecordBatch:
             "cedex": batch["cedex"],
             "locality": locality,
             "region": region,
-            "subregion": columns.unlike(batch["admin2_name"], region),
+            "subregion": subregion,
         }
     )
 
 
 def _locality(batch: pa.RecordBatch) -> pa.Array:
     city = pc.replace_substring_regex(batch["place"], r"^(Paris|Lyon|Marseille) [0-9]{2}$", r"\1")
-    return pc.if_else(pc.equal(batch["country_code"], "FR"), city, batch["place"])
+    city = pc.if_else(pc.equal(batch["country_code"], "FR"), city, batch["place"])
+    return pc.coalesce(_military(batch, "office"), city)
 
 
-def _region(batch: pa.RecordBatch) -> pa.Array:
-    name = pc.replace_substring_regex(batch["admin1_name"], r" \(general\)$", "")
-    return pc.if_else(pc.equal(pc.utf8_upper(name), batch["country_code"]), None, name)
+def _military(batch: pa.RecordBatch, part: str) -> pa.Array:
+    """The named part of a military post office, null for any other place."""
+    named = pc.struct_field(pc.extract_regex(batch["place"], _MILITARY), part)
+    return pc.if_else(pc.equal(batch["country_code"], "US"), named, None)
+
+
+def _areas(batch: pa.RecordBatch, locality: pa.Array) -> tuple[pa.Array, pa.Array]:
+    """(region, subregion) of each place; a territory is a region, and what is named as its own is one step lower."""
+    first, second = batch["admin1_name"], batch["admin2_name"]
+    territory = columns.mapped(batch["territory"], territories().get)
+    region = pc.coalesce(territory, first, _military(batch, "state"))
+    american = pc.and_(pc.equal(batch["country_code"], "US"), pc.not_equal(pc.utf8_upper(first), batch["territory"]))
+    below = columns.unlike(columns.unlike(pc.if_else(american, first, None), region), locality)
+    return region, pc.if_else(pc.is_valid(territory), below, columns.unlike(second, region))

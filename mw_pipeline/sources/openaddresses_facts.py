@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mw_pipeline.corpus.records import ReadRequest
-from mw_pipeline.countries import COUNTRY_CODES
+from mw_pipeline.countries import COUNTRY_CODES, TERRITORIES
 from mw_pipeline.errors import CorpusError
 from mw_pipeline.licences import asks_to_share_alike
 from mw_pipeline.sources.reading import RawFile
@@ -56,7 +56,8 @@ def facts_of(file: RawFile, request: ReadRequest) -> FileFacts:
             f"{file.path}: nothing says its country, neither the folders (us/ca/…) nor a source description beside it. "
             "Give --country, or `country` in the corpus spec."
         )
-    state = _code(coverage, "state") or folder_state
+    territory, country = (country, TERRITORIES[country]) if country in TERRITORIES else (None, country)
+    state = territory or _code(coverage, "state") or folder_state
     known_state = state if country == "US" and state in us_states() else None
     return FileFacts(country, known_state, licence or request.licence or UNKNOWN_LICENCE, _credit(stated))
 

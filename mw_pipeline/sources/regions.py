@@ -8,7 +8,13 @@ from importlib import resources
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mw_pipeline.countries import TERRITORIES
 from mw_pipeline.sources.columns import mapped
+
+_INSEE_CODES = {
+    **{"GP": "971", "MQ": "972", "GF": "973", "RE": "974", "PM": "975", "YT": "976", "BL": "977", "MF": "978"},
+    **{"TF": "984", "WF": "986", "PF": "987", "NC": "988"},
+}
 
 
 def region_keys(country_code: pa.Array, region: pa.Array, postcode: pa.Array) -> pa.Array:
@@ -34,7 +40,7 @@ def _key_of_postcode(joined: str) -> str | None:
     country, postcode = joined.split(":", 1)
     name = None
     if country == "US":
-        name = _states_by_prefix().get(postcode[:3])
+        name = _states_by_prefix().get(postcode[:5]) or _states_by_prefix().get(postcode[:3])
     elif country == "FR":
         entry = fr_departements().get(_departement_of_postcode(postcode))
         name = entry[1] if entry else None
@@ -74,7 +80,7 @@ def us_states_by_fips() -> dict[str, str]:
 
 @cache
 def _states_by_prefix() -> dict[str, str]:
-    """Name of the state by the first three digits of its ZIP codes."""
+    """Name of the state by the first three digits of its ZIP codes; by all five where it shares the three."""
     found: dict[str, str] = {}
     for _, name, prefixes, _ in _table_rows("us_states.tsv"):
         for prefix in filter(None, prefixes.split(",")):
@@ -83,12 +89,24 @@ def _states_by_prefix() -> dict[str, str]:
     return found
 
 
+def territories_as_regions(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The batch with the state that a territory belongs to as its `country_code`, and the territory's own code in a
+    new column `territory`, null elsewhere: a source that knows Puerto Rico as PR says what others say as US."""
+    code = batch["country_code"]
+    territory = pc.if_else(pc.is_in(code, value_set=pa.array(list(TERRITORIES))), code, None)
+    state = pc.coalesce(mapped(territory, TERRITORIES.get), code)
+    return batch.set_column(batch.schema.get_field_index("country_code"), "country_code", state).append_column(
+        "territory", territory
+    )
+
+
 @cache
 def territories() -> dict[str, str]:
-    """Name by ISO country code of the American and French territories that have one of their own."""
-    overseas = {"GF": "973", "GP": "971", "MQ": "972", "PM": "975", "RE": "974", "YT": "976"}
-    american = {code: us_states()[code] for code in ("AS", "GU", "MP", "PR", "VI")}
-    return american | {country: fr_departements()[code][1] for country, code in overseas.items()}
+    """Name by ISO country code of the American and French territories: the region that their addresses write."""
+    return {
+        code: us_states()[code] if state == "US" else fr_departements()[_INSEE_CODES[code]][1]
+        for code, state in TERRITORIES.items()
+    }
 
 
 @cache

@@ -17,6 +17,7 @@ import numpy as np
 from babel import Locale
 from numpy.typing import NDArray
 
+from mw_pipeline.countries import TERRITORIES
 from mw_pipeline.sources.builtin.grammar import Rows, Strings
 from mw_pipeline.sources.builtin.places import City, Places, cities, rows_of
 
@@ -192,7 +193,7 @@ def home_indices(names: ScriptNames, rows: Rows, places: Places) -> Rows:
 
 
 def _is_known_abroad(city: City) -> bool:
-    known = city["population"] >= 100_000 and city["countrycode"] not in _HOME
+    known = city["population"] >= 100_000 and city["countrycode"] not in (*_HOME, *TERRITORIES)
     return known and all("LATIN" in unicodedata.name(letter, "") for letter in city["name"] if letter.isalpha())
 
 

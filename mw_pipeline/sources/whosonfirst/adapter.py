@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mw_pipeline.corpus.records import TAG_COLUMNS, ReadRequest, Rejects, record_batch
+from mw_pipeline.countries import TERRITORIES
 from mw_pipeline.errors import CorpusError
 from mw_pipeline.sources import columns
 from mw_pipeline.sources.regions import region_keys, territories
@@ -76,7 +77,7 @@ class _Whosonfirst:
             return f"placetype_{place.placetype}"
         if place.unwanted is not None:
             return place.unwanted
-        if request.countries and place.country not in request.countries:
+        if request.countries and _state_of(place) not in request.countries:
             return "country_not_wanted"
         french_office = place.placetype == "localadmin" and _FRENCH_OFFICE.match(place.name)
         return "area_not_written" if french_office else None
@@ -137,6 +138,11 @@ def _check(sound: bool, first_fault: str | None) -> None:
         raise CorpusError(f"{first_fault}, expected {_TITLE}. Check the input of the source.")
 
 
+def _state_of(place: Place) -> str:
+    """The country of its rows: a territory is a region of its state."""
+    return TERRITORIES.get(place.country, place.country)
+
+
 def _fault(place: Place) -> str | None:
     if place.placetype == "postalcode":
         return None if any(letter.isdigit() for letter in place.name) else "no_digit"
@@ -150,10 +156,10 @@ def _rows(entry: Entry) -> Iterator[Row]:
     if tags is None:
         return
     family: Row = {
-        "country_code": place.country,
+        "country_code": _state_of(place),
         "line": place.line,
         "family": "|".join(next(iter(tags.items()))),  # the place itself is the first component
-        "key_region": tags.get("region"),
+        "key_region": territories().get(place.country, tags.get("region")),
         "post_town": place.post_town,
     }
     yield {"source_id": place.source_id, **family, **tags}
