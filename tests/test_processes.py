@@ -24,7 +24,8 @@ def test_a_single_process_talks_to_nobody():
 
     assert alone.writes and alone.total(Extent(1, 2, 3)) == Extent(1, 2, 3)
     assert torch.equal(alone.sum_values(values), values)
-    assert alone.any(True) and not alone.any(False)
+    assert alone.any(True, False) == [True, False]
+    assert alone.largest(3) == 3 and alone.sum_hash(2**64 + 5) == 5
 
 
 @pytest.mark.slow

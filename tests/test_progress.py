@@ -32,11 +32,14 @@ def test_a_step_is_one_line():
 
 
 def test_the_preflight_line_warns_when_the_time_will_not_do():
-    event = {"event": "preflight", "seconds_per_step": 0.05, "steps_left": 4000, "expected_seconds": 200.0}
+    event = {"event": "preflight", "seconds_per_step": 0.05, "steps_left": 4000, "expected_seconds": 220.0}
+    event |= {"evals_left": 10, "seconds_per_eval": 2.0}
 
-    assert line_of(event | {"max_wall_seconds": None, "fits": True}) == "measured 50 ms a step × 4000 steps = 3m20s"
-    assert line_of(event | {"max_wall_seconds": 300, "fits": True}).endswith("3m20s of 5m00s allowed")
-    assert line_of(event | {"max_wall_seconds": 60, "fits": False}).endswith("of 1m00s allowed: IT WILL NOT FIT")
+    assert line_of(event | {"seconds_left": None, "fits": True}) == (
+        "measured 50 ms a step × 4000 steps + 10 evaluations of 2s = 3m40s"
+    )
+    assert line_of(event | {"seconds_left": 300, "fits": True}).endswith("3m40s, 5m00s left")
+    assert line_of(event | {"seconds_left": 60, "fits": False}).endswith("1m00s left: IT WILL NOT FIT")
 
 
 def test_the_last_line_names_status_reason_and_best():

@@ -41,6 +41,15 @@ def test_the_rate_is_a_function_of_the_step_without_jumps():
 def test_over_steps_and_processes_every_batch_comes_once():
     found = course("full", train={"processes": 2, "accumulation": 3})
 
-    indices = [index for step in (1, 2) for rank in (0, 1) for index in found.micro_batches(step, rank=rank)]
+    indices = [index for step in (1, 2) for rank in (0, 1) for index in found.micro_batches(step, rank=rank, ranks=2)]
 
     assert indices == list(range(12))
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 3, 6])
+def test_any_number_of_ranks_that_divides_a_step_shares_the_same_batches(ranks):
+    found = course("full", train={"processes": 2, "accumulation": 3})
+
+    shared = [index for rank in range(ranks) for index in found.micro_batches(5, rank=rank, ranks=ranks)]
+
+    assert shared == list(range(24, 30))

@@ -12,14 +12,21 @@ import torch
 from toy_run import Toy, measured, rows, toy_plan, toy_recipe, weights
 
 import mw_pipeline.train.loop
+from mw_pipeline.errors import GateError
 from mw_pipeline.labels import STAGE2
 from mw_pipeline.model.checkpoint import load_checkpoint
 from mw_pipeline.model.encoder import tensors_of
 from mw_pipeline.train.loop import train
 from mw_pipeline.verdict.runlog import read_run
 
-STEP_KEYS = ["step", "pass", "lr", "loss", "ce", "crf", "grad_norm", "tokens", "tokens_per_second", "wall_seconds"]
-EVAL_KEYS = ["step", "val_loss", "val_macro_f1", "f1", "val_ce", "val_crf", "pieces", "nonfinite_parameters", "seconds"]
+STEP_KEYS = [
+    *("step", "pass", "lr", "loss", "ce", "crf", "grad_norm"),
+    *("tokens", "rows", "row_hash", "tokens_per_second", "wall_seconds"),
+]
+EVAL_KEYS = [
+    *("step", "val_loss", "val_macro_f1", "f1", "val_ce", "val_crf", "pieces", "val_loss_se", "nonfinite_parameters"),
+    *("train_eval_loss", "train_eval_loss_se", "seconds"),
+]
 RUN_KEYS = {
     *("kind", "schedule", "max_steps", "warmup_steps", "peak_lr", "device", "status", "started_at", "ended_at"),
     *("batch_size", "accumulation", "processes", "effective_batch", "label_count", "label_entropy", "digests"),
@@ -213,7 +220,8 @@ def test_events_tell_start_preflight_progress_evaluations_and_end(unbroken):
     assert names.count("preflight") == 1 and names.count("evaluated") == 3 and "step" in names
     preflight = next(event for event in events if event["event"] == "preflight")
     assert preflight["steps_left"] == 50
-    assert preflight["expected_seconds"] == pytest.approx(50 * preflight["seconds_per_step"])
+    assert (preflight["evals_left"], preflight["saves_left"]) == (3, 4)
+    assert preflight["expected_seconds"] > 50 * preflight["seconds_per_step"]
     assert preflight["fits"]
 
 
@@ -227,10 +235,26 @@ def test_each_new_pass_over_a_source_is_told_once(unbroken):
 def test_the_preflight_says_when_the_limit_is_too_short(toy, tmp_path):
     events: list[dict[str, Any]] = []
     recipe = toy_recipe(train={"steps": 100_000})
-    train(toy_plan(toy, tmp_path, recipe=recipe, max_wall_seconds=0.5), on_event=events.append)
+    plan = toy_plan(toy, tmp_path, recipe=recipe, max_wall_seconds=3.0)
+
+    with pytest.raises(
+        GateError, match=r"the full run of 'toy' stops here: the time limit leaves 3s and the rest takes"
+    ):
+        train(plan, on_event=events.append)
 
     (preflight,) = [event for event in events if event["event"] == "preflight"]
     assert not preflight["fits"]
+    assert json.loads((tmp_path / "run.json").read_text())["status"] == "REFUSED"
+    assert load_checkpoint(tmp_path / "last").step == 10
+
+
+def test_a_run_in_parts_trains_up_to_its_limit_and_never_calls_itself_converged(toy, tmp_path):
+    recipe = toy_recipe(train={"steps": 100_000})
+    result = train(toy_plan(toy, tmp_path, recipe=recipe, max_wall_seconds=1.0, in_parts=True))
+
+    assert result.status == "BUDGET_EXHAUSTED" and 1 < result.step < 100_000
+    assert json.loads((tmp_path / "run.json").read_text())["wall_seconds"] < 1.5
+    assert load_checkpoint(tmp_path / "last").step == result.step
 
 
 def test_a_log_row_is_the_mean_over_all_pieces_since_the_row_before(toy: Toy, tmp_path: Path) -> None:

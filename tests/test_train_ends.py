@@ -145,9 +145,11 @@ def test_a_device_that_is_not_there_is_refused_and_never_replaced(toy, tmp_path,
         train(toy_plan(toy, tmp_path, recipe=toy_recipe(train={"device": "cuda"})))
 
 
-def test_a_recipe_for_two_processes_is_refused_in_one(toy, tmp_path):
-    with pytest.raises(RecipeError, match=r"train.processes is 2 and 1 were started"):
-        train(toy_plan(toy, tmp_path, recipe=toy_recipe(train={"processes": 2})))
+def test_processes_that_cannot_share_a_step_evenly_are_refused(toy, tmp_path, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+
+    with pytest.raises(RecipeError, match=r"2 processes cannot share the 3 micro-batches .* of a step evenly"):
+        train(toy_plan(toy, tmp_path, recipe=toy_recipe(train={"accumulation": 3})))
 
 
 def test_an_exhausted_source_that_must_not_cycle_is_an_error_and_no_placeholder(toy, tmp_path):
@@ -240,4 +242,6 @@ def test_a_run_killed_at_any_moment_ends_with_the_weights_of_an_unbroken_one(toy
         assert weights(out, name) == weights(tmp_path / "unbroken", name)
     for name in ("steps.jsonl", "evals.jsonl"):
         assert measured(out / name) == measured(tmp_path / "unbroken" / name)
-    assert sorted(p.name for p in out.iterdir()) == ["best", "evals.jsonl", "last", "run.json", "steps.jsonl"]
+    assert sorted(p.name for p in out.iterdir()) == [
+        *("best", "discarded.jsonl", "evals.jsonl", "last", "row_losses.jsonl", "run.json", "steps.jsonl")
+    ]

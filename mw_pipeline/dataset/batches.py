@@ -97,10 +97,13 @@ def fixed_batches(dataset: TokenizedDataset, max_rows: int, *, batch_size: int =
     augmented, weighted or repeated (M23).
     """
     count = min(max_rows, len(dataset))
-    rows = np.arange(count, dtype=np.int64) * len(dataset) // max(1, count)
+    return batches_of(dataset, np.arange(count, dtype=np.int64) * len(dataset) // max(1, count), batch_size=batch_size)
+
+
+def batches_of(dataset: TokenizedDataset, rows: NDArray[np.int64], *, batch_size: int = 512) -> list[Batch]:
+    """Stored rows by number, in order of length."""
     rows = rows[np.argsort(dataset.lengths_of(rows), kind="stable")]
-    found = dataset.rows(rows)
-    once = np.zeros(count, dtype=np.int64)
+    found, once, count = dataset.rows(rows), np.zeros(len(rows), dtype=np.int64), len(rows)
     return [padded(found, begin, min(begin + batch_size, count), rows, once) for begin in range(0, count, batch_size)]
 
 

@@ -69,7 +69,10 @@ class LossConfig(Section):
 
 
 class TrainConfig(Section):
-    """The full run. `batch_size` counts rows; effective batch = batch_size × accumulation × processes."""
+    """The full run. `batch_size` counts rows; effective batch = batch_size × accumulation × processes.
+
+    `patience_evals` ends it early once that many evaluations have brought no lower loss and the last rules out a fall
+    by `patience_margin_share` of it (docs/training.md). `device` "auto" is a GPU where there is one, else the CPU."""
 
     steps: Positive
     peak_lr: LearningRate
@@ -88,7 +91,9 @@ class TrainConfig(Section):
     checkpoint_every: Positive = 250
     log_every: Positive = 10
     threads: Positive = 2
-    device: Literal["cpu", "cuda"] = "cpu"
+    patience_evals: Positive | None = None
+    patience_margin_share: Share = 0.01
+    device: Literal["auto", "cpu", "cuda"] = "auto"
 
     @property
     def effective_batch(self) -> int:

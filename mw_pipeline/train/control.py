@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import signal
 import statistics
 import threading
@@ -19,7 +20,9 @@ from mw_pipeline.errors import RecipeError
 def device_as_asked(device: str) -> torch.device:
     """The device of a recipe, never another one in its place (M63); under torchrun each process has its own card.
 
-    Raises RecipeError when it is not there."""
+    "auto" is a GPU where torch finds one, else the CPU. Raises RecipeError when the one that was named is not there."""
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
     if device == "cuda" and not torch.cuda.is_available():
         raise RecipeError(
             "train.device is 'cuda' and torch finds no such device here. Train where there is one, or set "
@@ -28,6 +31,13 @@ def device_as_asked(device: str) -> torch.device:
     if device == "cuda":
         return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
     return torch.device(device)
+
+
+def machine_of(device: torch.device) -> str:
+    """What does the arithmetic: the same numbers are promised on one kind of it alone."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
 
 
 @contextmanager
@@ -61,6 +71,8 @@ class RunClock:
     before_seconds: float = 0.0
     begun: float = field(default_factory=time.perf_counter)
     step_seconds: list[float] = field(default_factory=list)
+    eval_seconds: float = 0.0
+    save_seconds: float = 0.0
 
     @property
     def here_seconds(self) -> float:
@@ -79,7 +91,21 @@ class RunClock:
         yield
         self.step_seconds.append(time.perf_counter() - begun)
 
+    @contextmanager
+    def saving(self) -> Iterator[None]:
+        """Times the writing of a checkpoint; the longest counts."""
+        begun = time.perf_counter()
+        yield
+        self.save_seconds = max(self.save_seconds, time.perf_counter() - begun)
+
     @property
     def seconds_per_step(self) -> float:
-        """Mean of the last hundred steps: a pool of batches is drawn in one of them and serves them all."""
-        return statistics.fmean(self.step_seconds[-100:])
+        """Median of the last hundred steps, so that a busy moment does not count."""
+        return statistics.median(self.step_seconds[-100:]) if self.step_seconds else 0.0
+
+    def must_end(self, limit: float | None, *, evaluates_next: bool) -> bool:
+        """Whether another step, its evaluation and the saving after it could overrun a limit in seconds."""
+        if limit is None:
+            return False
+        next_seconds = self.seconds_per_step + (self.eval_seconds if evaluates_next else 0.0)
+        return self.here_seconds + next_seconds + self.save_seconds >= limit

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from mw_pipeline.dataset.batches import Batch, BatchStream, fixed_batches
+import numpy as np
+from numpy.typing import NDArray
+
+from mw_pipeline.dataset.batches import Batch, BatchStream, batches_of, fixed_batches
 from mw_pipeline.dataset.build import read_dataset_json
 from mw_pipeline.dataset.tokenized import TokenizedDataset
 from mw_pipeline.digest import JSON, sha256_file
@@ -14,15 +17,21 @@ from mw_pipeline.mix.plan import sampler_for
 from mw_pipeline.mix.sampler import MixSampler
 from mw_pipeline.train.plan import RunPlan
 
+TRAIN_SAMPLE_ROWS = 500
+
 
 @dataclass(frozen=True)
 class TrainingData:
-    """The training stream, the fixed validation batches and the facts of `dataset.json`."""
+    """The training stream, the fixed validation batches and the facts of `dataset.json`.
+
+    `train_sample` are training rows from the sources of the validation rows, in their proportions: what the model makes
+    of rows that it has seen, to be held against those that it has not."""
 
     stream: BatchStream
     sampler: MixSampler
     rows_per_source: Mapping[str, int]
     validation: tuple[Batch, ...]
+    train_sample: tuple[Batch, ...]
     summary: Mapping[str, JSON]
 
     @classmethod
@@ -36,12 +45,25 @@ class TrainingData:
         stream = BatchStream(train, sampler, batch_size=course.batch_size, seed=recipe.train.seed)
         held_out = TokenizedDataset(plan.dataset_path, "validation")
         validation = tuple(fixed_batches(held_out, recipe.train.eval_rows))
-        return cls(stream, sampler, train.rows_per_source, validation, summary)
+        sample = tuple(batches_of(train, _rows_like(held_out, validation, train)))
+        return cls(stream, sampler, train.rows_per_source, validation, sample, summary)
 
     def passes_after(self, samples: int) -> dict[str, float]:
         """Source → passes over its rows in the first `samples` samples."""
         turns = self.sampler.turns(samples)
         return {name: turns[name] / rows for name, rows in self.rows_per_source.items() if rows}
+
+
+def _rows_like(held_out: TokenizedDataset, validation: Sequence[Batch], train: TokenizedDataset) -> NDArray[np.int64]:
+    """Training rows, evenly spaced over each source, at most TRAIN_SAMPLE_ROWS and as many as it has in validation."""
+    chosen = np.concatenate([batch.rows for batch in validation]) if validation else np.empty(0, dtype=np.int64)
+    scale = min(1.0, TRAIN_SAMPLE_ROWS / max(1, len(chosen)))
+    found = [np.empty(0, dtype=np.int64)]
+    for source, (first, end) in held_out.source_ranges.items():
+        begin, stop = train.source_ranges.get(source, (0, 0))
+        count = min(stop - begin, round(scale * int(((chosen >= first) & (chosen < end)).sum())))
+        found.append(begin + np.arange(count, dtype=np.int64) * (stop - begin) // max(1, count))
+    return np.concatenate(found)
 
 
 def _demand_fit(plan: RunPlan, summary: Mapping[str, JSON]) -> None:

@@ -6,14 +6,17 @@ import shutil
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
+import numpy as np
 from torch import Tensor
 
 from mw_pipeline.dataset.build import DATASET_JSON
 from mw_pipeline.digest import JSON, code_digest, sha256_file, toolchain
 from mw_pipeline.errors import ArtifactError
+from mw_pipeline.metrics.row_losses import RowLosses
 from mw_pipeline.model.checkpoint import CheckpointFacts, Tagger, recover_checkpoint, save_checkpoint
 from mw_pipeline.train.log import BEST, EVALS, LAST, STEPS, TrainingLog, adopt_run, owner_of_this_process
 from mw_pipeline.train.plan import ENDED, RunPlan, RunResult, Status
+from mw_pipeline.verdict.early_stop import ROW_LOSSES, EvaluatedRows, Patience
 from mw_pipeline.verdict.exposure import recipe_digests
 from mw_pipeline.verdict.task_weights import task_weights_of
 from mw_pipeline.verdict.watchdog import Finding, Watchdog
@@ -31,7 +34,11 @@ class RunFolder:
         self.best: Mapping[str, JSON] | None = None
         self.last_eval: Mapping[str, JSON] | None = None
         self.finding: Finding | None = None
+        self.converged: str | None = None
+        train = plan.recipe.train
         self._watchdog = Watchdog()
+        self._patience = Patience(evals=train.patience_evals or 0, margin_share=train.patience_margin_share)
+        self._stops_early = plan.kind == "full" and train.patience_evals is not None
 
     # --- coming back to it
 
@@ -45,7 +52,7 @@ class RunFolder:
         self._demand_same_run(facts)
         if facts["status"] not in ENDED:
             return None
-        keys = ("status", "step", "best_step", "best_val_macro_f1", "finding")
+        keys = ("converged", "status", "step", "best_step", "best_val_macro_f1", "finding")
         return RunResult(out=self.plan.out, resumed_from_step=None, **{key: facts[key] for key in keys})
 
     def rewind(self, step: int) -> None:
@@ -56,6 +63,8 @@ class RunFolder:
             self._watch(row, self._watchdog.observe_eval if "val_loss" in row else self._watchdog.observe_step)
         for row in evals:
             self._rank(row)
+        for row in self.log.rows(ROW_LOSSES):
+            self._wait(EvaluatedRows.of_json(row, f"{self.plan.out / ROW_LOSSES}: step {row.get('step')}"))
         if self.best is None:
             shutil.rmtree(self.plan.out / BEST, ignore_errors=True)
 
@@ -78,9 +87,12 @@ class RunFolder:
         self.log.append(STEPS, row)
         self._watch(row, self._watchdog.observe_step)
 
-    def log_eval(self, row: Mapping[str, JSON]) -> bool:
-        """Adds a row to evals.jsonl; true when its macro-F1 is the highest so far."""
+    def log_eval(self, row: Mapping[str, JSON], losses: RowLosses) -> bool:
+        """Adds a row to evals.jsonl and one to row_losses.jsonl; true when its macro-F1 is the highest so far."""
+        evaluated = EvaluatedRows.rounded(int(row["step"]), losses)
+        self.log.append(ROW_LOSSES, evaluated.as_json())
         self.log.append(EVALS, row)
+        self._wait(evaluated)
         self._watch(row, self._watchdog.observe_eval)
         return self._rank(row)
 
@@ -134,7 +146,12 @@ class RunFolder:
             "best_step": self.best["step"] if self.best else None,
             "best_val_macro_f1": self.best["val_macro_f1"] if self.best else None,
             "finding": vars(self.finding) if self.finding else None,
+            "converged": self.converged,
         }
+
+    def _wait(self, evaluated: EvaluatedRows) -> None:
+        if self._stops_early and np.isfinite(evaluated.losses.nats).all():
+            self.converged = self.converged or self._patience.observe(evaluated)
 
     def _watch(self, row: Mapping[str, JSON], observe: Callable[[Mapping[str, JSON]], Finding | None]) -> None:
         self.finding = self.finding or observe(row)

@@ -13,9 +13,12 @@ from pathlib import Path
 
 from mw_pipeline.digest import JSON, json_value, write_json_atomically
 from mw_pipeline.errors import ArtifactError
+from mw_pipeline.verdict.early_stop import ROW_LOSSES
 
 STEPS = "steps.jsonl"
 EVALS = "evals.jsonl"
+DISCARDED = "discarded.jsonl"
+"""Rows of STEPS that a resume took back: when they are trained again, they must come out the same."""
 RUN = "run.json"
 BEST = "best"
 LAST = "last"
@@ -41,8 +44,11 @@ class TrainingLog:
             stream.write(json.dumps(row, ensure_ascii=False) + "\n")
 
     def truncate_after(self, step: int) -> None:
-        """Forgets every row past a step: the resumed run will write them again."""
-        for name in (STEPS, EVALS):
+        """Takes back every row past a step: the resumed run will write them again. Those of STEPS are kept aside."""
+        for row in self.rows(STEPS):
+            if row["step"] > step:
+                self.append(DISCARDED, row)
+        for name in (STEPS, EVALS, ROW_LOSSES):
             kept = [row for row in self.rows(name) if row["step"] <= step]
             temporary = self.out / f".{name}.new"
             temporary.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in kept), encoding="utf-8")
@@ -105,6 +111,6 @@ def adopt_run(resume_from: Path, out: Path) -> None:
     for name in (LAST, BEST):
         if (resume_from / name).is_dir():
             shutil.copytree(resume_from / name, out / name, dirs_exist_ok=True)
-    for name in (STEPS, EVALS, RUN):
+    for name in (STEPS, EVALS, ROW_LOSSES, DISCARDED, RUN):
         if (resume_from / name).is_file():
             shutil.copyfile(resume_from / name, out / name)

@@ -14,21 +14,22 @@ from contextlib import nullcontext
 import torch
 
 from mw_pipeline.digest import JSON
+from mw_pipeline.errors import GateError
 from mw_pipeline.model.checkpoint import Tagger, load_checkpoint, load_optimizer_state
 from mw_pipeline.model.losses import TaggingLoss
 from mw_pipeline.model.optimizer import adamw_of, flat_state, restore_flat_state
-from mw_pipeline.train.control import RunClock, device_as_asked, stop_signals
+from mw_pipeline.train.control import RunClock, device_as_asked, machine_of, stop_signals
 from mw_pipeline.train.data import TrainingData
 from mw_pipeline.train.folder import RunFolder, prepare_folder
-from mw_pipeline.train.log import BEST, LAST, sole_writer
+from mw_pipeline.train.log import BEST, EVALS, LAST, sole_writer
 from mw_pipeline.train.plan import RunPlan, RunResult, Status
-from mw_pipeline.train.processes import Processes
+from mw_pipeline.train.preflight import PREFLIGHT_STEPS, Preflight
+from mw_pipeline.train.processes import PeerLostError, Processes
 from mw_pipeline.train.progress import Listener
 from mw_pipeline.train.step import StepOutcome, Stepper
-from mw_pipeline.train.validation import validate
+from mw_pipeline.train.validation import examine, row_losses, validate
 from mw_pipeline.train.window import LossWindow
 
-PREFLIGHT_STEPS = 10
 PROGRESS_SECONDS = 2.0
 
 
@@ -38,12 +39,13 @@ def train(plan: RunPlan, *, on_event: Listener = lambda event: None) -> RunResul
     Leaves steps.jsonl, evals.jsonl, run.json, best/ (highest validation macro-F1) and last/ there. A run that has
     ended is returned as it is. SIGINT and SIGTERM save last/ and end with INTERRUPTED, seconds that ran out with
     BUDGET_EXHAUSTED; a watchdog finding ends with DIVERGED, a number that is not finite with DIVERGED_NONFINITE, and
-    best/ stays. Raises RecipeError when device or processes are not as the recipe asks, ArtifactError when data,
-    tokenizer or checkpoint do not fit it.
+    best/ stays; patience that ended with CONVERGED. Raises RecipeError when device or processes are not as the recipe
+    asks, ArtifactError when data, tokenizer or checkpoint do not fit it, GateError when the first steps show that the
+    run cannot end in time.
     """
     config = plan.recipe.train
     device = device_as_asked(config.device)
-    processes = Processes.join(config.processes)
+    processes = Processes.join(plan.course.micro_batches_per_step)
     torch.set_num_threads(config.threads)
     with sole_writer(plan.out) if processes.writes else nullcontext(), stop_signals() as stop:
         if processes.writes:
@@ -78,6 +80,8 @@ class Run:
             processes=processes,
         )
         self.clock = RunClock()
+        self.outcome: StepOutcome | None = None
+        self.preflight: Preflight | None = None
         self.step = 0
         self.tokens = 0
         self.window = LossWindow()
@@ -88,15 +92,23 @@ class Run:
         """Steps to the end of the course, or to what ends the run before it."""
         resumed_from = self._resume()
         self.open()
-        status: Status = "COMPLETED"
-        while self.step < self.course.steps:
-            ending = self.advance() or self._asked_to_end(stop)
-            if ending is not None:
-                status = ending
-                break
-        if status in ("INTERRUPTED", "BUDGET_EXHAUSTED", "COMPLETED"):
+        status = self._ending(stop) if self.step else None
+        try:
+            while status is None:
+                self.advance()
+                status = self._ending(stop)
+                if status is None and self.step % self.plan.recipe.train.checkpoint_every == 0:
+                    self._save(LAST)
+        except PeerLostError:
+            status = "INTERRUPTED"  # between two steps in every process that is left, for none is taken alone
+        if not status.startswith("DIVERGED"):
             self._save(LAST)
-        return dataclasses.replace(self._close(status), resumed_from_step=resumed_from)
+        result = dataclasses.replace(self._close(status), resumed_from_step=resumed_from)
+        if status == "REFUSED" and self.preflight is not None:
+            raise GateError(
+                f"the {self.plan.kind} run of {self.plan.recipe.name!r} stops here: {self.preflight.refusal}."
+            )
+        return result
 
     # --- from the folder and back
 
@@ -122,6 +134,8 @@ class Run:
         restore_flat_state(self.optimizer, self.tagger, load_optimizer_state(self.plan.out / LAST))
         progress = checkpoint.facts.progress
         self.tokens, self.passes = progress["tokens"], progress["passes"]
+        last_eval = self.folder.log.rows(EVALS)[-1:]
+        self.clock.eval_seconds = last_eval[0]["seconds"] if last_eval else 0.0
         self.window = LossWindow(**progress["window"])
         self.clock.before_seconds = progress["wall_seconds"]
         self.step = checkpoint.step
@@ -129,7 +143,9 @@ class Run:
 
     def _save(self, name: str) -> None:
         """Replaces best/ or last/; last/ holds all that a resume needs."""
-        if self.processes.writes:
+        if not self.processes.writes:
+            return
+        with self.clock.saving():
             self.folder.save(
                 name,
                 self.tagger,
@@ -144,13 +160,22 @@ class Run:
     def open(self) -> None:
         """Says that the run begins, or goes on, in run.json and to whoever listens."""
         config, labels = self.plan.recipe.train, self.plan.recipe.label_set
+        device = next(self.tagger.parameters()).device
         facts = {
-            "device": config.device,
+            "device": device.type,
+            "device_asked": config.device,
+            "machine": machine_of(device),
+            "ranks": self.processes.count,
             "precision": config.precision,
             "threads": config.threads,
             "seed": config.seed,
             "label_count": len(labels),
             "label_entropy": self.data.summary["label_entropy"],
+            "label_counts": self.data.summary["label_counts"],
+            "initial_weights": "random",
+            "initial_val_loss": self._initial_val_loss(),
+            "patience_evals": config.patience_evals if self.plan.kind == "full" else None,
+            "patience_margin_share": config.patience_margin_share,
             "parameters": sum(p.numel() for p in self.tagger.parameters()),
             "train_rows": sum(self.data.rows_per_source.values()),
         }
@@ -158,9 +183,20 @@ class Run:
             self.folder.open_run(step=self.step, **facts)
         self.tell({"event": "started", "kind": self.plan.kind, "step": self.step, **self.course.as_json(), **facts})
 
+    def _initial_val_loss(self) -> float | None:
+        """Validation loss before the first step, which also shows what an evaluation takes."""
+        former = self.folder.log.read_run() or {}
+        if self.step or not self.processes.writes:
+            return former.get("initial_val_loss")
+        begun = time.perf_counter()
+        found = validate(self.tagger, self.data.validation, self.plan.recipe.label_set, loss=self.loss)
+        self.clock.eval_seconds = time.perf_counter() - begun
+        return float(found["val_loss"])
+
     def _close(self, status: Status) -> RunResult:
         facts = {
             "tokens": self.tokens,
+            "rows": self.step * self.course.effective_batch,
             "wall_seconds": self.clock.total_seconds,
             "passes": self.data.passes_after(self.step * self.course.effective_batch),
         }
@@ -173,11 +209,12 @@ class Run:
 
     # --- one step and what is due after it
 
-    def advance(self) -> Status | None:
-        """One step; the status that it ends the run with, if any."""
+    def advance(self) -> None:
+        """One step, and the rows of the log that it is due for."""
         with self.clock.step():
             outcome = self.stepper.take(self.step + 1)
         self.step += 1
+        self.outcome = outcome
         self.tokens += outcome.pieces
         self.window.add(outcome)
         self._note_pass(outcome)
@@ -186,29 +223,25 @@ class Run:
             self._log(outcome)
         if outcome.finite and (self.step % self.course.eval_every == 0 or last_step):
             self._evaluate()
-        ending = self._divergence(outcome)
-        if ending is None and not last_step and self.step % self.plan.recipe.train.checkpoint_every == 0:
-            self._save(LAST)
         if len(self.clock.step_seconds) == PREFLIGHT_STEPS:
-            self._tell_preflight()
-        return ending
+            self._look_ahead()
 
-    def _divergence(self, outcome: StepOutcome) -> Status | None:
-        """The same answer in all processes, though only the first one watches."""
-        found = self.folder.finding
-        if self.processes.any(not outcome.finite or (found is not None and found.rule == "nonfinite")):
-            return "DIVERGED_NONFINITE"
-        return "DIVERGED" if self.processes.any(found is not None) else None
-
-    def _asked_to_end(self, stop: threading.Event) -> Status | None:
-        limit = self.plan.max_wall_seconds
-        if self.step == self.course.steps:
-            return None
-        if self.processes.any(stop.is_set()):
-            return "INTERRUPTED"
-        if self.processes.any(limit is not None and self.clock.here_seconds >= limit):
-            return "BUDGET_EXHAUSTED"
-        return None
+    def _ending(self, stop: threading.Event) -> Status | None:
+        """The status that the run ends with after this step, if any: the same in all processes, though one watches."""
+        found, limit = self.folder.finding, self.plan.max_wall_seconds
+        finite = self.outcome is None or self.outcome.finite
+        evaluates_next = (self.step + 1) % self.course.eval_every == 0 or self.step + 1 == self.course.steps
+        asked: dict[Status, bool] = {
+            "DIVERGED_NONFINITE": not finite or (found is not None and found.rule == "nonfinite"),
+            "DIVERGED": found is not None,
+            "COMPLETED": self.step == self.course.steps,
+            "CONVERGED": self.folder.converged is not None,
+            "INTERRUPTED": stop.is_set(),
+            "REFUSED": self.preflight is not None and self.preflight.cannot_fit and not self.plan.in_parts,
+            "BUDGET_EXHAUSTED": self.clock.must_end(limit, evaluates_next=evaluates_next),
+        }
+        agreed = self.processes.any(*asked.values())
+        return next((status for status, holds in zip(asked, agreed, strict=True) if holds), None)
 
     def _log(self, outcome: StepOutcome) -> None:
         """The row of this step: losses and `tokens` since the row before, so that nothing is left out."""
@@ -220,6 +253,8 @@ class Run:
             **({} if outcome.sigmas is None else {"sigmas": outcome.sigmas}),
             "grad_norm": outcome.grad_norm,
             "tokens": self.window.pieces,
+            "rows": self.window.rows,
+            "row_hash": f"{self.window.row_hash:016x}",
             "tokens_per_second": outcome.pieces / self.clock.step_seconds[-1],
             "wall_seconds": self.clock.total_seconds,
         }
@@ -232,10 +267,13 @@ class Run:
         """The row of an evaluation; last/ is saved before best/, so that best/ is never ahead of what can resume."""
         if not self.processes.writes:
             return
-        begun = time.perf_counter()
-        scores = validate(self.tagger, self.data.validation, self.plan.recipe.label_set, loss=self.loss)
-        row = {"step": self.step, **scores, "seconds": time.perf_counter() - begun}
-        is_best = self.folder.log_eval(row)
+        begun, labels = time.perf_counter(), self.plan.recipe.label_set
+        found = examine(self.tagger, self.data.validation, labels, loss=self.loss)
+        seen = row_losses(self.tagger, self.data.train_sample, labels, loss=self.loss)
+        of_train = {"train_eval_loss": seen.mean, "train_eval_loss_se": seen.standard_error}
+        self.clock.eval_seconds = time.perf_counter() - begun
+        row = {"step": self.step, **found.scores, **of_train, "seconds": self.clock.eval_seconds}
+        is_best = self.folder.log_eval(row, found.losses)
         if is_best and self.folder.finding is None:
             self._save(LAST)
             self._save(BEST)
@@ -264,18 +302,16 @@ class Run:
             }
         )
 
-    def _tell_preflight(self) -> None:
+    def _look_ahead(self) -> None:
         """The time that the rest will take, before it is spent (M42)."""
-        left = self.course.steps - self.step
-        expected = left * self.clock.seconds_per_step
-        limit = self.plan.max_wall_seconds
-        self.tell(
-            {
-                "event": "preflight",
-                "seconds_per_step": self.clock.seconds_per_step,
-                "steps_left": left,
-                "expected_seconds": expected,
-                "max_wall_seconds": limit,
-                "fits": limit is None or self.clock.here_seconds + expected <= limit,
-            }
+        config, limit = self.plan.recipe.train, self.plan.max_wall_seconds
+        self.preflight = Preflight.measured(
+            self.clock.step_seconds,
+            steps_left=self.course.steps - self.step,
+            evals_left=-(-self.course.steps // self.course.eval_every) - self.step // self.course.eval_every,
+            saves_left=self.course.steps // config.checkpoint_every - self.step // config.checkpoint_every,
+            seconds_per_eval=self.clock.eval_seconds,
+            seconds_per_save=self.clock.save_seconds,
+            seconds_left=None if limit is None else limit - self.clock.here_seconds,
         )
+        self.tell({"event": "preflight", **self.preflight.as_json()})

@@ -13,10 +13,12 @@ from mw_pipeline.recipe import Recipe
 from mw_pipeline.schedule import lr_share
 
 RunKind = Literal["smoke", "full"]
-Status = Literal["RUNNING", "COMPLETED", "DIVERGED", "DIVERGED_NONFINITE", "INTERRUPTED", "BUDGET_EXHAUSTED"]
+Status = Literal[
+    "RUNNING", "COMPLETED", "CONVERGED", "DIVERGED", "DIVERGED_NONFINITE", "INTERRUPTED", "BUDGET_EXHAUSTED", "REFUSED"
+]
 
-ENDED: tuple[Status, ...] = ("COMPLETED", "DIVERGED", "DIVERGED_NONFINITE")
-"""Statuses after which nothing is left to resume; a run whose steps or seconds ran short can go on."""
+ENDED: tuple[Status, ...] = ("COMPLETED", "CONVERGED", "DIVERGED", "DIVERGED_NONFINITE")
+"""Statuses after which nothing is left to resume; a run that was stopped or whose seconds ran short can go on."""
 
 _SMOKE_SCHEDULES = {"constant": "constant", "long-tail": "cosine", "cosine": "cosine"}
 
@@ -27,7 +29,8 @@ class RunPlan:
 
     `digests` name recipe, data, tokenizer, labels and code; what is missing is computed. `resume_from` is the folder of
     a run that must be resumed: the run continues it in `out`. `max_wall_seconds` ends the run in good order before a
-    machine's limit would kill it (M42)."""
+    machine's limit would kill it (M42); with `in_parts` it may be too short for the whole run, without it such a run is
+    refused as soon as its steps have been timed."""
 
     kind: RunKind
     recipe: Recipe
@@ -37,6 +40,7 @@ class RunPlan:
     digests: Mapping[str, str] = field(default_factory=dict)
     resume_from: Path | None = None
     max_wall_seconds: float | None = None
+    in_parts: bool = False
 
     @property
     def course(self) -> Course:
@@ -97,10 +101,18 @@ class Course:
         )
         return self.peak_lr * share
 
-    def micro_batches(self, step: int, *, rank: int) -> range:
-        """Indices of the batches that one process adds up in a step; over steps and ranks each index comes once."""
-        first = ((step - 1) * self.processes + rank) * self.accumulation
-        return range(first, first + self.accumulation)
+    @property
+    def micro_batches_per_step(self) -> int:
+        """Batches of `batch_size` rows that one optimizer step adds up, over all processes."""
+        return self.accumulation * self.processes
+
+    def micro_batches(self, step: int, *, rank: int, ranks: int) -> range:
+        """Indices of the batches that one process of `ranks` adds up in a step; over steps and ranks each comes once.
+
+        However many ranks share a step, their batches together are the same ones."""
+        share = self.micro_batches_per_step // ranks
+        first = (step - 1) * self.micro_batches_per_step + rank * share
+        return range(first, first + share)
 
     def as_json(self) -> dict[str, JSON]:
         """The fields of `run.json` that describe the course."""
@@ -120,7 +132,7 @@ class Course:
 
 @dataclass(frozen=True)
 class RunResult:
-    """How a run ended. `finding` is the watchdog's rule, step and reason where one stopped it."""
+    """How a run ended: `finding` is the watchdog's rule, step and reason, `converged` why patience ended, if so."""
 
     status: Status
     step: int
@@ -129,6 +141,7 @@ class RunResult:
     best_val_macro_f1: float | None
     finding: Mapping[str, JSON] | None
     resumed_from_step: int | None
+    converged: str | None = None
 
     def as_json(self) -> dict[str, JSON]:
         """The result as a line of JSON holds it."""

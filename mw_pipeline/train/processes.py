@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -12,6 +13,30 @@ from torch import Tensor, nn
 
 from mw_pipeline.errors import RecipeError
 from mw_pipeline.model.losses import Extent
+
+_HASHES = 2**64
+
+
+class PeerLostError(Exception):
+    """Another process of the run is gone: nothing can be added up with it any more."""
+
+
+@contextmanager
+def _together() -> Iterator[None]:
+    """Names the error that gloo raises, within seconds, when the connection to another process breaks."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise PeerLostError(str(error)) from error
+
+
+def demand_even_shares(ranks: int, micro_batches: int) -> None:
+    """Raises RecipeError when `ranks` processes cannot share the micro-batches of a step evenly."""
+    if ranks < 1 or micro_batches % ranks:
+        raise RecipeError(
+            f"{ranks} processes cannot share the {micro_batches} micro-batches (train.accumulation × train.processes) "
+            "of a step evenly, and the effective batch must stay. Start a number that divides them."
+        )
 
 
 @dataclass(frozen=True)
@@ -22,14 +47,12 @@ class Processes:
     count: int
 
     @classmethod
-    def join(cls, expected: int) -> Processes:
-        """The group that torchrun's environment describes. Raises RecipeError when it is not of the recipe's size."""
+    def join(cls, micro_batches: int) -> Processes:
+        """The group that torchrun's environment describes; its processes share the micro-batches of a step evenly.
+
+        Raises RecipeError when they cannot: the effective batch would differ."""
         count = int(os.environ.get("WORLD_SIZE", "1"))
-        if count != expected:
-            raise RecipeError(
-                f"train.processes is {expected!r} and {count} were started: the effective batch would differ. "
-                f"Start it with torchrun --nproc-per-node {expected}, or change the recipe."
-            )
+        demand_even_shares(count, micro_batches)
         if count > 1 and not dist.is_initialized():
             dist.init_process_group("gloo")
         return cls(rank=int(os.environ.get("RANK", "0")), count=count)
@@ -44,7 +67,8 @@ class Processes:
         if self.count == 1:
             return extent
         sums = torch.tensor([extent.rows, extent.pieces, extent.weight], dtype=torch.float64)
-        dist.all_reduce(sums)
+        with _together():
+            dist.all_reduce(sums)
         return Extent(*sums.tolist())
 
     def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
@@ -53,7 +77,8 @@ class Processes:
         if self.count == 1:
             return
         flat = torch.cat([gradient.flatten() for gradient in gradients])
-        dist.all_reduce(flat)
+        with _together():
+            dist.all_reduce(flat)
         begin = 0
         for gradient in gradients:
             gradient.copy_(flat[begin : begin + gradient.numel()].view_as(gradient))
@@ -62,14 +87,35 @@ class Processes:
     def sum_values(self, values: Tensor) -> Tensor:
         """The sum of a small tensor over all processes."""
         if self.count > 1:
-            dist.all_reduce(values)
+            with _together():
+                dist.all_reduce(values)
         return values
 
-    def any(self, flag: bool) -> bool:
-        """True in all processes when it is true in one, so that they stop at the same step."""
-        return bool(self.sum_values(torch.tensor(int(flag))).item()) if self.count > 1 else flag
+    def any(self, *flags: bool) -> list[bool]:
+        """Each flag as True in all processes when it is true in one, so that they stop at the same step."""
+        if self.count == 1:
+            return [*flags]
+        return [count > 0 for count in self.sum_values(torch.tensor(flags, dtype=torch.int64)).tolist()]
+
+    def largest(self, value: int) -> int:
+        """The largest of a number over all processes."""
+        if self.count == 1:
+            return value
+        found = torch.tensor(value)
+        with _together():
+            dist.all_reduce(found, op=dist.ReduceOp.MAX)
+        return int(found)
+
+    def sum_hash(self, value: int) -> int:
+        """The sum over all processes, modulo 2⁶⁴."""
+        wrapped = value % _HASHES
+        if self.count == 1:
+            return wrapped
+        signed = torch.tensor(wrapped - _HASHES if wrapped >= _HASHES // 2 else wrapped, dtype=torch.int64)
+        return int(self.sum_values(signed)) % _HASHES
 
     def wait(self) -> None:
         """Returns when all processes have come here."""
         if self.count > 1:
-            dist.barrier()
+            with _together():
+                dist.barrier()

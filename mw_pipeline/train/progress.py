@@ -33,12 +33,11 @@ def _started(event: dict[str, JSON]) -> str:
 
 
 def _preflight(event: dict[str, JSON]) -> str:
-    limit = event["max_wall_seconds"]
-    verdict = (
-        "" if limit is None else f" of {clock_time(limit)} allowed" + ("" if event["fits"] else ": IT WILL NOT FIT")
-    )
+    left = event["seconds_left"]
+    verdict = "" if left is None else f", {clock_time(left)} left" + ("" if event["fits"] else ": IT WILL NOT FIT")
     return (
-        f"measured {event['seconds_per_step'] * 1000:.0f} ms a step × {event['steps_left']} steps = "
+        f"measured {event['seconds_per_step'] * 1000:.0f} ms a step × {event['steps_left']} steps + "
+        f"{event['evals_left']} evaluations of {clock_time(event['seconds_per_eval'])} = "
         f"{clock_time(event['expected_seconds'])}{verdict}"
     )
 
@@ -67,6 +66,7 @@ def _ended(event: dict[str, JSON]) -> str:
     best = event["best_val_macro_f1"]
     summary = "no evaluation" if best is None else f"best macro-F1 {best:.4f} at step {event['best_step']}"
     reason = f" ({event['finding']['rule']}: {event['finding']['reason']})" if event["finding"] else ""
+    reason = f" ({event['converged']})" if event["status"] == "CONVERGED" else reason
     return f"{event['status']} at step {event['step']}/{event['steps']}{reason}: {summary}"
 
 

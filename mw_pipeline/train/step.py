@@ -8,10 +8,12 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from mw_pipeline.dataset.batches import BatchStream
+from mw_pipeline.dataset.batches import Batch, BatchStream
+from mw_pipeline.mix.permutation import mixed
 from mw_pipeline.model.checkpoint import Tagger
 from mw_pipeline.model.encoder import tensors_of
 from mw_pipeline.model.losses import Extent, LossShare, TaggingLoss
@@ -28,7 +30,9 @@ class StepOutcome:
     loss, ce, crf, span  nats, the window's mean; None for a term without weight
     grad_norm            Euclidean norm of all gradients before clipping
     pieces               real pieces of the window
-    passes               whole passes over its source behind the most repeated row of this process's batches
+    passes               whole passes over its source behind the most repeated row
+    rows                 rows of the window
+    row_hash             sum of a hash of each row's number modulo 2⁶⁴: equal for the same rows in any order
     sigmas               task → σ that this step weighed its losses by; None where the recipe fixes the weights
     """
 
@@ -38,6 +42,8 @@ class StepOutcome:
     grad_norm: float
     pieces: int
     passes: int
+    rows: int
+    row_hash: int
     span: float | None = None
     sigmas: Mapping[str, float] | None = None
 
@@ -73,13 +79,17 @@ class Stepper:
 
     def take(self, step: int) -> StepOutcome:
         """Step `step` of the course, counted from 1."""
-        torch.manual_seed(dropout_seed(self._config.seed, step, self._processes.rank))
-        window = [self._stream.batch(index) for index in self._course.micro_batches(step, rank=self._processes.rank)]
+        rank, ranks = self._processes.rank, self._processes.count
+        indices = self._course.micro_batches(step, rank=rank, ranks=ranks)
+        window = [self._stream.batch(index) for index in indices]
         tensors = [tensors_of(batch, self._device) for batch in window]
         extents = [self._loss.extent(tags, mask) for _, tags, mask in tensors]
         extent = self._processes.total(sum(extents[1:], start=extents[0]))
         self._optimizer.zero_grad(set_to_none=True)
-        values = sum((self._backward(*micro_batch, extent) for micro_batch in tensors), start=torch.zeros(4))
+        values = torch.zeros(4)
+        for index, micro_batch in zip(indices, tensors, strict=True):
+            torch.manual_seed(dropout_seed(self._config.seed, index))
+            values += self._backward(*micro_batch, extent)
         loss, ce, crf, span = self._processes.sum_values(values).tolist()
         self._processes.sum_gradients(self._parameters)
         norm = float(torch.nn.utils.clip_grad_norm_(self._parameters, self._config.clip_norm))
@@ -89,7 +99,9 @@ class Stepper:
             crf=crf if self._loss.crf_weight else None,
             grad_norm=norm,
             pieces=int(extent.pieces),
-            passes=max(int(batch.passes.max()) for batch in window),
+            passes=self._processes.largest(max(int(batch.passes.max()) for batch in window)),
+            rows=int(extent.rows),
+            row_hash=self._processes.sum_hash(sum(_row_hash(batch) for batch in window)),
             span=span if self._loss.positive_weights is not None else None,
             sigmas=sigmas(self._tagger.log_variances) if self._loss.learns_weights else None,
         )
@@ -124,7 +136,11 @@ def _values_of(share: LossShare) -> Tensor:
     return torch.stack([term.detach().cpu() for term in (share.nats, *terms)])
 
 
-def dropout_seed(seed: int, step: int, rank: int) -> int:
-    """The seed of a step's dropout: a resumed run drops what the unbroken one would have dropped."""
-    text = f"{seed} {step} {rank}"
+def _row_hash(batch: Batch) -> int:
+    return int(mixed(batch.rows.astype(np.uint64)).sum())
+
+
+def dropout_seed(seed: int, index: int) -> int:
+    """The seed of a micro-batch's dropout: a resumed run drops what the unbroken one would have, in any process."""
+    text = f"{seed} {index}"
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little") >> 1

@@ -11,16 +11,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from mw_pipeline.dataset.batches import Batch
 from mw_pipeline.decode import constrained_viterbi
 from mw_pipeline.digest import JSON
 from mw_pipeline.labels import LabelSet
+from mw_pipeline.metrics.row_losses import RowLosses
 from mw_pipeline.metrics.thresholds import choose_threshold
 from mw_pipeline.model.checkpoint import Tagger
 from mw_pipeline.model.encoder import tensors_of
-from mw_pipeline.model.losses import TaggingLoss, ce_sum
+from mw_pipeline.model.losses import TaggingLoss
 from mw_pipeline.model.soft_span import by_threshold
 
 
@@ -74,7 +75,20 @@ def _span_ends(labels: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.concatenate((nearest[:, 1:], np.full((labels.shape[0], 1), pieces)), axis=1)
 
 
+@dataclass(frozen=True)
+class Validation:
+    """One evaluation: `scores` is its row of evals.jsonl, `losses` are the same val_loss row by row."""
+
+    scores: dict[str, JSON]
+    losses: RowLosses
+
+
 def validate(tagger: Tagger, batches: Sequence[Batch], labels: LabelSet, *, loss: TaggingLoss) -> dict[str, JSON]:
+    """The scores of `examine` alone."""
+    return examine(tagger, batches, labels, loss=loss).scores
+
+
+def examine(tagger: Tagger, batches: Sequence[Batch], labels: LabelSet, *, loss: TaggingLoss) -> Validation:
     """val_loss, val_ce, val_crf (nats per piece, without weights or smoothing), val_macro_f1, f1 by tag, and more.
 
     val_loss is the negative log-likelihood of the model that decodes: the CRF's where the loss has one, else CE. A
@@ -89,10 +103,33 @@ def validate(tagger: Tagger, batches: Sequence[Batch], labels: LabelSet, *, loss
         if loss.positive_weights is not None:
             thresholds = choose_thresholds(answers, labels)
             answers = [answer.above(thresholds, labels) for answer in answers]
-        found = _scores(tagger, answers, labels, uses_crf=loss.crf_weight > 0)
+        ce = [answer.ce_rows() for answer in answers]
+        crf = [answer.crf_rows(tagger) for answer in answers] if loss.crf_weight else None
+        losses = _rows_of(answers, crf or ce)
+        found = {"val_loss": losses.mean, **_decoded(tagger, answers, labels)}
+        found |= {"val_ce": _rows_of(answers, ce).mean, "val_crf": losses.mean if crf else None}
+        found |= {"pieces": int(losses.pieces.sum()), "val_loss_se": losses.standard_error}
         found["nonfinite_parameters"] = sum(int((~weights.isfinite()).sum()) for weights in tagger.parameters())
     tagger.train()
-    return found | ({"thresholds": thresholds} if thresholds else {})
+    return Validation(found | ({"thresholds": thresholds} if thresholds else {}), losses)
+
+
+def row_losses(tagger: Tagger, batches: Sequence[Batch], labels: LabelSet, *, loss: TaggingLoss) -> RowLosses:
+    """What `examine` calls val_loss, row by row, without decoding; a soft-span tagger's thresholds are chosen here."""
+    tagger.eval()
+    with torch.inference_mode():
+        answers = answers_of(tagger, batches)
+        if loss.positive_weights is not None:
+            thresholds = choose_thresholds(answers, labels)
+            answers = [answer.above(thresholds, labels) for answer in answers]
+        nats = [answer.crf_rows(tagger) if loss.crf_weight else answer.ce_rows() for answer in answers]
+    tagger.train()
+    return _rows_of(answers, nats)
+
+
+def _rows_of(answers: Sequence[Answer], nats: Sequence[NDArray[np.float64]]) -> RowLosses:
+    pieces = [answer.batch.attention_mask.sum(1) for answer in answers]
+    return RowLosses(np.concatenate(nats), np.concatenate(pieces).astype(np.int64))
 
 
 @dataclass(frozen=True)
@@ -107,6 +144,17 @@ class Answer:
     def above(self, thresholds: Mapping[str, float], labels: LabelSet) -> Answer:
         """The same with its scores above the thresholds."""
         return replace(self, logits=by_threshold(self.logits, thresholds, labels))
+
+    def ce_rows(self) -> NDArray[np.float64]:
+        """(B,) cross-entropy of each row, in nats."""
+        nats = nn.functional.cross_entropy(self.logits.transpose(1, 2), self.tags, reduction="none")
+        real = nats if self.mask is None else nats.masked_fill(~self.mask, 0.0)
+        return real.double().sum(1).cpu().numpy()
+
+    def crf_rows(self, tagger: Tagger) -> NDArray[np.float64]:
+        """(B,) negative log-likelihood of each row under the tagger's CRF, in nats."""
+        nats: NDArray[np.float64] = tagger.crf(self.logits, self.tags, self.mask).double().cpu().numpy()
+        return nats
 
 
 def answers_of(tagger: Tagger, batches: Sequence[Batch]) -> list[Answer]:
@@ -140,25 +188,14 @@ def of_tag(
     return scores[:, begin : begin + 2].max(axis=1), (gold == begin) | (gold == begin + 1)
 
 
-def _scores(tagger: Tagger, answers: Sequence[Answer], labels: LabelSet, *, uses_crf: bool) -> dict[str, JSON]:
+def _decoded(tagger: Tagger, answers: Sequence[Answer], labels: LabelSet) -> dict[str, JSON]:
+    """val_macro_f1, and f1 by tag, of what constrained Viterbi makes of the answers."""
     transitions = tagger.crf.masked_transitions().cpu().numpy()
     starts = tagger.crf.masked_start().cpu().numpy()
-    ce = crf = 0.0
-    pieces = 0
     nothing = np.zeros(len(labels.tags), dtype=np.int64)
     counts = SpanCounts(nothing, nothing, nothing)
     for answer in answers:
         mask = answer.batch.attention_mask
-        ce += float(ce_sum(answer.logits, answer.tags, answer.mask))
-        crf += float(tagger.crf(answer.logits, answer.tags, answer.mask).sum()) if uses_crf else 0.0
-        pieces += int(mask.sum())
         predicted = constrained_viterbi(answer.logits.cpu().numpy(), mask, transitions, starts)
         counts += count_spans(np.where(mask, answer.batch.labels, 0), predicted, tags=len(labels.tags))
-    return {
-        "val_loss": (crf if uses_crf else ce) / pieces,
-        "val_macro_f1": counts.macro_f1(labels),
-        "f1": counts.f1(labels),
-        "val_ce": ce / pieces,
-        "val_crf": crf / pieces if uses_crf else None,
-        "pieces": pieces,
-    }
+    return {"val_macro_f1": counts.macro_f1(labels), "f1": counts.f1(labels)}

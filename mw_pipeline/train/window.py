@@ -20,6 +20,8 @@ class LossWindow:
     """
 
     pieces: int = 0
+    rows: int = 0
+    row_hash: int = 0
     loss: float = 0.0
     ce: float | None = None
     crf: float | None = None
@@ -28,6 +30,8 @@ class LossWindow:
     def add(self, outcome: StepOutcome) -> None:
         """Takes in one step."""
         self.pieces += outcome.pieces
+        self.rows += outcome.rows
+        self.row_hash = (self.row_hash + outcome.row_hash) % 2**64
         self.loss += outcome.loss * outcome.pieces
         for name in TERMS:
             value, total = getattr(outcome, name), getattr(self, name)
