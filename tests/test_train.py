@@ -235,10 +235,10 @@ def test_each_new_pass_over_a_source_is_told_once(unbroken):
 def test_the_preflight_says_when_the_limit_is_too_short(toy, tmp_path):
     events: list[dict[str, Any]] = []
     recipe = toy_recipe(train={"steps": 100_000})
-    plan = toy_plan(toy, tmp_path, recipe=recipe, max_wall_seconds=3.0)
+    plan = toy_plan(toy, tmp_path, recipe=recipe, max_wall_seconds=60.0)
 
     with pytest.raises(
-        GateError, match=r"the full run of 'toy' stops here: the time limit leaves 3s and the rest takes"
+        GateError, match=r"the full run of 'toy' stops here: the time limit leaves \d+s and the rest takes"
     ):
         train(plan, on_event=events.append)
 
@@ -250,10 +250,10 @@ def test_the_preflight_says_when_the_limit_is_too_short(toy, tmp_path):
 
 def test_a_run_in_parts_trains_up_to_its_limit_and_never_calls_itself_converged(toy, tmp_path):
     recipe = toy_recipe(train={"steps": 100_000})
-    result = train(toy_plan(toy, tmp_path, recipe=recipe, max_wall_seconds=1.0, in_parts=True))
+    result = train(toy_plan(toy, tmp_path, recipe=recipe, max_wall_seconds=4.0, in_parts=True))
 
     assert result.status == "BUDGET_EXHAUSTED" and 1 < result.step < 100_000
-    assert json.loads((tmp_path / "run.json").read_text())["wall_seconds"] < 1.5
+    assert json.loads((tmp_path / "run.json").read_text())["wall_seconds"] < 4.5
     assert load_checkpoint(tmp_path / "last").step == result.step
 
 
