@@ -19,7 +19,7 @@ FLOORS = (
     {"dataset", "package_files", "verdict"},
     {"model", "parse", "report"},
     {"train", "package", "campaign"},
-    {"evaluate"},
+    {"evaluate", "probes"},
     {"stages"},
     {"cli"},
     {"__main__"},
