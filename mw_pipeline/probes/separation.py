@@ -154,7 +154,7 @@ def pieces_of(checkpoint: Checkpoint, split: TokenizedDataset, rows: int) -> Pie
     begin = 2 * tags + 1
     inside = (gold[:, None] == begin) | (gold[:, None] == begin + 1)
     probability = np.concatenate([_probabilities(checkpoint, answer) for answer in answers])
-    return Pieces(probability, inside, _families(split, batches))
+    return Pieces(probability, inside, families_of(split, batches))
 
 
 def _probabilities(checkpoint: Checkpoint, answer: Answer) -> Floats:
@@ -179,7 +179,7 @@ def _scores(checkpoint: Checkpoint) -> tuple[torch.Tensor, torch.Tensor]:
     return checkpoint.crf.masked_transitions(), checkpoint.crf.masked_start()
 
 
-def _families(split: TokenizedDataset, batches: Sequence[Batch]) -> Ids:
+def families_of(split: TokenizedDataset, batches: Sequence[Batch]) -> Ids:
     """(N,) the family of each real piece: a row id without its variant, `source:id:variant`."""
     numbers: dict[str, int] = {}
     found = []

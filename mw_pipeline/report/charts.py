@@ -73,29 +73,34 @@ def curves_svg(runs: Mapping[str, RunLog], verdict: Mapping[str, JSON] | None = 
 
 
 def write_curves(log: RunLog, verdict: Mapping[str, JSON], path: Path, *, title: str) -> None:
-    """Draws one run and the verdict on it into a file that needs no other; its suffix says what: .svg or .png.
+    """Draws one run and the verdict on it into a file; see `write_picture`."""
+    description = f"Training curves of the {title} run: loss, validation macro-F1 and learning rate."
+    write_picture(lambda: _curves({title: log}, verdict, title), path, name="curves", description=description)
+
+
+def write_picture(draw: Callable[[], Figure], path: Path, *, name: str, description: str) -> None:
+    """Draws a figure into a file that needs no other; its suffix says what: .svg or .png.
 
     Raises ArtifactError for another suffix, and when the file cannot be written."""
     if path.suffix not in (".svg", ".png"):
         raise ArtifactError(f"{path}: a plot has the suffix .svg or .png, found {path.suffix!r}. Name it so.")
-    picture = _curves_png if path.suffix == ".png" else _curves_file
-    content = picture({title: log}, verdict, title)
+
+    @styled
+    def content() -> bytes:
+        return _png_of(draw()) if path.suffix == ".png" else svg_of(draw(), name, description).encode()
+
+    drawn = content()
     try:
-        path.write_bytes(content)
+        path.write_bytes(drawn)
     except OSError as error:
         raise ArtifactError(
             f"{path}: cannot be written ({error.strerror}). Name a file in a folder that is there."
         ) from None
 
 
-def _curves_file(runs: Mapping[str, RunLog], verdict: Mapping[str, JSON], judged: str) -> bytes:
-    return curves_svg(runs, verdict, judged=judged).encode()
-
-
-@styled
-def _curves_png(runs: Mapping[str, RunLog], verdict: Mapping[str, JSON], judged: str) -> bytes:
+def _png_of(figure: Figure) -> bytes:
     out = io.BytesIO()
-    _curves(runs, verdict, judged).savefig(out, format="png", dpi=_DOTS_PER_INCH, metadata={"Software": None})
+    figure.savefig(out, format="png", dpi=_DOTS_PER_INCH, metadata={"Software": None})
     return out.getvalue()
 
 

@@ -1,0 +1,187 @@
+"""What the probes found, as sentences and tables: for people, on stderr and in the graph's metadata."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from mw_pipeline.digest import JSON
+from mw_pipeline.report.cells import NOTHING, count, fact, interval, number, percent
+from mw_pipeline.report.tables import Table
+
+TERM_NAMES = {"ce": "CE", "crf": "CRF"}
+_ROWS_ALIKE = "both terms are means over pieces"
+
+
+# --- gradients -----------------------------------------------------------------------------------------------------
+
+
+def gradient_sentence(found: Mapping[str, JSON]) -> str:
+    """The balance of the two terms and the sources that stand out, in one line."""
+    parts = [_balance(found["terms"], found["loss"]["kind"])]
+    odd = [name for name, facts in found["sources"].items() if facts["outlier"]]
+    if odd:
+        parts.append(f"gradients of {', '.join(odd)} stand out from the other sources")
+    return "; ".join(parts)
+
+
+def _balance(terms: Mapping[str, JSON] | None, kind: str) -> str:
+    if terms is None:
+        return f"loss.kind {kind!r} has one term: there is nothing to weigh against it"
+    first, second = (TERM_NAMES.get(terms[side], terms[side]) for side in ("first", "second"))
+    ratio = terms["median"]["weighted"]
+    words = {
+        "dominates": f"{second} dominates {first}",
+        "balanced": f"{second} and {first} are balanced",
+        "collapsed": f"{second} has collapsed beside {first}",
+        "leaning": f"training leans to {second if ratio is not None and ratio > 1 else first}",
+        "not finite": "a gradient is not finite",
+    }[terms["band"]]
+    size = "" if ratio is None else f" (weighted gradient ratio {fact(ratio)} at λ = {fact(terms['weight'])})"
+    return words + size
+
+
+def unit_note(found: Mapping[str, JSON]) -> str:
+    """What the means of the two terms are over, and what that alone does to their ratio."""
+    terms = found["terms"]
+    if terms is None:
+        return ""
+    pieces = terms["unit_pieces"]
+    if found["loss"]["crf_reduction"] == "per_token":
+        return f"{_ROWS_ALIKE}: their ratio does not hang on row length."
+    second = TERM_NAMES.get(terms["second"], terms["second"])
+    return (
+        f"{second} is a mean over rows and CE one over pieces: that alone makes the ratio {fact(pieces)} times as "
+        "large, the mean row length."
+    )
+
+
+def gradient_table(found: Mapping[str, JSON]) -> Table:
+    """Raw, weighted and per-token ratio and cosine: the median over batches, and the range."""
+    terms = found["terms"]
+    if terms is None:
+        return Table(("ratio", "median"), ())
+    meanings = {
+        "raw": "‖∇₂‖/‖∇₁‖, as the loss takes their means",
+        "weighted": "times λ: what training feels",
+        "per_token": "both as means over pieces, without λ",
+        "cosine": "of the two gradients: 1 same way, −1 against each other",
+    }
+    spread = {key: _range([row[key] for row in terms["per_batch"]]) for key in meanings}
+    rows = tuple(
+        (key.replace("_", " "), fact(terms["median"][key]), spread[key], meaning) for key, meaning in meanings.items()
+    )
+    return Table((f"{terms['second']} against {terms['first']}", "median", "over batches", "what it is"), rows)
+
+
+def _range(values: list[float | None]) -> str:
+    known = [value for value in values if value is not None]
+    return f"{fact(min(known))} … {fact(max(known))}" if known else NOTHING
+
+
+def source_table(found: Mapping[str, JSON]) -> Table:
+    """Gradient norm of every source by itself, the largest first."""
+    order = sorted(found["sources"].items(), key=lambda item: -(item[1]["mean_norm"] or float("inf")))
+    rows = tuple(
+        (
+            name,
+            fact(facts["mean_norm"]),
+            fact(facts["variance"]),
+            percent(facts["share"]),
+            NOTHING if facts["z"] is None else number(facts["z"], 1),
+            "outlier" if facts["outlier"] else "",
+        )
+        for name, facts in order
+    )
+    return Table(("source", "mean norm", "variance", "share", "z", "finding"), rows)
+
+
+# --- activations ---------------------------------------------------------------------------------------------------
+
+
+def trace_sentence(found: Mapping[str, JSON]) -> str:
+    """Where two traces part, or which stages of one stand apart, in one line."""
+    compared = found["comparison"]
+    if compared is None:
+        odd = found["outliers"]
+        names = ", ".join(row["stage"] for row in odd)
+        return (
+            f"no reference: {len(odd)} stages stand apart ({names}), which need be no fault"
+            if odd
+            else "no reference: no stage stands apart from its like"
+        )
+    if compared["origin"] is None:
+        return f"all {compared['agrees']} stages agree with {reference_of(compared)}"
+    row = next(row for row in compared["stages"] if row["stage"] == compared["origin"])
+    ratio = "not finite" if row["ratio"] is None else f"std ratio {fact(row['ratio'])}"
+    return (
+        f"{compared['origin']} is the first stage out of band ({row['status']}, {ratio}) whose inputs are in band; "
+        f"{len(compared['cascade'])} others follow from it"
+    )
+
+
+def reference_of(compared: Mapping[str, JSON]) -> str:
+    """The reference of a comparison in words."""
+    reference = compared["reference"]
+    return f"{reference['name'] or 'the reference'} in {reference['precision']}"
+
+
+def trace_table(found: Mapping[str, JSON]) -> Table:
+    """Every stage over one token set, beside the reference where there is one."""
+    tokens, compared = found["tokens"], found["comparison"]
+    beside = {row["stage"]: row for row in compared["stages"]} if compared else {}
+    rows = []
+    for stage in found["trace"]["stages"]:
+        stats = stage["stats"][tokens]
+        cells = [fact(stats[key]) for key in ("mean", "std", "min", "max")]
+        broken = [count(stats[key]) for key in ("nan", "inf", "zero", "n")]
+        other = beside.get(stage["name"])
+        last = [] if other is None else [fact(other["reference_std"]), fact(other["ratio"]), _role(compared, other)]
+        rows.append((stage["name"], *cells, *broken, *last))
+    headers = ("stage", "mean", "std", "min", "max", "NaN", "Inf", "zero", "n")
+    return Table((*headers, "std of reference", "ratio", "status") if compared else headers, tuple(rows))
+
+
+def _role(compared: Mapping[str, JSON], row: Mapping[str, JSON]) -> str:
+    if row["status"] == "agrees":
+        return "agrees"
+    return f"{row['status']}: {'first' if row['stage'] == compared['origin'] else 'cascade'}"
+
+
+# --- separation ----------------------------------------------------------------------------------------------------
+
+
+def separation_sentence(found: Mapping[str, JSON]) -> str:
+    """Which labels have collapsed, in one line."""
+    judged = {tag: facts for tag, facts in found["labels"].items() if facts["collapsed"] is not None}
+    lost = [tag for tag, facts in judged.items() if facts["collapsed"]]
+    if lost:
+        return f"{len(lost)} of {len(judged)} labels have collapsed: {', '.join(lost)} score no higher inside"
+    return f"all {len(judged)} labels that occur score higher or lower inside their spans than outside"
+
+
+def separation_table(found: Mapping[str, JSON]) -> Table:
+    """Every label with its means, interval and AUROC, and its threshold where there is one."""
+    thresholds = found["thresholds"]["labels"] if found["thresholds"] else {}
+    rows = []
+    for tag, facts in found["labels"].items():
+        scored = thresholds.get(tag, {})
+        rows.append(
+            (
+                tag,
+                percent(facts["base_rate"]),
+                number(facts["mean_inside"]),
+                number(facts["mean_outside"]),
+                number(facts["separation"]),
+                interval(facts["interval"]),
+                number(facts["auroc"]),
+                {True: "collapsed", False: "", None: "does not occur"}[facts["collapsed"]],
+                *(
+                    (fact(scored["threshold"]), number(scored["f1"]), number(scored["all_positive_f1"]))
+                    if scored
+                    else ()
+                ),
+            )
+        )
+    headers = ("label", "base rate", "p inside", "p outside", "separation", "95 % interval", "AUROC", "finding")
+    beside = ("threshold", "F1 on test", "F1 of yes everywhere") if thresholds else ()
+    return Table((*headers, *beside), tuple(rows))
