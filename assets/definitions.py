@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from assets import automation, campaign, comparison, corpus, dataset, evaluation, mix, release, training
+from assets import automation, campaign, comparison, corpus, dataset, evaluation, mix, probes, release, training
 from resources.place import PlaceResource
 from resources.trainer import Trainer
 
@@ -17,6 +17,9 @@ defs = dg.Definitions(
         dataset.tokenized_dataset,
         training.smoke_checkpoint,
         training.full_checkpoint,
+        probes.gradient_probe,
+        probes.activation_trace,
+        probes.label_separation,
         evaluation.eval_report,
         evaluation.regression_diagnosis,
         comparison.loss_comparison,

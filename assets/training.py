@@ -34,6 +34,7 @@ def smoke_checkpoint(
         curves=views.curves_picture(artifact, verdict),
         run=views.run_facts(artifact),
         verdict=views.verdict_facts(verdict),
+        **views.probe_of(artifact),
     )
 
 
@@ -57,6 +58,7 @@ def full_checkpoint(
         reused=reused,
         curves=views.curves_picture(artifact),
         run=views.run_facts(artifact),
+        **views.probe_of(artifact),
     )
 
 

@@ -28,6 +28,7 @@ COMMANDS: dict[str, str] = {
     "evaluate": "Score a package or a checkpoint on gold rows, with ceilings and intervals.",
     "score": "Score anyone's predictions on gold rows, with the same numbers.",
     "diagnose": "Sort every miss into a bucket, and compare with a baseline.",
+    "probe": "Take a checkpoint apart: its gradients, its activations, its labels.",
     "package": "Turn a checkpoint into packages that run without torch.",
     "parse": "Parse addresses with a package.",
     "inspect": "Verify an artifact, a checkpoint or a package, byte by byte.",

@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mw_pipeline.dataset.batches import Batch, fixed_batches
+from mw_pipeline.digest import JSON
 from mw_pipeline.errors import CorpusError
 from mw_pipeline.model.encoder import Encoder, Layer, tensors_of
 from mw_pipeline.probes.subject import Subject
-from mw_pipeline.probes.traces import TOKEN_SETS, StageTrace, Stats, TokenSet, Trace
+from mw_pipeline.probes.traces import TOKEN_SETS, StageTrace, Stats, TokenSet, Trace, compare, outliers_of
 
 Precision = Literal["fp32", "bf16"]
 ROWS = 64
@@ -69,14 +70,30 @@ def _layer_taps(number: int, layer: Layer, hidden: str) -> list[Tap]:
     ]
 
 
-def trace_of(subject: Subject, *, rows: int = ROWS, precision: Precision = "fp32") -> Trace:
-    """The trace of a checkpoint on `rows` validation rows, evenly spaced over the split.
+def probe_activations(
+    subject: Subject, mine: Trace, reference: Trace | None, *, tokens: str = "all"
+) -> dict[str, JSON]:
+    """A checkpoint's `trace`, its `outliers`, and the `comparison` with a reference where there is one.
+
+    Raises ArtifactError for a reference of other pieces or another shape (M59)."""
+    return {
+        "probe": "activations",
+        "checkpoint": subject.facts,
+        "tokens": tokens,
+        "trace": mine.as_json(),
+        "outliers": outliers_of(mine, tokens=tokens),
+        "comparison": None if reference is None else compare(mine, reference, tokens=tokens),
+    }
+
+
+def trace_of(subject: Subject, *, name: str = "", rows: int = ROWS, precision: Precision = "fp32") -> Trace:
+    """The trace of a checkpoint on `rows` validation rows, evenly spaced over the split; `name` says whose it is.
 
     Raises CorpusError when the split has none."""
     batches = fixed_batches(subject.split("validation"), rows, batch_size=rows)
     if not batches:
         raise CorpusError(f"{subject.dataset_path}: has no validation rows to trace. Name a dataset that has some.")
-    return trace(subject.checkpoint.tagger.encoder, batches[0], precision=precision, name=str(subject.checkpoint.path))
+    return trace(subject.checkpoint.tagger.encoder, batches[0], precision=precision, name=name)
 
 
 def trace(encoder: Encoder, batch: Batch, *, precision: Precision = "fp32", name: str = "") -> Trace:

@@ -66,7 +66,7 @@ class Trace:
 
     def as_json(self) -> dict[str, JSON]:
         """The trace as `trace_from` reads it."""
-        return {"probe": "activations", **asdict(self)}
+        return asdict(self)
 
 
 def trace_from(path: Path) -> Trace:

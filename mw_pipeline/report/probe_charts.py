@@ -12,7 +12,7 @@ from matplotlib.ticker import NullFormatter
 
 from mw_pipeline.digest import JSON
 from mw_pipeline.report.charts import BLUE, GREEN, GREY, ORANGE, SKY, VERMILION, styled, svg_of, write_picture
-from mw_pipeline.report.probe_tables import TERM_NAMES, gradient_sentence, separation_sentence, trace_sentence
+from mw_pipeline.report.probe_tables import probe_sentence, term_name
 
 _STATUS_COLOURS = {"agrees": BLUE, "suspect": ORANGE, "diverged": VERMILION}
 _WIDTH_INCHES = 7.6
@@ -20,14 +20,14 @@ _WIDTH_INCHES = 7.6
 
 def probe_svg(found: Mapping[str, JSON]) -> str:
     """The picture of any probe's result as an `<svg>` element."""
-    draw, sentence = _PROBES[found["probe"]]
-    return styled(lambda: svg_of(draw(found), found["probe"], sentence(found)))()
+    draw = _PICTURES[found["probe"]]
+    return styled(lambda: svg_of(draw(found), found["probe"], probe_sentence(found)))()
 
 
 def write_probe(found: Mapping[str, JSON], path: Path) -> None:
     """Draws any probe's result into a file: .svg or .png. Raises ArtifactError for another suffix."""
-    draw, sentence = _PROBES[found["probe"]]
-    write_picture(lambda: draw(found), path, name=found["probe"], description=sentence(found))
+    draw = _PICTURES[found["probe"]]
+    write_picture(lambda: draw(found), path, name=found["probe"], description=probe_sentence(found))
 
 
 def _gradients(found: Mapping[str, JSON]) -> Figure:
@@ -46,7 +46,7 @@ def _draw_terms(axes: Axes, terms: Mapping[str, JSON] | None) -> None:
         axes.set_axis_off()
         axes.text(0.5, 0.5, "this loss has one term", ha="center", transform=axes.transAxes)
         return
-    first, second = (TERM_NAMES.get(terms[side], terms[side]) for side in ("first", "second"))
+    first, second = term_name(terms, "first"), term_name(terms, "second")
     axes.set_title(f"Gradient of {second} against {first}, batch by batch")
     rows = (("raw", GREY), ("per_token", SKY), ("weighted", BLUE))
     for place, (key, colour) in enumerate(rows):
@@ -151,9 +151,8 @@ def _separation(found: Mapping[str, JSON]) -> Figure:
     return figure
 
 
-_Draw = Callable[[Mapping[str, JSON]], Figure]
-_PROBES: dict[str, tuple[_Draw, Callable[[Mapping[str, JSON]], str]]] = {
-    "gradients": (_gradients, gradient_sentence),
-    "activations": (_activations, trace_sentence),
-    "separation": (_separation, separation_sentence),
+_PICTURES: dict[str, Callable[[Mapping[str, JSON]], Figure]] = {
+    "gradients": _gradients,
+    "activations": _activations,
+    "separation": _separation,
 }

@@ -2,14 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from mw_pipeline.digest import JSON
 from mw_pipeline.report.cells import NOTHING, count, fact, interval, number, percent
 from mw_pipeline.report.tables import Table
 
-TERM_NAMES = {"ce": "CE", "crf": "CRF"}
-_ROWS_ALIKE = "both terms are means over pieces"
+PROBE_FILE, PROBE_PICTURE = "probe.json", "probe.svg"
+"""What a probe leaves in its artifact, and beside a run that the watchdog has stopped."""
+_TERM_NAMES = {"ce": "CE", "crf": "CRF"}
+
+
+def probe_sentence(found: Mapping[str, JSON]) -> str:
+    """What any probe found, in one line."""
+    sentence, _ = _PROBES[found["probe"]]
+    return sentence(found)
+
+
+def probe_markdown(found: Mapping[str, JSON]) -> str:
+    """What any probe found: the sentence, and its tables."""
+    sentence, tables = _PROBES[found["probe"]]
+    return "\n\n".join([f"{sentence(found)}.", *(part for part in tables(found) if part)])
+
+
+def stopped_run_sentence(found: Mapping[str, JSON]) -> str:
+    """What the probe of a diverged run found at its last good checkpoint, or why it could not look."""
+    if "failed" in found:
+        return f"the gradient probe could not run ({found['failed']})"
+    return f"gradient probe at step {found['checkpoint']['step']}: {gradient_sentence(found)}"
+
+
+def term_name(terms: Mapping[str, JSON], side: str) -> str:
+    """The "first" or "second" term as people write it."""
+    return _TERM_NAMES.get(terms[side], str(terms[side]))
 
 
 # --- gradients -----------------------------------------------------------------------------------------------------
@@ -27,7 +52,7 @@ def gradient_sentence(found: Mapping[str, JSON]) -> str:
 def _balance(terms: Mapping[str, JSON] | None, kind: str) -> str:
     if terms is None:
         return f"loss.kind {kind!r} has one term: there is nothing to weigh against it"
-    first, second = (TERM_NAMES.get(terms[side], terms[side]) for side in ("first", "second"))
+    first, second = term_name(terms, "first"), term_name(terms, "second")
     ratio = terms["median"]["weighted"]
     words = {
         "dominates": f"{second} dominates {first}",
@@ -47,11 +72,10 @@ def unit_note(found: Mapping[str, JSON]) -> str:
         return ""
     pieces = terms["unit_pieces"]
     if found["loss"]["crf_reduction"] == "per_token":
-        return f"{_ROWS_ALIKE}: their ratio does not hang on row length."
-    second = TERM_NAMES.get(terms["second"], terms["second"])
+        return "Both terms are means over pieces: their ratio does not hang on row length."
     return (
-        f"{second} is a mean over rows and CE one over pieces: that alone makes the ratio {fact(pieces)} times as "
-        "large, the mean row length."
+        f"{term_name(terms, 'second')} is a mean over rows and {term_name(terms, 'first')} one over pieces: that alone "
+        f"makes the ratio {fact(pieces)} times as large, the mean row length."
     )
 
 
@@ -185,3 +209,26 @@ def separation_table(found: Mapping[str, JSON]) -> Table:
     headers = ("label", "base rate", "p inside", "p outside", "separation", "95 % interval", "AUROC", "finding")
     beside = ("threshold", "F1 on test", "F1 of yes everywhere") if thresholds else ()
     return Table((*headers, *beside), tuple(rows))
+
+
+def _gradient_parts(found: Mapping[str, JSON]) -> list[str]:
+    terms = [gradient_table(found).as_markdown(), unit_note(found)] if found["terms"] else []
+    return [*terms, source_table(found).as_markdown()]
+
+
+def _trace_parts(found: Mapping[str, JSON]) -> list[str]:
+    odd = [f"- {row['stage']}: {row['reason']}" for row in found["outliers"]]
+    return ["\n".join(odd), trace_table(found).as_markdown()]
+
+
+def _separation_parts(found: Mapping[str, JSON]) -> list[str]:
+    note = f"p is a {found['probability']}, over {found['pieces']:,} pieces of {found['rows']:,} {found['split']} rows."
+    return [note, separation_table(found).as_markdown()]
+
+
+_Found = Mapping[str, JSON]
+_PROBES: dict[str, tuple[Callable[[_Found], str], Callable[[_Found], list[str]]]] = {
+    "gradients": (gradient_sentence, _gradient_parts),
+    "activations": (trace_sentence, _trace_parts),
+    "separation": (separation_sentence, _separation_parts),
+}

@@ -33,6 +33,9 @@ CODE: dict[str, tuple[str, ...]] = {
         "mw_pipeline.report.page",
     ),
     "regression_diagnosis": ("mw_pipeline.evaluate.diagnose",),
+    "gradient_probe": ("mw_pipeline.probes.gradients",),
+    "activation_trace": ("mw_pipeline.probes.activations",),
+    "label_separation": ("mw_pipeline.probes.separation",),
     "loss_comparison": ("mw_pipeline.evaluate.loss_ranking", "mw_pipeline.evaluate.checkpoint_parser"),
     "packaged_weights": ("mw_pipeline.package.build", "mw_pipeline.parse", "mw_pipeline.evaluate.evaluation"),
 }
@@ -191,6 +194,27 @@ def packages(place: Place, recipe: Recipe) -> Request:
         diagnosis(place, recipe).demand(place.store),
     )
     return _of_recipe("packaged_weights", recipe, inputs, recipe.slice("package", "eval"))
+
+
+# --- probes --------------------------------------------------------------------------------------------------------
+
+
+def gradient_probe(place: Place, recipe: Recipe) -> Request:
+    """The gradients of the smoke's checkpoint."""
+    inputs = (smoke(place, recipe).demand(place.store), dataset(place, recipe).demand(place.store))
+    return _of_recipe("gradient_probe", recipe, inputs, recipe.slice("loss", "mix", "train"))
+
+
+def activation_trace(place: Place, recipe: Recipe) -> Request:
+    """The activations of the full checkpoint beside those of its smoke."""
+    made = (full(place, recipe), smoke(place, recipe), dataset(place, recipe))
+    return _of_recipe("activation_trace", recipe, tuple(request.demand(place.store) for request in made), None)
+
+
+def label_separation(place: Place, recipe: Recipe) -> Request:
+    """What the full checkpoint gives every label inside its spans and outside."""
+    inputs = (full(place, recipe).demand(place.store), dataset(place, recipe).demand(place.store))
+    return _of_recipe("label_separation", recipe, inputs, None)
 
 
 # --- comparisons ---------------------------------------------------------------------------------------------------

@@ -15,9 +15,14 @@ from mw_pipeline.stages.verdict import build_verdict, unlock
 _REQUESTS: dict[str, Callable[[Place, Recipe], Request]] = {
     "smoke_checkpoint": requests.smoke,
     "full_checkpoint": requests.full,
+    "gradient_probe": requests.gradient_probe,
+    "activation_trace": requests.activation_trace,
+    "label_separation": requests.label_separation,
     "eval_report": requests.report,
     "packaged_weights": requests.packages,
 }
+_UNLOCKED = ("smoke_checkpoint", "gradient_probe", "activation_trace", "label_separation")
+"""Stages before the lock, and those that look into a run however it went."""
 
 
 def find_made(stage: str, place: Place, recipe_name: str) -> Artifact | None:
@@ -27,7 +32,7 @@ def find_made(stage: str, place: Place, recipe_name: str) -> Artifact | None:
     if stage == "loss_comparison":
         return _find_comparison(place, recipe_name)
     recipe = place.recipe(recipe_name)
-    if stage != "smoke_checkpoint":
+    if stage not in _UNLOCKED:
         unlock(place, recipe)
     found = _REQUESTS[stage](place, recipe).find(place.store)
     if found is not None:

@@ -8,13 +8,23 @@ from mw_pipeline.errors import RecipeError
 from mw_pipeline.stages.evaluation import eval_report
 from mw_pipeline.stages.losses import loss_comparison
 from mw_pipeline.stages.place import Place, Progress
+from mw_pipeline.stages.probes import activation_trace, gradient_probe, label_separation
 from mw_pipeline.stages.release import packaged_weights
 from mw_pipeline.stages.training import full_checkpoint, smoke_checkpoint
 from mw_pipeline.store import Built
 
 STAGES: dict[str, Callable[..., Built]] = {
     stage.__name__: stage
-    for stage in (smoke_checkpoint, full_checkpoint, eval_report, loss_comparison, packaged_weights)
+    for stage in (
+        smoke_checkpoint,
+        full_checkpoint,
+        gradient_probe,
+        activation_trace,
+        label_separation,
+        eval_report,
+        loss_comparison,
+        packaged_weights,
+    )
 }
 
 

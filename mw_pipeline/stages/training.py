@@ -11,12 +11,13 @@ from mw_pipeline.errors import ArtifactError
 from mw_pipeline.recipe import Recipe
 from mw_pipeline.stages import requests
 from mw_pipeline.stages.place import Place, Progress, quiet
+from mw_pipeline.stages.probes import probe_stopped_run
 from mw_pipeline.stages.request import Request
 from mw_pipeline.stages.verdict import build_verdict, unlock
 from mw_pipeline.store import Built
 from mw_pipeline.tokenizer import MODEL_NAME as TOKENIZER_FILE
 from mw_pipeline.train.loop import train
-from mw_pipeline.train.plan import ENDED, RunKind, RunPlan
+from mw_pipeline.train.plan import ENDED, STOPPED, RunKind, RunPlan
 from mw_pipeline.train.progress import line_of
 
 
@@ -73,6 +74,8 @@ def _trained(
                 f"{request.kind} of {recipe.name!r} stopped at step {result.step} ({result.status}). "
                 f"Run `{request.command}` again: it goes on from its last checkpoint."
             )
+        if result.status in STOPPED:
+            progress(probe_stopped_run(work, recipe, dataset.path))
         shutil.copytree(work, out, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".*"))
         shutil.copyfile(tokenizer_path, out / TOKENIZER_FILE)  # so that the folder can be evaluated anywhere
         return {

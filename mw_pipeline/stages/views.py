@@ -10,6 +10,8 @@ from mw_pipeline.artifact import Artifact
 from mw_pipeline.labels import STAGE3_TAGS
 from mw_pipeline.report.cells import interval, number, share
 from mw_pipeline.report.charts import curves_svg, tag_scores_svg
+from mw_pipeline.report.probe_charts import probe_svg
+from mw_pipeline.report.probe_tables import PROBE_FILE, probe_markdown, stopped_run_sentence
 from mw_pipeline.report.runs import run_table, verdict_table
 from mw_pipeline.report.tables import Table, bucket_table, golden_set_table, split_table, survival_table
 from mw_pipeline.stages.corpus import waterfall_of
@@ -95,6 +97,16 @@ def package_facts(packages: Artifact) -> str:
         )
     headers = ("package", "version", "bytes of the network", "core macro-F1", "95 % interval", "exact rows")
     return Table(headers, tuple(rows)).as_markdown()
+
+
+def probe_of(artifact: Artifact) -> dict[str, str]:
+    """Picture and tables of a probe, or of the one that ran when a run was stopped; nothing where none did."""
+    if not any(entry.path == PROBE_FILE for entry in artifact.manifest.files):
+        return {}
+    found = artifact.read_json(PROBE_FILE)
+    if "failed" in found:
+        return {"probe": stopped_run_sentence(found)}
+    return {"probe_picture": _picture("what the probe found", probe_svg(found)), "probe": probe_markdown(found)}
 
 
 def _kind(run: Artifact) -> str:

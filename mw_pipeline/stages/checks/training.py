@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from mw_pipeline.artifact import Artifact
 from mw_pipeline.report.cells import fact, number
+from mw_pipeline.report.probe_tables import PROBE_FILE, stopped_run_sentence
 from mw_pipeline.stages import requests
 from mw_pipeline.stages.findings import Findings, found
 from mw_pipeline.stages.place import Place
@@ -14,8 +16,10 @@ from mw_pipeline.verdict.task_weights import task_weights_of
 
 def smoke_verdict(place: Place, partition: str) -> Findings:
     """The smoke saw what the full run will meet, and nothing failed: only then may the full run start."""
-    _, verdict = build_verdict(place, place.recipe(partition))
-    problems = () if verdict.outcome == "pass" else (verdict.one_line(),)
+    recipe = place.recipe(partition)
+    _, verdict = build_verdict(place, recipe)
+    smoke = requests.smoke(place, recipe).demand(place.store)
+    problems = () if verdict.outcome == "pass" else (verdict.one_line(), *_what_the_probe_says(smoke))
     numbers = {name: value for name, value in verdict.evidence.items() if not isinstance(value, list)}
     return found(problems, verdict.one_line(), exposure_ratio=verdict.exposure_ratio, **numbers)
 
@@ -28,4 +32,13 @@ def run_is_sound(place: Place, partition: str) -> Findings:
     log = read_run(full.folder())
     learned = task_weights_of(log.steps)
     worth = {"task_weights": learned.one_line()} if learned else {}
-    return found(soundness_findings(log), summary, steps=steps, best_val_macro_f1=best, **worth)
+    problems = soundness_findings(log)
+    told = (*problems, *_what_the_probe_says(full)) if problems else ()
+    return found(told, summary, steps=steps, best_val_macro_f1=best, **worth)
+
+
+def _what_the_probe_says(run: Artifact) -> tuple[str, ...]:
+    """Where to look next in a run that the watchdog stopped: what the probe of its last good checkpoint found."""
+    if not any(entry.path == PROBE_FILE for entry in run.manifest.files):
+        return ()
+    return (f"{stopped_run_sentence(run.read_json(PROBE_FILE))}, see {PROBE_FILE} of the run",)

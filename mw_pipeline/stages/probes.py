@@ -1,0 +1,133 @@
+"""The probes as artifacts, and the one that runs by itself when the watchdog has stopped a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from mw_pipeline.digest import JSON, write_json_atomically
+from mw_pipeline.errors import ArtifactError
+from mw_pipeline.model.checkpoint import load_checkpoint
+from mw_pipeline.probes.activations import probe_activations, trace_of
+from mw_pipeline.probes.gradients import probe_gradients
+from mw_pipeline.probes.separation import probe_separation
+from mw_pipeline.probes.subject import Subject, checkpoint_folder
+from mw_pipeline.recipe import Recipe
+from mw_pipeline.report.probe_charts import write_probe
+from mw_pipeline.report.probe_tables import (
+    PROBE_FILE,
+    PROBE_PICTURE,
+    probe_markdown,
+    probe_sentence,
+    stopped_run_sentence,
+)
+from mw_pipeline.stages import requests
+from mw_pipeline.stages.place import Place, Progress, quiet
+from mw_pipeline.stages.request import Request
+from mw_pipeline.store import Built
+from mw_pipeline.train.log import TrainingLog
+
+TABLE_FILE = "probe.md"
+
+
+def gradient_probe(place: Place, recipe_name: str, *, progress: Progress = quiet) -> Built:
+    """Balance of loss terms and pull of each source at the smoke's best checkpoint: known before the full run."""
+    recipe = place.recipe(recipe_name)
+    progress(f"probing the gradients of {recipe.name}'s smoke")
+    return _built(
+        place,
+        requests.gradient_probe(place, recipe),
+        lambda: probe_gradients(_subject(place, recipe, requests.smoke(place, recipe)), recipe),
+    )
+
+
+def activation_trace(place: Place, recipe_name: str, *, progress: Progress = quiet) -> Built:
+    """Every stage of the full checkpoint, beside the smoke's on the same rows."""
+    recipe = place.recipe(recipe_name)
+    progress(f"tracing the activations of {recipe.name}")
+
+    def probe() -> dict[str, JSON]:
+        full = _subject(place, recipe, requests.full(place, recipe))
+        smoke = _subject(place, recipe, requests.smoke(place, recipe))
+        reference = trace_of(smoke, name=f"the smoke at step {smoke.checkpoint.step}")
+        return probe_activations(full, trace_of(full, name=f"full run at step {full.checkpoint.step}"), reference)
+
+    return _built(place, requests.activation_trace(place, recipe), probe)
+
+
+def label_separation(place: Place, recipe_name: str, *, progress: Progress = quiet) -> Built:
+    """Which labels the full checkpoint tells from the rest of its rows."""
+    recipe = place.recipe(recipe_name)
+    progress(f"asking which labels {recipe.name} tells apart")
+    return _built(
+        place,
+        requests.label_separation(place, recipe),
+        lambda: probe_separation(_subject(place, recipe, requests.full(place, recipe))),
+    )
+
+
+def _built(place: Place, request: Request, probe: Callable[[], dict[str, JSON]]) -> Built:
+    def make(out: Path) -> Mapping[str, JSON]:
+        found = probe()
+        _write(out, found)
+        (out / TABLE_FILE).write_text(probe_markdown(found) + "\n", encoding="utf-8")
+        return {"finding": probe_sentence(found)}
+
+    return request.build(place.store, make)
+
+
+def _write(folder: Path, found: Mapping[str, JSON]) -> None:
+    write_json_atomically(folder / PROBE_FILE, found)
+    write_probe(found, folder / PROBE_PICTURE)
+
+
+def _subject(place: Place, recipe: Recipe, run: Request) -> Subject:
+    return Subject.open(run.demand(place.store).folder(), requests.dataset(place, recipe).demand(place.store).path)
+
+
+# --- a run that was stopped ----------------------------------------------------------------------------------------
+
+
+def probe_stopped_run(run: Path, recipe: Recipe, dataset_path: Path) -> str:
+    """Probes the gradients of a diverged run's last good checkpoint; says in one line what that showed.
+
+    Leaves probe.json and probe.svg beside the log. The run has failed already, and that must be told whatever happens
+    here: so no exception leaves this function, and what went wrong stands in probe.json in words."""
+    try:
+        found = probe_gradients(Subject.open(run, dataset_path), recipe)
+        _write(run, found)
+    except Exception as error:  # whatever it is, it must not take the place of the divergence that brought us here
+        found = {"probe": "gradients", "failed": f"{type(error).__name__}: {error}"}
+        (run / PROBE_PICTURE).unlink(missing_ok=True)
+        write_json_atomically(run / PROBE_FILE, found)
+    return stopped_run_sentence(found)
+
+
+# --- from the command line -----------------------------------------------------------------------------------------
+
+
+def subject_at(place: Place, path: Path, dataset_path: Path | None) -> Subject:
+    """A checkpoint or run folder with its dataset: the one named, else the one that it was trained on.
+
+    Raises ArtifactError when the store does not have that one."""
+    if dataset_path is not None:
+        return Subject.open(path, dataset_path)
+    digest = load_checkpoint(checkpoint_folder(path)).facts.digests.get("data", "")
+    if not (place.store.root / "tokenized_dataset" / digest).is_dir() or not digest:
+        raise ArtifactError(
+            f"{path}: was trained on the dataset {digest[:12] or 'of no name'}, which is not in the store. "
+            "Name its folder with --dataset DIR."
+        )
+    return Subject.open(path, place.store.load("tokenized_dataset", digest).path)
+
+
+def recipe_at(place: Place, path: Path, name: str | None) -> Recipe:
+    """The recipe of this name, else the one that the run.json beside a checkpoint names.
+
+    Raises ArtifactError when there is none."""
+    folder = checkpoint_folder(path)
+    facts = next((found for place_of in (folder, folder.parent) if (found := TrainingLog(place_of).read_run())), None)
+    named = name or (facts or {}).get("recipe")
+    if named is None:
+        raise ArtifactError(f"{path}: no run.json beside it names its recipe. Name one with --recipe R.")
+    return place.recipe(named)
