@@ -15,6 +15,7 @@ from assets.dataset import tokenized_dataset, tokenizer
 from assets.evaluation import eval_report, regression_diagnosis
 from assets.mix import source_audit, source_mix
 from assets.partitions import campaigns, corpora, corpus_and_source, recipes, sources
+from assets.probes import activation_trace, gradient_probe, label_separation
 from assets.release import packaged_weights
 from assets.training import full_checkpoint, smoke_checkpoint
 from mw_pipeline.corpus.inputs import match_inputs
@@ -53,7 +54,13 @@ campaign_job = dg.define_asset_job(
     description="Lay all recipes of a campaign side by side, as far as they have been run.",
     partitions_def=campaigns,
 )
-jobs = [shards_job, corpus_audit_job, mix_audit_job, smoke_job, release_job, campaign_job]
+probe_job = dg.define_asset_job(
+    "probe",
+    [gradient_probe, activation_trace, label_separation],
+    description="Take the checkpoints of one recipe apart: gradients, activations, labels.",
+    partitions_def=recipes,
+)
+jobs = [shards_job, corpus_audit_job, mix_audit_job, smoke_job, release_job, campaign_job, probe_job]
 
 
 @dg.schedule(

@@ -34,6 +34,7 @@ ASSETS = {
     "campaign_report": "eval",
     "packaged_weights": "release",
 }
+PROBES = {"gradient_probe", "activation_trace", "label_separation"}
 BLOCKING_CHECKS = {
     "corpus_shards": {"rows_match_schema", "rows_are_conserved", "quarantine_within_budget"},
     "corpus_manifest": {"splits_are_disjoint", "licences_are_allowed", "golden_is_not_in_train"},
@@ -177,9 +178,11 @@ def test_a_partition_hangs_on_exactly_the_partitions_that_go_into_it(
         ("audit", {"source_mix", "source_audit"}),
         ("smoke", {"source_mix", "tokenizer", "tokenized_dataset", "smoke_checkpoint"}),
         ("campaign", {"campaign_report"}),
+        ("probe", PROBES),
         (
             "release",
-            set(ASSETS) - {"corpus_shards", "corpus_manifest", "golden_set", "source_audit", "campaign_report"},
+            set(ASSETS)
+            - {"corpus_shards", "corpus_manifest", "golden_set", "source_audit", "campaign_report", *PROBES},
         ),
     ],
 )

@@ -94,7 +94,10 @@ def gradient_table(found: Mapping[str, JSON]) -> Table:
     rows = tuple(
         (key.replace("_", " "), fact(terms["median"][key]), spread[key], meaning) for key, meaning in meanings.items()
     )
-    return Table((f"{terms['second']} against {terms['first']}", "median", "over batches", "what it is"), rows)
+    return Table(
+        (f"{term_name(terms, 'second')} against {term_name(terms, 'first')}", "median", "over batches", "what it is"),
+        rows,
+    )
 
 
 def _range(values: list[float | None]) -> str:
@@ -126,20 +129,16 @@ def trace_sentence(found: Mapping[str, JSON]) -> str:
     """Where two traces part, or which stages of one stand apart, in one line."""
     compared = found["comparison"]
     if compared is None:
-        odd = found["outliers"]
-        names = ", ".join(row["stage"] for row in odd)
-        return (
-            f"no reference: {len(odd)} stages stand apart ({names}), which need be no fault"
-            if odd
-            else "no reference: no stage stands apart from its like"
-        )
+        names = ", ".join(row["stage"] for row in found["outliers"])
+        odd = f"unlike their like, which need be no fault: {names}" if names else "no stage is unlike its like"
+        return f"no reference; {odd}"
     if compared["origin"] is None:
         return f"all {compared['agrees']} stages agree with {reference_of(compared)}"
     row = next(row for row in compared["stages"] if row["stage"] == compared["origin"])
     ratio = "not finite" if row["ratio"] is None else f"std ratio {fact(row['ratio'])}"
     return (
         f"{compared['origin']} is the first stage out of band ({row['status']}, {ratio}) whose inputs are in band; "
-        f"{len(compared['cascade'])} others follow from it"
+        f"stages out of band after it, its cascade: {len(compared['cascade'])}"
     )
 
 
@@ -179,8 +178,8 @@ def separation_sentence(found: Mapping[str, JSON]) -> str:
     judged = {tag: facts for tag, facts in found["labels"].items() if facts["collapsed"] is not None}
     lost = [tag for tag, facts in judged.items() if facts["collapsed"]]
     if lost:
-        return f"{len(lost)} of {len(judged)} labels have collapsed: {', '.join(lost)} score no higher inside"
-    return f"all {len(judged)} labels that occur score higher or lower inside their spans than outside"
+        return f"collapsed, as likely outside their spans as inside: {', '.join(lost)}"
+    return f"every label that occurs is told from the rest ({len(judged)} of {len(found['labels'])} occur)"
 
 
 def separation_table(found: Mapping[str, JSON]) -> Table:
