@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mw_pipeline.corpus.splits import in_holdout
-from mw_pipeline.corpus.text import Mask, mask_of, utf8_bytes
+from mw_pipeline.corpus.text import any_byte, ascii_letter, mask_of, utf8_bytes
 
 MEMORY_LIMIT = "512MB"
 """What one query may hold in memory; larger sorts and groupings spill."""
@@ -35,7 +35,6 @@ _SCRIPTS = (
 )  # fmt: skip
 # The first byte of every character from U+0240 on; the few below U+0250 among them are told by their pattern.
 _PAST_LATIN = 0xC9
-_ASCII_LETTERS = np.array([byte < 128 and chr(byte).isalpha() for byte in range(256)])
 _COLUMNS = {"source": "source", "split": "split", "country": "country", "locale": "locale", "licence": "license"}
 
 
@@ -69,8 +68,8 @@ def _scripts(texts: pa.StringArray) -> npt.NDArray[np.object_]:
     """(N,): the script of each text, as `script_of` says it. Two looks at the bytes spare most texts every pattern."""
     scripts = np.full(len(texts), "none", object)
     offsets, data = utf8_bytes(texts)
-    past_latin = _any_byte(data >= _PAST_LATIN, offsets)
-    scripts[_any_byte(_ASCII_LETTERS[data], offsets) & ~past_latin] = "Latin"
+    past_latin = any_byte(data >= _PAST_LATIN, offsets)
+    scripts[any_byte(ascii_letter(data), offsets) & ~past_latin] = "Latin"
     doubtful = np.flatnonzero(scripts == "none")
     remaining = texts.take(pa.array(doubtful))
     for script in _SCRIPTS if len(doubtful) else ():
@@ -78,12 +77,6 @@ def _scripts(texts: pa.StringArray) -> npt.NDArray[np.object_]:
         scripts[doubtful[found]] = script
         doubtful, remaining = doubtful[~found], remaining.filter(pa.array(~found))
     return scripts
-
-
-def _any_byte(wanted: Mask, offsets: npt.NDArray[np.int64]) -> Mask:
-    before = np.concatenate([np.zeros(1, np.int64), np.cumsum(wanted)])
-    found: Mask = before[offsets[1:]] > before[offsets[:-1]]
-    return found
 
 
 def licences_are_allowed(counts: Mapping[str, Any], allowed: Collection[str]) -> list[str]:

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from mw_pipeline.corpus.conventions import LINE_TAGS
 from mw_pipeline.corpus.records import RECORD_SCHEMA, TAG_COLUMNS, Rejects
-from mw_pipeline.corpus.text import Hashes, Mask, hash64, mask_of, tidy
+from mw_pipeline.corpus.text import Hashes, Mask, edited, hash64, kept, mask_of, plain, tidy, utf8_bytes
 from mw_pipeline.errors import CorpusError
 
 MAX_VALUE_LENGTH = 200
@@ -58,7 +58,7 @@ def admit(batch: pa.RecordBatch, countries: Sequence[str], rejects: Rejects) -> 
         wanted = mask_of(pc.is_in(pc.fill_null(batch["country_code"], ""), value_set=pa.array(list(countries))))
         rejects.filtered("country_not_in_corpus", int((keep & ~wanted).sum()))
         keep &= wanted
-    return tidied.filter(pa.array(keep))
+    return kept(tidied, keep)
 
 
 def component_keys(batch: pa.RecordBatch) -> Hashes:
@@ -89,16 +89,22 @@ def _faults(batch: pa.RecordBatch) -> dict[str, Mask]:
         "value_too_long": np.zeros(batch.num_rows, np.bool_),
     }
     for name in (*_written(batch), "raw"):
-        faults["control_character"] |= _holds(pc.match_substring_regex(batch[name], _UNPRINTABLE))
-        faults["value_too_long"] |= _holds(pc.greater(pc.utf8_length(batch[name]), MAX_VALUE_LENGTH))
+        odd = np.flatnonzero(~plain(batch[name]) | (_bytes_of(batch[name]) > MAX_VALUE_LENGTH))
+        values = batch[name].take(pa.array(odd))
+        faults["control_character"][odd] |= _holds(pc.match_substring_regex(values, _UNPRINTABLE))
+        faults["value_too_long"][odd] |= _holds(pc.greater(pc.utf8_length(values), MAX_VALUE_LENGTH))
     return faults
 
 
 def _tidied(batch: pa.RecordBatch) -> pa.RecordBatch:
     columns = {name: batch[name] for name in batch.schema.names}
     columns |= {tag: tidy(batch[tag]) for tag in _written(batch)}
-    columns["raw"] = pc.utf8_normalize(pc.utf8_trim_whitespace(batch["raw"]), form="NFC")
+    columns["raw"] = edited(batch["raw"], ~plain(batch["raw"]), _trimmed_nfc)
     return pa.record_batch(list(columns.values()), schema=RECORD_SCHEMA)
+
+
+def _trimmed_nfc(texts: pa.StringArray) -> pa.StringArray:
+    return pc.utf8_normalize(pc.utf8_trim_whitespace(texts), form="NFC")
 
 
 def _absent(batch: pa.RecordBatch) -> Mask:
@@ -116,6 +122,10 @@ def _reject(batch: pa.RecordBatch, row: int, reason: str, rejects: Rejects) -> N
 
 def _written(batch: pa.RecordBatch) -> list[str]:
     return [tag for tag in TAG_COLUMNS if batch[tag].null_count < batch.num_rows]
+
+
+def _bytes_of(texts: pa.StringArray) -> npt.NDArray[np.int64]:
+    return np.diff(utf8_bytes(texts)[0])
 
 
 def _holds(flags: pa.BooleanArray) -> npt.NDArray[np.bool_]:

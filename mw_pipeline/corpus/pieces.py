@@ -36,7 +36,7 @@ from mw_pipeline.corpus.shards import (
     write_rows,
 )
 from mw_pipeline.corpus.splits import in_holdout, split_of
-from mw_pipeline.corpus.text import hash64, mask_of
+from mw_pipeline.corpus.text import hash64, kept, mask_of
 from mw_pipeline.corpus.waterfall import MethodFlow, Waterfall
 from mw_pipeline.recipe import CorpusSpec
 
@@ -122,7 +122,7 @@ def _in_script_dose(job: Job, piece: int, records: pa.RecordBatch, unread: Rejec
     rng = np.random.default_rng([job.spec.seed, *job.source.encode(), piece])
     surplus = foreign & (rng.random(len(foreign)) >= wanted_share)
     unread.filtered("other_script_dose", int(surplus.sum()))
-    return records.filter(pa.array(~surplus))
+    return kept(records, ~surplus)
 
 
 def _split_record_schema() -> pa.Schema:
@@ -136,7 +136,7 @@ def compose_piece(job: Job, piece: int) -> Receipt:
     """The rows of those records of a piece that no earlier one repeats: country by country, variant by variant."""
     admitted = pa.Table.from_batches(read_arrow(job.path(RECORDS, piece, ".arrow")), schema=_split_record_schema())
     new = first_seen(job.repeats_path(RECORDS), f"{piece:05d}", len(admitted))
-    records = admitted.filter(pa.array(new)).combine_chunks()
+    records = kept(admitted, new).combine_chunks()
     flow, unfit = job.waterfall(), Rejects(job.source)
     flow.records.kept, flow.records.deduplicated = int(new.sum()), int((~new).sum())
     flow.holdout_records = int(in_holdout(_column(records, "region_key"), job.spec.holdout_regions).sum())
@@ -158,7 +158,7 @@ def compose_piece(job: Job, piece: int) -> Receipt:
 
 def _composed(job: Job, piece: int, records: pa.Table) -> Iterator[tuple[pa.Table, Composed]]:
     for place, country in enumerate(pc.unique(records["country_code"]).to_pylist()):
-        of_country = records.filter(pc.equal(records["country_code"], country))
+        of_country = kept(records, mask_of(pc.equal(records["country_code"], country)))
         for variant in range(job.spec.variants):
             rng = np.random.default_rng([job.spec.seed, *job.source.encode(), piece, place, variant])
             yield from _variant(job, of_country, variant, rng)
@@ -168,7 +168,7 @@ def _variant(
     job: Job, records: pa.Table, variant: int, rng: np.random.Generator
 ) -> Iterator[tuple[pa.Table, Composed]]:
     labelled = labelled_mask(records) if variant == 0 else np.zeros(len(records), np.bool_)
-    plain, given = records.filter(pa.array(~labelled)), records.filter(pa.array(labelled))
+    plain, given = kept(records, ~labelled), kept(records, labelled)
     if len(plain):
         yield plain, compose_rows(plain, source=job.source, variant=variant, doses=job.doses, rng=rng)
     if len(given):
@@ -195,16 +195,16 @@ def write_part(job: Job, piece: int) -> Receipt:
     hashes = job.path(ROWS, piece, ".hashes")
     new = first_seen(job.repeats_path(ROWS), hashes.stem, rows_hashed(hashes))
 
-    def kept() -> Iterator[pa.RecordBatch]:
+    def unrepeated() -> Iterator[pa.RecordBatch]:
         at = 0
         for batch in read_arrow(job.path(ROWS, piece, ".arrow")):
-            part = batch.filter(pa.array(new[at : at + batch.num_rows]))
+            part = kept(batch, new[at : at + batch.num_rows])
             at += batch.num_rows
             counts.append(counts_of(pa.Table.from_batches([part])))
             yield part
 
     path = job.path(PARTS, piece, ".parquet")
-    write_rows(path, kept())
+    write_rows(path, unrepeated())
     flow.rows.kept, flow.rows.deduplicated = int(new.sum()), int((~new).sum())
     return _signed(job, PARTS, piece, [path], {"waterfall": flow.as_json(), "counts": summed(counts)})
 

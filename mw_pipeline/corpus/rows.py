@@ -17,7 +17,7 @@ from mw_pipeline.corpus.conventions import LINE_TAGS
 from mw_pipeline.corpus.lines import Lines, trimmed_lines, write_lines
 from mw_pipeline.corpus.records import ROW_SCHEMA, TAG_COLUMNS
 from mw_pipeline.corpus.spans import unsound_rows
-from mw_pipeline.corpus.text import mask_of
+from mw_pipeline.corpus.text import kept, mask_of
 
 SPANS_DO_NOT_FIT = "spans_do_not_fit"
 
@@ -52,7 +52,7 @@ def compose_rows(
     unsound = unsound_rows(lines.raw, components, lines.tags, lines.starts, lines.ends)
     rows = _table(records, source, variant, lines, methods)
     unfit = tuple((int(row), SPANS_DO_NOT_FIT, methods[row].as_py() or "") for row in np.flatnonzero(unsound))
-    return Composed(rows.filter(pa.array(~unsound)), tallies, unfit)
+    return Composed(kept(rows, ~unsound), tallies, unfit)
 
 
 def given_rows(records: pa.Table, *, source: str) -> Composed:

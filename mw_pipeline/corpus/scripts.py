@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mw_pipeline.corpus.text import Mask, code_point_lengths, code_points, filled, mask_of, utf8_bytes
+from mw_pipeline.corpus.text import Mask, any_byte, code_point_lengths, code_points, filled, mask_of, utf8_bytes
 
 # Letters of the scripts that are written here besides Latin, as RE2 classes.
 OTHER = (
@@ -49,8 +49,7 @@ def may_be_foreign(texts: pa.StringArray) -> Mask:
     """Where a text has a byte that no Latin letter of European languages has. It holds for all other scripts, and for
     typographic signs: what is true here needs a closer look."""
     offsets, data = utf8_bytes(texts)
-    seen = np.concatenate([[0], np.cumsum(data >= _FIRST_OTHER_BYTE)])
-    return np.asarray(seen[offsets[1:]] > seen[offsets[:-1]])
+    return any_byte(data >= _FIRST_OTHER_BYTE, offsets)
 
 
 def any_matches(columns: Iterable[pa.StringArray], pattern: str, rows: Mask) -> Mask:

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from mw_pipeline.corpus.text import Mask, code_point_lengths, code_points, differs, trimmed
+from mw_pipeline.corpus.text import Mask, code_point_lengths, differs, kept, trimmed, utf8_bytes
 
 Ints = npt.NDArray[np.int64]
 
@@ -17,16 +17,15 @@ def unsound_rows(
     """(N,): rows whose spans are unsorted, overlap, leave the text, repeat a tag or do not cut out their components.
 
     So are spans that begin or end with what is no letter or digit: the label conventions leave it outside.
-    UTF-16 offsets fail here (M19). Whole columns at a time: the text of the batch is laid out once as code points,
-    every span is gathered from it, and the result is compared with the components laid out alike. No array
-    may hold nulls.
+    UTF-16 offsets fail here (M19). Whole columns at a time: every span is cut out of the text of the batch, and the
+    pieces are compared with the components. No array may hold nulls.
     """
     counts = _counts(tags)
     unequal: Mask = (counts != _counts(starts)) | (counts != _counts(ends)) | (counts != _counts(components))
     if unequal.any():
         sound = np.flatnonzero(~unequal)
-        kept = [column.take(pa.array(sound)) for column in (raw, components, tags, starts, ends)]
-        unequal[sound] = unsound_rows(*kept)
+        whole = [column.take(pa.array(sound)) for column in (raw, components, tags, starts, ends)]
+        unequal[sound] = unsound_rows(*whole)
         return unequal
     row = np.repeat(np.arange(len(raw)), counts)
     first, last = starts.flatten().to_numpy().astype(np.int64), ends.flatten().to_numpy().astype(np.int64)
@@ -39,7 +38,7 @@ def unsound_rows(
     bad[_repeats(row, tags.flatten())] = True
     fine = ~bad[row]
     if fine.any():
-        bad[row[fine][_text_differs(raw, items.filter(pa.array(fine)), row[fine], first[fine])]] = True
+        bad[row[fine][differs(_cut_out(raw, row[fine], first[fine], last[fine]), kept(items, fine))]] = True
     return bad
 
 
@@ -57,15 +56,18 @@ def _repeats(row: Ints, tags: pa.StringArray) -> Ints:
     return np.asarray(pairs[times > 1] // (code.max(initial=0) + 1))
 
 
-def _text_differs(raw: pa.StringArray, items: pa.StringArray, row: Ints, first: Ints) -> Ints:
-    """Which spans of the raw texts are not the items, character by character; lengths are known to be equal."""
-    lengths = code_point_lengths(items)
-    ends = np.cumsum(lengths)
-    inside = np.arange(int(lengths.sum())) - np.repeat(ends - lengths, lengths)
-    raw_lengths = code_point_lengths(raw)
-    begin = np.cumsum(raw_lengths) - raw_lengths
-    wrong = code_points(raw)[np.repeat(begin[row] + first, lengths) + inside] != code_points(items)
-    return np.unique(np.repeat(np.arange(len(items)), lengths)[wrong])
+def _cut_out(raw: pa.StringArray, row: Ints, first: Ints, last: Ints) -> pa.StringArray:
+    """The text of every span; spans lie in their rows, in the order of the text, and none over another.
+
+    What is cut and what lies between are laid over the bytes of the whole batch in turns, so that no text is copied.
+    """
+    _, data = utf8_bytes(raw)
+    characters = np.append(np.flatnonzero((data & 0xC0) != 0x80), len(data))  # where each character begins
+    lengths = code_point_lengths(raw)
+    begin = (np.cumsum(lengths) - lengths)[row]
+    turns = np.stack([characters[begin + first], characters[begin + last]], axis=1).astype(np.int32)
+    cut_and_between = pa.StringArray.from_buffers(2 * len(row) - 1, pa.py_buffer(turns), pa.py_buffer(data))
+    return cut_and_between.take(pa.array(np.arange(0, 2 * len(row), 2)))
 
 
 def _counts(lists: pa.ListArray | pa.MapArray) -> Ints:

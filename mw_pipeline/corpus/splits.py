@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mw_pipeline.corpus.text import Mask, hash64, mask_of, normalised_text
+from mw_pipeline.corpus.text import Mask, by_distinct, hash64, mask_of, normalised_text
 from mw_pipeline.errors import CorpusError
 
 SPLITS = ("train", "validation", "test")
@@ -52,4 +52,4 @@ def judging_half(streets: pa.StringArray) -> Mask:
 def in_holdout(region_keys: pa.StringArray, holdout_regions: Sequence[str]) -> Mask:
     """Where a record lies in a region that the corpus keeps for testing; case and accents do not matter."""
     wanted = normalised_text(pa.array(list(holdout_regions), pa.string()))
-    return mask_of(pc.is_in(normalised_text(region_keys), value_set=wanted))
+    return mask_of(pc.is_in(by_distinct(region_keys, normalised_text), value_set=wanted))

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mw_pipeline.corpus.records import ReadRequest, Rejects
+from mw_pipeline.corpus.text import any_byte, ascii_letter_or_digit, edited, plain, utf8_bytes
 from mw_pipeline.countries import COUNTRY_CODES
 
 US_PUBLIC_DOMAIN = "Public Domain (US)"
@@ -27,6 +28,10 @@ def tidy(column: pa.Array) -> pa.Array:
 
     Other control characters stay, for the door of the corpus to quarantine.
     """
+    return edited(column, ~plain(column), _tidy)
+
+
+def _tidy(column: pa.Array) -> pa.Array:
     spaced = pc.replace_substring_regex(column, r"[\s\x{000B}\x{0085}\p{Z}]+", " ")
     trimmed = pc.utf8_trim_whitespace(spaced)
     return pc.if_else(pc.equal(trimmed, ""), None, trimmed)
@@ -123,9 +128,16 @@ def at_most(batches: Iterator[pa.RecordBatch], max_records: int | None) -> Itera
 
 def folded(column: pa.Array) -> pa.Array:
     """Letters and digits only, lower case, without accents, single spaces between words; "" for null."""
-    decomposed = pc.utf8_normalize(pc.utf8_lower(pc.fill_null(column, "")), form="NFKD")
-    plain = pc.replace_substring_regex(decomposed, r"\p{M}+", "")
-    return pc.utf8_trim_whitespace(pc.replace_substring_regex(plain, r"[^\p{L}\p{N}]+", " "))
+    lowered = pc.utf8_lower(pc.fill_null(column, ""))
+    offsets, data = utf8_bytes(lowered)
+    with_signs = any_byte(~(ascii_letter_or_digit(data) | (data == ord(" "))), offsets)
+    return edited(lowered, with_signs | ~plain(lowered), _without_signs)
+
+
+def _without_signs(lowered: pa.Array) -> pa.Array:
+    decomposed = pc.utf8_normalize(lowered, form="NFKD")
+    bare = pc.replace_substring_regex(decomposed, r"\p{M}+", "")
+    return pc.utf8_trim_whitespace(pc.replace_substring_regex(bare, r"[^\p{L}\p{N}]+", " "))
 
 
 def address_family_ids(
