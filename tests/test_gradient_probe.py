@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import math
+import random
 import statistics
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
-from toy_run import Toy, toy_plan, toy_recipe
+from toy_run import Toy, toy_plan, toy_recipe, toy_row
 
 from mw_pipeline.dataset.batches import Batch
+from mw_pipeline.dataset.build import build_dataset
 from mw_pipeline.errors import ArtifactError, RecipeError
+from mw_pipeline.labels import STAGE2
 from mw_pipeline.model.encoder import tensors_of
 from mw_pipeline.model.losses import TaggingLoss
 from mw_pipeline.probes.gradients import Term, band, compare_terms, probe_gradients, summary_of, terms_of
 from mw_pipeline.probes.source_gradients import compare_sources, z_against
 from mw_pipeline.probes.subject import Subject, checkpoint_folder
+from mw_pipeline.tokenizer import Tokenizer
 
 torch.set_num_threads(1)
 
@@ -204,6 +210,28 @@ def test_a_poisoned_source_is_the_outlier_and_its_clean_twin_is_not() -> None:
     assert [name for name, facts in poisoned.items() if facts["outlier"]] == ["poisoned"]
     assert poisoned["poisoned"]["plain_z"] < 3, "six sources can never reach a plain z of 3"
     assert not [name for name, facts in clean.items() if facts["outlier"]]
+
+
+@pytest.mark.parametrize(("poisoned", "odd"), [(True, ["last"]), (False, [])])
+def test_a_source_with_mixed_up_labels_pulls_harder_than_the_others(
+    run: Subject, toy: Toy, tmp_path: Path, poisoned: bool, odd: list[str]
+) -> None:
+    """Six sources of one kind; in the last one each span has its neighbour's tag, or it is as sound as the rest."""
+    rng, files = random.Random(7), {}
+    for source in ("a", "b", "c", "d", "e", "last"):
+        rows = [{**toy_row(rng, source, number), "split": "train"} for number in range(60)]
+        rows[0]["split"] = "validation"
+        for row in rows if poisoned and source == "last" else []:
+            row["span_tags"] = [*row["span_tags"][1:], row["span_tags"][0]]
+        files[source] = [tmp_path / f"{source}.parquet"]
+        pq.write_table(pa.Table.from_pylist(rows), files[source][0])
+    (tmp_path / "dataset").mkdir()
+    build_dataset(files, Tokenizer(toy.tokenizer), STAGE2, 32, tmp_path / "dataset")
+    recipe = toy_recipe(mix={"weights": dict.fromkeys(files, 1.0)})
+
+    found = probe_gradients(Subject.open(run.checkpoint.path, tmp_path / "dataset"), recipe, batches=5)["sources"]
+
+    assert [name for name, facts in found.items() if facts["outlier"]] == odd
 
 
 def test_whatever_has_a_plain_z_above_three_is_an_outlier() -> None:

@@ -35,7 +35,7 @@ class Toy:
 def build_toy(path: Path, *, rows: int = 600) -> Toy:
     """Addresses of house number, street, locality and postcode from two sources, in `path`."""
     rng = random.Random(0)
-    table = [_row(rng, source, i) for source in ("alpha", "beta") for i in range(rows // 2)]
+    table = [toy_row(rng, source, i) for source in ("alpha", "beta") for i in range(rows // 2)]
     tokenizer = path / "tokenizer.model"
     train_tokenizer([row["raw"] for row in table], TokenizerConfig(vocab_size=340, sample_rows=rows), tokenizer)
     files = {}
@@ -48,7 +48,8 @@ def build_toy(path: Path, *, rows: int = 600) -> Toy:
     return Toy(dataset, tokenizer)
 
 
-def _row(rng: random.Random, source: str, number: int) -> dict[str, Any]:
+def toy_row(rng: random.Random, source: str, number: int) -> dict[str, Any]:
+    """An address with its spans; those of source beta end with the street."""
     parts = [
         ("house_number", str(rng.randint(1, 999))),
         ("street", rng.choice(STREETS)),
