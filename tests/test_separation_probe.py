@@ -162,7 +162,7 @@ def test_the_probabilities_are_the_marginals_of_the_crf_that_decodes(run: Subjec
         held = (tags[0, piece] == begin) | (tags[0, piece] == begin + 1)  # the gold path moves along
         return float(run.checkpoint.crf(moved, tags, None).detach()) + step * float(held)
 
-    assert kind_of(run.checkpoint) == "crf marginal"
+    assert kind_of(run.checkpoint) == "CRF marginal"
     for piece in range(ids.shape[1]):
         slope = (log_z(piece, 1e-4) - log_z(piece, -1e-4)) / 2e-4
         assert found.probability[piece, STAGE2.tags.index("street")] == pytest.approx(slope, abs=1e-5)

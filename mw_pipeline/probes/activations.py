@@ -73,7 +73,7 @@ def _layer_taps(number: int, layer: Layer, hidden: str) -> list[Tap]:
 def probe_activations(
     subject: Subject, mine: Trace, reference: Trace | None, *, tokens: str = "all"
 ) -> dict[str, JSON]:
-    """A checkpoint's `trace`, its `outliers`, and the `comparison` with a reference where there is one.
+    """A checkpoint's `trace`, and its `comparison` with a reference; without one the `outliers` in it.
 
     Raises ArtifactError for a reference of other pieces or another shape (M59)."""
     return {
@@ -81,7 +81,7 @@ def probe_activations(
         "checkpoint": subject.facts,
         "tokens": tokens,
         "trace": mine.as_json(),
-        "outliers": outliers_of(mine, tokens=tokens),
+        "outliers": [] if reference else outliers_of(mine, tokens=tokens),
         "comparison": None if reference is None else compare(mine, reference, tokens=tokens),
     }
 

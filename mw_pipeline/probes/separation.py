@@ -137,11 +137,11 @@ def probe_separation(subject: Subject, *, rows: int = ROWS, resamples: int = RES
 
 
 def kind_of(checkpoint: Checkpoint) -> str:
-    """Where a checkpoint's probabilities come from: "sigmoid", "crf marginal" or "softmax"."""
+    """Where a checkpoint's probabilities come from: "sigmoid", "CRF marginal" or "softmax"."""
     if checkpoint.facts.thresholds is not None:
         return "sigmoid"
     learned = bool(checkpoint.crf.transitions.any()) or bool(checkpoint.crf.start.any())
-    return "crf marginal" if learned else "softmax"
+    return "CRF marginal" if learned else "softmax"
 
 
 def pieces_of(checkpoint: Checkpoint, split: TokenizedDataset, rows: int) -> Pieces:

@@ -60,13 +60,13 @@ def _draw_terms(axes: Axes, terms: Mapping[str, JSON] | None) -> None:
     axes.set_ylim(-0.6, len(rows) - 0.1)
     axes.set_xscale("log")
     low, high = axes.get_xlim()
-    axes.set_xlim(min(low, 0.005), max(high, 10.0))
+    axes.set_xlim(min(low, 0.002), max(high, 10.0))
     axes.xaxis.set_major_formatter("{x:g}")
     axes.xaxis.set_minor_formatter(NullFormatter())
     for left, right, name, colour in _bands(*axes.get_xlim(), second):
-        axes.axvspan(left, right, color=colour, alpha=0.13, linewidth=0)
+        axes.fill_between([left, right], len(rows) - 1.5, len(rows) - 0.1, color=colour, alpha=0.16, linewidth=0)
         axes.text((left * right) ** 0.5, len(rows) - 0.15, name, ha="center", va="top", fontsize=8)
-    axes.set_xlabel("ratio of gradient norms; bands hold for the weighted one (dot: a batch, tick: the median)")
+    axes.set_xlabel("ratio of gradient norms: a dot for each batch, a tick and a number for the median")
 
 
 def _bands(low: float, high: float, second: str) -> list[tuple[float, float, str, str]]:
@@ -117,7 +117,9 @@ def _activations(found: Mapping[str, JSON]) -> Figure:
     axes.set_yticks(range(len(stages)), [stage["name"] for stage in stages], fontsize=8)
     axes.set_ylim(len(stages) - 0.5, -0.5)
     axes.set_xscale("log")
-    axes.set_xlabel(f"standard deviation over {tokens} pieces (log)")
+    axes.xaxis.set_major_formatter("{x:g}")
+    words = {"all": "all pieces", "first": "the first piece of each row", "rest": "all pieces but the first"}
+    axes.set_xlabel(f"standard deviation over {words[tokens]}")
     axes.set_title("Activations, stage by stage")
     axes.legend(handles=_trace_legend(compared), loc="upper left", bbox_to_anchor=(0.0, -0.07), ncols=4)
     return figure
@@ -139,7 +141,9 @@ def _separation(found: Mapping[str, JSON]) -> Figure:
         colour = VERMILION if facts["collapsed"] else BLUE
         ends = facts["mean_outside"], facts["mean_inside"]
         axes.plot(ends, [place, place], color=SKY if colour == BLUE else colour, linewidth=3, solid_capstyle="butt")
-        axes.plot(ends[0], place, marker="o", markersize=6, fillstyle="none", color=GREY)
+        low, high = (ends[0] + bound for bound in facts["interval"])
+        axes.plot([low, high], [place, place], color="black", linewidth=1, marker="|", markersize=7)
+        axes.plot(ends[0], place, marker="o", markersize=6, markerfacecolor="white", color=GREY)
         axes.plot(ends[1], place, marker="o", markersize=6, color=colour)
         word = "collapsed" if facts["collapsed"] else f"AUROC {facts['auroc']:.3f}"
         axes.annotate(word, (1.01, place), xycoords=("axes fraction", "data"), va="center", color=colour)
@@ -147,7 +151,10 @@ def _separation(found: Mapping[str, JSON]) -> Figure:
     axes.set_ylim(len(labels) - 0.5, -0.5)
     axes.set_xlim(-0.02, 1.02)
     axes.set_title("What each label gives to the pieces of its spans, and to all others")
-    axes.set_xlabel(f"mean p outside (ring) and inside (dot) its spans, {found['split']} rows, {found['probability']}")
+    axes.set_xlabel(
+        f"mean p outside (ring) and inside (dot) its spans, 95 % interval of the difference (line); "
+        f"{found['split']} rows"
+    )
     return figure
 
 
