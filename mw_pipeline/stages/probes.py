@@ -112,13 +112,15 @@ def subject_at(place: Place, path: Path, dataset_path: Path | None) -> Subject:
     Raises ArtifactError when the store does not have that one."""
     if dataset_path is not None:
         return Subject.open(path, dataset_path)
-    digest = load_checkpoint(checkpoint_folder(path)).facts.digests.get("data", "")
-    if not (place.store.root / "tokenized_dataset" / digest).is_dir() or not digest:
+    digest = load_checkpoint(checkpoint_folder(path)).facts.digests.get("data", "unknown")
+    try:
+        dataset = place.store.load("tokenized_dataset", digest)
+    except ArtifactError:
         raise ArtifactError(
-            f"{path}: was trained on the dataset {digest[:12] or 'of no name'}, which is not in the store. "
-            "Name its folder with --dataset DIR."
-        )
-    return Subject.open(path, place.store.load("tokenized_dataset", digest).path)
+            f"{path}: was trained on the dataset {digest[:12]}, which is not in the store. Name its folder with "
+            "--dataset DIR."
+        ) from None
+    return Subject.open(path, dataset.path)
 
 
 def recipe_at(place: Place, path: Path, name: str | None) -> Recipe:

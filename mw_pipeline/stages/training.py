@@ -17,7 +17,7 @@ from mw_pipeline.stages.verdict import build_verdict, unlock
 from mw_pipeline.store import Built
 from mw_pipeline.tokenizer import MODEL_NAME as TOKENIZER_FILE
 from mw_pipeline.train.loop import train
-from mw_pipeline.train.plan import ENDED, STOPPED, RunKind, RunPlan
+from mw_pipeline.train.plan import DIVERGENCES, ENDED, RunKind, RunPlan
 from mw_pipeline.train.progress import line_of
 
 
@@ -74,7 +74,7 @@ def _trained(
                 f"{request.kind} of {recipe.name!r} stopped at step {result.step} ({result.status}). "
                 f"Run `{request.command}` again: it goes on from its last checkpoint."
             )
-        if result.status in STOPPED:
+        if result.status in DIVERGENCES:
             progress(probe_stopped_run(work, recipe, dataset.path))
         shutil.copytree(work, out, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".*"))
         shutil.copyfile(tokenizer_path, out / TOKENIZER_FILE)  # so that the folder can be evaluated anywhere

@@ -20,7 +20,7 @@ Status = Literal[
 ENDED: tuple[Status, ...] = ("COMPLETED", "CONVERGED", "DIVERGED", "DIVERGED_NONFINITE")
 """Statuses after which nothing is left to resume; a run that was stopped or whose seconds ran short can go on."""
 
-STOPPED: tuple[Status, ...] = ("DIVERGED", "DIVERGED_NONFINITE")
+DIVERGENCES: tuple[Status, ...] = ("DIVERGED", "DIVERGED_NONFINITE")
 """Statuses of a run that a failure rule ended."""
 
 _SMOKE_SCHEDULES = {"constant": "constant", "long-tail": "cosine", "cosine": "cosine"}
