@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from mw_pipeline.cli import COMMANDS
+
 
 def blocks(project: Path, language: str) -> list[str]:
     text = (project / "README.md").read_text(encoding="utf-8")
@@ -53,3 +55,10 @@ def test_every_link_and_file_of_the_readme_is_there(project: Path) -> None:
     (tree,) = blocks(project, "text")
     for name in re.findall(r"^(\w+/)", tree, flags=re.M):
         assert (project / name).is_dir(), name
+
+
+def test_the_readme_names_every_command_and_every_page(project: Path) -> None:
+    text = (project / "README.md").read_text(encoding="utf-8")
+
+    assert [name for name in COMMANDS if not re.search(rf"mw-pipeline {name}\b|and `{name}`", text)] == []
+    assert [page.name for page in (project / "docs").glob("*.md") if page.name not in text] == []
