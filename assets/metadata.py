@@ -12,6 +12,7 @@ from mw_pipeline.artifact import Artifact
 from mw_pipeline.digest import code_digest
 from mw_pipeline.errors import MwError
 from mw_pipeline.stages.findings import Findings
+from mw_pipeline.stages.gates import ask
 from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.requests import CODE
 from resources.place import PlaceResource
@@ -92,7 +93,8 @@ def finding_check(
 ) -> dg.AssetChecksDefinition:
     """An asset check from a library function: it passes without findings, and shows findings and evidence.
 
-    The function's name is the sentence that should be true; its docstring is the description."""
+    The function's name is the sentence that should be true; its docstring is the description. What a check that blocks
+    before training finds is kept, so that later runs hold to it too."""
 
     @dg.asset_check(
         asset=asset,
@@ -103,7 +105,7 @@ def finding_check(
     )
     @plainly
     def check(context: dg.AssetCheckExecutionContext, place: PlaceResource) -> dg.AssetCheckResult:
-        result = examine(place.open(), context.partition_key)
+        result = ask(place.open(), asset.key.to_user_string(), examine, context.partition_key)
         sentence = "; ".join(result.problems) or result.summary
         if result.problems:
             context.log.error("%s: %s", examine.__name__, sentence)

@@ -8,8 +8,10 @@ import pytest
 from graph_runs import checks_of, environment, failure_of, materialize, shell
 from tiny_project import change, edit_json, forget, rewrite
 
-from mw_pipeline.errors import GateError
+from mw_pipeline.artifact import Artifact
+from mw_pipeline.errors import ArtifactError, GateError
 from mw_pipeline.stages import requests
+from mw_pipeline.stages.gates import BLOCKING, demand_upstream
 from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.shipping import demand_gates, ship
 
@@ -185,6 +187,79 @@ def test_a_full_run_that_diverged_is_evaluated_by_no_run_at_all(place: Place) ->
         "run_is_sound does not hold for 'demo': the run ended as 'DIVERGED' at step 240 of 240, expected 'COMPLETED'. "
         "Train the recipe again, or change it."
     )
+
+
+# --- checks of the corpus and the data, in the runs after theirs ---------------------------------------------------
+
+
+TIGHT = ("variants = 1\n", "variants = 1\nbudgets = { filter_share = 0.01 }\n")
+CHECKS = [check.__name__ for kind in BLOCKING.values() for check in kind]
+
+
+@pytest.mark.parametrize("asset", BEHIND_THE_LOCK)
+def test_a_check_of_the_corpus_that_failed_in_an_earlier_run_refuses_each_later_asset_alone(
+    place: Place, asset: str
+) -> None:
+    change(place.project, *TIGHT, file="corpora/builtin.toml")
+    earlier = materialize(place.project, "corpus_shards", partition="builtin:builtin")
+    assert [name for name, passed in checks_of(earlier).items() if not passed] == ["quarantine_within_budget"]
+
+    result = materialize(place.project, asset)
+
+    assert not result.success
+    said = failure_of(result, asset)
+    assert said.startswith("quarantine_within_budget does not hold for 'builtin:builtin': ")
+    assert said.endswith(
+        "Repair this, then run `dagster asset materialize -m assets.definitions --select corpus_shards "
+        "--partition builtin:builtin`."
+    )
+
+    change(place.project, *reversed(TIGHT), file="corpora/builtin.toml")
+    assert materialize(place.project, asset).success
+
+
+def test_a_check_that_no_run_has_asked_is_asked_by_the_library(place: Place) -> None:
+    change(place.project, *TIGHT, file="corpora/builtin.toml")
+
+    with pytest.raises(GateError, match="quarantine_within_budget does not hold for 'builtin:builtin'"):
+        demand_upstream(place, "demo")
+
+
+def answers(place: Place) -> dict[str, Artifact]:
+    """What is kept of every check, by its name."""
+    kept = [place.store.load("check_answer", digest) for digest in kinds_of(place, "check_answer")]
+    return {artifact.manifest.config["check"]: artifact for artifact in kept}
+
+
+def test_the_answers_of_all_blocking_checks_are_kept_once(place: Place) -> None:
+    kept = kinds_of(place, "check_answer")
+    assert set(answers(place)) == set(CHECKS)
+
+    demand_upstream(place, "demo")
+    assert kinds_of(place, "check_answer") == kept
+
+    forget(place, "check_answer")
+    demand_upstream(place, "demo")
+    assert kinds_of(place, "check_answer") == kept
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_every_blocking_check_that_was_found_wanting_refuses_the_full_run(place: Place, check: str) -> None:
+    rewrite(answers(place)[check], "answer.json", edit_json(problems=["a row is wrong"]))
+
+    with pytest.raises(GateError, match=rf"{check} does not hold for '[a-z:]+': a row is wrong\. Repair this"):
+        demand_upstream(place, "demo")
+
+
+def test_an_answer_edited_by_hand_is_no_answer(place: Place) -> None:
+    change(place.project, *TIGHT, file="corpora/builtin.toml")
+    materialize(place.project, "corpus_shards", partition="builtin:builtin")
+    kept = (place.store.load("check_answer", digest) for digest in kinds_of(place, "check_answer"))
+    (failed,) = [artifact for artifact in kept if artifact.metrics["problems"]]
+    edit_json(problems=[])(failed.path / "answer.json")
+
+    with pytest.raises(ArtifactError, match=r"answer\.json: has \d+ bytes, the manifest says"):
+        demand_upstream(place, "demo")
 
 
 # --- releases ------------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ import pytest
 from graph_runs import graph
 
 from mw_pipeline.digest import code_digest
+from mw_pipeline.stages.gates import BLOCKING
 from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.requests import CODE
 from resources.place import PlaceResource
@@ -106,6 +107,18 @@ def test_every_check_is_there_and_blocks_as_designed(checks: list[dg.AssetCheckS
         assert check.description
 
     assert found == {True: BLOCKING_CHECKS, False: WARNING_CHECKS}
+
+
+def test_what_blocks_before_training_blocks_later_runs_too() -> None:
+    upstream = {kind: names for kind, names in BLOCKING_CHECKS.items() if kind in BLOCKING}
+
+    assert {kind: {check.__name__ for check in found} for kind, found in BLOCKING.items()} == upstream
+    assert set(BLOCKING_CHECKS) - set(upstream) == {
+        "smoke_checkpoint",
+        "full_checkpoint",
+        "eval_report",
+        "packaged_weights",
+    }
 
 
 def test_trainings_wait_for_each_other(nodes: dict[str, dg.AssetSpec]) -> None:

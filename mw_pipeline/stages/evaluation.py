@@ -23,8 +23,8 @@ from mw_pipeline.stages.corpus import row_files
 from mw_pipeline.stages.diagnosis import POLICY, PREDICTIONS_FILE
 from mw_pipeline.stages.findings import demand
 from mw_pipeline.stages.golden import facts_of, golden_of, golden_sets_of
+from mw_pipeline.stages.lock import unlock
 from mw_pipeline.stages.place import Place, Progress, quiet
-from mw_pipeline.stages.verdict import unlock
 from mw_pipeline.store import Built
 from mw_pipeline.train.log import BEST
 from mw_pipeline.verdict.gate import VERDICT_FILE
@@ -38,10 +38,9 @@ SETS_FILE = "golden_sets.json"
 def eval_report(place: Place, recipe_name: str, *, progress: Progress = quiet) -> Built:
     """Scores, predictions and page of a recipe's full checkpoint.
 
-    Raises GateError without a passing verdict, on invalid gold, and for a full run whose own log is not sound."""
+    Raises GateError behind the lock, and for a full run whose own log is not sound."""
     recipe = place.recipe(recipe_name)
-    unlock(place, recipe)
-    demand(checks.golden_is_valid, place, recipe.corpus, remedy="Correct the gold before scoring anything on it.")
+    unlock(place, recipe_name)
     demand(checks.run_is_sound, place, recipe_name, remedy="Train the recipe again, or change it.")
     request = requests.report(place, recipe)
 

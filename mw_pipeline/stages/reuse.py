@@ -8,9 +8,10 @@ from mw_pipeline.artifact import Artifact
 from mw_pipeline.errors import ArtifactError
 from mw_pipeline.recipe import Recipe
 from mw_pipeline.stages import requests
+from mw_pipeline.stages.lock import unlock
 from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.request import Request
-from mw_pipeline.stages.verdict import build_verdict, unlock
+from mw_pipeline.stages.verdict import build_verdict
 
 _REQUESTS: dict[str, Callable[[Place, Recipe], Request]] = {
     "smoke_checkpoint": requests.smoke,
@@ -33,7 +34,7 @@ def find_made(stage: str, place: Place, recipe_name: str) -> Artifact | None:
         return _find_comparison(place, recipe_name)
     recipe = place.recipe(recipe_name)
     if stage not in _UNLOCKED:
-        unlock(place, recipe)
+        unlock(place, recipe_name)
     found = _REQUESTS[stage](place, recipe).find(place.store)
     if found is not None:
         place.store.verify(found)

@@ -12,11 +12,13 @@ from mw_pipeline.parse import Parser
 from mw_pipeline.recipe import Recipe
 from mw_pipeline.stages import checks
 from mw_pipeline.stages.findings import demand
+from mw_pipeline.stages.lock import unlock
 from mw_pipeline.stages.place import Place
-from mw_pipeline.stages.verdict import unlock
 
 RELEASES_FOLDER = "releases"
 GATES = (
+    checks.run_is_sound,
+    checks.eval_is_comparable,
     checks.package_matches_checkpoint,
     checks.quantisation_costs_little,
     checks.release_beats_its_gates,
@@ -39,7 +41,7 @@ def ship(place: Place, recipe_name: str, packages: Artifact) -> str:
         return f"not released: {error}"
     recipe = place.recipe(recipe_name)
     publish(place, recipe, packages)
-    return f"released\n{announcement(place, recipe, packages)}"
+    return f"released\n{announcement(place, recipe_name, packages)}"
 
 
 def publish(place: Place, recipe: Recipe, packages: Artifact) -> Path:
@@ -58,8 +60,9 @@ def publish(place: Place, recipe: Recipe, packages: Artifact) -> Path:
     return target
 
 
-def announcement(place: Place, recipe: Recipe, packages: Artifact) -> str:
+def announcement(place: Place, recipe_name: str, packages: Artifact) -> str:
     """Verdict, scores, place and three parses of the packages that were just shipped, as lines for a person."""
+    recipe = place.recipe(recipe_name)
     locale = recipe.package.locales[0]
     card = packages.read_json(f"{locale}/model-card.json")
     scores = card["metrics"]["golden"]
@@ -68,7 +71,7 @@ def announcement(place: Place, recipe: Recipe, packages: Artifact) -> str:
     texts = [*EXAMPLES.values(), *_MORE_EXAMPLES][:3]
     return "\n".join(
         [
-            f"smoke verdict  {unlock(place, recipe).one_line()}",
+            f"smoke verdict  {unlock(place, recipe_name).one_line()}",
             f"core macro-F1  {scores['core_macro_f1']:.4f} ({low:.4f} to {high:.4f}) on {scores['rows']} gold rows, "
             f"ceiling {scores['ceiling']['core_macro_f1']:.4f}, exact match {scores['exact_match']:.4f}; "
             "measured on the packaged int8 bytes",

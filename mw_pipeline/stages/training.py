@@ -10,10 +10,11 @@ from mw_pipeline.digest import JSON
 from mw_pipeline.errors import ArtifactError
 from mw_pipeline.recipe import Recipe
 from mw_pipeline.stages import requests
+from mw_pipeline.stages.lock import unlock
 from mw_pipeline.stages.place import Place, Progress, quiet
 from mw_pipeline.stages.probes import probe_stopped_run
 from mw_pipeline.stages.request import Request
-from mw_pipeline.stages.verdict import build_verdict, unlock
+from mw_pipeline.stages.verdict import build_verdict
 from mw_pipeline.store import Built
 from mw_pipeline.tokenizer import MODEL_NAME as TOKENIZER_FILE
 from mw_pipeline.train.loop import train
@@ -37,9 +38,10 @@ def smoke_checkpoint(
 def full_checkpoint(
     place: Place, recipe_name: str, *, progress: Progress = quiet, resume_from: Path | None = None
 ) -> Built:
-    """The full run of a recipe. Raises GateError without a passing verdict for this recipe, data, code and smoke."""
+    """The full run of a recipe. Raises GateError without a passing verdict on this recipe, data, code and
+    smoke, and behind every blocking check of what it was trained on."""
     recipe = place.recipe(recipe_name)
-    progress(f"smoke verdict: {unlock(place, recipe).one_line()}")
+    progress(f"smoke verdict: {unlock(place, recipe_name).one_line()}")
     return _trained(place, recipe, "full", requests.full(place, recipe), progress, resume_from)
 
 
