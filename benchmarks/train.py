@@ -43,7 +43,7 @@ from mw_pipeline.train.processes import Processes
 PROJECT = Path(__file__).resolve().parent.parent
 RECORDS = 6_000
 WARM_STEPS = 4
-STEPS = 64  # as many as a pool has batches: what drawing a pool costs is in the trainer's time once
+STEPS = 128  # as many as a pool has batches: what drawing a pool costs is in the trainer's time once
 PADDED_EVERY = 32
 MANY = 10**9
 PHASES = ("forward", "loss", "backward", "optimizer")

@@ -40,12 +40,13 @@ class Batch:
 class BatchStream:
     """The training batches of a run. Batch n depends on (dataset, sampler, seed, n) alone, so resuming needs no state.
 
-    Samples come in pools of `pool_batches` batches: each pool is sorted by length, cut, and its batches shuffled. What
-    a pool holds is the sampler's choice, so the mix is right in every pool; sorting only keeps padding out.
+    Samples come in pools of `pool_batches` batches: each pool is sorted by length, cut, and its batches dealt out. What
+    a pool holds is the sampler's choice, so the mix is right in every pool; sorting only keeps padding out, and dealing
+    keeps sources of long rows from coming in bursts.
     """
 
     def __init__(
-        self, dataset: TokenizedDataset, sampler: MixSampler, *, batch_size: int, seed: int, pool_batches: int = 64
+        self, dataset: TokenizedDataset, sampler: MixSampler, *, batch_size: int, seed: int, pool_batches: int = 128
     ) -> None:
         """Raises RecipeError when the sampler has sources that the dataset lacks."""
         self._dataset = dataset
@@ -76,7 +77,7 @@ class BatchStream:
             padded(found, begin, begin + self._batch_size, rows[order], draw.passes[order])
             for begin in range(0, samples, self._batch_size)
         ]
-        return [batches[i] for i in rng.permutation(self._pool_batches)]
+        return [batches[i] for i in dealt(self._pool_batches, rng)]
 
     def _refuse_beyond(self, rows: NDArray[np.int64], source: NDArray[np.int16]) -> None:
         """A sampler made for other row counts would draw the next source's rows under this one's name."""
@@ -88,6 +89,17 @@ class BatchStream:
                 f"{self._dataset.path} end before {self._bounds[source[beyond[0]], 1]}. "
                 "Build the sampler from the dataset's own rows_per_source."
             )
+
+
+def dealt(count: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """(count,) a random order of 0 … count − 1 in which every stretch has its part of each eighth of them."""
+    order = rng.permutation(count)
+    eighth = order * 8 // count
+    sizes = np.bincount(eighth, minlength=8)
+    rank = np.empty(count, dtype=np.int64)
+    rank[np.argsort(eighth, kind="stable")] = np.arange(count) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    # As in the sampler: the k-th of q falls in the k-th of q equal stretches, somewhere.
+    return order[np.argsort((rank + rng.random(count)) / sizes[eighth], kind="stable")]
 
 
 def fixed_batches(dataset: TokenizedDataset, max_rows: int, *, batch_size: int = 512) -> list[Batch]:
