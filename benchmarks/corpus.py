@@ -8,6 +8,8 @@ places, always the same, and built into two rows per record in a process of its 
 rows_per_cpu_second   rows kept by CPU seconds, of all threads and processes that had a part in it
 ratio_to_floor        those seconds by what pyarrow needs to read the same file and write the same rows, without logic
 peak_mib              the most memory that the process had in use at once
+parallel_share        CPU seconds of the pieces, which any worker can do, by all; the rest is reading and comparing
+speedup_bound         what two workers can bring by that share (Amdahl's law), were nothing else done meanwhile
 speedup               wall seconds of one worker on one core by those of two, whose start (a second) is counted in
 """
 
@@ -16,10 +18,12 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
+import os
 import resource
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +32,11 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
+from mw_pipeline import native
 from mw_pipeline.corpus.build import build_from
 from mw_pipeline.corpus.records import ReadRequest, Rejects
-from mw_pipeline.corpus.workers import Workers
+from mw_pipeline.corpus.shards import Receipt
+from mw_pipeline.corpus.workers import Calls, Run, Task, Workers
 from mw_pipeline.recipe import Augmentations, CorpusSpec, SourceSpec
 from mw_pipeline.sources.builtin import Builtin
 from mw_pipeline.sources.openaddresses import Openaddresses
@@ -58,6 +64,8 @@ def main() -> None:
     parser.add_argument("--no-ray", action="store_true", help="leave the Ray cluster out")
     parser.add_argument("--folder", type=Path, help="where the files are made; the system's temporary one, if left out")
     args = parser.parse_args()
+    for setting, value in native.SETTINGS.items():  # as the command line does; the processes below inherit them
+        os.environ.setdefault(setting, value)
     streets = _streets()
     figures: dict[str, Any] = {"sizes": {}, "speedup": {}}
     for rows in args.sizes:
@@ -123,17 +131,35 @@ def _child(pipe: Any, path: Path, workers: str, floor: bool, one_core: bool) -> 
     if one_core:
         pa.set_cpu_count(1)
     out = path.parent / "out"
+    in_pieces: list[float] = []
     with Workers.parsed(workers).started() as run:
         begun, cpu = time.monotonic(), _cpu_seconds()
-        summary = build_from(SPEC, "points", Openaddresses(), [path], out, run=run)
+        used_run = _clocked(in_pieces) if workers == "1" else run
+        summary = build_from(SPEC, "points", Openaddresses(), [path], out, run=used_run)
         seconds = time.monotonic() - begun
     used, rows = _cpu_seconds() - cpu, summary.counts["rows"]
     figures = {"rows": rows, "seconds": round(seconds, 2), "peak_mib": _peak_mib()}
     if not workers.startswith("ray"):  # the processes of Ray are no children of this one
         figures |= {"cpu_seconds": round(used, 2), "rows_per_cpu_second": round(rows / used)}
+    if in_pieces:
+        share = sum(in_pieces) / used
+        figures |= {"parallel_share": round(share, 2), "speedup_bound": round(1 / (1 - share / 2), 2)}
     if floor:
         figures["ratio_to_floor"] = round(used / _floor_seconds(path, summary.shards, path.parent / "floor"), 2)
     pipe.send(figures)
+
+
+def _clocked(seconds: list[float]) -> Run:
+    """Does the pieces in this process, one after the other, and notes the CPU seconds that each took."""
+
+    def run(task: Task, calls: Calls) -> Iterator[Receipt]:
+        for call in calls:
+            begun = _cpu_seconds()
+            receipt = task(*call)
+            seconds.append(_cpu_seconds() - begun)
+            yield receipt
+
+    return run
 
 
 def _floor_seconds(path: Path, shards: tuple[Path, ...], target: Path) -> float:

@@ -23,7 +23,8 @@ def region_keys(country_code: pa.Array, region: pa.Array, postcode: pa.Array) ->
     Where the record writes no region its postcode tells one, so that no source escapes a holdout for want of it (M22).
     """
     written = mapped(pc.binary_join_element_wise(country_code, region, ":"), _key_of_region)
-    told = mapped(pc.binary_join_element_wise(country_code, postcode, ":"), _key_of_postcode)
+    unwritten = pc.if_else(pc.is_null(written), pc.binary_join_element_wise(country_code, postcode, ":"), None)
+    told = mapped(unwritten, _key_of_postcode)
     return pc.fill_null(pc.coalesce(written, told), "")
 
 
