@@ -92,6 +92,18 @@ BROKEN: dict[str, tuple[Callable[[Rows, Rows, dict[str, Any]], object], str]] = 
         lambda steps, evals, run: evals[0].update(val_loss=7.0),
         "the first validation loss is 7.000, above 2 ln K = 6.089",
     ),
+    "an insane start before the first step": (
+        lambda steps, evals, run: run.update(initial_val_loss=7.0),
+        "the first validation loss is 7.000, above 2 ln K = 6.089",
+    ),
+    "a fine-tuned model that knows nothing": (
+        lambda steps, evals, run: run.update(initial_val_loss=2.0, initial_weights="c0ffee"),
+        "the first validation loss is 2.000, above H0 = 1.500",
+    ),
+    "converged without a reason": (
+        lambda steps, evals, run: run.update(status="CONVERGED", step=60),
+        "the run ended as 'CONVERGED' at step 60 of 100, expected 'COMPLETED'",
+    ),
     "passes going back": (
         lambda steps, evals, run: steps[90].update({"pass": 1}),
         "the logged passes over the data go back",

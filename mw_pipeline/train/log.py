@@ -14,11 +14,10 @@ from pathlib import Path
 from mw_pipeline.digest import JSON, json_value, write_json_atomically
 from mw_pipeline.errors import ArtifactError
 from mw_pipeline.verdict.early_stop import ROW_LOSSES
+from mw_pipeline.verdict.run_checks import DISCARDED
 
 STEPS = "steps.jsonl"
 EVALS = "evals.jsonl"
-DISCARDED = "discarded.jsonl"
-"""Rows of STEPS that a resume took back: when they are trained again, they must come out the same."""
 RUN = "run.json"
 BEST = "best"
 LAST = "last"

@@ -48,8 +48,10 @@ def _incomplete(log: RunLog) -> list[str]:
 
 
 def _untruthful_status(run: Row) -> list[str]:
-    """A run that ended before its steps may not call itself completed."""
+    """A run that ended before its steps may not call itself completed; CONVERGED is for patience alone (M26)."""
     status, step, planned = run.get("status"), run.get("step"), run.get("max_steps")
+    if status == "CONVERGED" and run.get("converged"):
+        return []
     if status != "COMPLETED":
         return [f"the run ended as {status!r} at step {step} of {planned}, expected 'COMPLETED'"]
     return [] if step == planned else [f"the run says 'COMPLETED' at step {step} of {planned}"]
@@ -61,12 +63,19 @@ def _tokens_that_do_not_add_up(log: RunLog) -> list[str]:
 
 
 def _insane_start(log: RunLog) -> list[str]:
-    """From scratch the first validation loss is at most 2 ln K: above that the labels or the loss are wrong."""
-    labels = log.run.get("label_count")
-    if not labels or not log.evals or log.evals[0].get("val_loss") is None:
+    """Before the first step validation loss is at most 2 ln K from scratch: above that labels or loss are wrong.
+
+    From weights that were trained before it is at most H0, for they know more than the label frequencies. The first
+    evaluation must keep it too, and alone where the run did not look before its first step."""
+    labels, entropy = log.run.get("label_count"), log.run.get("label_entropy")
+    tuned = log.run.get("initial_weights") not in (None, "random")
+    known = entropy if tuned else labels
+    seen = [log.run.get("initial_val_loss"), log.evals[0].get("val_loss") if log.evals else None]
+    losses = [float(value) for value in seen if value is not None]
+    if not known or not losses:
         return []
-    first, most = float(log.evals[0]["val_loss"]), 2 * math.log(int(labels))
-    return [f"the first validation loss is {first:.3f}, above 2 ln K = {most:.3f}"] if first > most else []
+    most, name = (float(known), "H0") if tuned else (2 * math.log(int(known)), "2 ln K")
+    return [f"the first validation loss is {max(losses):.3f}, above {name} = {most:.3f}"] if max(losses) > most else []
 
 
 def _passes_going_back(steps: Sequence[Row]) -> list[str]:

@@ -9,8 +9,7 @@ from mw_pipeline.stages import requests
 from mw_pipeline.stages.findings import Findings, found
 from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.verdict import build_verdict
-from mw_pipeline.verdict.runlog import read_run
-from mw_pipeline.verdict.soundness import soundness_findings
+from mw_pipeline.verdict.run_checks import Evidence, problems_of_run, warnings_of_run
 from mw_pipeline.verdict.task_weights import task_weights_of
 
 
@@ -26,15 +25,16 @@ def smoke_verdict(place: Place, partition: str) -> Findings:
 
 def run_is_sound(place: Place, partition: str) -> Findings:
     """The full run's own log is complete, real, finite, better than guessing, and honest about how it ended."""
-    full = requests.full(place, place.recipe(partition)).demand(place.store)
+    recipe = place.recipe(partition)
+    full = requests.full(place, recipe).demand(place.store)
+    evidence = Evidence.read(full.folder(), smoke=requests.smoke(place, recipe).demand(place.store).folder())
     steps, best = full.metrics["steps"], full.metrics["best_val_macro_f1"]
     summary = f"{steps:,} steps, best validation macro-F1 {number(best)} at step {fact(full.metrics['best_step'])}"
-    log = read_run(full.folder())
-    learned = task_weights_of(log.steps)
+    learned = task_weights_of(evidence.log.steps)
     worth = {"task_weights": learned.one_line()} if learned else {}
-    problems = soundness_findings(log)
+    problems, warnings = problems_of_run(evidence), "; ".join(warnings_of_run(evidence)) or "none"
     told = (*problems, *_what_the_probe_says(full)) if problems else ()
-    return found(told, summary, steps=steps, best_val_macro_f1=best, **worth)
+    return found(told, summary, steps=steps, best_val_macro_f1=best, warnings=warnings, **worth)
 
 
 def _what_the_probe_says(run: Artifact) -> tuple[str, ...]:

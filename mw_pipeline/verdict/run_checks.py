@@ -1,0 +1,282 @@
+"""Checks on a finished run that need more than its two logs: row losses, what a resume took back, and its smoke.
+
+Each check takes the evidence and returns what it found, in words. Those of BLOCKING make a run unfit to be evaluated;
+those of WARNING are for a person to judge, because honest runs can look like that too.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+from mw_pipeline.errors import RecipeError
+from mw_pipeline.schedule import lr_share
+from mw_pipeline.verdict.early_stop import EvaluatedRows, Patience, converged_at, read_row_losses
+from mw_pipeline.verdict.runlog import Row, RunLog, read_lines, read_run
+from mw_pipeline.verdict.soundness import soundness_findings
+
+DISCARDED = "discarded.jsonl"
+OVERFIT_EVALS = 3
+LEAK_ERRORS = 3.0
+SAME_SHARE = 1e-6
+SAME_STEPS = 100
+MIN_LABEL_PIECES = 30
+MAX_PASSES = 4.0
+_REPEATED = ("loss", "grad_norm", "tokens", "rows", "row_hash")
+_POOL_BATCHES = 64  # batches that are drawn, and shuffled, together: a pass may begin so much earlier or later
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a run left: its logs, the losses of its validation rows, the steps that resumes took back, and its smoke's
+    log where there is one."""
+
+    log: RunLog
+    row_losses: Sequence[EvaluatedRows] = ()
+    discarded: Sequence[Row] = ()
+    smoke: RunLog | None = None
+
+    @classmethod
+    def read(cls, folder: Path, *, smoke: Path | None = None) -> Evidence:
+        """From the folders of a run and of its smoke. Raises ArtifactError for what cannot be read."""
+        path = folder / DISCARDED
+        discarded = [value for _, value in read_lines(path)[0]] if path.is_file() else []
+        return cls(read_run(folder), read_row_losses(folder), discarded, read_run(smoke) if smoke else None)
+
+
+def problems_of_run(evidence: Evidence) -> list[str]:
+    """Everything that makes a finished run unfit to be evaluated; empty for a sound one."""
+    return [*soundness_findings(evidence.log), *(text for check in BLOCKING.values() for text in check(evidence))]
+
+
+def warnings_of_run(evidence: Evidence) -> list[str]:
+    """What a person should look at before the run is believed."""
+    return [text for check in WARNING.values() for text in check(evidence)]
+
+
+# --- rows, passes and rates ----------------------------------------------------------------------------------------
+
+
+def rows_add_up(evidence: Evidence) -> list[str]:
+    """The rows of all steps are steps × effective batch: nothing was trained twice or left out (M36)."""
+    steps, run = evidence.log.steps, evidence.log.run
+    logged = sum(int(row["rows"]) for row in steps if row.get("rows") is not None)
+    if not steps or any(row.get("rows") is None for row in steps) or run.get("effective_batch") is None:
+        return []
+    wanted = int(run.get("step") or 0) * int(run["effective_batch"])
+    return [] if logged == wanted else [f"the steps took {logged} rows, {wanted} are steps × effective batch"]
+
+
+def passes_are_logged(evidence: Evidence) -> list[str]:
+    """The last logged pass is the one that the rows drawn amount to, give or take what is drawn at once."""
+    run, passes = evidence.log.run, [int(row["pass"]) for row in evidence.log.steps if row.get("pass") is not None]
+    counted = max((float(value) for value in (run.get("passes") or {}).values()), default=None)
+    if not passes or counted is None or not run.get("step"):
+        return []
+    batches = int(run["step"]) * int(run.get("accumulation") or 1) * int(run.get("processes") or 1)
+    slack = 1 + counted * _POOL_BATCHES / batches
+    if abs(passes[-1] - math.floor(counted)) <= slack:
+        return []
+    return [f"the last logged pass is {passes[-1]}, the rows drawn are {counted:.2f} passes over their source"]
+
+
+def rates_are_those_of_the_schedule(evidence: Evidence) -> list[str]:
+    """The logged rate of every step is the schedule's: no resume made it jump (M37)."""
+    run = evidence.log.run
+    if any(run.get(key) is None for key in ("schedule", "max_steps", "warmup_steps", "peak_lr")):
+        return []
+    for row in evidence.log.steps:
+        try:
+            share = lr_share(
+                int(row["step"]),
+                schedule=run["schedule"],
+                warmup_steps=int(run["warmup_steps"]),
+                steps=int(run["max_steps"]),
+                cooldown_from=run.get("cooldown_from"),
+            )
+        except RecipeError as error:
+            return [str(error)]
+        wanted = float(run["peak_lr"]) * share
+        if row.get("lr") is not None and not _same(float(row["lr"]), wanted):
+            return [f"the rate at step {row['step']} is {row['lr']:g}, the schedule says {wanted:g}"]
+    return []
+
+
+# --- the same again ------------------------------------------------------------------------------------------------
+
+
+def resume_is_exact(evidence: Evidence) -> list[str]:
+    """Steps that a resume took back came out the same when they were trained again (M36)."""
+    again = {int(row["step"]): row for row in evidence.log.steps}
+    differing = [
+        f"{name} at step {row['step']} was {row[name]!r} and after a resume {again[row['step']][name]!r}"
+        for row in evidence.discarded
+        for name in _REPEATED
+        if row.get(name) is not None and not _same_value(row[name], again.get(row["step"], {}).get(name, row[name]))
+    ]
+    return [f"a resume was not exact: {differing[0]}"] if differing else []
+
+
+def run_is_reproducible(evidence: Evidence) -> list[str]:
+    """Its first steps are those of its smoke while rate and batch are the same; with another seed they are not."""
+    if evidence.smoke is None or not _comparable(evidence.log.run, evidence.smoke.run):
+        return []
+    full, smoke = _first_steps(evidence.log), _first_steps(evidence.smoke)
+    shared = [step for step in full if step in smoke and full[step]["lr"] == smoke[step]["lr"]]
+    same = [step for step in shared if _same(float(full[step]["loss"]), float(smoke[step]["loss"]))]
+    if evidence.log.run.get("seed") != evidence.smoke.run.get("seed"):
+        return ["another seed made the same first steps"] if shared and len(same) == len(shared) else []
+    other = next((step for step in shared if step not in same), None)
+    if other is None:
+        return []
+    return [
+        f"step {other} has loss {full[other]['loss']!r} here and {smoke[other]['loss']!r} in the smoke of the same "
+        "seed, rate and batch"
+    ]
+
+
+def _comparable(mine: Row, other: Row) -> bool:
+    """Of one recipe, code and kind of machine; only the schedule may differ."""
+    keys = ("machine", "ranks", "threads", "precision", "effective_batch", "batch_size", "accumulation", "peak_lr")
+    digests = [run.get("digests") or {} for run in (mine, other)]
+    same_digests = all(
+        digests[0].get(name) == digests[1].get(name) for name in ("code", "data", "model", "loss", "mix")
+    )
+    return mine.get("machine") is not None and same_digests and all(mine.get(key) == other.get(key) for key in keys)
+
+
+def _first_steps(log: RunLog) -> dict[int, Row]:
+    return {int(row["step"]): row for row in log.steps if row["step"] <= SAME_STEPS and row.get("loss") is not None}
+
+
+def _same_value(first: object, second: object) -> bool:
+    if isinstance(first, int | float) and isinstance(second, int | float):
+        return _same(float(first), float(second))
+    return first == second
+
+
+def _same(first: float, second: float) -> bool:
+    return math.isclose(first, second, rel_tol=SAME_SHARE, abs_tol=1e-12) or (math.isnan(first) and math.isnan(second))
+
+
+# --- how it ended, and on what -------------------------------------------------------------------------------------
+
+
+def early_stop_is_honest(evidence: Evidence) -> list[str]:
+    """The run ended early where a replay of its validation rows ends it, and nowhere else (M26)."""
+    run, rows = evidence.log.run, evidence.row_losses
+    converged = run.get("status") == "CONVERGED"
+    if run.get("patience_evals") is None:
+        return ["the run says 'CONVERGED' and its recipe has no train.patience_evals"] if converged else []
+    if not rows:
+        return ["the run says 'CONVERGED' and has no row_losses.jsonl to show it"] if converged else []
+    logged = {int(row["step"]): row.get("val_loss") for row in evidence.log.evals}
+    for found in rows:
+        claimed = logged.get(found.step)
+        if claimed is None or not math.isclose(float(claimed), found.losses.mean, rel_tol=1e-4, abs_tol=1e-5):
+            return [f"row_losses.jsonl has a mean of {found.losses.mean:.6g} at step {found.step}, the log {claimed!r}"]
+    margin_share = float(run.get("patience_margin_share") or 0.0)
+    replayed = converged_at(rows, Patience(evals=int(run["patience_evals"]), margin_share=margin_share))
+    step = run.get("step") if converged else None
+    ends = replayed[0] if replayed else None
+    if ends == step or (not converged and ends is not None and ends == run.get("max_steps")):
+        return []
+    return [f"the run {'converged at step ' + str(step) if converged else 'did not converge'}, a replay: {ends}"]
+
+
+def device_is_as_asked(evidence: Evidence) -> list[str]:
+    """The run trained on the device that the recipe names; "auto" takes what is there (M63)."""
+    asked, used = evidence.log.run.get("device_asked"), evidence.log.run.get("device")
+    return (
+        [] if asked in (None, "auto", used) else [f"the recipe asks for device {asked!r}, the run trained on {used!r}"]
+    )
+
+
+# --- warnings ------------------------------------------------------------------------------------------------------
+
+
+def not_overfit(evidence: Evidence) -> list[str]:
+    """Warns when train falls, the gap to validation grows for three evaluations, and validation is worse than its best
+    by more than two standard errors. best/ was kept, so the run may still be fit."""
+    evals = [row for row in evidence.log.evals if _has_numbers(row, "val_loss", "train_eval_loss", "val_loss_se")]
+    last = evals[-OVERFIT_EVALS - 1 :]
+    if len(last) <= OVERFIT_EVALS:
+        return []
+    best = min(evals, key=lambda row: float(row["val_loss"]))
+    falls = all(after["train_eval_loss"] < before["train_eval_loss"] for before, after in pairwise(last))
+    grows = all(_gap(after) > _gap(before) for before, after in pairwise(last))
+    if not (falls and grows and _worse(evidence, last[-1], best)):
+        return []
+    return [
+        f"overfit: over the last {OVERFIT_EVALS} evaluations train fell to {last[-1]['train_eval_loss']:.4g} while "
+        f"validation is {last[-1]['val_loss']:.4g}, {best['val_loss']:.4g} at step {best['step']}"
+    ]
+
+
+def _worse(evidence: Evidence, last: Row, best: Row) -> bool:
+    """Above the best by two standard errors: of the paired differences where the row losses are there."""
+    rows = {found.step: found.losses for found in evidence.row_losses}
+    if last["step"] in rows and best["step"] in rows and rows[last["step"]].same_rows(rows[best["step"]]):
+        return rows[last["step"]].gain_over(rows[best["step"]]).is_worse
+    return bool(last["val_loss"] > best["val_loss"] + 2 * last["val_loss_se"])
+
+
+def no_sign_of_a_leak(evidence: Evidence) -> list[str]:
+    """Warns when validation rows are easier than rows that were trained on, by more than three standard errors.
+
+    Seen rows should be the easier ones. Validation may be of other regions, and those may be easier honestly."""
+    evals = [
+        row for row in evidence.log.evals if _has_numbers(row, "val_loss", "train_eval_loss", "train_eval_loss_se")
+    ]
+    if not evals:
+        return []
+    last = evals[-1]
+    error = math.hypot(float(last.get("val_loss_se") or 0.0), float(last["train_eval_loss_se"]))
+    if not -_gap(last) > LEAK_ERRORS * error:
+        return []
+    return [
+        f"leak: validation loss {last['val_loss']:.4g} is below that of trained rows, {last['train_eval_loss']:.4g}, "
+        f"by {-_gap(last) / error if error else math.inf:.1f} standard errors"
+    ]
+
+
+def _gap(row: Row) -> float:
+    return float(row["val_loss"]) - float(row["train_eval_loss"])
+
+
+def _has_numbers(row: Row, *names: str) -> bool:
+    return all(row.get(name) is not None and math.isfinite(row[name]) for name in names)
+
+
+def data_was_enough(evidence: Evidence) -> list[str]:
+    """Warns of labels with under 30 training pieces, of more than four passes over the rows on average, and of more
+    parameters than pieces trained on (M27)."""
+    run = evidence.log.run
+    counts: Mapping[str, int] = run.get("label_counts") or {}
+    scarce = sorted(label for label, count in counts.items() if 0 < count < MIN_LABEL_PIECES)
+    found = [f"labels with under {MIN_LABEL_PIECES} training pieces: {', '.join(scarce)}"] if scarce else []
+    if run.get("rows") and run.get("train_rows") and run["rows"] / run["train_rows"] > MAX_PASSES:
+        found.append(f"each training row was seen {run['rows'] / run['train_rows']:.1f} times on average")
+    if run.get("parameters") and run.get("tokens") and run["parameters"] > run["tokens"]:
+        found.append(f"{run['parameters']:,} parameters were trained on {run['tokens']:,} pieces")
+    return found
+
+
+Check = Callable[[Evidence], list[str]]
+
+BLOCKING: Mapping[str, Check] = {
+    check.__name__: check
+    for check in (
+        rows_add_up,
+        passes_are_logged,
+        rates_are_those_of_the_schedule,
+        resume_is_exact,
+        run_is_reproducible,
+        early_stop_is_honest,
+        device_is_as_asked,
+    )
+}
+WARNING: Mapping[str, Check] = {check.__name__: check for check in (not_overfit, no_sign_of_a_leak, data_was_enough)}
