@@ -19,5 +19,9 @@ class ArtifactError(MwError):
     """An artifact is missing, incomplete, damaged or does not fit its reader."""
 
 
+class UnfinishedError(MwError):
+    """Work was stopped in good order before its end: the same command goes on with it."""
+
+
 class GateError(MwError):
     """A gate refuses to go on: the evidence it asks for is missing, stale or negative."""

@@ -11,6 +11,7 @@ import time
 from dagster_pipes import PipesContext, open_dagster_pipes
 
 from mw_pipeline.errors import MwError
+from mw_pipeline.failures import cure_of_error
 from mw_pipeline.stages.place import Place, Progress
 from mw_pipeline.stages.tensor import run_stage
 
@@ -27,14 +28,15 @@ def main() -> None:
 
 
 def answer(pipes: PipesContext) -> dict[str, str | bool]:
-    """Kind and digest of the stage's artifact and whether it was reused, or an error in words."""
+    """Kind and digest of the stage's artifact and whether it was reused, or an error in words and its cure."""
     stage, partition = pipes.get_extra("stage"), pipes.get_extra("partition")
     try:
         built = run_stage(stage, Place.of(), partition, progress=_person(pipes))
-    except (MwError, OSError) as error:
-        return {"error": str(error)}
-    except KeyboardInterrupt:
-        return {"error": f"{stage} of {partition!r} was interrupted. Materialize it again."}
+    except (MwError, OSError, MemoryError) as error:
+        return {"error": str(error) or "out of memory", "cure": cure_of_error(error)}
+    except KeyboardInterrupt as error:
+        sentence = f"{stage} of {partition!r} was interrupted. Materialize it again."
+        return {"error": sentence, "cure": cure_of_error(error)}
     return {"kind": built.artifact.kind, "digest": built.artifact.digest, "reused": built.reused}
 
 

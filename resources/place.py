@@ -10,12 +10,16 @@ from mw_pipeline.stages.place import Place
 class PlaceResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     """Store, project and raw data of this code location, and its workers: "4" processes, "ray" or "ray://host:10001".
 
-    Fields left empty come from MW_STORE, MW_PROJECT, MW_DATA and MW_WORKERS. None of them changes a result."""
+    `time_limit` is what one training stage may take, as in 90m: what cannot end in it is refused, or with `in_parts`
+    trained up to it and gone on with by the next run. Fields left empty come from MW_STORE, MW_PROJECT, MW_DATA,
+    MW_WORKERS, MW_TIME_LIMIT and MW_IN_PARTS. None of them changes a result."""
 
     store: str = ""
     project: str = ""
     data: str = ""
     workers: str = ""
+    time_limit: str = ""
+    in_parts: bool = False
 
     def open(self) -> Place:
         """The place. Reads nothing but the environment."""
@@ -24,4 +28,6 @@ class PlaceResource(dg.ConfigurableResource):  # type: ignore[type-arg]
             project=self.project or None,
             data=self.data or None,
             workers=self.workers or None,
+            time_limit=self.time_limit or None,
+            in_parts=self.in_parts or None,
         )

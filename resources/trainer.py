@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from dagster._core.errors import DagsterPipesExecutionError  # Dagster does not 
 
 from mw_pipeline import native
 from mw_pipeline.artifact import Artifact
+from mw_pipeline.failures import cure_of_exit
+from mw_pipeline.stages.attempts import AttemptLog, saved_step
 from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.reuse import find_made
 
@@ -22,9 +25,13 @@ class Trainer(dg.ConfigurableResource):  # type: ignore[type-arg]
     """Starts `resources.child` under Dagster Pipes and brings back the artifact that it made.
 
     A cancelled run sends the child SIGINT: training then saves its last checkpoint and the next run goes on from it.
+    A failure that a retry cures is tried again by Dagster, up to `attempts` times in all, for as long as each attempt
+    gains a step on the one before (M41); no other failure is.
     """
 
     grace_seconds: float = 60.0
+    attempts: int = 3
+    backoff_seconds: float = 10.0
 
     def run(self, context: dg.AssetExecutionContext, stage: str, place: Place) -> tuple[Artifact, bool]:
         """The artifact of a stage for this run's partition, and whether it was reused.
@@ -37,12 +44,14 @@ class Trainer(dg.ConfigurableResource):  # type: ignore[type-arg]
             return made, True
         answer = self._ask_child(context, stage, place)
         if "error" in answer:
-            raise dg.Failure(description=answer["error"], allow_retries=False)
+            raise self._after(context, stage, place, answer)
         return place.store.load(answer["kind"], answer["digest"]), answer["reused"]
 
     def _ask_child(self, context: dg.AssetExecutionContext, stage: str, place: Place) -> dict[str, Any]:
         """What the child reports: the kind and digest of an artifact, or an error."""
         folders = {"MW_STORE": place.store.url, "MW_PROJECT": str(place.project), "MW_DATA": str(place.data)}
+        if place.seconds_left is not None:
+            folders |= {"MW_TIME_LIMIT": f"{max(1.0, place.seconds_left):.0f}", "MW_IN_PARTS": str(int(place.in_parts))}
         try:
             invocation = dg.PipesSubprocessClient(termination_timeout_seconds=self.grace_seconds).run(
                 context=context,
@@ -52,9 +61,29 @@ class Trainer(dg.ConfigurableResource):  # type: ignore[type-arg]
                 cwd=str(CHECKOUT),
             )
         except DagsterPipesExecutionError as error:  # killed, or an error that nobody expected
-            raise dg.Failure(
-                description=f"{stage} of {context.partition_key!r}: its process died ({error}). Read what it wrote to "
-                "stderr, and materialize it again: training goes on from its last checkpoint."
-            ) from error
+            status = re.search(r"-?\d+", str(error))
+            sentence = (
+                f"{stage} of {context.partition_key!r}: its process died ({error}). Read what it wrote to stderr, and "
+                "materialize it again: training goes on from its last checkpoint."
+            )
+            return {"error": sentence, "cure": cure_of_exit(int(status[0])) if status else "fix"}
         (answer,) = invocation.get_custom_messages()
         return dict(answer)
+
+    def _after(
+        self, context: dg.AssetExecutionContext, stage: str, place: Place, answer: dict[str, Any]
+    ) -> dg.Failure | dg.RetryRequested:
+        """What to raise after a failed attempt: a retry where one may cure it, else the end of the step."""
+        name = f"{stage}-{context.partition_key.replace('/', '-')}.jsonl"
+        log = AttemptLog(
+            place.store.root / "attempts" / name,
+            run=context.run_id,
+            allowed=self.attempts,
+            backoff_seconds=self.backoff_seconds,
+        )
+        step = saved_step(place, stage, context.partition_key)
+        move = log.failed(answer["cure"], answer["error"], step=step)
+        if not move.restarts:
+            return dg.Failure(description=answer["error"], metadata={"retry": move.reason}, allow_retries=False)
+        context.log.warning("%s", move.reason)
+        return dg.RetryRequested(max_retries=self.attempts - 1, seconds_to_wait=move.wait_seconds)

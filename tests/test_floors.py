@@ -13,7 +13,7 @@ import pytest
 
 FLOORS = (
     {"errors", "countries", "native", "licences"},
-    {"digest", "labels", "schedule"},
+    {"digest", "failures", "labels", "schedule"},
     {"recipe", "artifact", "checksums", "decode", "metrics"},
     {"store", "mix", "tokenizer", "golden", "corpus", "sources"},
     {"dataset", "package_files", "verdict"},
@@ -38,6 +38,7 @@ BASE_INSTALL = (
     "countries",
     "native",
     "digest",
+    "failures",
     "labels",
     "schedule",
     "artifact",

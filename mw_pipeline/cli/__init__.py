@@ -10,10 +10,11 @@ import importlib
 import io
 import os
 import sys
+import traceback
 from pathlib import Path
 from types import ModuleType
 
-from mw_pipeline import __version__, native
+from mw_pipeline import __version__, failures, native
 from mw_pipeline.errors import GateError, MwError
 
 COMMANDS: dict[str, str] = {
@@ -35,7 +36,7 @@ COMMANDS: dict[str, str] = {
     "lineage": "Print the whole chain behind a package or an artifact.",
 }
 
-EXIT_OK, EXIT_REFUSED, EXIT_BAD_INPUT = 0, 1, 2
+EXIT_OK, EXIT_REFUSED, EXIT_BAD_INPUT = failures.EXIT_DONE, failures.EXIT_REFUSED, failures.EXIT_BAD_INPUT
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -83,17 +84,20 @@ def _run(name: str, arguments: list[str]) -> int:
         return EXIT_REFUSED
     except MwError as error:
         print(f"error: {error}", file=sys.stderr)
-        return EXIT_BAD_INPUT
+        return failures.exit_status_of(error)
     except KeyboardInterrupt:
         print("stopped by the keyboard", file=sys.stderr)
-        return 130
+        return failures.EXIT_STOPPED
     except BrokenPipeError:  # the reader of our output has left: nothing more to say to it
         _mute_stdout()
         return EXIT_OK
     except OSError as error:
         _mute_stdout()
         print(f"error: {_in_words(error)}", file=sys.stderr)
-        return EXIT_BAD_INPUT
+        return failures.exit_status_of(error)
+    except Exception as error:  # a bug, or a machine that failed: the status says which, for whoever supervises
+        traceback.print_exc()
+        return failures.exit_status_of(error)
 
 
 def _open_closed_streams() -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import math
 import os
+import re
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mw_pipeline.corpus.workers import HERE, Workers
@@ -22,6 +25,17 @@ def quiet(line: str) -> None:
     """A Progress that shows nothing."""
 
 
+def seconds_of(time_limit: str) -> float:
+    """A time limit such as 3600, 90m or 1.5h in seconds. Raises RecipeError for anything else."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", time_limit.strip())
+    seconds = float(found[1]) * {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}[found[2]] if found else 0.0
+    if not 0 < seconds < math.inf:
+        raise RecipeError(
+            f"the time limit is {time_limit!r}, expected seconds above 0, or as in 90m or 1.5h. Correct it."
+        )
+    return seconds
+
+
 @dataclass(frozen=True)
 class Place:
     """The three folders that a stage needs, and who works there; hyperparameters are in the recipe, never here."""
@@ -30,6 +44,14 @@ class Place:
     project: Path
     data: Path
     workers: Workers = HERE
+    seconds_allowed: float | None = None
+    in_parts: bool = False
+    begun: float = field(default_factory=time.monotonic, compare=False, repr=False)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """What is left of the time limit of this place, counted from its making; None without one."""
+        return None if self.seconds_allowed is None else self.seconds_allowed - (time.monotonic() - self.begun)
 
     @classmethod
     def of(
@@ -39,14 +61,25 @@ class Place:
         project: str | None = None,
         data: str | None = None,
         workers: str | None = None,
+        time_limit: str | None = None,
+        in_parts: bool | None = None,
     ) -> Place:
-        """What is not given comes from MW_STORE, MW_PROJECT, MW_DATA, MW_WORKERS; then `.mw`, the working folder,
-        `data`, and this process alone. Raises CorpusError for workers that nobody understands."""
+        """What is not given comes from MW_STORE, MW_PROJECT, MW_DATA, MW_WORKERS, MW_TIME_LIMIT and MW_IN_PARTS; then
+        `.mw`, the working folder, `data`, this process alone, and no limit. Raises CorpusError for workers that nobody
+        understands, RecipeError for such a limit."""
         home = Path(project or os.environ.get("MW_PROJECT") or ".").absolute()
         url = store or os.environ.get("MW_STORE") or ".mw"
         raw = data or os.environ.get("MW_DATA") or "data"
         at_work = Workers.parsed(workers or os.environ.get("MW_WORKERS") or "1")
-        return cls(Store(url if "://" in url else home / url), home, home / raw, at_work)
+        limit = time_limit or os.environ.get("MW_TIME_LIMIT") or ""
+        return cls(
+            Store(url if "://" in url else home / url),
+            home,
+            home / raw,
+            at_work,
+            seconds_allowed=seconds_of(limit) if limit else None,
+            in_parts=os.environ.get("MW_IN_PARTS", "") not in ("", "0") if in_parts is None else in_parts,
+        )
 
     def recipe(self, name: str) -> Recipe:
         """The recipe of this name or TOML file; NAME@7 is the same with train.seed = 7.

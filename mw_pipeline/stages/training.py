@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mw_pipeline.digest import JSON
-from mw_pipeline.errors import ArtifactError
+from mw_pipeline.errors import ArtifactError, UnfinishedError
 from mw_pipeline.recipe import Recipe
 from mw_pipeline.stages import requests
 from mw_pipeline.stages.lock import unlock
@@ -69,10 +69,12 @@ def _trained(
             out=work,
             digests={"data": dataset.digest},
             resume_from=resume_from,
+            max_wall_seconds=place.seconds_left,
+            in_parts=place.in_parts,
         )
         result = train(plan, on_event=lambda event: progress(line_of(event)))
         if result.status not in ENDED:
-            raise ArtifactError(
+            raise UnfinishedError(
                 f"{request.kind} of {recipe.name!r} stopped at step {result.step} ({result.status}). "
                 f"Run `{request.command}` again: it goes on from its last checkpoint."
             )

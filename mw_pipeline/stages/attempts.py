@@ -1,0 +1,82 @@
+"""The log of failed attempts at a training stage, and how far a checkpoint has come."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from mw_pipeline.digest import JSON
+from mw_pipeline.errors import MwError
+from mw_pipeline.failures import Attempt, Cure, Move, next_move
+from mw_pipeline.stages import requests
+from mw_pipeline.stages.place import Place
+from mw_pipeline.verdict.runlog import read_lines
+
+ATTEMPTS_FILE = "attempts.jsonl"
+_REQUESTS = {"smoke_checkpoint": requests.smoke, "full_checkpoint": requests.full}
+
+
+class AttemptLog:
+    """Failed attempts in a file of JSON lines, each with the move that followed it; `run` names who tries."""
+
+    def __init__(self, path: Path, *, run: str, allowed: int, backoff_seconds: float) -> None:
+        self.path = path
+        self._run = run
+        self._allowed = allowed
+        self._backoff_seconds = backoff_seconds
+
+    def failed(self, cure: Cure, reason: str, *, step: int) -> Move:
+        """Writes a failure down and returns what to do after it, in view of the earlier ones of this run."""
+        attempts = [*self._earlier(), Attempt(cure, reason, step)]
+        move = next_move(attempts, allowed=self._allowed, backoff_seconds=self._backoff_seconds)
+        row: JSON = {
+            "run": self._run,
+            "attempt": len(attempts),
+            **dataclasses.asdict(attempts[-1]),
+            "at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "move": dataclasses.asdict(move),
+        }
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(row, ensure_ascii=False) + "\n")
+        return move
+
+    def _earlier(self) -> list[Attempt]:
+        rows = [row for _, row in read_lines(self.path)[0]] if self.path.is_file() else []
+        return [Attempt(row["cure"], row["reason"], row["step"]) for row in rows if row["run"] == self._run]
+
+
+def saved_step(place: Place, stage: str, recipe_name: str) -> int:
+    """The step of the last checkpoint of a training stage that has not ended; 0 before the first, or elsewhere."""
+    try:
+        request = _REQUESTS[stage](place, place.recipe(recipe_name))
+        path = place.store.root / "work" / request.kind / request.key / "last" / "checkpoint.json"
+        return int(json.loads(path.read_text(encoding="utf-8"))["step"])
+    except (KeyError, MwError, OSError, ValueError):
+        return 0
+
+
+def keep_trying(
+    start: Callable[[], tuple[int, Cure, str]],
+    log: AttemptLog,
+    *,
+    step: Callable[[], int],
+    say: Callable[[str], None],
+    sleep: Callable[[float], None] = time.sleep,
+) -> int:
+    """Starts until the status is 0 or no further attempt is worth it; returns the last status.
+
+    `start` answers an exit status, its cure and its words."""
+    while True:
+        status, cure, words = start()
+        if status == 0:
+            return status
+        move = log.failed(cure, words, step=step())
+        say(move.reason + (f"; waiting {move.wait_seconds:.0f} s" if move.restarts else ""))
+        if not move.restarts:
+            return status
+        sleep(move.wait_seconds)
