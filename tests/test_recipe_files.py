@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from mw_pipeline.campaign.folder import read_campaign
 from mw_pipeline.recipe import load_corpus_spec, load_recipe
-from mw_pipeline.schedule import lr_share
+from mw_pipeline.schedule import lr_share, near_peak_end
 from mw_pipeline.sources.registry import ADAPTERS
 
 ROOT = Path(__file__).resolve().parent.parent
 RECIPES = sorted(path for folder in ("recipes", "campaigns") for path in (ROOT / folder).rglob("*.toml"))
+DECAYED = ROOT / "campaigns" / "v0_4_0" / "hot-decayed-smoke.toml"
 FULL_SIZE = ROOT / "campaigns" / "v0_4_0_full_size"
 CORPORA = sorted((ROOT / "corpora").glob("*.toml"))
 
@@ -44,21 +46,44 @@ def test_every_corpus_spec_loads_and_allows_the_licences_of_its_sources(path: Pa
         assert licence is None or licence in spec.licences_allowed, source
 
 
-@pytest.mark.parametrize("path", RECIPES, ids=names(RECIPES))
+SUSTAINED = [path for path in RECIPES if path != DECAYED]
+
+
+@pytest.mark.parametrize("path", SUSTAINED, ids=names(SUSTAINED))
 def test_every_smoke_is_long_enough_at_the_rate_of_its_full_run(path: Path) -> None:
     """The rule of peak exposure, counted step by step."""
     recipe = load_recipe(path)
     train, smoke = recipe.train, recipe.smoke
-    shares = [
-        lr_share(step, schedule="cosine", warmup_steps=train.warmup_steps, steps=train.steps)
-        for step in range(train.warmup_steps, train.steps)
-    ]
+    course = train.model_dump(include={"schedule", "warmup_steps", "steps", "cooldown_from"})
+    shares = [lr_share(step, **course) for step in range(train.warmup_steps, train.steps)]
     at_peak = smoke.steps - train.warmup_steps
 
     assert smoke.mode == "constant"
-    assert train.schedule == "cosine"
     assert at_peak >= min(2000, sum(share >= 0.6 for share in shares) / 2)
     assert sum(step % smoke.eval_every == 0 for step in range(train.warmup_steps, smoke.steps)) >= 5
+
+
+def test_the_decayed_smoke_of_the_small_campaign_cannot_see_what_its_full_run_meets() -> None:
+    decayed, sustained = load_recipe(DECAYED), load_recipe(DECAYED.with_name("hot.toml"))
+    warmup, steps = decayed.train.warmup_steps, decayed.smoke.steps
+    at_peak = near_peak_end(schedule=decayed.smoke.mode, warmup_steps=warmup, steps=steps) - warmup
+
+    assert decayed.train == sustained.train
+    assert at_peak < (sustained.smoke.steps - warmup) / 8
+
+
+def test_the_small_campaign_changes_one_thing_a_recipe_but_for_the_one_that_changes_all() -> None:
+    campaign = read_campaign(DECAYED.parent)
+
+    assert campaign.base_path == DECAYED.with_name("base.toml")
+    assert {member.name: sorted(member.changes) for member in campaign.members} == {
+        "all-at-once": ["loss.class_weights", "loss.crf_reduction", "train.peak_lr"],
+        "base": [],
+        "class-weights": ["loss.class_weights"],
+        "crf-per-token": ["loss.crf_reduction"],
+        "hot": ["train.peak_lr"],
+        "hot-decayed-smoke": ["train.peak_lr"],
+    }
 
 
 def test_the_campaign_changes_one_thing_at_a_time() -> None:
