@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from small_pieces import PIECE_RECORDS, PIECES, build
@@ -246,16 +247,68 @@ def test_without_ray_one_is_told_how_to_get_it(monkeypatch: pytest.MonkeyPatch) 
         raise AssertionError("nothing to start")
 
 
-def test_a_cluster_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ("ray client connection timeout\n{'address': 'ray://nowhere:1'}", "ray client connection timeout"),
+        ("Initialization failure from server:\nTraceback\n  File\nOSError: full\n", ".* from server: OSError: full"),
+        ("", "ConnectionError"),
+    ],
+)
+def test_a_cluster_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch, said: str, reason: str) -> None:
     ray = pytest.importorskip("ray", reason="Ray is not installed")
 
     def refuse_to_connect(**settings: object) -> None:
-        raise ConnectionError(f"ray client connection timeout\n{settings}")
+        raise ConnectionError(said)
 
     monkeypatch.setattr(ray, "init", refuse_to_connect)
-    wanted = r"no Ray cluster at 'ray://nowhere:1' \(ray client connection timeout\)\. Start it, or leave the address"
+    wanted = rf"no Ray cluster at 'ray://nowhere:1' \({reason}\)\. Start it, or leave the address"
     with pytest.raises(CorpusError, match=wanted), Workers(ray="ray://nowhere:1").started():
         raise AssertionError("nothing to start")
+
+
+def test_a_cluster_that_does_not_start_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    ray = pytest.importorskip("ray", reason="Ray is not installed")
+
+    def refuse_to_start(**settings: object) -> None:
+        raise RuntimeError("the node died")
+
+    monkeypatch.setattr(ray, "init", refuse_to_start)
+    wanted = r"Ray started no cluster here \(the node died\)\. Name one that runs, or let processes do it: MW_WORKERS=2"
+    with pytest.raises(CorpusError, match=wanted), Workers(ray="").started():
+        raise AssertionError("nothing to start")
+
+
+def test_a_connection_to_ray_that_is_there_is_used_and_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    ray = pytest.importorskip("ray", reason="Ray is not installed")
+    heard: list[str] = []
+    monkeypatch.setattr(ray, "is_initialized", lambda: True)
+    monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 3.0})
+    for forbidden in ("init", "shutdown"):
+        monkeypatch.setattr(ray, forbidden, lambda **settings: pytest.fail("the connection is not ours"))
+
+    with Workers(ray="").started(heard.append):
+        assert heard == ["pieces are done on 3 cores of the Ray cluster that this process was connected to"]
+
+
+@pytest.mark.parametrize(
+    ("address", "page", "line"),
+    [
+        ("ray://head:10001", "10.0.0.7:8265", "at ray://head:10001, see http://10.0.0.7:8265"),
+        ("ray://head:10001", "", "at ray://head:10001"),
+        ("", None, "of this run"),
+    ],
+)
+def test_one_hears_where_the_work_is_done_and_where_to_watch_it(
+    monkeypatch: pytest.MonkeyPatch, address: str, page: str | None, line: str
+) -> None:
+    ray = pytest.importorskip("ray", reason="Ray is not installed")
+    heard: list[str] = []
+    monkeypatch.setattr(ray, "init", lambda **settings: SimpleNamespace(dashboard_url=page))
+    monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 1.0})
+
+    with Workers(ray=address).started(heard.append):
+        assert heard == [f"pieces are done on 1 core of the Ray cluster {line}"]
 
 
 def die(piece: int) -> Receipt:

@@ -6,7 +6,7 @@ Every machine of the cluster needs this package and sees the work folder under t
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from typing import Any
@@ -23,32 +23,48 @@ _AHEAD = 2
 
 
 @contextmanager
-def started(address: str, count: int) -> Iterator[Run]:
+def started(address: str, count: int, progress: Callable[[str], None]) -> Iterator[Run]:
     """A run on the cluster at `address`, or on one of `count` cores that is started here; "" starts one.
 
     A connection that this process has already is used, and left as it is. Raises CorpusError when nobody answers."""
     ours = not ray.is_initialized()
+    whose = "that this process was connected to"
     if ours:
-        settings: dict[str, Any] = {"address": address} if address else {"num_cpus": count, "include_dashboard": False}
-        try:
-            ray.init(**settings, log_to_driver=False, logging_level=logging.ERROR)
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            reason = str(error).splitlines()[0]
-            raise CorpusError(
-                f"no Ray cluster at {address!r} ({reason}). Start it, or leave the address out for one of this machine."
-            ) from None
+        page = _connect(address, count)
+        whose = (f"at {address}" if address else "of this run") + (f", see http://{page}" if page else "")
     try:
+        cores = _cores()
+        progress(f"pieces are done on {cores} core{'s' if cores > 1 else ''} of the Ray cluster {whose}")
         yield _run
     finally:
         if ours:
             ray.shutdown()
 
 
+def _connect(address: str, count: int) -> str:
+    """HOST:PORT of the cluster's dashboard, "" where it has none."""
+    settings: dict[str, Any] = {"address": address}
+    if not address:  # by default Ray joins whatever cluster it finds on this machine
+        settings = {"address": "local", "num_cpus": count, "include_dashboard": False}
+    try:
+        context = ray.init(**settings, log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise CorpusError(_no_cluster(address, error)) from None
+    return context.dashboard_url or ""
+
+
+def _no_cluster(address: str, error: Exception) -> str:
+    first, *more = str(error).strip().splitlines() or [type(error).__name__]
+    reason = f"{first} {more[-1]}" if more and first.endswith(":") else first  # a traceback of the other side
+    if not address:
+        return f"Ray started no cluster here ({reason}). Name one that runs, or let processes do it: MW_WORKERS=2."
+    return f"no Ray cluster at {address!r} ({reason}). Start it, or leave the address out for one of this machine."
+
+
 def _run(task: Task, calls: Calls) -> Iterator[Receipt]:
     remote = ray.remote(num_cpus=1, max_retries=MAX_DEATHS - 1)(_done_on_one_core)
     waiting, at_work = iter(calls), dict[Any, Any]()
-    cores: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    ahead = _AHEAD * max(1, int(cores.get("CPU", 1)))
+    ahead = _AHEAD * _cores()
     while True:
         for call in islice(waiting, ahead - len(at_work)):
             at_work[remote.remote(task, *call)] = call[1]
@@ -63,6 +79,11 @@ def _run(task: Task, calls: Calls) -> Iterator[Receipt]:
         except RayError as error:
             raise WorkersLostError(lost_message(piece)) from error
         yield receipt
+
+
+def _cores() -> int:
+    resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    return max(1, int(resources.get("CPU", 1)))
 
 
 def _done_on_one_core(task: Task, *call: Any) -> Receipt:

@@ -65,8 +65,8 @@ class Workers:
         return cls(count=int(number), ray="" if kind else None)
 
     @contextmanager
-    def started(self) -> Iterator[Run]:
-        """Workers that are ready; they end with the block.
+    def started(self, progress: Callable[[str], None] = lambda line: None) -> Iterator[Run]:
+        """Workers that are ready; they end with the block. `progress` hears of a cluster that was found or started.
 
         Raises CorpusError for Ray where it is not installed, or does not answer at its address."""
         if self.ray is not None:
@@ -76,7 +76,7 @@ class Workers:
                 raise CorpusError(
                     f"workers are on Ray, which is not installed ({error}). Run `pip install 'mw-pipeline[ray]'`."
                 ) from None
-            with cluster.started(self.ray, self.count) as run:
+            with cluster.started(self.ray, self.count, progress) as run:
                 yield run
         elif self.count == 1:
             yield in_process

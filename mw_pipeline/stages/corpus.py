@@ -42,7 +42,7 @@ def build_shards(place: Place, corpus: str, source: str, *, progress: Progress =
 
     def make(out: Path) -> Mapping[str, JSON]:
         fetcher = Fetcher(place.store.root / RAW_FOLDER, progress)
-        with place.workers.started() as run:
+        with place.workers.started(progress) as run:
             summary = build_source(
                 spec, source, place.data, out, progress, fetcher=fetcher, work=work, request=request.key, run=run
             )
