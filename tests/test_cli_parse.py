@@ -108,6 +108,7 @@ def test_the_benchmark_prints_speed_and_no_parses(package, capsys, texts):
     [
         ([], "there is nothing to parse. Give an address, or --jsonl"),
         (["--jsonl", "12 Oak"], "both addresses and --jsonl were given"),
+        (["--benchmark", "9", "--candidates", "2"], "both --benchmark and --candidates were given"),
         (["--locale", "fr-fr", "12 Oak"], "is the package for 'en-us', not 'fr-fr'"),
     ],
 )

@@ -66,7 +66,7 @@ def test_score_says_what_is_wrong_with_the_gold(files, tmp_path, capsys):
     code, scores, shown = answer(capsys, "score", "--golden", gold, "--predictions", gold, "--resamples", "5")
 
     assert (code, scores["findings"]) == (0, 7)
-    assert "unreachable_value: locality 'Paris' is not a substring" in shown
+    assert "unreachable_value: locality 'Paris': is no substring" in shown
     assert "gold: 2 more findings" in shown
     assert scores["ceiling"]["per_tag"]["locality"] == 0.0
 
@@ -158,3 +158,35 @@ def test_a_checkpoint_with_another_tokenizer_is_bad_input(tiny_release, files, t
     code, _, shown = answer(capsys, *arguments)
     assert code == 2
     assert "was trained with tokenizer" in shown
+
+
+def test_a_release_folder_is_evaluated_by_its_locale(tiny_release, files, capsys):
+    release = tiny_release / "packages"
+
+    named = answer(capsys, "evaluate", "--package", release, "--locale", "fr-fr", "--golden", files["gold"])
+    alone = answer(capsys, "evaluate", "--package", release / "fr-fr", "--golden", files["gold"])
+
+    assert named == alone
+    assert named[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "folder", "option", "complaint"),
+    [
+        ("--package", "packages/en-us", "--tokenizer", "--tokenizer was given, but a package has its own."),
+        ("--checkpoint", "best", "--locale", "--locale was given, but a checkpoint is for all locales."),
+    ],
+)
+def test_an_argument_that_would_be_ignored_is_bad_input(tiny_release, files, capsys, kind, folder, option, complaint):
+    code, _, said = answer(capsys, "evaluate", kind, tiny_release / folder, option, "x", "--golden", files["gold"])
+
+    assert code == 2
+    assert complaint in said
+
+
+def test_a_seed_below_zero_is_bad_input(files, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["score", "--golden", files["gold"], "--predictions", files["right"], "--seed", "-1"])
+
+    assert stopped.value.code == 2
+    assert "'-1' is not a whole number of at least 0" in capsys.readouterr().err

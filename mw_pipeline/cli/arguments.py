@@ -15,8 +15,17 @@ _SHOWN_FINDINGS = 5
 
 def positive_count(text: str) -> int:
     """A whole number of at least 1, for argparse."""
-    if not text.isascii() or not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return _whole_number(text, least=1)
+
+
+def seed_number(text: str) -> int:
+    """A whole number of at least 0, for argparse: what random generators start from."""
+    return _whole_number(text, least=0)
+
+
+def _whole_number(text: str, *, least: int) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) < least:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {least}")
     return int(text)
 
 
@@ -25,7 +34,7 @@ def add_gold_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--golden", type=Path, nargs="+", required=True, metavar="FILE", help="gold rows as JSON lines")
     parser.add_argument("--policy", choices=tuple(POLICIES), default="strict", help="when two values are equal")
     parser.add_argument("--resamples", type=positive_count, default=RESAMPLES, help="bootstrap draws of the intervals")
-    parser.add_argument("--seed", type=int, default=0, help="seed of these draws")
+    parser.add_argument("--seed", type=seed_number, default=0, help="seed of these draws")
 
 
 def add_prediction_arguments(parser: argparse.ArgumentParser, *, decoder: str) -> None:

@@ -10,18 +10,23 @@ from typing import cast
 
 from mw_pipeline.cli import EXIT_OK, say
 from mw_pipeline.cli.arguments import add_gold_arguments, gold_of
+from mw_pipeline.errors import ArtifactError
 from mw_pipeline.evaluate.evaluation import CONSTRAINED_DECODER, as_table, evaluate
 from mw_pipeline.evaluate.predictions import predictions_of
+from mw_pipeline.package_files import package_at
 from mw_pipeline.parse import Parser
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """--package DIR | --checkpoint DIR, --golden FILE..."""
     source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--package", type=Path, metavar="DIR", help="package folder: its own bytes are measured")
+    source.add_argument(
+        "--package", type=Path, metavar="DIR", help="a package, or a release folder: its own bytes are measured"
+    )
     source.add_argument(
         "--checkpoint", type=Path, metavar="DIR", help="checkpoint or run folder; needs the train extra"
     )
+    parser.add_argument("--locale", help="which package of a release folder, such as fr-fr")
     parser.add_argument("--tokenizer", type=Path, metavar="FILE", help="the checkpoint's tokenizer, if not beside it")
     add_gold_arguments(parser)
     parser.add_argument("--predictions-out", type=Path, metavar="FILE", help="also write the predictions as JSON lines")
@@ -30,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Prints the scores as JSON on stdout and as a table on stderr."""
     golden = gold_of(args)
-    parser = Parser.load(args.package) if args.package else _checkpoint_parser(args.checkpoint, args.tokenizer)
+    parser = _parser(args)
     predictions = predictions_of(parser, golden)
     if args.predictions_out:
         rows = (prediction.as_json(raw) for raw, prediction in zip(golden.raws, predictions, strict=True))
@@ -48,6 +53,16 @@ def run(args: argparse.Namespace) -> int:
     print(json.dumps(found.report, ensure_ascii=False))
     say(as_table(found.report))
     return EXIT_OK
+
+
+def _parser(args: argparse.Namespace) -> Parser:
+    """The parser to be measured. Raises ArtifactError for an argument that it has no use for."""
+    ignored = ("tokenizer", "a package has its own") if args.package else ("locale", "a checkpoint is for all locales")
+    if getattr(args, ignored[0]) is not None:
+        raise ArtifactError(f"--{ignored[0]} was given, but {ignored[1]}. Leave it out.")
+    if args.package:
+        return Parser.load(package_at(args.package, args.locale))
+    return _checkpoint_parser(args.checkpoint, args.tokenizer)
 
 
 def _checkpoint_parser(path: Path, tokenizer_path: Path | None) -> Parser:

@@ -57,6 +57,10 @@ def _texts(args: argparse.Namespace, bad_lines: list[int]) -> Iterator[str]:
     """The texts that the arguments ask for. Raises CorpusError when they ask for none, or for two kinds at once."""
     if args.addresses and args.jsonl:
         raise CorpusError("both addresses and --jsonl were given. Leave one out.")
+    if args.benchmark and args.candidates:
+        raise CorpusError(
+            "both --benchmark and --candidates were given, but only best readings are timed. Leave one out."
+        )
     if args.jsonl:
         return _texts_of_lines(sys.stdin.buffer, bad_lines)
     if not args.addresses and not args.benchmark:
