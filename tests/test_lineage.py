@@ -8,6 +8,7 @@ import shutil
 import pytest
 
 from mw_pipeline.artifact import Artifact
+from mw_pipeline.checksums import write_sums
 from mw_pipeline.errors import ArtifactError
 from mw_pipeline.package.lineage import lineage_findings, lineage_of, lineage_tree, read_lineage
 from mw_pipeline.store import Store
@@ -118,6 +119,28 @@ def test_a_package_with_an_edited_lineage_is_refused(store, chain, tmp_path):
     (tmp_path / "lineage.json").write_text(json.dumps(lineage))
 
     with pytest.raises(ArtifactError, match=r"the node was edited. Fetch the package again"):
+        read_lineage(tmp_path)
+
+
+@pytest.mark.parametrize(("fact", "value"), [("recipe_name", None), ("created_at", 5), ("bytes", "many")])
+def test_a_node_without_a_fact_that_people_are_shown_is_found(store, chain, fact, value):
+    lineage = lineage_of(store, [chain["model"]])
+    lineage["nodes"][0][fact] = value
+
+    (finding,) = lineage_findings(lineage)
+    assert f"has the {fact} {value!r}" in finding
+
+
+def test_the_lineage_of_another_package_is_refused(store, chain, tmp_path):
+    (tmp_path / "lineage.json").write_text(json.dumps(lineage_of(store, [chain["model"]])))
+    write_sums(tmp_path)
+    assert read_lineage(tmp_path)
+
+    root, *_ = lineage_of(store, [chain["model"]])["nodes"][0]["inputs"]
+    other = lineage_of(store, [store.load(root["kind"], root["digest"])])
+    (tmp_path / "lineage.json").write_text(json.dumps(other))
+
+    with pytest.raises(ArtifactError, match=r"lineage.json: has the sha256 .* SHA256SUMS says"):
         read_lineage(tmp_path)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mw_pipeline.artifact import MANIFEST, Artifact, Reference, key_of, read_artifact
+from mw_pipeline.checksums import SUMS_NAME, sums_findings
 from mw_pipeline.digest import JSON
 from mw_pipeline.errors import ArtifactError
 from mw_pipeline.package_files import read_json
@@ -13,6 +14,14 @@ from mw_pipeline.store import Store
 
 LINEAGE_NAME = "lineage.json"
 _SHORT = 12
+_SHOWN_FACTS = {
+    "recipe_name": str,
+    "recipe_digest": str,
+    "code_digest": str,
+    "created_at": str,
+    "files": int,
+    "bytes": int,
+}
 
 
 def lineage_of(store: Store, roots: Sequence[Artifact]) -> JSON:
@@ -31,10 +40,12 @@ def lineage_of(store: Store, roots: Sequence[Artifact]) -> JSON:
 
 
 def read_lineage(path: Path) -> JSON:
-    """The lineage of a package, or of an artifact folder inside a store. Raises ArtifactError for other paths."""
+    """The lineage of a package, or of an artifact folder inside a store. Raises ArtifactError for other paths, and for
+    a lineage that is not as sealed."""
     if (path / LINEAGE_NAME).is_file():
         lineage = read_json(path / LINEAGE_NAME)
-        if findings := lineage_findings(lineage):
+        touched = sums_findings(path, only=(LINEAGE_NAME,)) if (path / SUMS_NAME).is_file() else []
+        if findings := [*touched, *lineage_findings(lineage)]:
             raise ArtifactError(f"{path / LINEAGE_NAME}: {findings[0]}. Fetch the package again.")
         return lineage
     if (path / MANIFEST).is_file():
@@ -46,7 +57,7 @@ def read_lineage(path: Path) -> JSON:
 
 
 def lineage_findings(lineage: JSON) -> list[str]:
-    """What does not hold together, empty when every digest is that of its node's facts and no ancestor is missing."""
+    """What does not hold together, empty when every digest is that of its node's facts and none of them is missing."""
     try:
         nodes = {(node["kind"], node["digest"]): node for node in lineage["nodes"]}
         wanted = [*lineage["roots"], *(entry for node in nodes.values() for entry in node["inputs"])]
@@ -54,6 +65,12 @@ def lineage_findings(lineage: JSON) -> list[str]:
             f"{kind} {digest[:_SHORT]} is not the digest of its inputs, config and code: the node was edited"
             for (kind, digest), node in nodes.items()
             if digest[: len(key := _key(node))] != key
+        ]
+        findings += [
+            f"{kind} {digest[:_SHORT]} has the {name} {node.get(name)!r:.40}, which is no fact of an artifact"
+            for (kind, digest), node in nodes.items()
+            for name, expected in _SHOWN_FACTS.items()
+            if not isinstance(node.get(name), expected)
         ]
         lost = {(entry["kind"], entry["digest"]) for entry in wanted} - nodes.keys()
     except (KeyError, TypeError) as error:
