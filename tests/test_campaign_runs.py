@@ -21,7 +21,7 @@ from mw_pipeline.stages.place import Place
 NAME = "v0_4_0_full_size"
 RECIPES = {
     "sound": "",
-    "decayed": '[smoke]\nmode = "cosine"\n',
+    "decayed": '[smoke]\nmode = "cosine"\nsteps = 80\n',
     "hot": "[train]\npeak_lr = 0.25\n",
 }
 
