@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -94,10 +95,11 @@ def test_a_folder_is_handed_to_the_adapter_as_it_is(adapter: HandMade, tmp_path:
         (["--adapter", "hand-made", "--input", "/nowhere/at.all"], "there is no such file or folder"),
         (["--adapter", "hand-made", "--country", "us"], "--country 'us' is not an ISO 3166-1 alpha-2 country code"),
         (["--adapter", "hand-made", "--country", "PR"], "--country 'PR' is a region of 'US' here; say 'US'.\n"),
-        (["--adapter", "hand-made", "--variants", "0"], "--variants 0 and --dose 0.3: expected at least 1"),
+        (["--adapter", "hand-made", "--variants", "0"], "--variants 0: expected a number from 1 to 2147483647"),
         (["--adapter", "hand-made", "--dose", "1.5"], "a share from 0 to 1"),
         (["--adapter", "hand-made", "--max-records", "0"], "--max-records 0"),
-        (["--adapter", "hand-made", "--seed", "-1"], "--seed -1"),
+        (["--adapter", "hand-made", "--seed", "-1"], "--seed -1: expected a number from 0"),
+        (["--adapter", "hand-made", "--seed", "99999999999"], "--seed 99999999999: expected a number from 0"),
         (["--adapter", "hand-made", "--workers", "0"], "--workers 0: expected at least 1"),
     ],
 )
@@ -111,6 +113,19 @@ def test_bad_arguments_end_with_exit_two_and_no_output(
     assert message in output.err
     assert output.out == ""
     assert not (tmp_path / "out").exists()
+
+
+def test_a_name_that_is_not_utf8_is_read_and_refused_as_a_target(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    path, target = (Path(os.fsdecode(os.fsencode(tmp_path) + name)) for name in (b"/caf\xe9.txt", b"/\xe9out"))
+    path.write_text("US\t99553\tAkutan" + "\t" * 9 + "\n", encoding="utf-8")
+    command = ["corpus", "--adapter", "geonames-postal", "--input", str(path), "--out"]
+
+    assert main([*command, str(tmp_path / "out")]) == 0
+    assert pq.read_table(tmp_path / "out" / "shards")["row_id"].to_pylist() == ["geonames-postal:caf\\xe9.txt:1:0"]
+    capsys.readouterr()
+    assert main([*command, str(target)]) == 2
+    assert "out: is not a name in UTF-8. Name another folder.\n" in capsys.readouterr().err
+    assert not target.exists()
 
 
 def test_a_file_of_another_format_ends_before_any_output(

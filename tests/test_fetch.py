@@ -20,6 +20,7 @@ from mw_pipeline.corpus.fetch import Fetcher
 from mw_pipeline.corpus.inputs import input_digests, match_inputs, resolve_inputs
 from mw_pipeline.errors import CorpusError
 from mw_pipeline.recipe import CorpusSpec, SourceSpec, url_problem
+from mw_pipeline.sources.openaddresses import Openaddresses
 from mw_pipeline.stages.corpus import build_shards
 from mw_pipeline.stages.place import Place
 
@@ -272,13 +273,13 @@ def test_a_description_beside_a_raw_file_counts_towards_the_name_of_its_shards(t
     # It can say share-alike: rows that were built before it said so must not be found again.
     (tmp_path / "a.csv.gz").write_text("x")
     local = spec(input="a.csv.gz")
-    alone = input_digests(local, "ban", tmp_path)
+    alone = input_digests(local, "ban", tmp_path, Openaddresses().beside)
     (tmp_path / "a.json").write_text("{}")
-    described = input_digests(local, "ban", tmp_path)
+    described = input_digests(local, "ban", tmp_path, Openaddresses().beside)
     (tmp_path / "a.json").write_text('{"license": {"share-alike": true}}')
 
     assert described[:1] == alone and len(described) == 2
-    assert input_digests(local, "ban", tmp_path) != described
+    assert input_digests(local, "ban", tmp_path, Openaddresses().beside) != described
 
 
 REMOTE_CORPUS = """

@@ -11,6 +11,7 @@ from source_files import Reading, read_all
 
 from mw_pipeline.cli import main
 from mw_pipeline.errors import CorpusError
+from mw_pipeline.sources.adapter import ReadsBeside
 from mw_pipeline.sources.registry import get_adapter
 
 GEONAMES = get_adapter("geonames")
@@ -202,6 +203,13 @@ def test_countries_that_the_corpus_does_not_want_are_filtered(tmp_path: Path) ->
 
     assert [record["country_code"] for record in found.records] == ["US"]
     assert found.filtered == {"country_not_wanted": 1}
+
+
+def test_the_tables_beside_a_gazetteer_count_as_its_input(tmp_path: Path) -> None:
+    read_lines(tmp_path, place("Putney", "US"))
+
+    assert isinstance(GEONAMES, ReadsBeside)
+    assert [path.name for path in GEONAMES.beside([tmp_path / "XX.txt"])] == ["admin1CodesASCII.txt", "admin2Codes.txt"]
 
 
 def test_a_folder_is_read_without_its_tables_and_papers(tmp_path: Path) -> None:

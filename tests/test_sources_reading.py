@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import tarfile
 import tracemalloc
 import zipfile
@@ -167,6 +168,30 @@ def test_a_folder_gives_its_files_of_the_format_in_order_with_labels_below_it(tm
     found = raw_files([tmp_path], suffixes=(".csv",))
 
     assert [file.label for file in found] == ["fr/c.zip", "us/a.CSV", "us/ca/b.csv.gz"]
+
+
+def test_a_name_that_is_not_utf8_has_its_bytes_written_out(tmp_path: Path) -> None:
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.csv"))
+    path.write_text("a")
+
+    assert [file.label for file in raw_files([tmp_path], suffixes=(".csv",))] == ["caf\\xe9.csv"]
+
+
+def test_a_folder_that_may_not_be_read_is_refused_and_not_taken_for_an_empty_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "closed").mkdir()
+    (tmp_path / "a.csv").write_text("a")
+    plain = os.scandir
+
+    def as_a_stranger(path: str) -> object:
+        if Path(path).name == "closed":
+            raise PermissionError(13, "Permission denied", str(path))
+        return plain(path)
+
+    monkeypatch.setattr(os, "scandir", as_a_stranger)
+    with pytest.raises(CorpusError, match=r"closed: the folder cannot be read: Permission denied\. Check who may"):
+        raw_files([tmp_path], suffixes=(".csv",))
 
 
 def test_a_path_that_is_not_there_is_refused(tmp_path: Path) -> None:

@@ -18,6 +18,9 @@ from mw_pipeline.countries import country_problem
 from mw_pipeline.digest import code_digest, digest_of, sha256_file
 from mw_pipeline.errors import CorpusError
 from mw_pipeline.recipe import Augmentations, CorpusSpec, SourceSpec
+from mw_pipeline.recipe.section import MOST
+from mw_pipeline.sources.adapter import files_beside
+from mw_pipeline.sources.reading import files_below, written_name
 from mw_pipeline.sources.registry import ADAPTERS, get_adapter
 
 
@@ -115,26 +118,27 @@ def _workers(args: argparse.Namespace) -> Workers:
 
 
 def _request(spec: CorpusSpec, args: argparse.Namespace) -> str:
-    """A digest of everything that shapes the rows: the options, the code, and the bytes of the input, with those of
-    what lies beside a file under its name (a description)."""
+    """A digest of everything that shapes the rows: the options, the code, the places and bytes of the files of the
+    input, and of those beside them that say something of their rows."""
     path = args.input
-    found = (
-        () if path is None else path.rglob("*") if path.is_dir() else path.parent.glob(f"{path.name.split('.')[0]}*")
-    )
-    raw = [[str(file.relative_to(path.parent)), sha256_file(file)] for file in sorted(found) if file.is_file()]
-    modules = ("mw_pipeline.corpus.build", type(get_adapter(args.adapter)).__module__)
+    adapter = get_adapter(args.adapter)
+    named = [] if path is None else [*files_below(path)] if path.is_dir() else [path]
+    found = sorted({*named, *files_beside(adapter, named)})
+    raw = [[written_name(file.absolute()), sha256_file(file)] for file in found]
+    modules = ("mw_pipeline.corpus.build", type(adapter).__module__)
     return digest_of({"spec": spec.model_dump(mode="json"), "raw": raw, "code": code_digest(modules)})
 
 
 def _check_numbers(args: argparse.Namespace) -> None:
-    if args.variants < 1 or not 0 <= args.dose <= 1:
-        raise CorpusError(
-            f"--variants {args.variants} and --dose {args.dose}: expected at least 1, and a share from 0 to 1."
-        )
-    if args.max_records is not None and args.max_records < 1:
-        raise CorpusError(f"--max-records {args.max_records}: expected at least 1. Leave it out to read everything.")
-    if args.seed < 0:
-        raise CorpusError(f"--seed {args.seed}: expected 0 or more.")
+    if not 0 <= args.dose <= 1:
+        raise CorpusError(f"--dose {args.dose}: expected a share from 0 to 1.")
+    for option, number, least in (
+        ("--variants", args.variants, 1),
+        ("--max-records", args.max_records, 1),
+        ("--seed", args.seed, 0),
+    ):
+        if number is not None and not least <= number <= MOST:
+            raise CorpusError(f"{option} {number}: expected a number from {least} to {MOST}.")
 
 
 def _progress(line: str) -> None:

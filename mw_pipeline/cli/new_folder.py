@@ -16,7 +16,10 @@ from mw_pipeline.errors import ArtifactError
 def new_folder(path: Path) -> Iterator[Path]:
     """A draft beside `path` that takes its place when the block ends well, and is swept when it does not.
 
-    Raises ArtifactError when there is something at `path` already; an empty folder is nothing."""
+    Raises ArtifactError when there is something at `path` already, where an empty folder is nothing, and for a path
+    that is not UTF-8, which the writers of Parquet and Arrow files cannot name."""
+    if (written := os.fsencode(path.absolute()).decode("utf-8", "backslashreplace")) != str(path.absolute()):
+        raise ArtifactError(f"{written}: is not a name in UTF-8. Name another folder.")
     if path.exists() and not (path.is_dir() and not any(path.iterdir())):
         found = "holds files already" if path.is_dir() else "is a file"
         raise ArtifactError(f"{path}: {found}. Name a new folder, or remove it first.")

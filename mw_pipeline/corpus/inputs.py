@@ -6,6 +6,7 @@ artifact never asks the network.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from mw_pipeline.corpus.fetch import Fetcher
@@ -36,18 +37,21 @@ def resolve_inputs(
     return paths
 
 
-def input_digests(spec: CorpusSpec, source: str, data_path: Path) -> list[str]:
-    """SHA-256 of every file that decides a source's rows, without fetching any: raw files, then their descriptions.
+def input_digests(
+    spec: CorpusSpec,
+    source: str,
+    data_path: Path,
+    beside: Callable[[Sequence[Path]], Iterable[Path]] = lambda paths: (),
+) -> list[str]:
+    """SHA-256 of every file that decides a source's rows, without fetching any: raw files, then those beside them.
 
-    A description lies beside its file (`alameda.json` beside `alameda.csv.gz`) and can say its licence.
+    `beside` names what is read beside raw files, as `alameda.json` beside `alameda.csv.gz`, which can say its licence.
     Raises CorpusError as `resolve_inputs` does."""
     settings = spec.sources.get(source)
     if settings is not None and settings.url is not None and settings.sha256 is not None:
         return [settings.sha256]
     paths = resolve_inputs(spec, source, data_path)
-    beside = (path.with_name(path.name.split(".", 1)[0] + ".json") for path in paths)
-    descriptions = sorted({path for path in beside if path.is_file()} - set(paths))
-    return [sha256_remembered(path) for path in (*paths, *descriptions)]
+    return [sha256_remembered(path) for path in (*paths, *sorted({*beside(paths)} - {*paths}))]
 
 
 def match_inputs(spec: CorpusSpec, source: str, data_path: Path) -> tuple[Path, ...]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import pyarrow as pa
@@ -56,3 +57,17 @@ class NamesUpstreams(Protocol):
     def credits(self, request: ReadRequest) -> tuple[str, ...]:
         """Whom the files name, in alphabetical order, each once."""
         ...
+
+
+@runtime_checkable
+class ReadsBeside(Protocol):
+    """An adapter that also reads files which nobody named: descriptions and tables that lie beside its input."""
+
+    def beside(self, paths: Sequence[Path]) -> tuple[Path, ...]:
+        """Those that are there beside these files, in order: when one changes, so do the rows."""
+        ...
+
+
+def files_beside(adapter: Adapter, paths: Sequence[Path]) -> tuple[Path, ...]:
+    """What the adapter would read beside these files; nothing for most."""
+    return adapter.beside(paths) if isinstance(adapter, ReadsBeside) else ()

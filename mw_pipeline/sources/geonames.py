@@ -21,8 +21,9 @@ only.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -30,7 +31,7 @@ import pyarrow.compute as pc
 from mw_pipeline.corpus.records import ReadRequest, Rejects, record_batch
 from mw_pipeline.sources import columns
 from mw_pipeline.sources.delimited import Layout, read_delimited
-from mw_pipeline.sources.geonames_areas import AreaNames, area_names, is_companion
+from mw_pipeline.sources.geonames_areas import AreaNames, area_names, is_companion, tables_beside
 from mw_pipeline.sources.geonames_postal import of_geonames
 from mw_pipeline.sources.own_scripts import OWN_SCRIPTS, own_name
 from mw_pipeline.sources.reading import raw_files
@@ -96,6 +97,10 @@ class Geonames:
                 records = _records(sifted, areas, request.licence or self.licence)
                 yield records
                 yield from _in_own_script(sifted, records)
+
+    def beside(self, paths: Sequence[Path]) -> tuple[Path, ...]:
+        """The tables that name areas."""
+        return tables_beside(paths)
 
 
 def _sifted(batch: pa.RecordBatch, request: ReadRequest, rejects: Rejects) -> pa.RecordBatch:

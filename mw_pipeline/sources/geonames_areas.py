@@ -59,7 +59,8 @@ def area_names(files: Sequence[RawFile]) -> AreaNames:
     """
     names = {f"US.{code}": name for code, name in us_states().items()}
     rejects = Rejects("areas")  # a damaged line of a table costs its area the name, and no place its record
-    for batch in read_delimited(_tables_of(files), _LAYOUT, rejects):
+    tables = [RawFile(path, path.name) for path in tables_beside([file.path for file in files])]
+    for batch in read_delimited(tables, _LAYOUT, rejects):
         names |= {
             code: name for code, name in zip(batch["code"].to_pylist(), batch["name"].to_pylist(), strict=True) if name
         }
@@ -71,10 +72,10 @@ def is_companion(path: Path) -> bool:
     return path.name.lower().startswith((*_TABLES, *_OTHERS))
 
 
-def _tables_of(files: Sequence[RawFile]) -> list[RawFile]:
-    folders = sorted({file.path.parent for file in files})
-    beside = (path for folder in folders for path in sorted(folder.iterdir()) if path.name.lower() in _names())
-    return [RawFile(path, path.name) for path in beside]
+def tables_beside(paths: Sequence[Path]) -> tuple[Path, ...]:
+    """The tables of names in the folders of these files, in order."""
+    folders = sorted({path.parent for path in paths})
+    return tuple(path for folder in folders for path in sorted(folder.iterdir()) if path.name.lower() in _names())
 
 
 def _names() -> Iterable[str]:

@@ -15,8 +15,9 @@ leading zero.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -25,7 +26,7 @@ from mw_pipeline.corpus.records import ReadRequest, Rejects, record_batch
 from mw_pipeline.sources import columns
 from mw_pipeline.sources.delimited import Layout, check_header, read_delimited
 from mw_pipeline.sources.feature_lines import read_features
-from mw_pipeline.sources.openaddresses_facts import UNKNOWN_LICENCE, FileFacts, facts_of
+from mw_pipeline.sources.openaddresses_facts import UNKNOWN_LICENCE, FileFacts, description_beside, facts_of
 from mw_pipeline.sources.reading import RawFile, opened, raw_files
 from mw_pipeline.sources.regions import region_keys
 
@@ -75,6 +76,10 @@ class Openaddresses:
         """The attribution that the description beside each file asks for."""
         files = raw_files(request.paths, suffixes=(".csv", ".geojson"))
         return tuple(sorted({credit for file in files if (credit := facts_of(file, request).credit)}))
+
+    def beside(self, paths: Sequence[Path]) -> tuple[Path, ...]:
+        """The descriptions of these files."""
+        return tuple(sorted({found for path in paths if (found := description_beside(path))}))
 
 
 def _with_facts(batches: Iterator[pa.RecordBatch], known: FileFacts) -> Iterator[pa.RecordBatch]:

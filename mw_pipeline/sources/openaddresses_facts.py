@@ -62,10 +62,16 @@ def facts_of(file: RawFile, request: ReadRequest) -> FileFacts:
     return FileFacts(country, known_state, licence or request.licence or UNKNOWN_LICENCE, _credit(stated))
 
 
+def description_beside(path: Path) -> Path | None:
+    """The file that describes a data file, where there is one: `alameda.json` for `alameda.csv.gz`."""
+    beside = path.with_name(path.name.split(".", 1)[0] + ".json")
+    return beside if beside != path and beside.is_file() else None
+
+
 def _description(path: Path) -> dict[str, Any]:
     """The source description beside a data file; empty when there is none."""
-    beside = path.with_name(path.name.split(".", 1)[0] + ".json")
-    if beside == path or not beside.is_file():
+    beside = description_beside(path)
+    if beside is None:
         return {}
     try:
         found = json.loads(beside.read_text(encoding="utf-8"))

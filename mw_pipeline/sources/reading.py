@@ -73,11 +73,29 @@ def raw_files(paths: Iterable[Path], *, suffixes: tuple[str, ...]) -> list[RawFi
     if not found:
         raise CorpusError("input: nothing is given, and this adapter reads files. Give the source an input.")
     root = Path(os.path.commonpath([p.resolve().parent for p in found]))
-    return [RawFile(path, path.resolve().relative_to(root).as_posix()) for path in found]
+    return [RawFile(path, written_name(path.resolve().relative_to(root))) for path in found]
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """Every file below a folder, folder by folder and by name; nothing waits for a list of them all.
+
+    Raises CorpusError for a folder that may not be read: what lies in it would be lost without a word."""
+
+    def refuse(error: OSError) -> None:
+        raise CorpusError(f"{error.filename}: the folder cannot be read: {error.strerror}. Check who may read it.")
+
+    for where, below, names in os.walk(folder, onerror=refuse):
+        below.sort()
+        yield from (path for name in sorted(names) if (path := Path(where, name)).is_file())
+
+
+def written_name(path: Path) -> str:
+    """The path as text that any file can hold, with forward slashes; a byte that is no UTF-8 stands as "caf\\xe9"."""
+    return os.fsencode(path.as_posix()).decode("utf-8", "backslashreplace")
 
 
 def _files_below(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
-    below = sorted(path for path in folder.rglob("*") if path.is_file() and _has_suffix(path, suffixes))
+    below = sorted(path for path in files_below(folder) if _has_suffix(path, suffixes))
     if not below:
         raise CorpusError(f"{folder}: holds no {' or '.join(suffixes)} file. Check the input of the source.")
     return below
@@ -156,7 +174,7 @@ def _tar_members(file: RawFile, stream: ByteStream) -> Iterator[tuple[str, ByteS
             if info.isfile() and _is_data(info.name):
                 member = archive.extractfile(info)
                 assert member is not None, "a regular file has contents"
-                yield f"{file.label}/{info.name}", member
+                yield f"{file.label}/{written_name(Path(info.name))}", member
                 empty = False
     if empty:
         raise CorpusError(f"{file.path}: the archive holds no data file. Fetch the file again.")

@@ -5,11 +5,14 @@ Stages build these requests and checks find them, so both always mean the same a
 
 from __future__ import annotations
 
+from functools import partial
+
 from mw_pipeline.artifact import Artifact
 from mw_pipeline.corpus.inputs import input_digests
 from mw_pipeline.digest import JSON, sha256_file, sha256_remembered
 from mw_pipeline.errors import RecipeError
 from mw_pipeline.recipe import Recipe
+from mw_pipeline.sources.adapter import files_beside
 from mw_pipeline.sources.registry import get_adapter
 from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.request import Request
@@ -47,7 +50,8 @@ CODE: dict[str, tuple[str, ...]] = {
 def shards(place: Place, corpus: str, source: str) -> Request:
     """Canonical and aligned rows of one source of a corpus. The raw files count by their bytes, not by their names."""
     spec = place.corpus_spec(corpus)
-    raw = input_digests(spec, source, place.data)
+    adapter = get_adapter(spec.sources[source].adapter)
+    raw = input_digests(spec, source, place.data, partial(files_beside, adapter))
     shaping = {"name", "version", "sources", "licences_allowed", "golden", "golden_sets", "budgets"}
     config: JSON = {
         "source": source,
@@ -55,8 +59,8 @@ def shards(place: Place, corpus: str, source: str) -> Request:
         "raw": raw,
         **spec.model_dump(mode="json", exclude=shaping),
     }
-    adapter = type(get_adapter(spec.sources[source].adapter)).__module__
-    return Request("corpus_shards", f"{corpus}:{source}", config=config, modules=(*CODE["corpus_shards"], adapter))
+    modules = (*CODE["corpus_shards"], type(adapter).__module__)
+    return Request("corpus_shards", f"{corpus}:{source}", config=config, modules=modules)
 
 
 def manifest(place: Place, corpus: str) -> Request:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from mw_pipeline.errors import CorpusError
-from mw_pipeline.sources.reading import ByteStream, RawFile, opened
+from mw_pipeline.sources.reading import ByteStream, RawFile, files_below, opened, written_name
 
 MAGIC = b"SQLite format 3\0"
 
@@ -39,14 +38,11 @@ def contents(paths: Iterable[Path], *, limit: int, scratch: Path) -> Iterator[tu
 
 def _files(path: Path) -> Iterator[RawFile]:
     if path.is_file():
-        yield RawFile(path, path.name)
+        yield RawFile(path, written_name(Path(path.name)))
         return
-    for folder, below, names in os.walk(path):
-        below.sort()
-        for name in sorted(names):
-            if _bare(name).endswith((*_RECORDS, *_ARCHIVES)):
-                file = Path(folder, name)
-                yield RawFile(file, file.relative_to(path).as_posix())
+    for file in files_below(path):
+        if _bare(file.name).endswith((*_RECORDS, *_ARCHIVES)):
+            yield RawFile(file, written_name(file.relative_to(path)))
 
 
 def _of_file(file: RawFile, limit: int, scratch: Path) -> Iterator[tuple[str, bytes | Path]]:
