@@ -330,6 +330,34 @@ def test_packages_that_lost_too_much_or_score_no_number_are_found(place: Place, 
     assert "gate 0.00" in problems(checks.release_beats_its_gates, place)
 
 
+def with_baseline(place: Place, *, gate: float) -> tuple[float, Findings]:
+    """The score of a baseline that is the recipe itself under another name, and the release check with this gate."""
+    score: float = made(place, "report").read_json("scores.json")["core_macro_f1"]
+    (place.project / "recipes" / "former.toml").write_bytes((place.project / "recipes" / "demo.toml").read_bytes())
+    change(place.project, "[eval]", f'[eval]\nbaseline = "former"\nmin_core_macro_f1 = {gate}')
+    remake_release(place)
+    return score, checks.release_beats_its_gates(place, "demo")
+
+
+def test_a_gate_that_the_baseline_itself_fails_is_stale(place: Place) -> None:
+    # M55
+    score, found = with_baseline(place, gate=0.9999)
+
+    stale, low = found.problems
+    assert stale == (
+        f"the gate is stale: its baseline 'former' scores {score:.4f} in its own report, below "
+        "eval.min_core_macro_f1 = 0.9999: set a gate that it passes"
+    )
+    assert low.endswith("gate 1.00")
+
+
+def test_a_gate_that_the_baseline_passes_is_not(place: Place) -> None:
+    score, found = with_baseline(place, gate=0.01)
+
+    assert found.problems == () and score > 0.01
+    assert (found.evidence["baseline"], found.evidence["baseline_core_macro_f1"]) == ("former", score)
+
+
 def test_a_check_shows_numbers_as_numbers_and_tables_as_tables(tiny_line: Path) -> None:
     found = checks.rows_are_conserved(place_at(tiny_line), "builtin:builtin")
 

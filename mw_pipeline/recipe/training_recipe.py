@@ -133,7 +133,8 @@ class SmokeConfig(Section):
 class EvalConfig(Section):
     """The gates that a release must pass; scores are normalised core macro-F1 (0..1).
 
-    `baseline` names the recipe whose eval report the diagnosis compares with; without one it only explains misses."""
+    `baseline` names the recipe whose eval report the diagnosis compares with; without one it only explains misses. A
+    gate that the baseline's own report does not pass is stale, and refuses the release."""
 
     baseline: str | None = None
     min_core_macro_f1: Share = 0.0

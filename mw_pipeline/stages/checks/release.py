@@ -55,11 +55,27 @@ def quantisation_costs_little(place: Place, partition: str) -> Findings:
 
 
 def release_beats_its_gates(place: Place, partition: str) -> Findings:
-    """The packaged bytes score at least what the recipe's eval gates ask."""
+    """The packaged bytes score at least what the recipe's eval gates ask, and the baseline passes those gates too."""
     gate, scores = place.recipe(partition).eval.min_core_macro_f1, _packaged_scores(place, partition)
     score, (low, high) = scores["core_macro_f1"], scores["intervals"]["core_macro_f1"]
     sentence = f"core macro-F1 {score:.4f} ({low:.4f} to {high:.4f}) on {scores['rows']} gold rows, gate {gate:.2f}"
-    return found([] if score >= gate else [sentence], sentence, core_macro_f1=score, gate=gate)
+    stale, of_baseline = _on_baseline(place, partition)
+    problems = [*stale, *([] if score >= gate else [sentence])]
+    return found(problems, sentence, core_macro_f1=score, gate=gate, **of_baseline)
+
+
+def _on_baseline(place: Place, partition: str) -> tuple[list[str], dict[str, JSON]]:
+    """The gate asked of the recipe's baseline: what it cannot pass itself is stale, and judges nothing (M55)."""
+    recipe = place.recipe(partition)
+    name, gate = recipe.eval.baseline, recipe.eval.min_core_macro_f1
+    if name is None:
+        return [], {}
+    score = requests.report(place, place.recipe(name)).demand(place.store).read_json("scores.json")["core_macro_f1"]
+    stale = (
+        f"the gate is stale: its baseline {name!r} scores {score:.4f} in its own report, below "
+        f"eval.min_core_macro_f1 = {gate}: set a gate that it passes"
+    )
+    return [] if score >= gate else [stale], {"baseline": name, "baseline_core_macro_f1": score}
 
 
 def _parity(place: Place, partition: str) -> JSON:
