@@ -18,8 +18,9 @@ from mw_pipeline.errors import GateError
 from mw_pipeline.model.checkpoint import Tagger, load_checkpoint, load_optimizer_state
 from mw_pipeline.model.losses import TaggingLoss
 from mw_pipeline.model.optimizer import adamw_of, flat_state, restore_flat_state
-from mw_pipeline.train.control import RunClock, device_as_asked, machine_of, stop_signals
+from mw_pipeline.train.control import RunClock, device_as_asked, stop_signals
 from mw_pipeline.train.data import TrainingData
+from mw_pipeline.train.facts import opening_facts
 from mw_pipeline.train.folder import RunFolder, prepare_folder
 from mw_pipeline.train.log import BEST, EVALS, LAST, sole_writer
 from mw_pipeline.train.plan import RunPlan, RunResult, Status
@@ -159,26 +160,13 @@ class Run:
 
     def open(self) -> None:
         """Says that the run begins, or goes on, in run.json and to whoever listens."""
-        config, labels = self.plan.recipe.train, self.plan.recipe.label_set
-        device = next(self.tagger.parameters()).device
-        facts = {
-            "device": device.type,
-            "device_asked": config.device,
-            "machine": machine_of(device),
-            "ranks": self.processes.count,
-            "precision": config.precision,
-            "threads": config.threads,
-            "seed": config.seed,
-            "label_count": len(labels),
-            "label_entropy": self.data.summary["label_entropy"],
-            "label_counts": self.data.summary["label_counts"],
-            "initial_weights": "random",
-            "initial_val_loss": self._initial_val_loss(),
-            "patience_evals": config.patience_evals if self.plan.kind == "full" else None,
-            "patience_margin_share": config.patience_margin_share,
-            "parameters": sum(p.numel() for p in self.tagger.parameters()),
-            "train_rows": sum(self.data.rows_per_source.values()),
-        }
+        facts = opening_facts(
+            self.plan,
+            self.tagger,
+            self.data,
+            ranks=self.processes.count,
+            initial_val_loss=self._initial_val_loss(),
+        )
         if self.processes.writes:
             self.folder.open_run(step=self.step, **facts)
         self.tell({"event": "started", "kind": self.plan.kind, "step": self.step, **self.course.as_json(), **facts})
