@@ -238,7 +238,7 @@ def test_the_preflight_says_when_the_limit_is_too_short(toy, tmp_path):
     plan = toy_plan(toy, tmp_path, recipe=recipe, max_wall_seconds=60.0)
 
     with pytest.raises(
-        GateError, match=r"the full run of 'toy' stops here: the time limit leaves \d+s and the rest takes"
+        GateError, match=r"the full run of 'toy' stops here: the time limit leaves \w+ and the rest takes"
     ):
         train(plan, on_event=events.append)
 
