@@ -17,9 +17,9 @@ from mw_pipeline.stages.request import Request
 from mw_pipeline.stages.verdict import build_verdict
 from mw_pipeline.store import Built
 from mw_pipeline.tokenizer import MODEL_NAME as TOKENIZER_FILE
-from mw_pipeline.train.loop import train
 from mw_pipeline.train.plan import DIVERGENCES, ENDED, RunKind, RunPlan
 from mw_pipeline.train.progress import line_of
+from mw_pipeline.train.ranks import train_in_ranks
 
 
 def smoke_checkpoint(
@@ -72,7 +72,7 @@ def _trained(
             max_wall_seconds=place.seconds_left,
             in_parts=place.in_parts,
         )
-        result = train(plan, on_event=lambda event: progress(line_of(event)))
+        result = train_in_ranks(plan, on_event=lambda event: progress(line_of(event)))
         if result.status not in ENDED:
             raise UnfinishedError(
                 f"{request.kind} of {recipe.name!r} stopped at step {result.step} ({result.status}). "
