@@ -53,7 +53,9 @@ def text_lines(path: Path) -> list[tuple[int, str]]:
     Raises CorpusError for what is no UTF-8 file."""
     try:
         lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise CorpusError(f"{path}: not readable ({error.strerror}). Name a UTF-8 file of JSON lines.") from None
+    except UnicodeDecodeError as error:
         raise CorpusError(f"{path}: not readable ({error}). Name a UTF-8 file of JSON lines.") from None
     return [(number, line) for number, line in enumerate(lines, start=1) if line.strip()]
 
