@@ -104,8 +104,10 @@ class RunClock:
         return statistics.median(self.step_seconds[-100:]) if self.step_seconds else 0.0
 
     def must_end(self, limit: float | None, *, evaluates_next: bool) -> bool:
-        """Whether another step, its evaluation and the saving after it could overrun a limit in seconds."""
-        if limit is None:
+        """Whether another step, its evaluation and the saving after it could overrun a limit in seconds.
+
+        Not before the first step here: a limit that is too short for any would be met again and again and gain none."""
+        if limit is None or not self.step_seconds:
             return False
         next_seconds = self.seconds_per_step + (self.eval_seconds if evaluates_next else 0.0)
         return self.here_seconds + next_seconds + self.save_seconds >= limit
