@@ -57,7 +57,6 @@ def test_every_record_and_row_is_accounted_for(tmp_path: Path, monkeypatch: pyte
 
     waterfall = summary.waterfall
     assert rows_are_conserved(waterfall) == []
-    assert rows_are_conserved(waterfall) == []
     assert waterfall.records.read == 11 + 1 + 2 + 4
     assert waterfall.records.kept == 1
     assert waterfall.records.deduplicated == 2
