@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 
 from mw_pipeline.corpus.augment import METHODS
 from mw_pipeline.corpus.intake import admit
+from mw_pipeline.corpus.pieces import Job
 from mw_pipeline.corpus.records import ReadRequest, Rejects
 from mw_pipeline.corpus.rows import compose_rows
 from mw_pipeline.recipe import load_corpus_spec
@@ -42,9 +43,7 @@ def first_batch(corpus: str, source: str) -> tuple[pa.Table, dict[str, float]]:
     rejects = Rejects(source)
     batch = admit(next(get_adapter(settings.adapter).read(request, rejects)), spec.countries, rejects)
     records = pa.Table.from_batches([batch])
-    share = (spec.variants - 1) / spec.variants
-    doses = {name: min(1.0, dose / share) for name, dose in spec.augmentations.model_dump().items()}
-    return records.append_column("split", pa.array(["train"] * len(records))), doses
+    return records.append_column("split", pa.array(["train"] * len(records))), Job(spec, source, Path(), "").doses
 
 
 def rate(records: pa.Table, variant: int, doses: Mapping[str, float]) -> int:
