@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from graph_runs import ROOT, environment, failure_of, materialize
+from graph_runs import ROOT, environment, failure_of, materialize, shell
 from tiny_project import forget
 
 from mw_pipeline.artifact import Artifact
@@ -165,15 +165,17 @@ def test_the_second_of_two_runs_is_told_who_holds_the_first(place: Place) -> Non
 # --- cancelled graphs ----------------------------------------------------------------------------------------------
 
 
+SMOKE = "dagster asset materialize -m assets.definitions --select smoke_checkpoint --partition demo"
+
+
 @contextmanager
 def graph_at_work(place: Place) -> Iterator[subprocess.Popen[bytes]]:
     """A `dagster asset materialize` of the smoke in the midst of training, in a process group of its own."""
-    command = "dagster asset materialize -m assets.definitions --select smoke_checkpoint --partition demo"
     env = environment(place.project)
     log = (place.project / "graph.log").open("wb")
     with (
         log,
-        subprocess.Popen(["sh", "-c", f"exec {command}"], cwd=ROOT, env=env, stderr=log, start_new_session=True) as it,
+        subprocess.Popen(["sh", "-c", f"exec {SMOKE}"], cwd=ROOT, env=env, stderr=log, start_new_session=True) as it,
     ):
         wait_until(lambda: logged_steps(place, "smoke_checkpoint") >= 60)
         try:
@@ -214,3 +216,25 @@ def test_a_cancelled_graph_saves_its_training_and_the_next_run_goes_on(
     smoke = made(place, "smoke_checkpoint")
     assert smoke.read_json("run.json")["resumed_from_steps"] == [run["step"]]
     assert smoke.file("last/model.safetensors").read_bytes() == expected
+
+
+def test_the_second_of_two_graphs_on_one_partition_exits_1_and_is_told_who_holds_it(place: Place) -> None:
+    # M64: on one Dagster home the second waits for the place in the pool; this one is another person's.
+    forget(place, "smoke_checkpoint", "smoke_verdict")
+    other = place.project / "other"
+    other.mkdir()
+    (other / "dagster.yaml").write_bytes((ROOT / "dagster.yaml").read_bytes())
+
+    with graph_at_work(place) as first:
+        (path,) = (place.store.root / "work" / "smoke_checkpoint").glob("*/run.json")
+        holder = int(json.loads(path.read_text())["owner"].split()[1])
+        os.kill(holder, signal.SIGSTOP)  # so that it is still at work when the second begins
+        second = shell(SMOKE, {**environment(place.project), "DAGSTER_HOME": str(other)})
+        os.kill(holder, signal.SIGCONT)
+
+        assert second.returncode == 1
+        assert f" is being made by process {holder} on {os.uname().nodename} since " in second.stderr
+        assert "Wait for it to end, or stop it." in second.stderr
+        assert first.wait() == 0
+    run = made(place, "smoke_checkpoint").read_json("run.json")
+    assert not run.get("resumed_from_steps"), "the second must not have disturbed the first"
