@@ -153,9 +153,6 @@ class Artifact:
         return found[0]
 
 
-# --- reading and checking ------------------------------------------------------------------------------------------
-
-
 def read_artifact(path: Path) -> Artifact:
     """The artifact in a folder. Raises ArtifactError without a manifest, or when its digest does not fit its facts."""
     try:

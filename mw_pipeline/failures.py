@@ -81,9 +81,6 @@ def _name_of(number: int) -> str:
         return f"signal {number}"
 
 
-# --- what to do about it -------------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True)
 class Attempt:
     """One run of a command that failed. `step` is the last training step that a checkpoint holds after it."""

@@ -46,9 +46,6 @@ def one_row(row: int, pieces: int) -> Batch:
     return Batch(BATCH.input_ids[part], BATCH.labels[part], MASK[part], BATCH.rows[:1], BATCH.passes[:1])
 
 
-# --- counting ------------------------------------------------------------------------------------------------------
-
-
 def test_the_numbers_of_a_stage_are_those_of_its_finite_values() -> None:
     found = stats_of(np.array([[1.0, 2.0, 6.0], [0.0, np.nan, -np.inf]], dtype=np.float32))
 
@@ -87,9 +84,6 @@ def test_a_trace_sees_what_the_network_computes(encoder: Encoder) -> None:
     assert found["logits"].stats["all"].mean == pytest.approx(logits.mean(), rel=1e-4)
     assert (found["logits"].width, found["logits"].stats["first"].n) == (21, 2 * 21)
     assert found["layers.1.gelu"].layer == 1
-
-
-# --- comparing -----------------------------------------------------------------------------------------------------
 
 
 def test_a_network_agrees_with_itself(encoder: Encoder) -> None:
@@ -200,9 +194,6 @@ def test_networks_of_other_shapes_are_not_comparable(encoder: Encoder) -> None:
         compare(trace(encoder, BATCH), trace(shallow, BATCH))
 
 
-# --- no reference --------------------------------------------------------------------------------------------------
-
-
 def stage(layer: int, std: float, **counts: int) -> StageTrace:
     values: Mapping[str, Any] = {"n": 10, "mean": 0.0, "min": 0.0, "max": 1.0, "nan": 0, "inf": 0, "zero": 0, **counts}
     return StageTrace(f"layers.{layer}.expand", layer, (), 4, {"all": Stats(std=std, **values)})
@@ -222,9 +213,6 @@ def test_values_that_are_no_numbers_are_outliers_anywhere() -> None:
     found = outliers_of(Trace("x", "fp32", {"all": TokenSet(1, "")}, (stage(0, 1.0, nan=2, inf=1),)))
 
     assert found == [{"stage": "layers.0.expand", "reason": "2 NaN and 1 infinite of 10"}]
-
-
-# --- files and datasets --------------------------------------------------------------------------------------------
 
 
 def test_a_trace_comes_back_from_its_file(encoder: Encoder, tmp_path: Path) -> None:

@@ -15,8 +15,6 @@ from mw_pipeline.report import audit_tables
 from mw_pipeline.report.audit_page import render_audit
 from mw_pipeline.stages.audit_ledger import Entry, enter, last_of, read_ledger
 
-# --- what changed --------------------------------------------------------------------------------------------------
-
 
 def test_sources_are_compared_one_by_one_with_their_digests() -> None:
     before = audit(source("ban"), source("tiger"), source("nad"))
@@ -46,9 +44,6 @@ def test_a_source_that_vanished_shrank_or_changed_its_licence_is_worth_a_look() 
         "source 'imls' was under CC-BY-4.0 and is under CC-BY-4.0, ODbL-1.0",
     ]
     assert sources_stay(changes_between(before, before)) == []
-
-
-# --- the ledger ----------------------------------------------------------------------------------------------------
 
 
 def entry(recipe: str, audit_digest: str) -> Entry:
@@ -93,9 +88,6 @@ def test_a_line_that_is_no_entry_is_named_and_not_passed_over(tmp_path: Path, li
 
     with pytest.raises(ArtifactError, match=r"ledger\.jsonl:2: .* is no entry of a ledger\. Remove the line"):
         read_ledger(path)
-
-
-# --- tables --------------------------------------------------------------------------------------------------------
 
 
 def test_differences_are_computed_from_the_two_values_beside_them() -> None:
@@ -146,8 +138,6 @@ def test_the_largest_five_of_many_values_stand_for_them() -> None:
     shown = audit_tables.content_table([source("ban", counts=counts)]).rows[0][1]
     assert shown == "US 50.0 %, FR 20.0 %, DE 10.0 %, IT 8.0 %, ES 7.0 %, 1 more"
 
-
-# --- the page ------------------------------------------------------------------------------------------------------
 
 THREE = (source("ban"), source("tiger"), source("nad"))
 

@@ -22,8 +22,6 @@ from toy_run import Toy
 from mw_pipeline.digest import JSON
 from mw_pipeline.verdict.runlog import RunLog, read_run
 
-# --- the truth ------------------------------------------------------------------------------------
-
 
 def full_log(scores: list[float], *, loss: float = 0.5, val_loss: float = 0.5) -> tuple[list[Any], list[Any]]:
     steps = [{"step": step, "loss": loss, "grad_norm": 1.0} for step in range(10)]
@@ -51,15 +49,9 @@ def test_how_a_full_run_ended_is_what_the_words_say(
     assert ending_of(*full_log(scores, **changes), label_entropy=1.5) == ending
 
 
-# --- the reference campaign -----------------------------------------------------------------------
-
-
 def test_every_row_of_the_reference_campaign_gets_its_verdict() -> None:
     assert [shape.number for shape in SHAPES] == list(range(1, 11))
     assert right_shares(seeds=3, loss_noise=0.02, f1_noise=0.002) == dict.fromkeys(range(1, 11), 1.0)
-
-
-# --- cases and runs -------------------------------------------------------------------------------
 
 
 def test_cases_cover_every_cause_under_both_schedules_with_smokes_below_a_seventh() -> None:
@@ -128,9 +120,6 @@ def test_every_fault_changes_what_is_trained(toy: Toy, tmp_path: Path, fault: di
         losses.append([row["loss"] for row in read_run(tmp_path / name).steps])
 
     assert losses[0] != losses[1]
-
-
-# --- gates and figures ----------------------------------------------------------------------------
 
 
 def smoke_of(steps: list[dict[str, JSON]], evals: list[dict[str, JSON]]) -> Any:

@@ -55,9 +55,6 @@ def ban_csv(tmp_path: Path) -> Path:
     return path
 
 
-# --- the command line itself ---------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
@@ -84,9 +81,6 @@ def test_no_argument_is_bad_input_and_a_misspelt_command_names_the_nearest(capsy
 def test_no_package_is_needed_to_be_told_what_is_missing(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["inspect", "/nowhere/at/all"]) == 2
     assert "/nowhere/at/all: there is no such file or folder" in capsys.readouterr().err
-
-
-# --- streams -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -133,9 +127,6 @@ def test_a_byte_order_mark_before_the_first_line_is_no_part_of_it(package: Path,
     assert json.loads(done.stdout)["raw"] == "12 Oak St"
     for reason in ("nested too deeply", "it is no object", "there is no text under raw", "3 lines were not answered"):
         assert reason in done.stderr
-
-
-# --- where results go ----------------------------------------------------------------------------------------------
 
 
 def corpus(ban_csv: Path, out: Path) -> int:
@@ -213,8 +204,6 @@ def test_a_store_that_cannot_be_opened_is_named(url: str) -> None:
     with pytest.raises(MwError, match=f"the store '{url}' cannot be opened: .*Name a folder, or install"):
         Store(url)
 
-
-# --- damaged files -------------------------------------------------------------------------------------------------
 
 DEEP = b"[" * 200_000
 READERS: dict[str, tuple[str, Callable[[Path], object]]] = {

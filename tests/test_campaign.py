@@ -23,8 +23,6 @@ from mw_pipeline.errors import ArtifactError, RecipeError
 from mw_pipeline.recipe import differences, load_recipe
 from mw_pipeline.report.campaign_page import as_text, render_campaign
 
-# --- the reference campaign ------------------------------------------------------------------------------------------
-
 
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
@@ -137,9 +135,6 @@ def test_equal_reports_give_equal_pages(reference: dict[str, Any], tmp_path: Pat
     first, second = (render_campaign(tmp_path / name, reference).read_bytes() for name in ("a.html", "b.html"))
 
     assert first == second
-
-
-# --- what may be claimed ---------------------------------------------------------------------------------------------
 
 
 def trial(name: str, failed: bool | None) -> Trial:
@@ -257,9 +252,6 @@ def test_following_the_proposals_ends_with_the_planted_cause_and_no_other(plante
     assert named(attribute(trials)) == [[planted]]
 
 
-# --- learning rates --------------------------------------------------------------------------------------------------
-
-
 def test_a_power_law_is_found_again_and_says_how_far_the_rate_would_have_to_fall() -> None:
     runs = [RatedRun(str(rate), {"x": 1, RATE_KEY: rate}, rate, round(0.3 / rate)) for rate in (1e-3, 5e-4, 1e-4)]
     (fit,) = fit_rates(runs)
@@ -286,9 +278,6 @@ def test_the_rate_is_cleared_only_by_a_survivor_at_no_lower_a_rate(survivor: flo
     runs = [RatedRun("failed", {}, 1e-3, 700), RatedRun("survived", {"x": 1}, survivor, None)]
 
     assert (rate_is_cleared(runs) is not None) == cleared
-
-
-# --- folders ---------------------------------------------------------------------------------------------------------
 
 
 def test_changes_are_counted_against_the_base_of_all_and_not_against_the_next_file(tmp_path: Path) -> None:
@@ -365,9 +354,6 @@ def test_a_log_without_run_json_is_told_by_its_length_near_the_peak(tmp_path: Pa
     found = outcomes_in(logs, campaign)
 
     assert (set(found["7-cw-smoke"]), set(found["10-source"])) == ({"smoke"}, {"full"})
-
-
-# --- proposals as recipes --------------------------------------------------------------------------------------------
 
 
 def test_proposals_are_written_as_recipes_that_change_just_that(tmp_path: Path) -> None:

@@ -81,9 +81,6 @@ def problems(check: Check, place: Place, partition: str = "demo") -> str:
     return "; ".join(check(place, partition).problems)
 
 
-# --- corpus --------------------------------------------------------------------------------------------------------
-
-
 def edit_rows(artifact: Artifact, edit: Callable[[list[dict[str, Any]]], object]) -> None:
     """Changes the rows of a source's only shard."""
     (path,) = shard_files(artifact)
@@ -234,9 +231,6 @@ def test_invalid_gold_scores_nothing_whichever_run_asks(place: Place) -> None:
         eval_report(place, "demo")
 
 
-# --- mix and dataset -----------------------------------------------------------------------------------------------
-
-
 def test_a_weighted_source_without_rows_is_found(place: Place) -> None:
     # M09
     change(place.project, "builtin = 1.0", "builtin = 1.0\nghost = 1.0")
@@ -271,9 +265,6 @@ def test_a_run_of_many_passes_over_few_rows_is_found(place: Place) -> None:
     change(place.project, "steps = 240", "steps = 24000")
 
     assert problems(checks.data_is_enough, place)
-
-
-# --- training, evaluation, release ---------------------------------------------------------------------------------
 
 
 def test_a_full_run_that_ended_before_its_steps_is_found(place: Place) -> None:

@@ -35,9 +35,6 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
     return CommandLine(monkeypatch, capsys)
 
 
-# --- train ---------------------------------------------------------------------------------------------------------
-
-
 def test_a_smoke_and_the_full_run_behind_it_are_handed_out_with_their_verdict(
     run: CommandLine, place: Place, tmp_path: Path
 ) -> None:
@@ -107,9 +104,6 @@ def test_an_unknown_recipe_is_bad_input_with_the_nearest_name(run: CommandLine, 
         assert "did you mean 'demo'?" in said
 
 
-# --- audit ---------------------------------------------------------------------------------------------------------
-
-
 def test_the_audit_of_a_mix_as_declared_is_its_table_and_its_page_and_exit_code_0(
     run: CommandLine, place: Place, tmp_path: Path
 ) -> None:
@@ -138,9 +132,6 @@ def test_the_audit_of_a_mix_with_a_source_without_rows_names_it_with_exit_code_1
     assert "ghost" in said
 
 
-# --- weigh ---------------------------------------------------------------------------------------------------------
-
-
 def test_wishes_become_the_weights_that_a_recipe_can_hold(run: CommandLine, place: Place, tmp_path: Path) -> None:
     (tmp_path / "wanted.toml").write_text("[sources.builtin]\nshare = 1.0\n")
 
@@ -161,9 +152,6 @@ def test_wishes_that_cannot_be_met_are_bad_input(run: CommandLine, place: Place,
     assert "sources.builtin.repetitions 900" in said
 
 
-# --- upstream ------------------------------------------------------------------------------------------------------
-
-
 def test_an_upstream_check_that_fails_stops_the_command_by_its_name(run: CommandLine, place: Place) -> None:
     change(place.project, 'licences_allowed = ["CC-BY-4.0"]', 'licences_allowed = ["MIT"]', file="corpora/builtin.toml")
 
@@ -171,9 +159,6 @@ def test_an_upstream_check_that_fails_stops_the_command_by_its_name(run: Command
 
     assert (code, shown) == (1, None)
     assert "refused: licences_are_allowed does not hold for 'builtin': " in said
-
-
-# --- package -------------------------------------------------------------------------------------------------------
 
 
 def test_the_licensed_checkpoint_becomes_one_package_a_locale(run: CommandLine, place: Place, tmp_path: Path) -> None:

@@ -135,9 +135,6 @@ def test_a_damaged_package_is_bad_input_and_no_traceback(tiny_release, tmp_path,
     assert capsys.readouterr().err.startswith("error: ")
 
 
-# --- inspect and lineage -------------------------------------------------------------------------------------------
-
-
 def test_inspect_prints_json_and_a_sentence_for_people(package, capsys):
     assert main(["inspect", package]) == 0
 
@@ -170,9 +167,6 @@ def test_lineage_prints_the_chain_of_a_package(package, capsys):
 def test_lineage_of_a_folder_without_one_is_bad_input(tmp_path, capsys):
     assert main(["lineage", str(tmp_path)]) == 2
     assert "has neither lineage.json nor manifest.json" in capsys.readouterr().err
-
-
-# --- the wheel -----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.slow

@@ -65,7 +65,7 @@ def specs(draw: st.DrawFn) -> CorpusSpec:
     )
 
 
-def check(summary: SourceSummary, out: Path, *, read: int) -> None:
+def assert_it_adds_up(summary: SourceSummary, out: Path, *, read: int) -> None:
     """Both lines add up, and every number in them is that of the rows and records on disk."""
     flow, rows = summary.waterfall, in_shards(summary)
     lost = Counter(pq.read_table(out / "quarantine.parquet")["reason"].to_pylist())
@@ -103,11 +103,11 @@ def test_every_record_and_row_of_any_corpus_is_somewhere(
             numbered = [row | {"source_id": str(place) if place % 9 else ""} for place, row in enumerate(held)]
             adapter = HandMade([numbered[:11], numbered[11:]], *turned_away)
             found[source] = build_from(spec, source, adapter, (), out)
-            check(found[source], out, read=len(held) + sum(turned_away))
-        check_exclusions(found, Path(folder, "excluded.parquet"))
+            assert_it_adds_up(found[source], out, read=len(held) + sum(turned_away))
+        assert_each_row_is_kept_or_excluded(found, Path(folder, "excluded.parquet"))
 
 
-def check_exclusions(found: dict[str, SourceSummary], path: Path) -> None:
+def assert_each_row_is_kept_or_excluded(found: dict[str, SourceSummary], path: Path) -> None:
     """Every row of every source is kept or excluded once; what is kept holds no text twice, and none of the gold."""
     rows = pa.concat_tables(map(in_shards, found.values())).to_pylist()
     gold = normalised_text(pa.array([rows[0]["raw"]] if rows else [], pa.string())).to_pylist()
@@ -139,4 +139,4 @@ def test_no_more_records_are_read_than_were_asked_for(lines: list[str]) -> None:
         path.write_text("".join(line + "\t" * 9 + "\n" for line in ["US\t99501\tAnchorage", *lines]), encoding="utf-8")
 
         summary = build_from(spec, "made", GeonamesPostal(), [path], Path(folder, "out"))
-        check(summary, Path(folder, "out"), read=min(at_most, 1 + len(lines)))
+        assert_it_adds_up(summary, Path(folder, "out"), read=min(at_most, 1 + len(lines)))

@@ -165,9 +165,6 @@ def test_spans_end_where_another_begins_and_at_the_end_of_the_row():
     ]
 
 
-# --- trim ----------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("raw", "kept"),
     [

@@ -100,9 +100,6 @@ def test_the_table_shows_a_ceiling_beside_every_score():  # M48
     assert any(line.startswith("| cedex | – | – | – | 0 |") for line in lines)
 
 
-# --- release axes
-
-
 def many(share_right, confidence):
     rows = [{"raw": f"town{i}", "components": {"locality": f"town{i}"}, "stratum": "plain"} for i in range(80)]
     found = [

@@ -229,9 +229,6 @@ def test_a_killed_process_leaves_a_part_that_the_next_one_goes_on_with(server: F
     assert kept == 0 or ("/slow", f"bytes={kept}-") in server.seen
 
 
-# --- the corpus spec -----------------------------------------------------------------------------------------------
-
-
 def spec(**source: object) -> CorpusSpec:
     settings = SourceSpec.model_validate({"adapter": "ban", **source})
     return CorpusSpec(name="t", version="1", seed=1, countries=("FR",), sources={"ban": settings})

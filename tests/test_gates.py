@@ -25,9 +25,6 @@ def kinds_of(place: Place, kind: str) -> set[str]:
     return {path.name for path in (place.store.root / kind).glob("[0-9a-f]*")}
 
 
-# --- the lock, through the graph -----------------------------------------------------------------------------------
-
-
 def test_a_recipe_that_diverges_stops_at_its_smoke_with_one_sentence_and_exit_code_1(place: Place) -> None:
     # M03, M61
     change(place.project, *HOT)
@@ -89,9 +86,6 @@ def test_the_same_smoke_diverges_at_the_same_step_with_the_same_numbers(hot: Pla
 
     assert (again.read_json("run.json")["finding"], again.file("best/model.safetensors").read_bytes()) == expected
     assert again.read_json("run.json")["status"] == "DIVERGED"
-
-
-# --- the lock, called as a library ---------------------------------------------------------------------------------
 
 
 GOOD_NEWS = edit_json(outcome="pass", rule=None, step=None, findings=[], reason="it looks fine")
@@ -189,9 +183,6 @@ def test_a_full_run_that_diverged_is_evaluated_by_no_run_at_all(place: Place) ->
     )
 
 
-# --- checks of the corpus and the data, in the runs after theirs ---------------------------------------------------
-
-
 TIGHT = ("variants = 1\n", "variants = 1\nbudgets = { filter_share = 0.01 }\n")
 CHECKS = [check.__name__ for kind in BLOCKING.values() for check in kind]
 
@@ -260,9 +251,6 @@ def test_an_answer_edited_by_hand_is_no_answer(place: Place) -> None:
 
     with pytest.raises(ArtifactError, match=r"answer\.json: has \d+ bytes, the manifest says"):
         demand_upstream(place, "demo")
-
-
-# --- releases ------------------------------------------------------------------------------------------------------
 
 
 def test_a_release_below_its_gate_is_made_and_never_published(place: Place) -> None:

@@ -30,9 +30,6 @@ def rules(golden):
     return [(finding.rule, finding.blocks) for finding in golden.findings]
 
 
-# --- the project's own gold
-
-
 def test_the_own_gold_has_no_finding_and_a_ceiling_of_one_for_every_tag():
     golden = load_golden(GOLDEN)
 
@@ -57,9 +54,6 @@ def test_the_rows_of_the_label_document_follow_its_conventions():
 
     assert golden.findings == ()
     assert all(f"`{tag}`" in text for tag in golden.counts()["tag"])
-
-
-# --- reading
 
 
 def test_rows_without_base_id_and_stratum_get_their_text_and_file_name(tmp_path):
@@ -125,9 +119,6 @@ def test_the_hash_ignores_row_order_and_notes_and_sees_every_value():
     assert golden_of([first, {**second, "components": {"region": "Lyon"}}], name="g").hash != original
 
 
-# --- rules
-
-
 def test_a_value_that_is_no_substring_blocks_and_lowers_the_ceiling():
     golden = golden_of([row(components={"locality": "PARIS"}), row("Lyon", {"locality": "Lyon"})], name="g")
 
@@ -187,9 +178,6 @@ def test_a_value_that_hardly_fits_its_tag_is_named(raw, components, detail):
 
 def test_a_row_without_values_is_named():
     assert rules(golden_of([row("hello", {})], name="g")) == [("no_values", False)]
-
-
-# --- manifest and families
 
 
 def test_a_manifest_with_stale_counts_is_refused_and_a_fresh_one_is_not(tmp_path):  # M50

@@ -111,9 +111,6 @@ def test_whatever_the_lines_are_each_is_a_row_or_a_finding(tmp_path_factory: Any
     assert len(judged.golden.rows) + len(broken) == len(written)
 
 
-# --- the command
-
-
 def run(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, dict[str, Any], str]:
     status = main(["golden", *map(str, arguments)])
     captured = capsys.readouterr()

@@ -35,9 +35,6 @@ def run(toy: Toy, unbroken: tuple[Any, Any, Any]) -> Subject:
     return Subject.open(unbroken[0].out, toy.dataset)
 
 
-# --- two terms -----------------------------------------------------------------------------------------------------
-
-
 def linear_terms(*, weight: float = 1.0, unit_pieces: float = 1.0) -> tuple[Term, Term, list[torch.Tensor]]:
     """3·x − 4·y and 8·x + 6·y + 5·z: gradients (3, −4) and (8, 6), and 5 of the second's own."""
     x, y, z = (torch.tensor(value, requires_grad=True) for value in (1.0, 2.0, 3.0))
@@ -109,9 +106,6 @@ def test_a_batch_whose_gradient_is_no_number_is_not_hidden_by_the_median() -> No
 
     assert summary_of([good] * 4 + [bad], names=("a", "b"), weight=1.0)["band"] == "not finite"
     assert summary_of([good] * 5, names=("a", "b"), weight=1.0)["band"] == "balanced"
-
-
-# --- a real checkpoint ---------------------------------------------------------------------------------------------
 
 
 def test_the_probe_agrees_with_two_backward_passes_over_the_same_batches(run: Subject) -> None:
@@ -192,9 +186,6 @@ def test_fewer_than_five_batches_are_refused(run: Subject) -> None:
         probe_gradients(run, toy_recipe(), batches=4)
 
 
-# --- sources -------------------------------------------------------------------------------------------------------
-
-
 def test_a_source_is_summed_up_by_its_mean_variance_and_share() -> None:
     found = compare_sources({"a": [1.0, 3.0], "b": [6.0]})
 
@@ -256,9 +247,6 @@ def test_z_is_that_of_students_t_on_the_normal_scale() -> None:
 
     assert z_against(others, value) == pytest.approx(1.960, abs=0.02)
     assert z_against(others, -value) == pytest.approx(-1.960, abs=0.02)
-
-
-# --- what is probed ------------------------------------------------------------------------------------------------
 
 
 def test_a_run_folder_stands_for_its_best_checkpoint_and_without_one_for_its_last(tmp_path: Path) -> None:

@@ -78,9 +78,6 @@ def checks() -> list[dg.AssetCheckSpec]:
     return [spec for group in graph().asset_checks or [] for spec in group.check_specs]  # type: ignore[union-attr]
 
 
-# --- assets and checks ---------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(("name", "group"), ASSETS.items())
 def test_every_asset_says_what_it_is_of_what_kind_and_whose(
     nodes: dict[str, dg.AssetSpec], name: str, group: str
@@ -136,9 +133,6 @@ def test_trainings_wait_for_each_other(nodes: dict[str, dg.AssetSpec]) -> None:
     ]
 
 
-# --- partitions ----------------------------------------------------------------------------------------------------
-
-
 def test_partitions_are_the_config_files(nodes: dict[str, dg.AssetSpec], project: Path) -> None:
     from assets import partitions
 
@@ -178,9 +172,6 @@ def test_a_partition_hangs_on_exactly_the_partitions_that_go_into_it(
     if isinstance(expected, str):
         expected = {f"us-fr:{name}" for name in Place.of(project=str(project)).corpus_spec("us-fr").sources}
     assert set(found.partitions_subset.get_partition_keys()) == expected
-
-
-# --- jobs, schedules, sensor ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

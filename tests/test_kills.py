@@ -162,9 +162,6 @@ def test_the_second_of_two_runs_is_told_who_holds_the_first(place: Place) -> Non
     assert materialize(place.project, kind).success
 
 
-# --- cancelled graphs ----------------------------------------------------------------------------------------------
-
-
 SMOKE = "dagster asset materialize -m assets.definitions --select smoke_checkpoint --partition demo"
 
 

@@ -190,8 +190,6 @@ def test_a_gold_span_without_letters_or_digits_does_not_survive():
     assert spans_survive(texts, pieces, labels_of(texts, pieces, spans), spans).tolist() == [True, False]
 
 
-# --- any text, any spans, a real tokenizer ---------------------------------------------------------------------------
-
 ALPHABET = st.one_of(st.characters(), st.sampled_from("  ,.-()ab12é東🏠\u0301\u200d▁\n\x00"))
 
 

@@ -92,9 +92,6 @@ def test_another_number_of_predictions_is_refused():
         outcomes(GOLD, FOUND[:1], tags=TAGS, policy="strict")
 
 
-# --- ceiling
-
-
 def test_the_ceiling_counts_values_that_are_no_substring_as_missed():  # M48
     gold = [{"locality": "Paris"}, {"locality": "LYON"}, {"locality": "Nice"}, {"locality": "Roma"}]
     raws = ["75001 Paris", "69001 Lyon", "06000 Nice", "Rome"]
@@ -105,9 +102,6 @@ def test_the_ceiling_counts_values_that_are_no_substring_as_missed():  # M48
     assert strictly["per_tag"]["locality"] == pytest.approx(2 * 2 / (2 * 2 + 2))
     assert (strictly["exact_match"], strictly["unreachable"]) == (0.5, {"locality": 2})
     assert folded["per_tag"]["locality"] == pytest.approx(2 * 3 / (2 * 3 + 1))
-
-
-# --- intervals
 
 
 def test_an_interval_holds_the_score_and_is_the_same_for_the_same_seed():
@@ -139,9 +133,6 @@ def test_one_family_has_no_interval():
 
     assert found["families"] == 1
     assert found["intervals"]["macro_f1"] is None
-
-
-# --- comparisons
 
 
 @pytest.mark.parametrize("name", ["gold", "labels", "policy", "decoder"])
@@ -184,8 +175,6 @@ def test_one_changed_row_in_fifty_is_no_difference():
     assert found["difference"] > 0
     assert (found["interval"][0], found["verdict"]) == (0.0, "no difference")
 
-
-# --- properties
 
 VALUES = st.dictionaries(st.sampled_from(TAGS), st.sampled_from(["a", "A", "b", " "]), max_size=4)
 PAIRS = st.lists(st.tuples(VALUES, VALUES), max_size=6)

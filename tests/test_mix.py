@@ -39,9 +39,6 @@ def rows_of(draw: Draw, source: int) -> list[int]:
     return draw.row[draw.source == source].tolist()
 
 
-# --- the permutation and the sampler -------------------------------------------------------------------------------
-
-
 @given(st.integers(1, 3000), st.integers(0, 2**64 - 1))
 @settings(max_examples=60)
 def test_a_permutation_holds_every_position_once(size: int, key: int) -> None:
@@ -141,9 +138,6 @@ def test_no_weighted_source_with_rows_is_an_error_that_shows_both_tables() -> No
         MixSampler({"a": 0, "b": 4}, {"a": 1}, seed=0)
 
 
-# --- shares --------------------------------------------------------------------------------------------------------
-
-
 def test_the_share_of_a_source_is_its_weight_over_all_weights() -> None:
     rows = dict.fromkeys(CAMPAIGN, 100)
     changed = {**CAMPAIGN, "nad": 2.0, "wof-admin": 1.0, "wof-postalcode": 1.0}
@@ -171,9 +165,6 @@ def test_a_cap_that_pushes_another_source_over_it_caps_that_one_too() -> None:
 def test_a_cap_that_leaves_too_few_samples_is_refused() -> None:
     with pytest.raises(RecipeError, match=r"max_repetitions 2.0 allows 20 samples of the 100 that train needs"):
         sampler_for({"a": 10}, config({"a": 1.0}, max_repetitions=2.0), samples=100, seed=0)
-
-
-# --- the audit -----------------------------------------------------------------------------------------------------
 
 
 def test_a_declared_mix_is_delivered_in_every_tenth_of_the_run() -> None:

@@ -53,9 +53,6 @@ def street_parser(tokenizer: Tokenizer) -> Parser:
     return Parser(tokenizer=tokenizer, labels=STAGE2, logits_of=logits_of, max_length=32)
 
 
-# --- answers -------------------------------------------------------------------------------------------------------
-
-
 @given(st.lists(st.text(max_size=30), max_size=6))
 @example(
     ["", " ", "\x00", "\ud800 12 \udfff", "👨‍👩‍👧 12 rue 🏠", "شارع 12\u200f الملك", "\ufeff", "e\u0301", "\n\r\t"]
@@ -169,9 +166,6 @@ def test_every_row_with_pieces_is_in_one_batch_and_padding_stays_below_its_share
         assert longest - shortest <= max(1, 0.25 * longest)
 
 
-# --- packages that do not fit --------------------------------------------------------------------------------------
-
-
 def change_json(path: Path, **changes: object) -> None:
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
     write_sums(path.parent)
@@ -264,9 +258,6 @@ def test_a_model_of_another_label_count_is_refused(package):
         onnx_logits(package / ONNX_NAME, label_count=33)
 
 
-# --- locales -------------------------------------------------------------------------------------------------------
-
-
 def test_a_locale_picks_its_package_from_a_release_folder(tiny_release):
     release = tiny_release / "packages"
 
@@ -287,9 +278,6 @@ def test_a_locale_that_a_release_lacks_is_refused_with_the_choices(tiny_release)
 def test_a_package_of_another_locale_is_refused(tiny_release):
     with pytest.raises(ArtifactError, match="is the package for 'en-us', not 'fr-fr'"):
         package_at(tiny_release / "packages" / "en-us", "fr-fr")
-
-
-# --- what it needs -------------------------------------------------------------------------------------------------
 
 
 def test_parsing_imports_nothing_of_training_or_of_the_graph(package):

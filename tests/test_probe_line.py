@@ -35,9 +35,6 @@ def made(place: Place, stage: str) -> Artifact:
     return getattr(requests, stage)(place, place.recipe("demo")).demand(place.store)
 
 
-# --- commands ------------------------------------------------------------------------------------------------------
-
-
 def test_gradients_of_a_run_folder_need_no_more_than_its_name(run: CommandLine, line: Place, tmp_path: Path) -> None:
     smoke, picture = made(line, "smoke"), tmp_path / "gradients.png"
 
@@ -114,9 +111,6 @@ def test_a_checkpoint_without_a_run_beside_it_asks_for_the_recipe(
     assert (code, shown["recipe"]) == (0, "demo")
 
 
-# --- assets --------------------------------------------------------------------------------------------------------
-
-
 def test_the_probes_are_assets_with_a_picture_and_tables(place: Place) -> None:
     result = materialize(place.project, "gradient_probe", "activation_trace", "label_separation")
 
@@ -139,9 +133,6 @@ def metadata_of(result: dg.ExecuteInProcessResult, asset: str) -> Any:
 
 def drawn(picture: str) -> str:
     return base64.b64decode(picture.rpartition("base64,")[2].removesuffix(")")).decode()
-
-
-# --- a smoke that failed -------------------------------------------------------------------------------------------
 
 
 def test_a_smoke_that_diverged_brings_the_probe_of_its_last_good_checkpoint(hot: Place) -> None:

@@ -63,9 +63,6 @@ def separation() -> dict[str, Any]:
     return {"probe": "separation", "checkpoint": {"step": 7}, "labels": labels, **facts}
 
 
-# --- sentences -----------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("weighted", "sentence"),
     [
@@ -119,9 +116,6 @@ def test_collapsed_labels_are_named() -> None:
 def test_the_probe_of_a_stopped_run_says_where_it_looked_or_why_it_could_not() -> None:
     assert stopped_run_sentence(gradients(5.0)).startswith("gradient probe at step 250: CRF dominates CE")
     assert stopped_run_sentence({"failed": "E: no"}) == "the gradient probe could not run (E: no)"
-
-
-# --- tables and pictures -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

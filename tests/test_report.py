@@ -27,9 +27,6 @@ def page(inputs, tmp_path_factory):
     return Page(render_report(tmp_path_factory.mktemp("report") / "report.html", **inputs).read_text("utf-8"))
 
 
-# --- the page --------------------------------------------------------------------------------------------------------
-
-
 def test_the_page_needs_no_network_and_its_ids_are_its_own(page):
     assert len(page.ids) == len(set(page.ids)), "pictures must not share ids"
     assert all(reference.startswith("#") for reference in page.references)
@@ -149,9 +146,6 @@ def test_the_worst_country_stands_first(inputs):
     assert len(scored) > 1
 
 
-# --- tables ----------------------------------------------------------------------------------------------------------
-
-
 def evals(*values):
     return tuple({"step": 100 * (i + 1), "val_macro_f1": f1, "val_loss": loss} for i, (f1, loss) in enumerate(values))
 
@@ -247,9 +241,6 @@ def test_survival_and_splits_are_counted():
 
     assert report_tables.survival_table(summary).rows[1] == ("street", "390,000", "10", "100.0 %")
     assert report_tables.split_table(summary).rows[1] == ("validation", "4,000", "52,000", "61", "v" * 12)
-
-
-# --- pictures --------------------------------------------------------------------------------------------------------
 
 
 def test_a_picture_says_what_it_shows_and_scales():

@@ -148,9 +148,6 @@ def test_a_smoke_of_another_machine_is_not_held_against_a_run() -> None:
     assert after(elsewhere) == []
 
 
-# --- patience ------------------------------------------------------------------------------------------------------
-
-
 def stopped(means: list[float], *, evals: int = 3, rows: int = ROWS, noise: float = 0.01) -> int | None:
     found = [EvaluatedRows(i + 1, losses(mean, seed=i, rows=rows, noise=noise)) for i, mean in enumerate(means)]
     end = converged_at(found, Patience(evals=evals, margin_share=0.01))
@@ -183,9 +180,6 @@ def test_a_run_that_went_on_after_it_had_converged_is_found() -> None:
     p = parts([1.0, 0.4, 0.4, 0.4, 0.4], patience_evals=2, patience_margin_share=0.01)
 
     assert BLOCKING["early_stop_is_honest"](evidence(p)) == ["the run did not converge, a replay: 80"]
-
-
-# --- row losses ----------------------------------------------------------------------------------------------------
 
 
 def test_the_standard_error_of_the_mean_is_that_of_many_samples() -> None:

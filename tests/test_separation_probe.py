@@ -99,9 +99,6 @@ def testfamilies_of_are_drawn_together() -> None:
     assert together == pytest.approx(alone)
 
 
-# --- thresholds ----------------------------------------------------------------------------------------------------
-
-
 def test_probabilities_that_all_lie_below_a_tenth_still_find_their_threshold() -> None:
     # M60
     low = two_labels(scale=0.1)
@@ -120,9 +117,6 @@ def test_a_threshold_is_scored_on_rows_that_did_not_choose_it() -> None:
 
     assert thresholds_of(chosen_on, scored_on, TAGS)["known"]["f1"] < 0.05
     assert thresholds_of(chosen_on, chosen_on, TAGS)["known"]["f1"] > 0.95
-
-
-# --- a real checkpoint ---------------------------------------------------------------------------------------------
 
 
 def test_a_trained_checkpoint_tells_its_labels_apart(run: Subject) -> None:

@@ -33,9 +33,6 @@ RUN_KEYS = {
 }
 
 
-# --- what a run leaves behind
-
-
 def test_a_tiny_model_learns_the_toy_corpus_in_seconds(toy, tmp_path):
     result = train(toy_plan(toy, tmp_path, recipe=toy_recipe(train={"steps": 150})))
 
@@ -207,9 +204,6 @@ def test_the_logged_loss_is_the_mean_over_the_accumulation_window(toy, tmp_path)
     assert row["crf"] == pytest.approx(crf / 24, rel=1e-5)
     assert row["loss"] == pytest.approx(ce / pieces + 0.1 * crf / 24, rel=1e-5)
     assert row["tokens"] == pieces
-
-
-# --- what people hear
 
 
 def test_events_tell_start_preflight_progress_evaluations_and_end(unbroken):

@@ -24,8 +24,6 @@ from mw_pipeline.train.loop import train
 from mw_pipeline.train.step import StepOutcome, Stepper
 from mw_pipeline.verdict.runlog import read_run
 
-# --- runs that end early
-
 
 def test_seconds_that_run_out_are_called_so_and_the_run_goes_on_later(unbroken, toy, tmp_path):
     cut = train(toy_plan(toy, tmp_path, max_wall_seconds=0.0))
@@ -108,9 +106,6 @@ def test_a_run_that_has_ended_is_returned_as_it_is(unbroken):
     assert (plan.out / "run.json").read_bytes() == before
 
 
-# --- runs that are refused
-
-
 def test_another_recipe_is_refused_in_a_folder_that_holds_a_run(unbroken, toy):
     plan = toy_plan(toy, unbroken[0].out, recipe=toy_recipe(train={"peak_lr": 1e-3}))
 
@@ -183,9 +178,6 @@ def test_a_run_is_resumed_from_another_folder_when_asked(unbroken, toy, tmp_path
     assert weights(second) == weights(unbroken[0].out)
     with pytest.raises(ArtifactError, match=r"already holds a run, so .* cannot be resumed there"):
         train(toy_plan(toy, second, resume_from=first))
-
-
-# --- kills
 
 
 def _child(toy: Toy, out: Path, **changes: dict[str, Any]) -> subprocess.Popen[str]:

@@ -26,8 +26,6 @@ from mw_pipeline.verdict.exposure import RunFacts
 from mw_pipeline.verdict.judge import verdict
 from mw_pipeline.verdict.watchdog import Watchdog
 
-# --- the reference campaign ----------------------------------------------------------------------------------------
-
 
 def slow_sag(step: int) -> float:
     return line([(0, 0.0), (2200, 0.42), (50_000, 0.36)])(step)
@@ -111,9 +109,6 @@ def test_a_full_run_whose_f1_sags_slowly_with_the_cosine_is_sound() -> None:
     assert judged.exposure_ratio == 1.0
 
 
-# --- watchdog and evidence -----------------------------------------------------------------------------------------
-
-
 def test_the_watchdog_stops_a_run_at_the_step_that_the_verdict_names() -> None:
     steps = step_rows(SMOKE, diverging(1500, 2000))
     watchdog = Watchdog()
@@ -149,9 +144,6 @@ def test_a_verdict_survives_a_round_trip_through_json_even_with_nan() -> None:
     value = decide(evals=evals).to_json()
 
     assert json.loads(json.dumps(value, allow_nan=False)) == value
-
-
-# --- bare logs ------------------------------------------------------------------------------------
 
 
 def test_a_bare_log_is_judged_by_its_logged_rates() -> None:

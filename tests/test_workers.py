@@ -96,9 +96,6 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return bytes_of(folder / "out")
 
 
-# --- going on --------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_build_killed_at_random_moments_goes_on_and_ends_with_the_same_bytes(
@@ -203,9 +200,6 @@ def test_the_work_of_another_request_is_not_taken_for_ours(small: Path) -> None:
 
     assert json.loads(path.read_text()) == receipt
     assert (small / "work" / RECORDS / "00001.json").exists()
-
-
-# --- who does it -----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -56,9 +56,6 @@ def proposals_of(campaign: Campaign, outcomes: Outcomes) -> tuple[Proposal, ...]
     return propose(attribute(trials), trials)
 
 
-# --- rows ----------------------------------------------------------------------------------------------------------
-
-
 def _row(member: Member, runs: Mapping[str, RunOutcome]) -> dict[str, JSON]:
     return {
         "recipe": member.name,
@@ -103,9 +100,6 @@ def _remarks(campaign: Campaign, outcomes: Outcomes) -> list[str]:
         ):
             found.append(f"{member.name}: its smoke says {smoke.outcome}, its full run {full.outcome}")
     return found
-
-
-# --- attribution in words --------------------------------------------------------------------------------------------
 
 
 def sentences_of(found: Attribution) -> list[str]:
@@ -177,9 +171,6 @@ def _as_json(found: Attribution) -> dict[str, JSON]:
         "surviving": list(found.surviving),
         "unknown": list(found.unknown),
     }
-
-
-# --- learning rates --------------------------------------------------------------------------------------------------
 
 
 def _rated(campaign: Campaign, outcomes: Outcomes) -> list[RatedRun]:

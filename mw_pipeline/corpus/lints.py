@@ -92,9 +92,6 @@ class ForeignScript:
         )
 
 
-# --- labels (M28) ----------------------------------------------------------------------------------------------------
-
-
 def label_conflicts(files: Sequence[Path], *, sure_share: float = 0.95, min_rows: int = 50) -> list[Conflict]:
     """Words and word pairs that two sources label differently, each nearly always (M28), at most MAX_CONFLICTS.
 
@@ -139,9 +136,6 @@ def _with_examples(files: Sequence[Path], conflict: Conflict) -> Conflict:
     return dataclasses.replace(conflict, example=example, other_example=other)
 
 
-# --- numbers (M29) ---------------------------------------------------------------------------------------------------
-
-
 def ordinal_house_numbers(files: Sequence[Path]) -> list[OrdinalNumbers]:
     """Sources that label an ordinal as a house number, as in "5th Avenue Theatre" (M29).
 
@@ -178,9 +172,6 @@ def first_numbers(files: Sequence[Path]) -> list[FirstNumber]:
     )
     counted = query(f"select source, context, tag, count(*), min(raw) from ({labels}) group by all order by all")
     return [FirstNumber(*row) for row in counted]
-
-
-# --- scripts (M30) ---------------------------------------------------------------------------------------------------
 
 
 def script_shares(files: Sequence[Path], *, most: int = 60) -> list[ScriptShare]:

@@ -81,9 +81,6 @@ class Job:
         return Waterfall(self.source, self.spec.sources[self.source].adapter, self.spec.variants)
 
 
-# --- records -------------------------------------------------------------------------------------------------------
-
-
 def admit_piece(job: Job, piece: int, batch: pa.RecordBatch, turned_away: Rejects) -> Receipt:
     """The records of a piece that are sound and wanted, with their split and a hash of each."""
     unread = Rejects(job.source)
@@ -127,9 +124,6 @@ def _in_script_dose(job: Job, piece: int, records: pa.RecordBatch, unread: Rejec
 
 def _split_record_schema() -> pa.Schema:
     return RECORD_SCHEMA.append(pa.field("split", pa.string()))
-
-
-# --- rows ----------------------------------------------------------------------------------------------------------
 
 
 def compose_piece(job: Job, piece: int) -> Receipt:
@@ -184,9 +178,6 @@ def _count(flow: Waterfall, records: pa.Table, composed: Composed, unfit: Reject
         unfit.add(records["line"][index].as_py(), records["source_id"][index].as_py(), reason, detail)
         for name in detail.split("+") if reason == SPANS_DO_NOT_FIT and detail else ():
             flow.methods[name].quarantined += 1
-
-
-# --- parts ---------------------------------------------------------------------------------------------------------
 
 
 def write_part(job: Job, piece: int) -> Receipt:

@@ -128,9 +128,6 @@ def _slices(golden: GoldenSet, sliced: Callable[[Flags], dict[str, JSON]]) -> di
     return {**halves, "country": by(lambda row: row.country), "stratum": by(lambda row: row.stratum)}
 
 
-# --- comparison ----------------------------------------------------------------------------------------------------
-
-
 def release_axes(candidate: Evaluation, baseline: Evaluation, *, stability: tuple[str, str]) -> dict[str, JSON]:
     """A release against its baseline on four axes, with the adversarial rows in and out.
 
@@ -166,9 +163,6 @@ def _axes_of(
         "calibration": compare_calibration(candidate.confidences.only(rows), baseline.confidences.only(rows), family),
         "training_stability": {"candidate": stability[0], "baseline": stability[1], "verdict": verdict},
     }
-
-
-# --- for people ----------------------------------------------------------------------------------------------------
 
 
 def as_table(report: dict[str, JSON]) -> str:

@@ -93,9 +93,6 @@ def _as_json(row: GoldenRow) -> dict[str, JSON]:
     return {"base_id" if key == "family" else key: value for key, value in fields.items() if key != "where"}
 
 
-# --- reading -------------------------------------------------------------------------------------------------------
-
-
 def load_golden(paths: Sequence[Path]) -> GoldenSet:
     """The rows of all files, in the order given.
 
@@ -111,9 +108,6 @@ def load_golden(paths: Sequence[Path]) -> GoldenSet:
 
 def _read_file(path: Path) -> list[GoldenRow]:
     return [row_of(value, where=f"{path}:{line}", stratum=path.stem) for line, value in json_lines(path)]
-
-
-# --- manifest -----------------------------------------------------------------------------------------------------
 
 
 def write_manifest(folder: Path) -> Path:

@@ -29,9 +29,6 @@ FINE_TAGS: tuple[str, ...] = ("venue", "street", "house_number")
 COMPARED_HASHES: tuple[str, ...] = ("gold", "labels", "policy", "decoder")
 
 
-# --- outcomes ------------------------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True)
 class Outcomes:
     """What became of every tag of every row, and which rows belong to one family.
@@ -100,9 +97,6 @@ def outcomes(
 def is_present(components: Components, tag: str) -> bool:
     """Whether the components hold a value for the tag that is more than white space."""
     return bool((components.get(tag) or "").strip())
-
-
-# --- scores --------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -218,9 +212,6 @@ def ceiling(gold: Sequence[Components], raws: Sequence[str], *, tags: Sequence[s
         "per_tag": {tag: facts["f1"] for tag, facts in best["per_tag"].items()},
         "unreachable": {tag: facts["fn"] for tag, facts in best["per_tag"].items() if facts["fn"]},
     }
-
-
-# --- comparisons -----------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)

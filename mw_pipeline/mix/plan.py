@@ -154,9 +154,6 @@ def _table(
     )
 
 
-# --- findings ------------------------------------------------------------------------------------------------------
-
-
 def _undeclared(rows_per_source: Mapping[str, int], config: MixConfig) -> list[str]:
     """Weights without rows (M09) and rows without a weight (M10)."""
     empty = [name for name, weight in config.weights.items() if weight > 0 and not rows_per_source.get(name)]
@@ -183,9 +180,6 @@ def _undelivered(sources: tuple[SourceShare, ...], samples: int) -> list[str]:
         for window, share in enumerate(s.window_shares)
         if abs(share - s.requested_share) > tolerance
     ]
-
-
-# --- warnings ------------------------------------------------------------------------------------------------------
 
 
 def _is_concentrated(shares: list[float]) -> bool:
@@ -223,9 +217,6 @@ def _caps(sources: tuple[SourceShare, ...], config: MixConfig) -> list[str]:
         for s in sources
         if config.max_repetitions is not None and s.requested_share < s.declared_share - 1e-9
     ]
-
-
-# --- the sampler of a recipe ---------------------------------------------------------------------------------------
 
 
 def sampler_for(rows_per_source: Mapping[str, int], config: MixConfig, *, samples: int, seed: int) -> MixSampler:

@@ -105,9 +105,6 @@ class Checkpoint:
         return self.facts.step
 
 
-# --- writing -------------------------------------------------------------------------------------------------------
-
-
 def save_checkpoint(path: Path, tagger: Tagger, facts: CheckpointFacts, *, optimizer: Mapping[str, Tensor]) -> None:
     """Replaces the checkpoint at `path`. `optimizer` is its flat state, empty for a checkpoint that nobody resumes."""
     fresh, former = _siblings(path)
@@ -161,9 +158,6 @@ def _facts_as_json(facts: CheckpointFacts) -> dict[str, JSON]:
         "progress": dict(facts.progress),
         "thresholds": None if facts.thresholds is None else dict(facts.thresholds),
     }
-
-
-# --- reading -------------------------------------------------------------------------------------------------------
 
 
 def load_checkpoint(

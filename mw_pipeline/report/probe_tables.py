@@ -37,9 +37,6 @@ def term_name(terms: Mapping[str, JSON], side: str) -> str:
     return _TERM_NAMES.get(terms[side], str(terms[side]))
 
 
-# --- gradients -----------------------------------------------------------------------------------------------------
-
-
 def gradient_sentence(found: Mapping[str, JSON]) -> str:
     """The balance of the two terms and the sources that stand out, in one line."""
     parts = [_balance(found["terms"], found["loss"]["kind"])]
@@ -122,9 +119,6 @@ def source_table(found: Mapping[str, JSON]) -> Table:
     return Table(("source", "mean norm", "variance", "share", "z", "finding"), rows)
 
 
-# --- activations ---------------------------------------------------------------------------------------------------
-
-
 def trace_sentence(found: Mapping[str, JSON]) -> str:
     """Where two traces part, or which stages of one stand apart, in one line."""
     compared = found["comparison"]
@@ -168,9 +162,6 @@ def _role(compared: Mapping[str, JSON], row: Mapping[str, JSON]) -> str:
     if row["status"] == "agrees":
         return "agrees"
     return f"{row['status']}: {'first' if row['stage'] == compared['origin'] else 'cascade'}"
-
-
-# --- separation ----------------------------------------------------------------------------------------------------
 
 
 def separation_sentence(found: Mapping[str, JSON]) -> str:

@@ -103,9 +103,6 @@ def build_manifest(place: Place, corpus: str) -> Built:
     return request.build(place.store, make)
 
 
-# --- reading them again --------------------------------------------------------------------------------------------
-
-
 def row_files(store: Store, manifest: Artifact) -> dict[str, list[Path]]:
     """Source → Parquet files of its rows, for every source of a corpus manifest."""
     named = [reference for reference in manifest.manifest.inputs if reference.kind == "corpus_shards"]

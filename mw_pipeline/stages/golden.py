@@ -63,9 +63,6 @@ def _write_rows(path: Path, golden: GoldenSet) -> None:
     path.write_text(golden.as_jsonl(), encoding="utf-8")
 
 
-# --- reading it again ------------------------------------------------------------------------------------------------
-
-
 def golden_of(place: Place, corpus: str) -> GoldenSet:
     """The corpus's own gold, read back from its artifact: what its recipes are judged by."""
     return load_golden([requests.golden(place, corpus).demand(place.store).file(GOLDEN_FILE)])

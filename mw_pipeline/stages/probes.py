@@ -85,9 +85,6 @@ def _subject(place: Place, recipe: Recipe, run: Request) -> Subject:
     return Subject.open(run.demand(place.store).folder(), requests.dataset(place, recipe).demand(place.store).path)
 
 
-# --- a run that was stopped ----------------------------------------------------------------------------------------
-
-
 def probe_stopped_run(run: Path, recipe: Recipe, dataset_path: Path) -> str:
     """Probes the gradients of a diverged run's last good checkpoint; says in one line what that showed.
 
@@ -101,9 +98,6 @@ def probe_stopped_run(run: Path, recipe: Recipe, dataset_path: Path) -> str:
         (run / PROBE_PICTURE).unlink(missing_ok=True)
         write_json_atomically(run / PROBE_FILE, found)
     return stopped_run_sentence(found)
-
-
-# --- from the command line -----------------------------------------------------------------------------------------
 
 
 def subject_at(place: Place, path: Path, dataset_path: Path | None) -> Subject:

@@ -44,8 +44,6 @@ CODE: dict[str, tuple[str, ...]] = {
 }
 """The modules whose code makes each kind of artifact; shards add the adapter that reads their source."""
 
-# --- corpus --------------------------------------------------------------------------------------------------------
-
 
 def shards(place: Place, corpus: str, source: str) -> Request:
     """Canonical and aligned rows of one source of a corpus. The raw files count by their bytes, not by their names."""
@@ -90,9 +88,6 @@ def golden(place: Place, corpus: str) -> Request:
     return Request("golden_set", corpus, (), {"files": files, "sets": sets}, modules)
 
 
-# --- mix and dataset -----------------------------------------------------------------------------------------------
-
-
 def mix(place: Place, recipe: Recipe) -> Request:
     """The audited source mix of a recipe's full run."""
     inputs = (manifest(place, recipe.corpus).demand(place.store),)
@@ -135,9 +130,6 @@ def dataset(place: Place, recipe: Recipe) -> Request:
     return _of_recipe("tokenized_dataset", recipe, inputs, config)
 
 
-# --- training ------------------------------------------------------------------------------------------------------
-
-
 def smoke(place: Place, recipe: Recipe) -> Request:
     """The short run at sustained peak learning rate."""
     inputs = (dataset(place, recipe).demand(place.store), mix(place, recipe).demand(place.store))
@@ -161,9 +153,6 @@ def full(place: Place, recipe: Recipe) -> Request:
     )
     config = recipe.slice("model", "loss", "train", "mix", "labels")
     return _of_recipe("full_checkpoint", recipe, inputs, config)
-
-
-# --- evaluation and release ----------------------------------------------------------------------------------------
 
 
 def report(place: Place, recipe: Recipe) -> Request:
@@ -200,9 +189,6 @@ def packages(place: Place, recipe: Recipe) -> Request:
     return _of_recipe("packaged_weights", recipe, inputs, recipe.slice("package", "eval"))
 
 
-# --- probes --------------------------------------------------------------------------------------------------------
-
-
 def gradient_probe(place: Place, recipe: Recipe) -> Request:
     """The gradients of the smoke's checkpoint."""
     inputs = (smoke(place, recipe).demand(place.store), dataset(place, recipe).demand(place.store))
@@ -220,8 +206,6 @@ def label_separation(place: Place, recipe: Recipe) -> Request:
     inputs = (full(place, recipe).demand(place.store), dataset(place, recipe).demand(place.store))
     return _of_recipe("label_separation", recipe, inputs, None)
 
-
-# --- comparisons ---------------------------------------------------------------------------------------------------
 
 COMPARED_SEEDS = 3
 """Runs of each loss in a comparison: the fewest that it ranks."""

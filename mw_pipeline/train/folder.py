@@ -40,8 +40,6 @@ class RunFolder:
         self._patience = Patience(evals=train.patience_evals or 0, margin_share=train.patience_margin_share)
         self._stops_early = plan.kind == "full" and train.patience_evals is not None
 
-    # --- coming back to it
-
     def former_result(self) -> RunResult | None:
         """The result of this very run when it has ended here; None when something is left to do.
 
@@ -79,8 +77,6 @@ class RunFolder:
                 f"{self.plan.out}: holds a run whose {name} is {theirs.get(name)!r}, this one's is {mine.get(name)!r}. "
                 "Choose another folder, or delete it to train anew."
             )
-
-    # --- going on with it
 
     def log_step(self, row: Mapping[str, JSON]) -> None:
         """Adds a row to steps.jsonl."""

@@ -111,8 +111,6 @@ class Run:
             )
         return result
 
-    # --- from the folder and back
-
     def _resume(self) -> int | None:
         """State and log as when last/ was written; without one, as before the first step."""
         resumed_from = self._load_last() if (self.plan.out / LAST).exists() else None
@@ -195,8 +193,6 @@ class Run:
         self.tell({"event": "ended", "steps": self.course.steps, **result.as_json()})
         return result
 
-    # --- one step and what is due after it
-
     def advance(self) -> None:
         """One step, and the rows of the log that it is due for."""
         with self.clock.step():
@@ -271,8 +267,6 @@ class Run:
         if outcome.passes > self.passes:
             self.passes = outcome.passes
             self.tell({"event": "pass", "step": self.step, "pass": self.passes})
-
-    # --- what people hear
 
     def _tell_step(self, row: dict[str, JSON]) -> None:
         now = self.clock.here_seconds

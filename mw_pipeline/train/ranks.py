@@ -90,9 +90,6 @@ def _result(plan: RunPlan, answer: dict[str, JSON], status: int) -> RunResult:
     raise _ERRORS.get(kind, MemoryError if kind == "MemoryError" else RuntimeError)(sentence)
 
 
-# --- in each process that torchrun has started ---------------------------------------------------------------------
-
-
 def main() -> None:
     """Trains the plan in a file; the first process tells its launcher how it went, whatever it was."""
     plan, writes = _plan_of(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))), os.environ["RANK"] == "0"

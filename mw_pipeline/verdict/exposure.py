@@ -122,9 +122,6 @@ def _whole(facts: Row, key: str) -> int | None:
     return None if value is None else int(value)
 
 
-# --- measuring -----------------------------------------------------------------------------------------------------
-
-
 def measure(facts: RunFacts, full: RunFacts, steps: Sequence[Row], evals: Sequence[Row]) -> Exposure:
     """The exposure of a run by its schedule, else by its logged rates."""
     window = _window_of_schedule(facts) or _window_of_rates(steps)
@@ -167,9 +164,6 @@ def _window_of_rates(steps: Sequence[Row]) -> tuple[int, int] | None:
             crossing = before + (after - before) * (high - limit) / (high - low)
             return rates[start][0], int(crossing) + 1
     return rates[start][0], rates[-1][0] + 1
-
-
-# --- judging -------------------------------------------------------------------------------------------------------
 
 
 def problems_of(

@@ -57,9 +57,6 @@ def warnings_of_run(evidence: Evidence) -> list[str]:
     return [text for check in WARNING.values() for text in check(evidence)]
 
 
-# --- rows, passes and rates ----------------------------------------------------------------------------------------
-
-
 def rows_add_up(evidence: Evidence) -> list[str]:
     """The rows of all steps are steps × effective batch: nothing was trained twice or left out (M36)."""
     steps, run = evidence.log.steps, evidence.log.run
@@ -103,9 +100,6 @@ def rates_are_those_of_the_schedule(evidence: Evidence) -> list[str]:
         if row.get("lr") is not None and not _same(float(row["lr"]), wanted):
             return [f"the rate at step {row['step']} is {row['lr']:g}, the schedule says {wanted:g}"]
     return []
-
-
-# --- the same again ------------------------------------------------------------------------------------------------
 
 
 def resume_is_exact(evidence: Evidence) -> list[str]:
@@ -162,9 +156,6 @@ def _same(first: float, second: float) -> bool:
     return math.isclose(first, second, rel_tol=SAME_SHARE, abs_tol=1e-12) or (math.isnan(first) and math.isnan(second))
 
 
-# --- how it ended, and on what -------------------------------------------------------------------------------------
-
-
 def early_stop_is_honest(evidence: Evidence) -> list[str]:
     """The run ended early where a replay of its validation rows ends it, and nowhere else (M26)."""
     run, rows = evidence.log.run, evidence.row_losses
@@ -193,9 +184,6 @@ def device_is_as_asked(evidence: Evidence) -> list[str]:
     return (
         [] if asked in (None, "auto", used) else [f"the recipe asks for device {asked!r}, the run trained on {used!r}"]
     )
-
-
-# --- warnings ------------------------------------------------------------------------------------------------------
 
 
 def not_overfit(evidence: Evidence) -> list[str]:

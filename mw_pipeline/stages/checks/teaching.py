@@ -49,9 +49,6 @@ def holdout_is_covered(place: Place, partition: str) -> Findings:
     )
 
 
-# --- tables ----------------------------------------------------------------------------------------------------------
-
-
 def _conflict_table(conflicts: Sequence[lints.Conflict]) -> str:
     sides = ("label", "times", "in source", "as in")
     rows = (
