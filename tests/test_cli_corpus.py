@@ -100,6 +100,7 @@ def test_a_folder_is_handed_to_the_adapter_as_it_is(adapter: HandMade, tmp_path:
         (["--adapter", "hand-made", "--max-records", "0"], "--max-records 0"),
         (["--adapter", "hand-made", "--seed", "-1"], "--seed -1: expected a number from 0"),
         (["--adapter", "hand-made", "--seed", "99999999999"], "--seed 99999999999: expected a number from 0"),
+        (["--adapter", "hand-made", "--ray", "127.0.0.1:9"], "--ray '127.0.0.1:9': expected auto or ray://HOST:PORT"),
         (["--adapter", "hand-made", "--workers", "0"], "--workers 0: expected at least 1"),
     ],
 )

@@ -111,6 +111,10 @@ def _spec(args: argparse.Namespace) -> CorpusSpec:
 
 def _workers(args: argparse.Namespace) -> Workers:
     if args.ray is not None:
+        if args.ray not in ("", "auto") and not args.ray.startswith("ray://"):  # Ray would wait for it in silence
+            raise CorpusError(
+                f"--ray {args.ray!r}: expected auto or ray://HOST:PORT. Leave it out for a cluster of this machine."
+            )
         return Workers(count=os.cpu_count() or 1, ray=args.ray)
     if args.workers < 1:
         raise CorpusError(f"--workers {args.workers}: expected at least 1.")
