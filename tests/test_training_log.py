@@ -8,6 +8,7 @@ import pytest
 
 from mw_pipeline.errors import ArtifactError
 from mw_pipeline.train.log import EVALS, STEPS, TrainingLog, sole_writer
+from mw_pipeline.verdict.early_stop import ROW_LOSSES
 from mw_pipeline.verdict.runlog import read_run
 
 
@@ -35,10 +36,10 @@ def test_a_rewind_forgets_what_came_after_in_both_files(tmp_path):
     assert [row["step"] for row in log.rows(STEPS)] == [row["step"] for row in log.rows(EVALS)] == [1, 2, 3]
 
 
-def test_a_rewind_to_the_start_leaves_two_empty_files(tmp_path):
+def test_a_rewind_to_the_start_leaves_empty_files(tmp_path):
     TrainingLog(tmp_path).truncate_after(0)
 
-    assert sorted(path.name for path in tmp_path.iterdir()) == [EVALS, STEPS]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [EVALS, ROW_LOSSES, STEPS]
 
 
 def test_numbers_that_are_not_finite_reach_the_reader(tmp_path):
