@@ -45,7 +45,13 @@ def parts(means: list[float] | None = None, **run: Any) -> dict[str, Any]:
         **{"status": "COMPLETED", "step": STEPS, "max_steps": STEPS, "effective_batch": BATCH, "batch_size": BATCH},
         **{"accumulation": 1, "processes": 1, "ranks": 1, "threads": 1, "precision": "fp32", "seed": 0},
         **{"schedule": "constant", "warmup_steps": 50, "peak_lr": 1e-3, "cooldown_from": None},
-        **{"device": "cpu", "device_asked": "cpu", "machine": "x86_64 AVX2", "passes": {"a": 2.5, "b": 1.0}},
+        **{
+            "device": "cpu",
+            "device_asked": "cpu",
+            "machine": "x86_64 AVX2",
+            "passes": {"a": 2.5, "b": 1.0},
+            "pool_batches": 8,
+        },
         **{"label_counts": {"O": 500, "B-street": 30}, "rows": STEPS * BATCH, "train_rows": 800},
         **{"parameters": 1000, "tokens": 200 * STEPS, "digests": {"code": "c", "data": "d"}},
     }

@@ -53,19 +53,19 @@ class BatchStream:
         self._sampler = sampler
         self._batch_size = batch_size
         self._seed = seed
-        self._pool_batches = pool_batches
+        self.pool_batches = pool_batches
         self._pool: tuple[int, list[Batch]] | None = None
         self._bounds = _source_bounds(dataset, sampler)
 
     def batch(self, index: int) -> Batch:
         """Batch `index` of the run, counted from 0."""
-        pool, position = divmod(index, self._pool_batches)
+        pool, position = divmod(index, self.pool_batches)
         if self._pool is None or self._pool[0] != pool:
             self._pool = (pool, self._batches_of(pool))
         return self._pool[1][position]
 
     def _batches_of(self, pool: int) -> list[Batch]:
-        samples = self._pool_batches * self._batch_size
+        samples = self.pool_batches * self._batch_size
         draw = self._sampler.draw(pool * samples, samples)
         rows = self._bounds[draw.source, 0] + draw.row
         self._refuse_beyond(rows, draw.source)
@@ -77,7 +77,7 @@ class BatchStream:
             padded(found, begin, begin + self._batch_size, rows[order], draw.passes[order])
             for begin in range(0, samples, self._batch_size)
         ]
-        return [batches[i] for i in dealt(self._pool_batches, rng)]
+        return [batches[i] for i in dealt(self.pool_batches, rng)]
 
     def _refuse_beyond(self, rows: NDArray[np.int64], source: NDArray[np.int16]) -> None:
         """A sampler made for other row counts would draw the next source's rows under this one's name."""

@@ -32,4 +32,5 @@ def opening_facts(
         "patience_margin_share": config.patience_margin_share,
         "parameters": sum(p.numel() for p in tagger.parameters()),
         "train_rows": sum(data.rows_per_source.values()),
+        "pool_batches": data.stream.pool_batches,
     }

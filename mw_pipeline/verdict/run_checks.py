@@ -26,7 +26,6 @@ SAME_STEPS = 100
 MIN_LABEL_PIECES = 30
 MAX_PASSES = 4.0
 _REPEATED = ("loss", "grad_norm", "tokens", "rows", "row_hash")
-_POOL_BATCHES = 64  # batches that are drawn, and shuffled, together: a pass may begin so much earlier or later
 
 
 @dataclass(frozen=True)
@@ -68,13 +67,13 @@ def rows_add_up(evidence: Evidence) -> list[str]:
 
 
 def passes_are_logged(evidence: Evidence) -> list[str]:
-    """The last logged pass is the one that the rows drawn amount to, give or take what is drawn at once."""
+    """The last logged pass is the one that the rows drawn amount to, give or take a pool of batches."""
     run, passes = evidence.log.run, [int(row["pass"]) for row in evidence.log.steps if row.get("pass") is not None]
     counted = max((float(value) for value in (run.get("passes") or {}).values()), default=None)
-    if not passes or counted is None or not run.get("step"):
+    if not passes or counted is None or not run.get("step") or run.get("pool_batches") is None:
         return []
     batches = int(run["step"]) * int(run.get("accumulation") or 1) * int(run.get("processes") or 1)
-    slack = 1 + counted * _POOL_BATCHES / batches
+    slack = 1 + counted * int(run["pool_batches"]) / batches
     if abs(passes[-1] - math.floor(counted)) <= slack:
         return []
     return [f"the last logged pass is {passes[-1]}, the rows drawn are {counted:.2f} passes over their source"]
