@@ -3,6 +3,7 @@
 RECIPE ?= demo
 PORT ?= 3000
 PYTHON ?= python3
+TEST_WORKERS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
@@ -21,10 +22,10 @@ demo: $(INSTALLED) $(DAGSTER_HOME)/dagster.yaml  ## Raw rows to packaged weights
 	@$(BIN)/python -m assets.plan $(RECIPE) | PATH="$(CURDIR)/$(BIN):$$PATH" sh -ex
 
 test: $(INSTALLED)  ## All tests
-	$(BIN)/python -W default -m pytest -q
+	$(BIN)/python -W default -m pytest -q -n $(TEST_WORKERS)
 
 test-fast: $(INSTALLED)  ## The tests that take seconds
-	$(BIN)/python -W default -m pytest -q -m "not slow"
+	$(BIN)/python -W default -m pytest -q -n $(TEST_WORKERS) -m "not slow"
 
 ui: $(INSTALLED) $(DAGSTER_HOME)/dagster.yaml  ## The Dagster UI with its daemon, on loopback
 	$(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port $(PORT)
