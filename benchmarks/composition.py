@@ -9,9 +9,9 @@ of the spec, and with each method asked of every row.
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -58,7 +58,11 @@ def rate(records: pa.Table, variant: int, doses: Mapping[str, float]) -> int:
 
 def main() -> None:
     """Measure each country that has enough records."""
-    records, doses = first_batch(sys.argv[1], sys.argv[2])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("corpus", help="a spec of corpora/, such as builtin")
+    parser.add_argument("source", help="one of its sources, such as builtin")
+    arguments = parser.parse_args()
+    records, doses = first_batch(arguments.corpus, arguments.source)
     figures = {}
     for country in pc.unique(records["country_code"]).to_pylist():
         of_country = records.filter(pc.equal(records["country_code"], country)).combine_chunks()
