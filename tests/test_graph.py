@@ -214,10 +214,10 @@ def test_a_schedule_asks_for_what_is_in_use_and_for_nothing_else(
     with dg.instance_for_test() as instance:
         for partition in (made, "a-name-whose-file-is-gone"):
             instance.report_runless_asset_event(dg.AssetMaterialization(asset, partition=partition))
-        context = dg.build_schedule_context(
+        with dg.build_schedule_context(
             instance=instance, scheduled_execution_time=monday, repository_def=graph().get_repository_def()
-        )
-        tick = definition.evaluate_tick(context)
+        ) as context:
+            tick = definition.evaluate_tick(context)
 
     assert definition.job_name == job
     assert [(request.partition_key, request.run_key) for request in tick.run_requests or []] == [
@@ -233,12 +233,12 @@ def test_the_sensor_asks_for_exactly_the_source_whose_file_changed(tmp_path: Pat
         path.write_bytes(b"as before")
 
     def tick(cursor: str | None) -> tuple[list[str | None], str]:
-        context = dg.build_sensor_context(
+        with dg.build_sensor_context(
             cursor=cursor,
             repository_def=graph().get_repository_def(),
             resources={"place": PlaceResource(project=str(project), data=str(tmp_path))},
-        )
-        result = graph().resolve_sensor_def("raw_files").evaluate_tick(context)
+        ) as context:
+            result = graph().resolve_sensor_def("raw_files").evaluate_tick(context)
         return [request.partition_key for request in result.run_requests or []], str(result.cursor)
 
     first, cursor = tick(None)
