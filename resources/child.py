@@ -7,11 +7,12 @@ import signal
 import sys
 import threading
 import time
+import traceback
 
 from dagster_pipes import PipesContext, open_dagster_pipes
 
 from mw_pipeline.errors import MwError
-from mw_pipeline.failures import cure_of_error
+from mw_pipeline.failures import cure_of_error, exit_status_of
 from mw_pipeline.stages.place import Place, Progress
 from mw_pipeline.stages.tensor import run_stage
 
@@ -22,9 +23,13 @@ PARENT_ASKED_EVERY_SECONDS = 0.5
 def main() -> None:
     """Run the stage that the parent asks for. An expected error is reported as one sentence, never as a traceback."""
     os.setpgrp()  # Ctrl-C then reaches the graph alone, which hands on one SIGINT: a second would cut the saving short
-    with open_dagster_pipes() as pipes:
-        threading.Thread(target=end_with, args=[pipes.get_extra("parent")], daemon=True).start()
-        pipes.report_custom_message(answer(pipes))
+    try:
+        with open_dagster_pipes() as pipes:
+            threading.Thread(target=end_with, args=[pipes.get_extra("parent")], daemon=True).start()
+            pipes.report_custom_message(answer(pipes))
+    except Exception as error:  # a bug: Python's own status for it is that of a gate that refused (M41)
+        traceback.print_exc()
+        sys.exit(exit_status_of(error))
 
 
 def answer(pipes: PipesContext) -> dict[str, str | bool]:

@@ -26,7 +26,7 @@ class Trainer(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     A cancelled run sends the child SIGINT: training then saves its last checkpoint and the next run goes on from it.
     A failure that a retry cures is tried again by Dagster, up to `attempts` times in all, for as long as each attempt
-    gains a step on the one before (M41); no other failure is.
+    gains a step on the one before (M41); no other failure is, nor one whose time limit is spent: the next run goes on.
     """
 
     grace_seconds: float = 60.0
@@ -82,7 +82,8 @@ class Trainer(dg.ConfigurableResource):  # type: ignore[type-arg]
             backoff_seconds=self.backoff_seconds,
         )
         step = saved_step(place, stage, context.partition_key)
-        move = log.failed(answer["cure"], answer["error"], step=step)
+        cure = "never" if place.time_is_spent else answer["cure"]  # another attempt would have the whole limit again
+        move = log.failed(cure, answer["error"], step=step)
         if not move.restarts:
             return dg.Failure(description=answer["error"], metadata={"retry": move.reason}, allow_retries=False)
         context.log.warning("%s", move.reason)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+import time
 import warnings
 from collections.abc import Mapping
 from functools import cache
@@ -12,6 +14,8 @@ from pathlib import Path
 
 import dagster as dg
 from tiny_project import place_at
+
+from mw_pipeline.stages.place import Place
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -26,7 +30,11 @@ def graph() -> dg.Definitions:
 
 
 def materialize(
-    project: Path, *selection: str, partition: str = "demo", instance: dg.DagsterInstance | None = None
+    project: Path,
+    *selection: str,
+    partition: str = "demo",
+    instance: dg.DagsterInstance | None = None,
+    backoff_seconds: float = 10.0,
 ) -> dg.ExecuteInProcessResult:
     """One run of some assets and their checks, on the project in a folder."""
     from resources.place import PlaceResource
@@ -40,7 +48,7 @@ def materialize(
             [*(defs.assets or []), *(defs.asset_checks or [])],  # type: ignore[list-item]
             selection=list(selection),
             partition_key=partition,
-            resources={"place": place, "trainer": Trainer()},
+            resources={"place": place, "trainer": Trainer(backoff_seconds=backoff_seconds)},
             instance=instance,
             raise_on_error=False,
         )
@@ -79,3 +87,14 @@ def environment(project: Path) -> dict[str, str]:
 def shell(command: str, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
     """One command line, run from the checkout."""
     return subprocess.run(["sh", "-c", command], cwd=ROOT, env=env, capture_output=True, text=True, timeout=300)
+
+
+def trainer_once_at(place: Place, stage: str, step: int) -> int:
+    """The process that writes the only run at work of a training stage, as soon as its log has a step."""
+    limit = time.monotonic() + 120
+    while time.monotonic() < limit:
+        for log in (place.store.root / "work" / stage).glob("*/steps.jsonl"):
+            if log.read_bytes().count(b"\n") >= step:
+                return int(json.loads(log.with_name("run.json").read_text())["owner"].split()[1])
+        time.sleep(0.005)
+    raise AssertionError(f"{stage} never came to step {step}")

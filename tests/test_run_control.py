@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from mw_pipeline.errors import RecipeError
-from mw_pipeline.train.control import RunClock, device_as_asked, stop_signals
+from mw_pipeline.train.control import RunClock, device_as_asked, memory_by_name, stop_signals
 
 
 def test_the_first_signal_asks_and_the_second_acts_as_before():
@@ -54,6 +54,18 @@ def test_a_missing_device_is_an_error(monkeypatch):
     assert device_as_asked("cpu") == torch.device("cpu")
     with pytest.raises(RecipeError, match=r"train.device is 'cuda' and torch finds no such device here"):
         device_as_asked("cuda")
+
+
+def test_memory_that_torch_does_not_find_is_a_memory_error():
+    with pytest.raises(MemoryError, match="tried to allocate"), memory_by_name():
+        torch.empty(1 << 55, dtype=torch.uint8)
+
+
+def test_a_full_gpu_is_a_memory_error_too_and_other_errors_stay_what_they_are():
+    with pytest.raises(MemoryError, match="2 GiB"), memory_by_name():
+        raise torch.OutOfMemoryError("tried to allocate 2 GiB")
+    with pytest.raises(RuntimeError, match="size mismatch"), memory_by_name():
+        raise RuntimeError("size mismatch")
 
 
 def test_each_process_of_torchrun_has_its_own_card(monkeypatch):

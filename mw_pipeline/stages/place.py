@@ -53,6 +53,12 @@ class Place:
         """What is left of the time limit of this place, counted from its making; None without one."""
         return None if self.seconds_allowed is None else self.seconds_allowed - (time.monotonic() - self.begun)
 
+    @property
+    def time_is_spent(self) -> bool:
+        """Whether less than a tenth of the time limit is left: a run that ended by then has ended because of it."""
+        left = self.seconds_left
+        return left is not None and self.seconds_allowed is not None and left < 0.1 * self.seconds_allowed
+
     @classmethod
     def of(
         cls,

@@ -64,6 +64,17 @@ def stop_signals() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
+@contextmanager
+def memory_by_name() -> Iterator[None]:
+    """Raises MemoryError where torch finds no more memory, the machine's or a GPU's: it has no one name for it."""
+    try:
+        yield
+    except RuntimeError as error:
+        if isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator: can't allocate" in str(error):
+            raise MemoryError(str(error)) from error
+        raise
+
+
 @dataclass
 class RunClock:
     """Seconds of this process and of those before it; steps are timed apart from evaluations and saving."""

@@ -18,7 +18,7 @@ from mw_pipeline.errors import GateError
 from mw_pipeline.model.checkpoint import Tagger, load_checkpoint, load_optimizer_state
 from mw_pipeline.model.losses import TaggingLoss
 from mw_pipeline.model.optimizer import adamw_of, flat_state, restore_flat_state
-from mw_pipeline.train.control import RunClock, device_as_asked, stop_signals
+from mw_pipeline.train.control import RunClock, device_as_asked, memory_by_name, stop_signals
 from mw_pipeline.train.data import TrainingData
 from mw_pipeline.train.facts import opening_facts
 from mw_pipeline.train.folder import RunFolder, prepare_folder
@@ -41,14 +41,15 @@ def train(plan: RunPlan, *, on_event: Listener = lambda event: None) -> RunResul
     ended is returned as it is. SIGINT and SIGTERM save last/ and end with INTERRUPTED, seconds that ran out with
     BUDGET_EXHAUSTED; a watchdog finding ends with DIVERGED, a number that is not finite with DIVERGED_NONFINITE, and
     best/ stays; patience that ended with CONVERGED. Raises RecipeError when device or processes are not as the recipe
-    asks, ArtifactError when data, tokenizer or checkpoint do not fit it, GateError when the first steps show that the
-    run cannot end in time.
+    asks, ArtifactError when data, tokenizer or checkpoint do not fit it, MemoryError when that is full, GateError when
+    the first steps show that the run cannot end in time.
     """
     config = plan.recipe.train
     device = device_as_asked(config.device)
     processes = Processes.join(plan.course.micro_batches_per_step)
     torch.set_num_threads(config.threads)
-    with sole_writer(plan.out) if processes.writes else nullcontext(), stop_signals() as stop:
+    writer = sole_writer(plan.out) if processes.writes else nullcontext()
+    with memory_by_name(), writer, stop_signals() as stop:
         if processes.writes:
             prepare_folder(plan)
         processes.wait()
