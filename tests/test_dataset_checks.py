@@ -9,7 +9,7 @@ import pytest
 from aligned_rows import address, shard, small_tokenizer
 
 from mw_pipeline.dataset.build import build_dataset
-from mw_pipeline.dataset.checks import data_is_enough, dataset_matches_schema, splits_share_no_rows
+from mw_pipeline.dataset.checks import dataset_matches_schema, splits_share_no_rows
 from mw_pipeline.dataset.tokenized import TOKENIZED_SCHEMA, TokenizedDataset
 from mw_pipeline.labels import STAGE2
 
@@ -107,20 +107,6 @@ def test_counts_of_another_dataset_do_not_match(dataset):
     other["splits"]["test"]["rows"] += 1
 
     assert dataset_matches_schema(path, other) == ("test: 10 rows, dataset.json says 11",)
-
-
-def test_scarce_labels_and_many_passes_are_warned_of(dataset):
-    """M27."""
-    _, summary = dataset
-    rows = summary["splits"]["train"]["rows"]
-    plenty = {**summary, "label_counts": dict.fromkeys(summary["label_counts"], 30)}
-    scarce = {**plenty, "label_counts": {**plenty["label_counts"], "B-cedex": 29, "I-cedex": 0}}
-
-    assert data_is_enough(plenty, samples=4 * rows) == ()
-    assert data_is_enough(scarce, samples=5 * rows) == (
-        "fewer than 30 training pieces have the label B-cedex (29), I-cedex (0)",
-        "each training row is seen 5.0 times: more rows would teach more than more steps",
-    )
 
 
 def test_a_validation_row_in_training_is_found(dataset):

@@ -13,7 +13,7 @@ import pytest
 
 FLOORS = (
     {"errors", "countries", "native", "licences"},
-    {"digest", "failures", "labels", "schedule"},
+    {"digest", "failures", "labels", "schedule", "sufficiency"},
     {"recipe", "artifact", "checksums", "decode", "metrics"},
     {"store", "mix", "tokenizer", "golden", "corpus", "sources"},
     {"dataset", "package_files", "verdict"},

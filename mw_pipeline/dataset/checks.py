@@ -19,9 +19,6 @@ from mw_pipeline.dataset.tokenized import SPLITS, TOKENIZED_SCHEMA, TokenizedDat
 from mw_pipeline.digest import JSON
 from mw_pipeline.tokenizer import PAD_ID
 
-MIN_LABEL_PIECES = 30
-MAX_PASSES = 4
-
 
 def dataset_matches_schema(path: Path, summary: Mapping[str, JSON]) -> tuple[str, ...]:
     """Findings on the split files below `path` against what its dataset.json (`summary`) says.
@@ -62,16 +59,6 @@ def tokenized_schema(vocab_size: int, label_count: int, max_length: int) -> pap.
         strict=True,
         ordered=True,
     )
-
-
-def data_is_enough(summary: Mapping[str, JSON], *, samples: int) -> tuple[str, ...]:
-    """Warnings: labels that training hardly meets, and rows that a run of `samples` samples sees too often (M27)."""
-    scarce = [f"{label} ({n})" for label, n in summary["label_counts"].items() if n < MIN_LABEL_PIECES]
-    passes = samples / summary["splits"]["train"]["rows"]
-    findings = [f"fewer than {MIN_LABEL_PIECES} training pieces have the label {', '.join(scarce)}"] if scarce else []
-    if passes > MAX_PASSES:
-        findings.append(f"each training row is seen {passes:.1f} times: more rows would teach more than more steps")
-    return tuple(findings)
 
 
 def splits_share_no_rows(path: Path) -> tuple[str, ...]:

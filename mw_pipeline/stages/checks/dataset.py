@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from mw_pipeline.dataset.build import labels_survive_tokenizing as survival_findings
-from mw_pipeline.dataset.checks import data_is_enough as enough_findings
 from mw_pipeline.dataset.checks import dataset_matches_schema as schema_findings
 from mw_pipeline.dataset.checks import splits_share_no_rows
 from mw_pipeline.dataset.text_sample import sample_texts
 from mw_pipeline.digest import JSON
 from mw_pipeline.stages import requests
-from mw_pipeline.stages.corpus import (
-    row_files,
-)
+from mw_pipeline.stages.corpus import row_files
 from mw_pipeline.stages.dataset import tokenizer_of
 from mw_pipeline.stages.findings import Findings, bullets, found
 from mw_pipeline.stages.place import Place
+from mw_pipeline.sufficiency import shortages
 from mw_pipeline.tokenizer import tokenizer_round_trips as round_trip_findings
 
 ROUND_TRIP_ROWS = 20_000
@@ -68,8 +66,9 @@ def dataset_matches_schema(place: Place, partition: str) -> Findings:
 def data_is_enough(place: Place, partition: str) -> Findings:
     """Training meets every label 30 times at least, and no row more than four times on average (M27)."""
     recipe, summary = place.recipe(partition), _dataset_summary(place, partition)
-    problems = enough_findings(summary, samples=requests.samples_of(recipe))
-    return found(problems, f"{summary['splits']['train']['rows']:,} training rows")
+    rows: int = summary["splits"]["train"]["rows"]
+    problems = shortages(summary["label_counts"], rows=rows, samples=requests.samples_of(recipe))
+    return found(problems, f"{rows:,} training rows")
 
 
 def _dataset_summary(place: Place, partition: str) -> JSON:
