@@ -86,6 +86,15 @@ BROKEN: dict[str, tuple[Change, str]] = {
     "a pass that was not logged": (lambda p: p["run"].update(passes={"a": 12.5}), "passes_are_logged"),
     # M37: a resume brought back an old rate for one step
     "a rate that jumps": (lambda p: p["steps"][70].update(lr=5.7e-2), "rates_are_those_of_the_schedule"),
+    "a rate off by a thousandth": (lambda p: p["steps"][70].update(lr=1.001e-3), "rates_are_those_of_the_schedule"),
+    "a rate of the step before": (
+        lambda p: p["steps"][30].update(lr=p["steps"][29]["lr"]),
+        "rates_are_those_of_the_schedule",
+    ),
+    "a schedule that does not exist": (
+        lambda p: p["run"].update(schedule="staircase"),
+        "rates_are_those_of_the_schedule",
+    ),
     # M36: a resume trained other rows
     "a resume that replays other rows": (
         lambda p: p["discarded"].append({**p["steps"][30], "row_hash": "00ff"}),

@@ -6,6 +6,7 @@ nothing about the full run (M01, M02, M04). Such a run is `invalid`, never `pass
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 import statistics
@@ -239,24 +240,50 @@ def _incomplete(facts: RunFacts, steps: Sequence[Row]) -> Problem | str | None:
 
 def _other_rates(facts: RunFacts, steps: Sequence[Row]) -> Problem | str | None:
     """The logged rates are those of the declared schedule; one step of difference in numbering is allowed."""
-    rows = [row for row in steps if row.get("lr") is not None]
-    if not rows or facts.schedule is None or facts.steps is None or facts.warmup_steps is None:
+    if None in (facts.schedule, facts.steps, facts.warmup_steps) or not any(_has_rate(row) for row in steps):
         return "logged rates against the schedule: not both are there"
-    peak = facts.peak_lr or max(float(row["lr"]) for row in rows)
-    for row in rows:
-        step, rate = int(row["step"]), float(row["lr"])
-        near = [
-            peak
-            * lr_share(
-                s,
-                schedule=facts.schedule,
-                warmup_steps=facts.warmup_steps,
-                steps=facts.steps,
-                cooldown_from=facts.cooldown_from,
-            )
-            for s in (max(0, step - 1), step, step + 1)
-        ]
-        slack = RATE_TOLERANCE_SHARE * peak
-        if not min(near) - slack <= rate <= max(near) + slack:
-            return Problem("schedule", f"the log's rate at step {step} is {rate:g}, its schedule says {near[1]:g}")
+    other = first_other_rate(facts, steps, slack_share=RATE_TOLERANCE_SHARE, off_by_steps=1)
+    return None if other is None else Problem("schedule", str(other))
+
+
+@dataclass(frozen=True)
+class OtherRate:
+    """A logged rate that is not the schedule's."""
+
+    step: int
+    logged: float
+    scheduled: float
+
+    def __str__(self) -> str:
+        return f"the log's rate at step {self.step} is {self.logged:g}, its schedule says {self.scheduled:g}"
+
+
+def first_other_rate(
+    facts: RunFacts, steps: Sequence[Row], *, slack_share: float, off_by_steps: int = 0
+) -> OtherRate | None:
+    """The first logged rate that lies outside the schedule's over `off_by_steps` to either side (M01, M37), or None.
+
+    slack_share is a share of the peak rate, which is the highest logged one where run.json does not say it. None too
+    where the schedule is not known or no rate is logged.
+    """
+    rates = [(int(row["step"]), float(row["lr"])) for row in steps if _has_rate(row)]
+    if not rates or facts.schedule is None or facts.steps is None or facts.warmup_steps is None:
+        return None
+    peak = facts.peak_lr or max(rate for _, rate in rates)
+    share = functools.partial(
+        lr_share,
+        schedule=facts.schedule,
+        steps=facts.steps,
+        warmup_steps=facts.warmup_steps,
+        cooldown_from=facts.cooldown_from,
+    )
+    for step, rate in rates:
+        beside = range(max(0, step - off_by_steps), step + off_by_steps + 1)
+        near = [peak * share(at) for at in beside]
+        if not min(near) - slack_share * peak <= rate <= max(near) + slack_share * peak:
+            return OtherRate(step, rate, near[step - beside.start])
     return None
+
+
+def _has_rate(row: Row) -> bool:
+    return row.get("lr") is not None

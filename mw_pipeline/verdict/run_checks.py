@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from mw_pipeline.errors import RecipeError
-from mw_pipeline.schedule import lr_share
+from mw_pipeline.errors import ArtifactError
+from mw_pipeline.sufficiency import shortages
 from mw_pipeline.verdict.early_stop import EvaluatedRows, Patience, converged_at, read_row_losses
+from mw_pipeline.verdict.exposure import facts_of_run, first_other_rate
 from mw_pipeline.verdict.runlog import Row, RunLog, read_lines, read_run
 from mw_pipeline.verdict.soundness import soundness_findings
 
@@ -22,9 +23,8 @@ DISCARDED = "discarded.jsonl"
 OVERFIT_EVALS = 3
 LEAK_ERRORS = 3.0
 SAME_SHARE = 1e-6
+EXACT_SHARE = 1e-9  # of the peak rate: this trainer logs the very number that it trained with
 SAME_STEPS = 100
-MIN_LABEL_PIECES = 30
-MAX_PASSES = 4.0
 _REPEATED = ("loss", "grad_norm", "tokens", "rows", "row_hash")
 
 
@@ -80,25 +80,13 @@ def passes_are_logged(evidence: Evidence) -> list[str]:
 
 
 def rates_are_those_of_the_schedule(evidence: Evidence) -> list[str]:
-    """The logged rate of every step is the schedule's: no resume made it jump (M37)."""
-    run = evidence.log.run
-    if any(run.get(key) is None for key in ("schedule", "max_steps", "warmup_steps", "peak_lr")):
-        return []
-    for row in evidence.log.steps:
-        try:
-            share = lr_share(
-                int(row["step"]),
-                schedule=run["schedule"],
-                warmup_steps=int(run["warmup_steps"]),
-                steps=int(run["max_steps"]),
-                cooldown_from=run.get("cooldown_from"),
-            )
-        except RecipeError as error:
-            return [str(error)]
-        wanted = float(run["peak_lr"]) * share
-        if row.get("lr") is not None and not _same(float(row["lr"]), wanted):
-            return [f"the rate at step {row['step']} is {row['lr']:g}, the schedule says {wanted:g}"]
-    return []
+    """The logged rate of every step is the schedule's own: no resume made it jump (M37)."""
+    try:
+        facts = facts_of_run(evidence.log.run)
+    except ArtifactError as error:
+        return [str(error)]
+    other = None if facts.peak_lr is None else first_other_rate(facts, evidence.log.steps, slack_share=EXACT_SHARE)
+    return [] if other is None else [str(other)]
 
 
 def resume_is_exact(evidence: Evidence) -> list[str]:
@@ -242,14 +230,15 @@ def data_was_enough(evidence: Evidence) -> list[str]:
     """Warns of labels with under 30 training pieces, of more than four passes over the rows on average, and of more
     parameters than pieces trained on (M27)."""
     run = evidence.log.run
-    counts: Mapping[str, int] = run.get("label_counts") or {}
-    scarce = sorted(label for label, count in counts.items() if 0 < count < MIN_LABEL_PIECES)
-    found = [f"labels with under {MIN_LABEL_PIECES} training pieces: {', '.join(scarce)}"] if scarce else []
-    if run.get("rows") and run.get("train_rows") and run["rows"] / run["train_rows"] > MAX_PASSES:
-        found.append(f"each training row was seen {run['rows'] / run['train_rows']:.1f} times on average")
-    if run.get("parameters") and run.get("tokens") and run["parameters"] > run["tokens"]:
-        found.append(f"{run['parameters']:,} parameters were trained on {run['tokens']:,} pieces")
-    return found
+    return [
+        *shortages(
+            run.get("label_counts") or {},
+            rows=run.get("train_rows"),
+            samples=run.get("rows"),
+            parameters=run.get("parameters"),
+            pieces=run.get("tokens"),
+        )
+    ]
 
 
 Check = Callable[[Evidence], list[str]]
