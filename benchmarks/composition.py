@@ -23,9 +23,10 @@ import pyarrow.compute as pc
 from mw_pipeline.corpus.augment import METHODS
 from mw_pipeline.corpus.intake import admit
 from mw_pipeline.corpus.pieces import Job
-from mw_pipeline.corpus.records import ReadRequest, Rejects
+from mw_pipeline.corpus.records import Rejects
 from mw_pipeline.corpus.rows import compose_rows
 from mw_pipeline.recipe import load_corpus_spec
+from mw_pipeline.sources.adapter import read_records
 from mw_pipeline.sources.registry import get_adapter
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -37,13 +38,11 @@ def first_batch(corpus: str, source: str) -> tuple[pa.Table, dict[str, float]]:
     spec = load_corpus_spec(PROJECT / "corpora" / f"{corpus}.toml")
     settings = spec.sources[source]
     paths = sorted(Path(os.environ.get("MW_DATA", ".")).glob(settings.input)) if settings.input else []
-    request = ReadRequest(
-        paths=tuple(paths), source=source, country=settings.country, seed=spec.seed, licence=settings.licence
-    )
+    job = Job(spec, source, get_adapter(settings.adapter), Path(), "")
     rejects = Rejects(source)
-    batch = admit(next(get_adapter(settings.adapter).read(request, rejects)), spec.countries, rejects)
+    batch = admit(next(read_records(job.adapter, job.reading(paths), rejects)), spec.countries, rejects)
     records = pa.Table.from_batches([batch])
-    return records.append_column("split", pa.array(["train"] * len(records))), Job(spec, source, Path(), "").doses
+    return records.append_column("split", pa.array(["train"] * len(records))), job.doses
 
 
 def rate(records: pa.Table, variant: int, doses: Mapping[str, float]) -> int:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from mw_pipeline.corpus.records import RECORD_BATCH_ROWS, RECORD_SCHEMA, ReadRequest, Rejects
-from mw_pipeline.sources.adapter import Adapter
+from mw_pipeline.sources.adapter import Adapter, read_records
 
 
 class Reading(NamedTuple):
@@ -30,7 +30,7 @@ def read_all(adapter: Adapter, *paths: Path, **settings: Any) -> Reading:
     """Reads through the adapter, checking every batch against the schema."""
     rejects = Rejects(source="test")
     records: list[dict[str, Any]] = []
-    for batch in adapter.read(ReadRequest(paths=paths, source="test", **settings), rejects):
+    for batch in read_records(adapter, ReadRequest(paths=paths, source="test", **settings), rejects):
         _check(batch)
         records += [{k: v for k, v in row.items() if v is not None} for row in batch.to_pylist()]
     return Reading(records, dict(rejects.counts), dict(rejects.filters), rejects.drain().to_pylist())

@@ -30,6 +30,7 @@ DOORS = (
     ("mw_pipeline.sources.", "mw_pipeline.corpus.records"),
     ("mw_pipeline.sources.", "mw_pipeline.corpus.text"),
     ("mw_pipeline.corpus.build", "mw_pipeline.sources.adapter"),
+    ("mw_pipeline.corpus.pieces", "mw_pipeline.sources.adapter"),
 )
 """What the two rooms that share a storey may take from each other: (who, by the beginning of its name; what)."""
 

@@ -15,7 +15,8 @@ from source_files import drained
 from mw_pipeline.corpus.records import Rejects
 from mw_pipeline.errors import CorpusError
 from mw_pipeline.sources import delimited, reading
-from mw_pipeline.sources.delimited import Layout, read_delimited
+from mw_pipeline.sources.delimited import read_delimited
+from mw_pipeline.sources.layout import Layout
 from mw_pipeline.sources.reading import RawFile
 
 CSV = Layout(title="a test CSV with A and B", delimiter=",", needed=("A", "B"), optional=("C",))

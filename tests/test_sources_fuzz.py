@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import gzip
+import pickle
+from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 from source_files import read_all
 
+from mw_pipeline.corpus.records import ReadRequest, Rejects
 from mw_pipeline.errors import CorpusError
-from mw_pipeline.sources.adapter import Adapter
+from mw_pipeline.sources.adapter import Adapter, read_records, records_of
 from mw_pipeline.sources.registry import ADAPTERS, get_adapter
 
 NPPES = b",".join(
@@ -104,6 +108,21 @@ def test_a_nasty_file_is_refused_in_a_sentence_or_quarantined(adapter: Adapter, 
     if isinstance(found, str):
         assert found.rstrip().endswith(".")
         assert len(found) < 600
+
+
+def test_records_are_made_from_the_batch_alone_when_the_file_is_gone(line_adapter: Adapter, tmp_path: Path) -> None:
+    path = tmp_path / "sound"
+    path.write_bytes(SOUND[line_adapter.name])
+    request = ReadRequest(paths=(path,), source="test", country="US")
+    at_once = pa.Table.from_batches(read_records(line_adapter, request, Rejects("test")))
+    raw = list(line_adapter.read(request, Rejects("test")))
+    path.unlink()
+
+    elsewhere = pickle.loads(pickle.dumps((line_adapter, replace(request, paths=()))))
+    later = [records_of(elsewhere[0], batch, elsewhere[1], Rejects("test")) for batch in raw]
+
+    assert pa.Table.from_batches(later) == at_once
+    assert all(not records_of(line_adapter, batch.slice(0, 0), request, Rejects("test")).num_rows for batch in raw)
 
 
 @pytest.mark.parametrize("nasty", sorted(name for name in NASTY if not NASTY[name].startswith((b"PK", b"\x1f", b"("))))

@@ -73,7 +73,6 @@ def build_from(
     rows must be shared alike where the spec does not allow it; without the input that the adapter needs; and when
     `out` already holds shards.
     """
-    settings = spec.sources[source]
     _check_licence(spec, source, adapter)
     if adapter.needs_input and not paths:
         raise CorpusError(
@@ -82,19 +81,9 @@ def build_from(
         )
     if (out / "shards").exists():
         raise CorpusError(f"{out}: already holds shards. Name another folder, or remove this one first.")
-    reading = ReadRequest(
-        paths=tuple(paths),
-        source=source,
-        country=settings.country,
-        countries=spec.countries,
-        seed=spec.seed,
-        max_records=settings.max_records,
-        licence=settings.licence,
-        share_alike_allowed=settings.share_alike_allowed,
-    )
-    job = Job(spec, source, work or out / ".work", request)
+    job = Job(spec, source, adapter, work or out / ".work", request)
     try:
-        return _Build(job, adapter, out, progress, run).summary(reading)
+        return _Build(job, out, progress, run).summary(job.reading(paths))
     except WorkersLostError:
         raise
     except (CorpusError, OSError):
@@ -118,8 +107,8 @@ def _check_licence(spec: CorpusSpec, source: str, adapter: Adapter) -> None:
 class _Build:
     """One build at work: what it was asked, who does its pieces, and what they have counted so far."""
 
-    def __init__(self, job: Job, adapter: Adapter, out: Path, progress: Callable[[str], None], run: Run) -> None:
-        self._job, self._adapter, self._out, self._progress, self._run = job, adapter, out, progress, run
+    def __init__(self, job: Job, out: Path, progress: Callable[[str], None], run: Run) -> None:
+        self._job, self._out, self._progress, self._run = job, out, progress, run
         self._so_far = job.waterfall()
 
     def summary(self, reading: ReadRequest) -> SourceSummary:
@@ -131,7 +120,7 @@ class _Build:
             if not self._job.repeats_path(before).is_dir():
                 mark_repeats(files, self._job.repeats_path(before))
             receipts[step] = self._done(step, task, ((piece, ()) for piece in range(count)), count)
-        adapter = self._adapter
+        adapter = self._job.adapter
         return self._together(receipts, adapter.credits(reading) if isinstance(adapter, NamesUpstreams) else ())
 
     def _admitted(self, reading: ReadRequest) -> list[Receipt]:
@@ -151,7 +140,7 @@ class _Build:
 
     def _read(self, reading: ReadRequest) -> Iterator[tuple[int, tuple[Any, ...]]]:
         rejects = Rejects(self._job.source)
-        batches = self._adapter.read(reading, rejects)
+        batches = self._job.adapter.read(reading, rejects)
         first = next(batches, None)  # a file of another format fails here, before there is any output
         for step in STEPS:
             (self._job.work / step).mkdir(parents=True, exist_ok=True)

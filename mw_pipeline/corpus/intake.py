@@ -20,25 +20,29 @@ MAX_VALUE_LENGTH = 200
 _UNPRINTABLE = r"[\x{0000}-\x{0008}\x{000E}-\x{001F}\x{007F}-\x{0084}\x{0086}-\x{009F}\x{FFFD}]"
 
 
+NO_RECORDS = pa.RecordBatch.from_pylist([], schema=RECORD_SCHEMA)
+
+
 def cut_pieces(
     batches: Iterable[pa.RecordBatch], rejects: Rejects, size: int
 ) -> Iterator[tuple[pa.RecordBatch, Rejects]]:
-    """The records of an adapter in pieces of one size, each with what was turned away since the piece before.
+    """What an adapter read in pieces of one size, each with what was turned away since the piece before.
 
-    Where an adapter cuts its batches has no say in where the pieces end. Raises CorpusError when a batch is not a
-    RECORD_SCHEMA batch, which is the adapter's mistake and not the file's.
+    Where an adapter cuts its batches has no say in where the pieces end, but where its columns change one does.
     """
     waiting: list[pa.RecordBatch] = []
     for batch in batches:
-        _demand_records(batch, rejects.source)
+        if waiting and batch.schema != waiting[0].schema:
+            yield pa.concat_batches(waiting), rejects.hand_over()
+            waiting = []
         waiting.append(batch)
         while sum(part.num_rows for part in waiting) >= size:
             joined = pa.concat_batches(waiting)
             yield joined.slice(0, size), rejects.hand_over()
             waiting = [joined.slice(size)]
     rest = rejects.hand_over()
-    if any(part.num_rows for part in waiting) or rest.turned_away:
-        yield pa.concat_batches([pa.RecordBatch.from_pylist([], schema=RECORD_SCHEMA), *waiting]), rest
+    if rest.turned_away or any(part.num_rows for part in waiting):
+        yield pa.concat_batches(waiting) if waiting else NO_RECORDS, rest
 
 
 def admit(batch: pa.RecordBatch, countries: Sequence[str], rejects: Rejects) -> pa.RecordBatch:
@@ -71,7 +75,8 @@ def component_keys(batch: pa.RecordBatch) -> Hashes:
     return hash64(pc.utf8_lower(pc.binary_join_element_wise(*parts, "\x1f")))
 
 
-def _demand_records(batch: pa.RecordBatch, source: str) -> None:
+def demand_records(batch: pa.RecordBatch, source: str) -> None:
+    """Raises CorpusError unless the batch is of RECORD_SCHEMA."""
     if batch.schema.names != RECORD_SCHEMA.names or batch.schema.types != RECORD_SCHEMA.types:
         raise CorpusError(
             f"source {source!r} yielded columns {', '.join(batch.schema.names)}, expected RECORD_SCHEMA: "

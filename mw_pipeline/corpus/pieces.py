@@ -11,7 +11,7 @@ compared, so that what a piece repeats of an earlier one is left out.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,8 +21,8 @@ import pyarrow.compute as pc
 
 from mw_pipeline.corpus.census import counts_of, summed
 from mw_pipeline.corpus.conventions import LINE_TAGS
-from mw_pipeline.corpus.intake import admit, component_keys
-from mw_pipeline.corpus.records import RECORD_SCHEMA, ROW_SCHEMA, Rejects
+from mw_pipeline.corpus.intake import NO_RECORDS, admit, component_keys, demand_records
+from mw_pipeline.corpus.records import RECORD_SCHEMA, ROW_SCHEMA, ReadRequest, Rejects
 from mw_pipeline.corpus.rows import SPANS_DO_NOT_FIT, Composed, compose_rows, given_rows, labelled_mask
 from mw_pipeline.corpus.scripts import OTHER_SCRIPT_COUNTRIES, in_other_script
 from mw_pipeline.corpus.seen import first_seen, rows_hashed, write_hashes
@@ -39,6 +39,7 @@ from mw_pipeline.corpus.splits import in_holdout, split_of
 from mw_pipeline.corpus.text import hash64, kept, mask_of
 from mw_pipeline.corpus.waterfall import MethodFlow, Waterfall
 from mw_pipeline.recipe import CorpusSpec
+from mw_pipeline.sources.adapter import Adapter, records_of
 
 RECORDS, ROWS, PARTS = "records", "rows", "parts"
 STEPS = (RECORDS, ROWS, PARTS)
@@ -53,8 +54,23 @@ class Job:
 
     spec: CorpusSpec
     source: str
+    adapter: Adapter
     work: Path
     request: str
+
+    def reading(self, paths: Sequence[Path] = ()) -> ReadRequest:
+        """What the adapter is asked; without paths where nothing is read any more."""
+        settings = self.spec.sources[self.source]
+        return ReadRequest(
+            paths=tuple(paths),
+            source=self.source,
+            country=settings.country,
+            countries=self.spec.countries,
+            seed=self.spec.seed,
+            max_records=settings.max_records,
+            licence=settings.licence,
+            share_alike_allowed=settings.share_alike_allowed,
+        )
 
     @property
     def piece_records(self) -> int:
@@ -81,12 +97,18 @@ class Job:
         return Waterfall(self.source, self.spec.sources[self.source].adapter, self.spec.variants)
 
 
-def admit_piece(job: Job, piece: int, batch: pa.RecordBatch, turned_away: Rejects) -> Receipt:
-    """The records of a piece that are sound and wanted, with their split and a hash of each."""
+def admit_piece(job: Job, piece: int, raw: pa.RecordBatch, turned_away: Rejects) -> Receipt:
+    """The records of a piece that are sound and wanted, with their split and a hash of each.
+
+    `raw` is what the adapter's `read` yielded, `turned_away` what it did not. Raises CorpusError when the records are
+    not of RECORD_SCHEMA, which is the adapter's mistake and not the file's.
+    """
     unread = Rejects(job.source)
-    admitted = _in_script_dose(job, piece, admit(batch, job.spec.countries, unread), unread)
+    made = records_of(job.adapter, raw, job.reading(), unread) if raw.num_rows else NO_RECORDS
+    demand_records(made, job.source)
     flow = job.waterfall()
-    flow.records.read = batch.num_rows + turned_away.turned_away
+    flow.records.read = made.num_rows + unread.turned_away + turned_away.turned_away
+    admitted = _in_script_dose(job, piece, admit(made, job.spec.countries, unread), unread)
     flow.records.quarantined = turned_away.counts + unread.counts
     flow.records.filtered = turned_away.filters + unread.filters
     records, hashes, rejects = (job.path(RECORDS, piece, suffix) for suffix in (".arrow", ".hashes", ".rejects"))

@@ -12,7 +12,7 @@ from mw_pipeline.corpus.records import ReadRequest, Rejects
 
 
 class Adapter(Protocol):
-    """Turns the raw files of one upstream format into RECORD_SCHEMA batches.
+    """Turns the raw files of one upstream format into records.
 
     Rows under a share-alike licence may only enter a corpus that allows them.
     """
@@ -43,11 +43,36 @@ class Adapter(Protocol):
         ...
 
     def read(self, request: ReadRequest, rejects: Rejects) -> Iterator[pa.RecordBatch]:
-        """Batches of at most 65,536 records; every record that is not yielded is counted in `rejects`.
+        """Batches of at most 65,536 records, as RECORD_SCHEMA or as `records` takes them.
 
-        Raises CorpusError, before the first batch where that can be known, for a file that is not of this format.
+        Every record that is not yielded is counted in `rejects`. Raises CorpusError, before the first batch where that
+        can be known, for a file that is not of this format.
         """
         ...
+
+
+@runtime_checkable
+class MakesRecords(Protocol):
+    """An adapter whose `read` cuts its files into columns and does no more: one process reads a source, and any worker
+    makes its records."""
+
+    def records(self, raw: pa.RecordBatch, request: ReadRequest, rejects: Rejects) -> pa.RecordBatch:
+        """The RECORD_SCHEMA records of a batch that `read` yielded, told from it and the request alone, without files.
+
+        Every other one is counted in `rejects`.
+        """
+        ...
+
+
+def records_of(adapter: Adapter, raw: pa.RecordBatch, request: ReadRequest, rejects: Rejects) -> pa.RecordBatch:
+    """The records of a batch that the adapter's `read` yielded."""
+    return adapter.records(raw, request, rejects) if isinstance(adapter, MakesRecords) else raw
+
+
+def read_records(adapter: Adapter, request: ReadRequest, rejects: Rejects) -> Iterator[pa.RecordBatch]:
+    """Every record of the files, read and made in this process; empty batches are left out."""
+    made = (records_of(adapter, raw, request, rejects) for raw in adapter.read(request, rejects))
+    yield from (batch for batch in made if batch.num_rows)
 
 
 @runtime_checkable

@@ -25,8 +25,8 @@ import pyarrow.compute as pc
 
 from mw_pipeline.corpus.records import ReadRequest, Rejects, record_batch
 from mw_pipeline.sources import columns
-from mw_pipeline.sources.delimited import Layout, read_delimited
-from mw_pipeline.sources.reading import raw_files
+from mw_pipeline.sources.delimited import read_request
+from mw_pipeline.sources.layout import Layout
 from mw_pipeline.sources.regions import insee_entry, region_keys
 
 LAYOUT = Layout(
@@ -50,16 +50,15 @@ class Ban:
     needs_input: bool = True
 
     def read(self, request: ReadRequest, rejects: Rejects) -> Iterator[pa.RecordBatch]:
+        """The columns of the layout. Quarantined: what `read_delimited` refuses."""
+        return read_request(request, LAYOUT, rejects)
+
+    def records(self, raw: pa.RecordBatch, request: ReadRequest, rejects: Rejects) -> pa.RecordBatch:
         """One record per address point.
 
-        Filtered: `fictitious_number`, `country_not_wanted`. Quarantined: `no_nom_voie`, `no_nom_commune`,
-        `bad_numero`, and what `read_delimited` refuses.
+        Filtered: `fictitious_number`, `country_not_wanted`. Quarantined: `no_nom_voie`, `no_nom_commune`, `bad_numero`.
         """
-        files = raw_files(request.paths, suffixes=(".csv",))
-        for batch in columns.at_most(read_delimited(files, LAYOUT, rejects), request.max_records):
-            sifted = _sifted(batch, request, rejects)
-            if sifted.num_rows:
-                yield _records(sifted, request.licence or self.licence)
+        return _records(_sifted(raw, request, rejects), request.licence or self.licence)
 
 
 def _sifted(batch: pa.RecordBatch, request: ReadRequest, rejects: Rejects) -> pa.RecordBatch:

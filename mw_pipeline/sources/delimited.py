@@ -8,58 +8,43 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import chain
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from mw_pipeline.corpus.records import Rejects
-from mw_pipeline.errors import CorpusError
-from mw_pipeline.sources.reading import MAX_LINE_BYTES, LineBlock, RawFile, line_blocks, opened
+from mw_pipeline.corpus.records import ReadRequest, Rejects
+from mw_pipeline.sources.columns import at_most
+from mw_pipeline.sources.layout import Header, Layout, header_of
+from mw_pipeline.sources.plain_blocks import plain_table
+from mw_pipeline.sources.reading import (
+    MAX_BLOCK_LINES,
+    ByteStream,
+    LineBlock,
+    RawFile,
+    TextBlock,
+    line_blocks,
+    lines_of,
+    opened,
+    raw_files,
+    text_blocks,
+)
 
 MAX_RECORD_LINES = 64
 
-_DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 
-
-@dataclass(frozen=True)
-class Layout:
-    """What a delimited format looks like.
-
-    `needed` columns must be in the header, at least one of `needed_one_of`, and `optional` ones may be; all others are
-    not read. `names` are the columns of a format without a header line. Header names compare without case and outer
-    blanks.
-    """
-
-    title: str
-    delimiter: str
-    needed: tuple[str, ...]
-    needed_one_of: tuple[str, ...] = ()
-    optional: tuple[str, ...] = ()
-    names: tuple[str, ...] = ()
-    quoted: bool = True
-    encoding: str = "utf-8"
-
-    @property
-    def wanted(self) -> tuple[str, ...]:
-        """Every column that a batch holds."""
-        return self.needed + self.needed_one_of + self.optional
-
-
-@dataclass(frozen=True)
-class _Header:
-    """Where each wanted column stands (None: the file lacks it), and the field counts that a record may have."""
-
-    positions: dict[str, int | None]
-    width: int
-    min_width: int
+def read_request(
+    request: ReadRequest, layout: Layout, rejects: Rejects, *, suffixes: tuple[str, ...] = (".csv",)
+) -> Iterator[pa.RecordBatch]:
+    """What `read_delimited` finds in the files that a request asks for, up to its `max_records`."""
+    return at_most(read_delimited(raw_files(request.paths, suffixes=suffixes), layout, rejects), request.max_records)
 
 
 def read_delimited(files: Sequence[RawFile], layout: Layout, rejects: Rejects) -> Iterator[pa.RecordBatch]:
     """Batches of at most 32,768 records: `source_id` ("file:line"), `line` (from 1) and every wanted column.
 
     A column that the file lacks is null throughout; other values are as the file has them. Quarantined: what
-    `line_blocks` refuses, and `ragged`, `unclosed_quote`, `bad_quoting`. A record may lack the fields under trailing
+    `lines_of` refuses, and `ragged`, `unclosed_quote`, `bad_quoting`. A record may lack the fields under trailing
     nameless header columns, and may have further empty ones. Raises CorpusError, before the first batch of any file,
     when a header lacks a needed column.
     """
@@ -68,8 +53,7 @@ def read_delimited(files: Sequence[RawFile], layout: Layout, rejects: Rejects) -
     for file in files:
         with opened(file) as members:
             for label, stream in members:
-                blocks = line_blocks(stream, label=label, encoding=layout.encoding, rejects=rejects)
-                yield from _member_batches(blocks, label, layout, rejects)
+                yield from _member_batches(stream, label, layout, rejects)
 
 
 def check_header(file: RawFile, layout: Layout) -> None:
@@ -77,88 +61,59 @@ def check_header(file: RawFile, layout: Layout) -> None:
     unused = Rejects(source=file.label)
     with opened(file) as members:
         label, stream = next(members)
-        _header(next(line_blocks(stream, label=label, encoding=layout.encoding, rejects=unused), None), label, layout)
+        lines = line_blocks(stream, label=label, encoding=layout.encoding, rejects=unused)
+        header_of(next(lines, None), label, layout)
 
 
-def _member_batches(
-    blocks: Iterator[LineBlock], label: str, layout: Layout, rejects: Rejects
-) -> Iterator[pa.RecordBatch]:
-    first = next(blocks, None)
-    header = _header(first, label, layout)
-    assert first is not None, "a file without a line has no header"
+def _member_batches(stream: ByteStream, label: str, layout: Layout, rejects: Rejects) -> Iterator[pa.RecordBatch]:
+    blocks = text_blocks(stream, label=label, encoding=layout.encoding)
+    first: list[LineBlock] = []
+    while not first and (block := next(blocks, None)) is not None:
+        first = list(lines_of(block, label=label, rejects=rejects))
+    records = _Records(header_of(first[0] if first else None, label, layout), label, layout, rejects)
     if not layout.names:
-        first = LineBlock(first.numbers[1:], first.lines[1:])
-    open_record = LineBlock([], [])
-    for block in chain((first,), blocks):
-        block = LineBlock(open_record.numbers + block.numbers, open_record.lines + block.lines)
-        numbers, rows, open_record = _rows(block, label, layout, rejects, last=False)
-        yield from _batches_of(numbers, rows, header, label, rejects)
-    if open_record.lines:
-        numbers, rows, _ = _rows(open_record, label, layout, rejects, last=True)
-        yield from _batches_of(numbers, rows, header, label, rejects)
+        first[0] = LineBlock(first[0].numbers[1:], first[0].lines[1:])
+    for lines in first:
+        yield from records.of_lines(lines)
+    for block in blocks:
+        yield from records.of_block(block)
+    yield from records.still_open()
 
 
-def _header(first: LineBlock | None, label: str, layout: Layout) -> _Header:
-    if first is None:
-        raise CorpusError(
-            f"{label}: holds no line of text of at most {MAX_LINE_BYTES >> 20} MiB, expected {layout.title}. Check the "
-            "input of the source."
-        )
-    return _fixed_header(first, label, layout) if layout.names else _named_header(first, label, layout)
+class _Records:
+    """The records of one member, whose blocks come in their order; the last of a block may go on in the next."""
 
+    def __init__(self, header: Header, label: str, layout: Layout, rejects: Rejects) -> None:
+        self._header, self._label, self._layout, self._rejects = header, label, layout, rejects
+        self._open = LineBlock([], [])
 
-def _named_header(block: LineBlock, label: str, layout: Layout) -> _Header:
-    line = block.lines[0]
-    names = [name.strip() for name in _header_fields(line, layout)]
-    folded = [name.casefold() for name in names]
-    missing = [name for name in layout.needed if name.casefold() not in folded]
-    if layout.needed_one_of and not any(name.casefold() in folded for name in layout.needed_one_of):
-        missing.append(" or ".join(layout.needed_one_of))
-    if missing:
-        raise CorpusError(
-            f"{label}: the header has no {', '.join(missing)}: found {_shortened(names)}"
-            f"{_delimiter_hint(line, layout)}. Expected {layout.title}."
-        )
-    width = len(names)
-    while names and not names[-1]:
-        names.pop()
-    positions = {n: folded.index(n.casefold()) if n.casefold() in folded else None for n in layout.wanted}
-    return _Header(positions, width, len(names))
+    def of_block(self, block: TextBlock) -> Iterator[pa.RecordBatch]:
+        """The records of a block, by Arrow where nothing in it is odd."""
+        plain = None if self._open.lines else plain_table(block, self._header, self._layout)
+        if plain is not None:
+            yield from self._numbered(plain, block.first)
+            return
+        for lines in lines_of(block, label=self._label, rejects=self._rejects):
+            yield from self.of_lines(lines)
 
+    def of_lines(self, lines: LineBlock) -> Iterator[pa.RecordBatch]:
+        """The records of these lines, the first of which may end the record that is open."""
+        joined = LineBlock(self._open.numbers + lines.numbers, self._open.lines + lines.lines)
+        numbers, rows, self._open = _rows(joined, self._label, self._layout, self._rejects, last=False)
+        yield from _batches_of(numbers, rows, self._header, self._label, self._rejects)
 
-def _header_fields(line: str, layout: Layout) -> list[str]:
-    if not layout.quoted:
-        return line.split(layout.delimiter)
-    try:
-        return next(csv.reader((line,), delimiter=layout.delimiter))
-    except csv.Error:
-        return [line]
+    def still_open(self) -> Iterator[pa.RecordBatch]:
+        """What the end of the member makes of a record that is still open."""
+        if self._open.lines:
+            numbers, rows, _ = _rows(self._open, self._label, self._layout, self._rejects, last=True)
+            yield from _batches_of(numbers, rows, self._header, self._label, self._rejects)
 
-
-def _shortened(names: Sequence[str]) -> str:
-    shown = ", ".join(repr(name[:40]) for name in names[:12])
-    return shown if len(names) <= 12 else f"{shown} and {len(names) - 12} more"
-
-
-def _delimiter_hint(line: str, layout: Layout) -> str:
-    """Names another delimiter under which every needed column is there."""
-    needed = {name.casefold() for name in layout.needed or layout.needed_one_of}
-    for delimiter, word in _DELIMITERS.items():
-        if needed <= {name.strip(' "').casefold() for name in line.split(delimiter)} and delimiter != layout.delimiter:
-            return f" (split by {word}s; this format splits by {_DELIMITERS[layout.delimiter]}s)"
-    return ""
-
-
-def _fixed_header(block: LineBlock, label: str, layout: Layout) -> _Header:
-    """The header of a format that has none, provided that some line of the first block has its field count."""
-    width = len(layout.names)
-    if not any(line.count(layout.delimiter) == width - 1 for line in block.lines):
-        fields = block.lines[0].split(layout.delimiter)
-        raise CorpusError(
-            f"{label}: the first line has {len(fields)} fields split by {_DELIMITERS[layout.delimiter]}s "
-            f"({_shortened(fields)}), expected {layout.title}. Check the input of the source."
-        )
-    return _Header({name: layout.names.index(name) for name in layout.wanted}, width, width)
+    def _numbered(self, table: pa.Table, first: int) -> Iterator[pa.RecordBatch]:
+        """Batches of a table with a row a line, the first of which has that number."""
+        numbers = pa.array(np.arange(first, first + len(table)), pa.int64())
+        ids = pc.binary_join_element_wise(self._label, numbers.cast(pa.string()), ":")
+        table = table.add_column(0, "source_id", ids).add_column(1, "line", numbers)
+        yield from table.combine_chunks().to_batches(max_chunksize=MAX_BLOCK_LINES)
 
 
 def _rows(
@@ -220,7 +175,7 @@ def _record(lines: list[str], at: int, delimiter: str) -> tuple[list[str], int, 
 
 
 def _batches_of(
-    numbers: list[int], rows: list[list[str]], header: _Header, label: str, rejects: Rejects
+    numbers: list[int], rows: list[list[str]], header: Header, label: str, rejects: Rejects
 ) -> Iterator[pa.RecordBatch]:
     """The records whose field count fits the header, as one batch; nothing where none does."""
     if not all(len(row) == header.width for row in rows):
@@ -244,7 +199,7 @@ def _column(rows: list[list[str]], position: int) -> pa.StringArray:
 
 
 def _without_ragged(
-    numbers: list[int], rows: list[list[str]], header: _Header, label: str, rejects: Rejects
+    numbers: list[int], rows: list[list[str]], header: Header, label: str, rejects: Rejects
 ) -> tuple[list[int], list[list[str]]]:
     kept_numbers, kept_rows = [], []
     for number, row in zip(numbers, rows, strict=True):

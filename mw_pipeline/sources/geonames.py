@@ -30,9 +30,10 @@ import pyarrow.compute as pc
 
 from mw_pipeline.corpus.records import ReadRequest, Rejects, record_batch
 from mw_pipeline.sources import columns
-from mw_pipeline.sources.delimited import Layout, read_delimited
+from mw_pipeline.sources.delimited import read_delimited
 from mw_pipeline.sources.geonames_areas import AreaNames, area_names, is_companion, tables_beside
 from mw_pipeline.sources.geonames_postal import of_geonames
+from mw_pipeline.sources.layout import Layout
 from mw_pipeline.sources.own_scripts import OWN_SCRIPTS, own_name
 from mw_pipeline.sources.reading import raw_files
 from mw_pipeline.sources.regions import region_keys, territories, territories_as_regions

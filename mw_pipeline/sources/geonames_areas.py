@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mw_pipeline.corpus.records import Rejects
-from mw_pipeline.sources.delimited import Layout, read_delimited
+from mw_pipeline.sources.delimited import read_delimited
+from mw_pipeline.sources.layout import Layout
 from mw_pipeline.sources.reading import RawFile
 from mw_pipeline.sources.regions import fr_departements, us_states
 

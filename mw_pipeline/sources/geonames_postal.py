@@ -26,7 +26,8 @@ import pyarrow.compute as pc
 from mw_pipeline.corpus.records import ReadRequest, Rejects, record_batch
 from mw_pipeline.errors import CorpusError
 from mw_pipeline.sources import columns
-from mw_pipeline.sources.delimited import Layout, read_delimited
+from mw_pipeline.sources.delimited import read_delimited
+from mw_pipeline.sources.layout import Layout
 from mw_pipeline.sources.reading import raw_files
 from mw_pipeline.sources.regions import region_keys, territories, territories_as_regions
 
@@ -58,17 +59,18 @@ class GeonamesPostal:
     needs_input: bool = True
 
     def read(self, request: ReadRequest, rejects: Rejects) -> Iterator[pa.RecordBatch]:
+        """The columns of the layout. Quarantined: what `read_delimited` refuses."""
+        files = raw_files(request.paths, suffixes=(".txt", ".tsv"))
+        checked = of_geonames(read_delimited(files, LAYOUT, rejects), LAYOUT.title)
+        yield from columns.at_most(checked, request.max_records)
+
+    def records(self, raw: pa.RecordBatch, request: ReadRequest, rejects: Rejects) -> pa.RecordBatch:
         """One record per postcode and place.
 
         Filtered: `country_not_wanted`. Quarantined: `unknown_country`, `no_postcode`, `no_place`,
-        `postcode_with_service`, and what `read_delimited` refuses.
+        `postcode_with_service`.
         """
-        files = raw_files(request.paths, suffixes=(".txt", ".tsv"))
-        checked = of_geonames(read_delimited(files, LAYOUT, rejects), LAYOUT.title)
-        for batch in columns.at_most(checked, request.max_records):
-            sifted = _sifted(batch, request, rejects)
-            if sifted.num_rows:
-                yield _records(sifted, request.licence or self.licence)
+        return _records(_sifted(raw, request, rejects), request.licence or self.licence)
 
 
 def of_geonames(batches: Iterator[pa.RecordBatch], title: str) -> Iterator[pa.RecordBatch]:

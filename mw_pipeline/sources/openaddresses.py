@@ -24,8 +24,9 @@ import pyarrow.compute as pc
 
 from mw_pipeline.corpus.records import ReadRequest, Rejects, record_batch
 from mw_pipeline.sources import columns
-from mw_pipeline.sources.delimited import Layout, check_header, read_delimited
+from mw_pipeline.sources.delimited import check_header, read_delimited
 from mw_pipeline.sources.feature_lines import read_features
+from mw_pipeline.sources.layout import Layout
 from mw_pipeline.sources.openaddresses_facts import UNKNOWN_LICENCE, FileFacts, description_beside, facts_of
 from mw_pipeline.sources.reading import RawFile, opened, raw_files
 from mw_pipeline.sources.regions import region_keys
@@ -54,11 +55,9 @@ class Openaddresses:
     needs_input: bool = True
 
     def read(self, request: ReadRequest, rejects: Rejects) -> Iterator[pa.RecordBatch]:
-        """One record per address point.
+        """The columns of either layout, with what is known of each file.
 
-        Filtered: `country_not_wanted`. Quarantined: `no_street_or_number`, `number_without_place` (a number and nothing
-        else), `number_without_digit`, and what `read_delimited` and `read_features` refuse. Raises CorpusError as
-        `facts_of` does.
+        Quarantined: what `read_delimited` and `read_features` refuse. Raises CorpusError as `facts_of` does.
         """
         files = raw_files(request.paths, suffixes=(".csv", ".geojson"))
         facts = {file: facts_of(file, request) for file in files}
@@ -67,10 +66,15 @@ class Openaddresses:
             if readers[file] is _read_v1:
                 check_header(file, LAYOUT)
         batches = (batch for file in files for batch in _with_facts(readers[file](file, rejects), facts[file]))
-        for batch in columns.at_most(batches, request.max_records):
-            sifted = _sifted(batch, request, rejects)
-            if sifted.num_rows:
-                yield _records(sifted)
+        yield from columns.at_most(batches, request.max_records)
+
+    def records(self, raw: pa.RecordBatch, request: ReadRequest, rejects: Rejects) -> pa.RecordBatch:
+        """One record per address point.
+
+        Filtered: `country_not_wanted`. Quarantined: `no_street_or_number`, `number_without_place` (a number and nothing
+        else), `number_without_digit`.
+        """
+        return _records(_sifted(raw, request, rejects))
 
     def credits(self, request: ReadRequest) -> tuple[str, ...]:
         """The attribution that the description beside each file asks for."""

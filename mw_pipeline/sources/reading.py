@@ -52,6 +52,20 @@ class RawFile:
 
 
 @dataclass(frozen=True)
+class TextBlock:
+    """Bytes as the file has them, cut at a line end, and the number (from 1) of their first line in it."""
+
+    first: int
+    data: bytes
+    encoding: str
+
+    @property
+    def end(self) -> int:
+        """The number of the first line behind it."""
+        return self.first + self.data.count(b"\n")
+
+
+@dataclass(frozen=True)
 class LineBlock:
     """Decoded lines without their line ends, and the number (from 1) of each in its file."""
 
@@ -188,31 +202,44 @@ def _is_data(name: str) -> bool:
 
 
 def line_blocks(stream: ByteStream, *, label: str, encoding: str, rejects: Rejects) -> Iterator[LineBlock]:
+    """Every line of a stream, as `lines_of` has them. Raises CorpusError for UTF-16."""
+    for block in text_blocks(stream, label=label, encoding=encoding):
+        yield from lines_of(block, label=label, rejects=rejects)
+
+
+def text_blocks(stream: ByteStream, *, label: str, encoding: str) -> Iterator[TextBlock]:
+    """A stream in blocks of whole lines, about 1 MiB each, in `encoding`.
+
+    A byte order mark is removed, and a UTF-8 one overrules the encoding. Raises CorpusError for UTF-16."""
+    number = 1
+    for data in _line_aligned(stream):
+        if number == 1:
+            if data.startswith(_UTF16_BOMS):
+                raise CorpusError(f"{label}: starts with a UTF-16 byte order mark, expected {encoding}. Convert it.")
+            if data.startswith(_UTF8_BOM):
+                data, encoding = data[len(_UTF8_BOM) :], "utf-8"
+        block = TextBlock(number, data, encoding)
+        yield block
+        number = block.end
+
+
+def lines_of(block: TextBlock, *, label: str, rejects: Rejects) -> Iterator[LineBlock]:
     """Every line that is text, in blocks of at most 32,768; blank lines are skipped and not counted.
 
-    Quarantined: `line_too_long` (1 MiB), `nul_byte`, `invalid_encoding`. A byte order mark is removed, and a UTF-8 one
-    overrules `encoding`. Raises CorpusError for UTF-16.
+    Quarantined: `line_too_long` (1 MiB), `nul_byte`, `invalid_encoding`.
     """
-    number = 1
-    for block in _line_aligned(stream, label):
-        if number == 1:
-            if block.startswith(_UTF16_BOMS):
-                raise CorpusError(f"{label}: starts with a UTF-16 byte order mark, expected {encoding}. Convert it.")
-            if block.startswith(_UTF8_BOM):
-                block, encoding = block[len(_UTF8_BOM) :], "utf-8"
-        lines = _decoded_whole(block, encoding)
-        if lines is None:
-            numbers, lines = _decoded_singly(block, number, label, encoding, rejects)
-        else:
-            numbers = [n for n, line in enumerate(lines, number) if line]
-            lines = [line for line in lines if line]
-        for start in range(0, len(lines), MAX_BLOCK_LINES):
-            part = slice(start, start + MAX_BLOCK_LINES)
-            yield LineBlock(numbers[part], lines[part])
-        number += block.count(b"\n")
+    lines = _decoded_whole(block.data, block.encoding)
+    if lines is None:
+        numbers, lines = _decoded_singly(block, label, rejects)
+    else:
+        numbers = [n for n, line in enumerate(lines, block.first) if line]
+        lines = [line for line in lines if line]
+    for start in range(0, len(lines), MAX_BLOCK_LINES):
+        part = slice(start, start + MAX_BLOCK_LINES)
+        yield LineBlock(numbers[part], lines[part])
 
 
-def _line_aligned(stream: ByteStream, label: str) -> Iterator[bytes]:
+def _line_aligned(stream: ByteStream) -> Iterator[bytes]:
     """Blocks of bytes that end with a line end, except perhaps the last.
 
     Of a line longer than twice the limit only the first MAX_LINE_BYTES + 1 bytes are kept, so that memory stays flat
@@ -244,12 +271,10 @@ def _decoded_whole(block: bytes, encoding: str) -> list[str] | None:
     return [line.rstrip("\r") for line in lines] if "\r" in text else lines
 
 
-def _decoded_singly(
-    block: bytes, first: int, label: str, encoding: str, rejects: Rejects
-) -> tuple[list[int], list[str]]:
+def _decoded_singly(block: TextBlock, label: str, rejects: Rejects) -> tuple[list[int], list[str]]:
     numbers, lines = [], []
-    for number, line in enumerate(block.split(b"\n"), first):
-        reason, text = _text_of(line.rstrip(b"\r"), encoding)
+    for number, line in enumerate(block.data.split(b"\n"), block.first):
+        reason, text = _text_of(line.rstrip(b"\r"), block.encoding)
         if reason:
             rejects.add(number, f"{label}:{number}", reason, repr(line[:80]))
         elif text:

@@ -19,8 +19,8 @@ import pyarrow.compute as pc
 
 from mw_pipeline.corpus.records import ReadRequest, Rejects
 from mw_pipeline.sources import columns
-from mw_pipeline.sources.delimited import Layout, read_delimited
-from mw_pipeline.sources.reading import raw_files
+from mw_pipeline.sources.delimited import read_request
+from mw_pipeline.sources.layout import Layout
 from mw_pipeline.sources.us_roll import Roll, roll_records
 
 _NAME, _LINE, _SECOND, _CITY, _STATE, _ZIP = (
@@ -50,15 +50,15 @@ class StateNyNotaries:
     needs_input: bool = True
 
     def read(self, request: ReadRequest, rejects: Rejects) -> Iterator[pa.RecordBatch]:
+        """The columns of the layout. Quarantined: what `read_delimited` refuses."""
+        return read_request(request, LAYOUT, rejects)
+
+    def records(self, raw: pa.RecordBatch, request: ReadRequest, rejects: Rejects) -> pa.RecordBatch:
         """One record per notary with a business address.
 
-        Filtered: `no_business_address`, and as `roll_records` says. Quarantined: as `roll_records` and `read_delimited`
-        say.
+        Filtered: `no_business_address`, and as `roll_records` says. Quarantined: as `roll_records` says.
         """
-        files = raw_files(request.paths, suffixes=(".csv",))
-        batches = columns.at_most(read_delimited(files, LAYOUT, rejects), request.max_records)
-        in_business = (_in_business(batch, rejects) for batch in batches)
-        yield from roll_records(in_business, ROLL, request, rejects, licence=request.licence or self.licence)
+        return roll_records(_in_business(raw, rejects), ROLL, request, rejects, licence=request.licence or self.licence)
 
 
 def _in_business(batch: pa.RecordBatch, rejects: Rejects) -> pa.RecordBatch:

@@ -20,8 +20,8 @@ import pyarrow.compute as pc
 
 from mw_pipeline.corpus.records import ReadRequest, Rejects
 from mw_pipeline.sources import columns
-from mw_pipeline.sources.delimited import Layout, read_delimited
-from mw_pipeline.sources.reading import raw_files
+from mw_pipeline.sources.delimited import read_request
+from mw_pipeline.sources.layout import Layout
 from mw_pipeline.sources.us_roll import Roll, roll_records
 
 LAYOUT = Layout(
@@ -59,15 +59,16 @@ class StateTxNotaries:
     needs_input: bool = True
 
     def read(self, request: ReadRequest, rejects: Rejects) -> Iterator[pa.RecordBatch]:
+        """The columns of the layout. Quarantined: what `read_delimited` refuses."""
+        return read_request(request, LAYOUT, rejects)
+
+    def records(self, raw: pa.RecordBatch, request: ReadRequest, rejects: Rejects) -> pa.RecordBatch:
         """One record per notary.
 
         Quarantined: `no_Address`, `not_an_address_block` (the last line is not `CITY, ST ZIP`, or there are too many),
-        and as `roll_records` and `read_delimited` say.
+        and as `roll_records` says.
         """
-        files = raw_files(request.paths, suffixes=(".csv",))
-        batches = columns.at_most(read_delimited(files, LAYOUT, rejects), request.max_records)
-        blocks = (_with_parts(batch, rejects) for batch in batches)
-        yield from roll_records(blocks, ROLL, request, rejects, licence=request.licence or self.licence)
+        return roll_records(_with_parts(raw, rejects), ROLL, request, rejects, licence=request.licence or self.licence)
 
 
 def _with_parts(batch: pa.RecordBatch, rejects: Rejects) -> pa.RecordBatch:

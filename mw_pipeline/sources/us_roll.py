@@ -6,7 +6,6 @@ a module of its own with its layout, its oddities and its terms.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -51,18 +50,15 @@ class Roll:
 
 
 def roll_records(
-    batches: Iterator[pa.RecordBatch], roll: Roll, request: ReadRequest, rejects: Rejects, *, licence: str
-) -> Iterator[pa.RecordBatch]:
-    """RECORD_SCHEMA batches from the columns of a roll, which `read_delimited` made or an adapter derived from them.
+    raw: pa.RecordBatch, roll: Roll, request: ReadRequest, rejects: Rejects, *, licence: str
+) -> pa.RecordBatch:
+    """RECORD_SCHEMA records from the columns of a roll, which `read_delimited` made or an adapter derived from them.
 
     Filtered: `outside_the_us` (its state is none of ours), `country_not_wanted`. Quarantined: `no_NAME` for a required
     column, `military_unit` (what APO and FPO deliver to, other than a box, has no tag), and the reasons of
     `split_street_line`.
     """
-    for batch in batches:
-        sifted = _sifted(columns.tidied(batch, roll.columns), roll, request, rejects)
-        if sifted.num_rows:
-            yield _records(sifted, roll, licence)
+    return _records(_sifted(columns.tidied(raw, roll.columns), roll, request, rejects), roll, licence)
 
 
 def _sifted(batch: pa.RecordBatch, roll: Roll, request: ReadRequest, rejects: Rejects) -> pa.RecordBatch:

@@ -20,8 +20,8 @@ import pyarrow as pa
 
 from mw_pipeline.corpus.records import ReadRequest, Rejects
 from mw_pipeline.sources import columns
-from mw_pipeline.sources.delimited import Layout, read_delimited
-from mw_pipeline.sources.reading import raw_files
+from mw_pipeline.sources.delimited import read_request
+from mw_pipeline.sources.layout import Layout
 from mw_pipeline.sources.us_roll import Roll, roll_records
 
 LAYOUT = Layout(
@@ -53,7 +53,9 @@ class UsgovHrsaFqhc:
     needs_input: bool = True
 
     def read(self, request: ReadRequest, rejects: Rejects) -> Iterator[pa.RecordBatch]:
-        """One record per site. Filtered and quarantined: as `roll_records` and `read_delimited` say."""
-        files = raw_files(request.paths, suffixes=(".csv",))
-        batches = columns.at_most(read_delimited(files, LAYOUT, rejects), request.max_records)
-        yield from roll_records(batches, ROLL, request, rejects, licence=request.licence or self.licence)
+        """The columns of the layout. Quarantined: what `read_delimited` refuses."""
+        return read_request(request, LAYOUT, rejects)
+
+    def records(self, raw: pa.RecordBatch, request: ReadRequest, rejects: Rejects) -> pa.RecordBatch:
+        """One record per site. Filtered and quarantined: as `roll_records` says."""
+        return roll_records(raw, ROLL, request, rejects, licence=request.licence or self.licence)

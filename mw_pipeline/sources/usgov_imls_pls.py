@@ -21,8 +21,8 @@ import pyarrow.compute as pc
 
 from mw_pipeline.corpus.records import ReadRequest, Rejects
 from mw_pipeline.sources import columns
-from mw_pipeline.sources.delimited import Layout, read_delimited
-from mw_pipeline.sources.reading import raw_files
+from mw_pipeline.sources.delimited import read_request
+from mw_pipeline.sources.layout import Layout
 from mw_pipeline.sources.us_roll import Roll, roll_records
 
 LAYOUT = Layout(
@@ -58,15 +58,15 @@ class UsgovImlsPls:
     needs_input: bool = True
 
     def read(self, request: ReadRequest, rejects: Rejects) -> Iterator[pa.RecordBatch]:
+        """The columns of the layout. Quarantined: what `read_delimited` refuses."""
+        return read_request(request, LAYOUT, rejects)
+
+    def records(self, raw: pa.RecordBatch, request: ReadRequest, rejects: Rejects) -> pa.RecordBatch:
         """One record per outlet.
 
-        Filtered and quarantined: as `roll_records` says (`no_LIBNAME`, `no_ADDRESS`, `no_CITY`), and what
-        `read_delimited` refuses.
+        Filtered and quarantined: as `roll_records` says (`no_LIBNAME`, `no_ADDRESS`, `no_CITY`).
         """
-        files = raw_files(request.paths, suffixes=(".csv",))
-        batches = columns.at_most(read_delimited(files, LAYOUT, rejects), request.max_records)
-        outlets = (_with_outlet_ids(batch) for batch in batches)
-        yield from roll_records(outlets, ROLL, request, rejects, licence=request.licence or self.licence)
+        return roll_records(_with_outlet_ids(raw), ROLL, request, rejects, licence=request.licence or self.licence)
 
 
 def _with_outlet_ids(batch: pa.RecordBatch) -> pa.RecordBatch:

@@ -27,8 +27,8 @@ import pyarrow.compute as pc
 
 from mw_pipeline.corpus.records import ReadRequest, Rejects, record_batch
 from mw_pipeline.sources import columns
-from mw_pipeline.sources.delimited import Layout, read_delimited
-from mw_pipeline.sources.reading import raw_files
+from mw_pipeline.sources.delimited import read_request
+from mw_pipeline.sources.layout import Layout
 from mw_pipeline.sources.regions import region_keys, us_states
 from mw_pipeline.sources.street_line import number_letter, written_unit
 
@@ -74,16 +74,16 @@ class UsgovNad:
     needs_input: bool = True
 
     def read(self, request: ReadRequest, rejects: Rejects) -> Iterator[pa.RecordBatch]:
+        """The columns of the layout. Quarantined: what `read_delimited` refuses."""
+        return read_request(request, LAYOUT, rejects, suffixes=(".txt", ".csv"))
+
+    def records(self, raw: pa.RecordBatch, request: ReadRequest, rejects: Rejects) -> pa.RecordBatch:
         """One record per address point.
 
-        Filtered: `country_not_wanted`. Quarantined: `no_street`, `no_State`, `unknown_state`, and what `read_delimited`
-        refuses.
+        Filtered: `country_not_wanted`. Quarantined: `no_street`, `no_State`, `unknown_state`.
         """
-        files = raw_files(request.paths, suffixes=(".txt", ".csv"))
-        for batch in columns.at_most(read_delimited(files, LAYOUT, rejects), request.max_records):
-            sifted = _sifted(_in_new_names(columns.tidied(batch, LAYOUT.wanted)), request, rejects)
-            if sifted.num_rows:
-                yield _records(sifted, request.licence or self.licence)
+        sifted = _sifted(_in_new_names(columns.tidied(raw, LAYOUT.wanted)), request, rejects)
+        return _records(sifted, request.licence or self.licence)
 
 
 def _in_new_names(batch: pa.RecordBatch) -> pa.RecordBatch:

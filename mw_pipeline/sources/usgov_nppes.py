@@ -23,8 +23,8 @@ import pyarrow.compute as pc
 
 from mw_pipeline.corpus.records import ReadRequest, Rejects
 from mw_pipeline.sources import columns
-from mw_pipeline.sources.delimited import Layout, read_delimited
-from mw_pipeline.sources.reading import raw_files
+from mw_pipeline.sources.delimited import read_request
+from mw_pipeline.sources.layout import Layout
 from mw_pipeline.sources.regions import us_states
 from mw_pipeline.sources.us_roll import Roll, roll_records
 
@@ -64,14 +64,17 @@ class UsgovNppes:
     needs_input: bool = True
 
     def read(self, request: ReadRequest, rejects: Rejects) -> Iterator[pa.RecordBatch]:
+        """The columns of the layout. Quarantined: what `read_delimited` refuses."""
+        return read_request(request, LAYOUT, rejects)
+
+    def records(self, raw: pa.RecordBatch, request: ReadRequest, rejects: Rejects) -> pa.RecordBatch:
         """One record per provider.
 
-        Filtered: `deactivated`, and as `roll_records` says. Quarantined: as `roll_records` and `read_delimited` say.
+        Filtered: `deactivated`, and as `roll_records` says. Quarantined: as `roll_records` says.
         """
-        files = raw_files(request.paths, suffixes=(".csv",))
-        batches = columns.at_most(read_delimited(files, LAYOUT, rejects), request.max_records)
-        at_home = (_active_at_home(batch, rejects) for batch in batches)
-        yield from roll_records(at_home, ROLL, request, rejects, licence=request.licence or self.licence)
+        return roll_records(
+            _active_at_home(raw, rejects), ROLL, request, rejects, licence=request.licence or self.licence
+        )
 
 
 def _active_at_home(batch: pa.RecordBatch, rejects: Rejects) -> pa.RecordBatch:

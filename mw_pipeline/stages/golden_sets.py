@@ -23,7 +23,7 @@ from mw_pipeline.golden.judge import Judgement, judge_golden
 from mw_pipeline.golden.reach import spans_in
 from mw_pipeline.golden.rows import GoldenRow, row_of
 from mw_pipeline.recipe import GoldenSetSpec
-from mw_pipeline.sources.adapter import Adapter
+from mw_pipeline.sources.adapter import Adapter, read_records
 
 
 def read_set(
@@ -40,7 +40,7 @@ def read_set(
     request = ReadRequest(tuple(paths), name, country=settings.country, share_alike_allowed=True)
     left_out: Counter[str] = Counter()
     rows: dict[str, GoldenRow] = {}
-    for batch in adapter.read(request, rejects):
+    for batch in read_records(adapter, request, rejects):
         for row in _held_out(batch, name, left_out):
             if row.raw in rows:
                 left_out["repeated_text"] += 1
