@@ -1,5 +1,7 @@
 """Probe stage: forensics on the checkpoints of a recipe. Nothing waits for them, and they stop nothing."""
 
+from collections.abc import Sequence
+
 import dagster as dg
 
 from assets.dataset import tokenized_dataset
@@ -11,52 +13,39 @@ from resources.place import PlaceResource
 from resources.trainer import Trainer
 
 
-@dg.asset(
-    group_name="probe",
-    partitions_def=recipes,
-    deps=[smoke_checkpoint, tokenized_dataset],
-    kinds={"pytorch", "matplotlib"},
-    owners=OWNERS,
-    code_version=code_version("gradient_probe"),
+def _probe(name: str, *, of: Sequence[dg.AssetsDefinition], shows: str) -> dg.AssetsDefinition:
+    """The asset of the probe stage `name`, with its page in the metadata."""
+
+    @dg.asset(
+        name=name,
+        description=shows,
+        group_name="probe",
+        partitions_def=recipes,
+        deps=of,
+        kinds={"pytorch", "matplotlib"},
+        owners=OWNERS,
+        code_version=code_version(name),
+    )
+    @plainly
+    def probe(context: dg.AssetExecutionContext, place: PlaceResource, trainer: Trainer) -> dg.MaterializeResult[None]:
+        artifact, reused = trainer.run(context, name, place.open())
+        return materialized(artifact, reused=reused, **views.probe_of(artifact))
+
+    return probe
+
+
+gradient_probe = _probe(
+    "gradient_probe",
+    of=[smoke_checkpoint, tokenized_dataset],
+    shows="How hard the terms of the loss and each source pull on the smoke's best checkpoint, before any full run.",
 )
-@plainly
-def gradient_probe(
-    context: dg.AssetExecutionContext, place: PlaceResource, trainer: Trainer
-) -> dg.MaterializeResult[None]:
-    """How hard the terms of the loss and each source pull on the smoke's best checkpoint: known before the full run."""
-    artifact, reused = trainer.run(context, "gradient_probe", place.open())
-    return materialized(artifact, reused=reused, **views.probe_of(artifact))
-
-
-@dg.asset(
-    group_name="probe",
-    partitions_def=recipes,
-    deps=[full_checkpoint, smoke_checkpoint, tokenized_dataset],
-    kinds={"pytorch", "matplotlib"},
-    owners=OWNERS,
-    code_version=code_version("activation_trace"),
+activation_trace = _probe(
+    "activation_trace",
+    of=[full_checkpoint, smoke_checkpoint, tokenized_dataset],
+    shows="Every stage of the full checkpoint on the same rows as the smoke's, and the first where the two part.",
 )
-@plainly
-def activation_trace(
-    context: dg.AssetExecutionContext, place: PlaceResource, trainer: Trainer
-) -> dg.MaterializeResult[None]:
-    """Every stage of the full checkpoint on the same rows as the smoke's, and the first where the two part."""
-    artifact, reused = trainer.run(context, "activation_trace", place.open())
-    return materialized(artifact, reused=reused, **views.probe_of(artifact))
-
-
-@dg.asset(
-    group_name="probe",
-    partitions_def=recipes,
-    deps=[full_checkpoint, tokenized_dataset],
-    kinds={"pytorch", "matplotlib"},
-    owners=OWNERS,
-    code_version=code_version("label_separation"),
+label_separation = _probe(
+    "label_separation",
+    of=[full_checkpoint, tokenized_dataset],
+    shows="What the full checkpoint gives each label inside its spans and outside: a label may have collapsed unseen.",
 )
-@plainly
-def label_separation(
-    context: dg.AssetExecutionContext, place: PlaceResource, trainer: Trainer
-) -> dg.MaterializeResult[None]:
-    """What the full checkpoint gives each label inside its spans and outside: a label may have collapsed unseen."""
-    artifact, reused = trainer.run(context, "label_separation", place.open())
-    return materialized(artifact, reused=reused, **views.probe_of(artifact))
