@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from mw_pipeline.corpus.compose import AREAS, Draft, Ints
 from mw_pipeline.corpus.conventions import RECIPIENT, TAG_INDEX, crossings, separators
@@ -44,11 +43,8 @@ def write_lines(draft: Draft) -> Lines:
     source = np.where(present, slots[draft.order] * rows + np.arange(rows)[:, None], len(pool) - 1)
     separator_texts, separator_codes = _separators(draft, present)
 
-    parts: list[pa.StringArray] = []
-    for position in np.flatnonzero(present.any(axis=0)):
-        separator = separator_texts.take(pa.array(separator_codes[:, position]))
-        parts += [separator, pool.take(pa.array(source[:, position]))]
-    raw = pc.binary_join_element_wise(*parts, "") if parts else pa.array([""] * rows)
+    in_order = np.stack([len(pool) + separator_codes, source], axis=2)[present].ravel()
+    raw = _run_together(pa.concat_arrays([pool, separator_texts]).take(pa.array(in_order)), 2 * present.sum(axis=1))
 
     lengths = code_point_lengths(pool)[source]
     gaps = code_point_lengths(separator_texts)[separator_codes]
@@ -76,6 +72,13 @@ def trimmed_lines(
         starts=pa.ListArray.from_arrays(offsets, pa.array(first, pa.int32())),
         ends=pa.ListArray.from_arrays(offsets, pa.array(last, pa.int32())),
     )
+
+
+def _run_together(parts: pa.StringArray, counts: Ints) -> pa.StringArray:
+    """The parts of each row as one text: they lie end to end already, and only the offsets between rows are kept."""
+    ends = np.concatenate([[0], np.cumsum(counts)])
+    offsets = np.frombuffer(parts.buffers()[1], np.int32, len(parts) + 1)[ends] if len(parts) else ends.astype(np.int32)
+    return pa.StringArray.from_buffers(len(counts), pa.py_buffer(offsets), parts.buffers()[2])
 
 
 def _separators(draft: Draft, present: Mask) -> tuple[pa.StringArray, Ints]:

@@ -69,6 +69,9 @@ def texts_of(points: npt.NDArray[np.uint32], lengths: npt.NDArray[np.int64]) -> 
 
 def code_point_lengths(texts: pa.StringArray) -> npt.NDArray[np.int64]:
     """The length of each text in code points; what a person would count as UTF-16 units is never used (M19)."""
+    offsets, data = utf8_bytes(texts)
+    if data.max(initial=0) < _PAST_ASCII:
+        return np.diff(offsets)
     lengths: npt.NDArray[np.int64] = pc.utf8_length(texts).to_numpy(zero_copy_only=False).astype(np.int64)
     return lengths
 
@@ -175,7 +178,9 @@ def trimmed(texts: pa.StringArray) -> tuple[pa.StringArray, npt.NDArray[np.int64
 
 def replaced(texts: pa.StringArray, mask: Mask, new: pa.StringArray) -> pa.StringArray:
     """The texts, with those under the mask taken from `new`, which holds one text per true entry."""
-    return pc.replace_with_mask(texts, pa.array(mask), new)
+    place = np.arange(len(texts))
+    place[mask] = len(texts) + np.arange(len(new))
+    return pa.concat_arrays([texts, new]).take(pa.array(place))
 
 
 def filled(texts: pa.StringArray) -> Mask:
@@ -197,7 +202,7 @@ def mask_of(flags: pa.BooleanArray) -> Mask:
     return mask
 
 
-_SPACE, _LAST_PRINTABLE = 0x20, 0x7E
+_SPACE, _LAST_PRINTABLE, _PAST_ASCII = 0x20, 0x7E, 0x80
 _EIGHT = np.uint64(8)
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 

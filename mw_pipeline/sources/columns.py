@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mw_pipeline.corpus.records import ReadRequest, Rejects
-from mw_pipeline.corpus.text import any_byte, ascii_letter_or_digit, edited, plain, utf8_bytes
+from mw_pipeline.corpus.text import any_byte, ascii_letter_or_digit, edited, filled, plain, utf8_bytes
 from mw_pipeline.countries import COUNTRY_CODES
 
 US_PUBLIC_DOMAIN = "Public Domain (US)"
@@ -131,7 +131,7 @@ def folded(column: pa.Array) -> pa.Array:
     lowered = pc.utf8_lower(pc.fill_null(column, ""))
     offsets, data = utf8_bytes(lowered)
     with_signs = any_byte(~(ascii_letter_or_digit(data) | (data == ord(" "))), offsets)
-    return edited(lowered, with_signs | ~plain(lowered), _without_signs)
+    return edited(lowered, (with_signs | ~plain(lowered)) & filled(lowered), _without_signs)
 
 
 def _without_signs(lowered: pa.Array) -> pa.Array:
