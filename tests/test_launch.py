@@ -62,7 +62,9 @@ def test_the_death_of_the_process_that_writes_is_cured_by_a_retry(toy: Toy, tmp_
     assert again.status == "COMPLETED" and again.resumed_from_step is not None and again.resumed_from_step >= 30
 
 
-def test_a_signal_to_the_run_saves_and_interrupts_all_of_it(toy: Toy, tmp_path: Path) -> None:
+def test_a_signal_to_the_run_saves_and_interrupts_all_of_it_without_a_word_of_torchrun(
+    toy: Toy, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     plan = toy_plan(toy, tmp_path / "run", recipe=toy_recipe(**CHANGES))
 
     def stop() -> None:
@@ -73,4 +75,5 @@ def test_a_signal_to_the_run_saves_and_interrupts_all_of_it(toy: Toy, tmp_path: 
     result = train_in_ranks(plan)
 
     assert result.status == "INTERRUPTED" and 20 <= result.step < 100
+    assert capfd.readouterr().err == ""
     assert train_in_ranks(plan).resumed_from_step == result.step

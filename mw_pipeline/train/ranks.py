@@ -25,7 +25,7 @@ from mw_pipeline.train.plan import RunPlan, RunResult
 from mw_pipeline.train.progress import Listener
 
 _LAUNCHER = (
-    *("-m", "torch.distributed.run", "--nnodes", "1", "--rdzv-backend", "c10d"),
+    *("-m", "mw_pipeline.train.launcher", "--nnodes", "1", "--rdzv-backend", "c10d"),
     *("--rdzv-endpoint", "127.0.0.1:0", "--local-addr", "127.0.0.1"),
 )
 _LOOPBACK = "lo0" if sys.platform == "darwin" else "lo"
@@ -45,7 +45,7 @@ def train_in_ranks(plan: RunPlan, *, on_event: Listener = lambda event: None) ->
         path = Path(folder) / "plan.json"
         path.write_text(json.dumps(_as_json(plan)), encoding="utf-8")
         command = [sys.executable, *_LAUNCHER, "--nproc-per-node", str(ranks), "-m", __name__, str(path)]
-        env = {"GLOO_SOCKET_IFNAME": _LOOPBACK, **os.environ}
+        env = {"GLOO_SOCKET_IFNAME": _LOOPBACK, "OMP_NUM_THREADS": str(plan.recipe.train.threads), **os.environ}
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env, process_group=0) as launcher:
             threading.Thread(target=_hand_on, args=[stop, launcher], daemon=True).start()
             assert launcher.stdout is not None
