@@ -231,6 +231,27 @@ def test_a_source_that_runs_dry_without_cycling_is_a_finding() -> None:
     assert "'a' ran dry at sample" in mix.findings[0]
 
 
+def test_a_source_that_runs_dry_where_the_dry_run_does_not_look_is_a_finding() -> None:
+    # Each window of 400,000 samples is drawn to its middle; `a` lasts until the last one is past its own.
+    rows = {"a": 1_999_000, "b": 4_000_000}
+    mix = plan_mix(rows, config({"a": 1.0, "b": 1.0}, cycle=False), samples=4_000_000, seed=0)
+
+    assert mix.findings == (
+        "mix: source 'a' ran dry at sample 3998000: it has 1999000 rows and mix.cycle is false. "
+        "Set mix.cycle = true, lower its weight, or train fewer steps.",
+    )
+
+
+def test_the_sample_at_which_a_source_runs_dry_is_the_one_that_drawing_finds() -> None:
+    sampler = MixSampler({"a": 70_000, "b": 50_000}, {"a": 1, "b": 1}, seed=3, cycle=False)
+    twin = MixSampler({"a": 70_000, "b": 50_000}, {"a": 1, "b": 1}, seed=3)
+    first = int(np.argmax(twin.draw(0, 140_000).passes > 0))
+
+    sampler.demand_rows(first)
+    with pytest.raises(CorpusError, match=rf"'b' ran dry at sample {first}:"):
+        sampler.demand_rows(first + 1)
+
+
 def test_rows_repeated_far_more_often_than_the_median_are_a_warning() -> None:
     # M14: weight 1.0 on 277 rows.
     rows = {"tiny": 277, "b": 200_000, "c": 200_000, "d": 200_000}

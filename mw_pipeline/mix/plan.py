@@ -106,20 +106,26 @@ def plan_mix(
 
 
 def _dry_run(sampler: MixSampler, *, samples: int, batch_rows: int) -> tuple[NDArray[np.float64], tuple[str, ...]]:
-    """(windows, sources) shares drawn in each tenth of the run, and the error of a source that ran dry, if any."""
+    """(windows, sources) shares drawn in each tenth of the run, and the error of a source that runs dry, if any."""
     edges = np.linspace(0, samples, min(WINDOWS, samples) + 1).astype(int).tolist()
     shares: list[NDArray[np.float64]] = []
-    for begin, end in itertools.pairwise(edges):
-        end = min(end, begin + _DRY_RUN_SAMPLES)
-        counts = np.zeros(len(sampler.sources))
-        try:
-            for start in range(begin, end, batch_rows):
-                source = sampler.draw(start, min(batch_rows, end - start)).source
-                counts += np.bincount(source, minlength=len(sampler.sources))
-        except CorpusError as error:
-            return np.asarray(shares).reshape(-1, len(sampler.sources)), (str(error),)
-        shares.append(counts / (end - begin))
-    return np.asarray(shares).reshape(-1, len(sampler.sources)), ()
+    dry: tuple[str, ...] = ()
+    try:
+        for begin, end in itertools.pairwise(edges):
+            drawn = range(begin, min(end, begin + _DRY_RUN_SAMPLES))
+            shares.append(_shares_in(sampler, drawn, batch_rows=batch_rows))
+        sampler.demand_rows(samples)  # a source may run dry in the part of a window that was not drawn
+    except CorpusError as error:
+        dry = (str(error),)
+    return np.asarray(shares).reshape(-1, len(sampler.sources)), dry
+
+
+def _shares_in(sampler: MixSampler, drawn: range, *, batch_rows: int) -> NDArray[np.float64]:
+    counts = np.zeros(len(sampler.sources))
+    for start in drawn[::batch_rows]:
+        source = sampler.draw(start, min(batch_rows, drawn.stop - start)).source
+        counts += np.bincount(source, minlength=len(sampler.sources))
+    return counts / len(drawn)
 
 
 def _table(

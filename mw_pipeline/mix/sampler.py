@@ -70,6 +70,19 @@ class MixSampler:
         turns += np.bincount(self._arrangement(block)[0][:rest], minlength=len(self.sources))
         return dict(zip(self.sources, turns.tolist(), strict=True))
 
+    def demand_rows(self, samples: int) -> None:
+        """Raises CorpusError when one of the samples 0 … samples − 1 finds its source dry, and it must not cycle."""
+        used = [] if self._cycle else np.flatnonzero(self._quotas).tolist()
+        first, source = min(((self._sample_of(int(self._rows[s]), s), s) for s in used), default=(samples, -1))
+        if first < samples:
+            self._refuse(first, source)
+
+    def _sample_of(self, turn: int, source: int) -> int:
+        """The sample that draws a source for the `turn`-th time, counted from 0."""
+        block, turn_in_block = divmod(turn, int(self._quotas[source]))
+        sources, rank = self._arrangement(block)
+        return block * _BLOCK + int(np.flatnonzero((sources == source) & (rank == turn_in_block))[0])
+
     def _draw_in_block(self, block: int, begin: int, end: int) -> tuple[NDArray[np.int16], NDArray[np.int64]]:
         """(source, turn) of part of a block; turn = how often the source was drawn before, from sample 0 on."""
         source, rank = self._arrangement(block)
