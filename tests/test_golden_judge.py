@@ -40,6 +40,7 @@ def test_every_broken_line_is_a_finding_and_the_sound_ones_are_read(tmp_path: Pa
         '{"raw": "x", "components": {"locality": 7}}',
         '{"raw": "x", "components": {"locality": ""}}',
         '{"raw": "x", "components": {"locality": "y"}}',
+        '{"raw": "x", "components": {}, "country": 0}',
     )
 
     judged = judge_golden([path])
@@ -52,6 +53,7 @@ def test_every_broken_line_is_a_finding_and_the_sound_ones_are_read(tmp_path: Pa
         (f"{path}:6", "unknown_tag"),
         (f"{path}:7", "wrong_type"),
         (f"{path}:8", "blank_value"),
+        (f"{path}:10", "wrong_type"),
         (f"{path}:9", "unreachable_value"),
     ]
     assert all(f.blocks and f.value and f.problem and f.remedy.endswith(".") for f in judged.findings)

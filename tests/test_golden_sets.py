@@ -13,6 +13,7 @@ from corpus_sources import HandMade, address, install, record
 
 from mw_pipeline.corpus.splits import judging_half
 from mw_pipeline.errors import CorpusError, RecipeError
+from mw_pipeline.golden.gold import write_manifest
 from mw_pipeline.recipe import GoldenSetSpec, load_corpus_spec
 from mw_pipeline.sources.registry import get_adapter
 from mw_pipeline.stages import checks
@@ -141,6 +142,27 @@ def test_the_set_stands_beside_the_own_gold_and_none_of_its_families_is_trained_
     assert kept and not [row for row in kept if row["base_id"] in golden.families]
     assert any(row["base_id"] in golden.families for row in rows if row["split"] == "train")
     assert checks.golden_is_not_in_train(place, "c").problems == ()
+
+
+def test_gold_with_a_stale_manifest_is_invalid_until_the_manifest_is_written_anew(place: Place) -> None:  # M50
+    gold = place.project / "golden" / "us.jsonl"
+    write_manifest(gold.parent)
+    gold.write_text("".join(json.dumps({**GOLD, "raw": f"{n} Elm Street, Springfield"}) + "\n" for n in (1, 2)))
+
+    build_golden(place, "c")
+    (problem,) = checks.golden_is_valid(place, "c").problems
+    assert problem.startswith("golden/manifest.json: stale_manifest")
+
+    write_manifest(gold.parent)
+    build_golden(place, "c")
+    assert checks.golden_is_valid(place, "c").problems == ()
+
+
+def test_a_labelled_source_without_a_record_is_refused(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(monkeypatch, HandMade([], name="labelled"))
+
+    with pytest.raises(CorpusError, match=r"no row of 'real/\*.txt' can be used .its files hold no record"):
+        build_golden(place, "c")
 
 
 def test_a_set_whose_files_are_not_there_is_skipped_with_a_sentence(place: Place) -> None:

@@ -121,29 +121,37 @@ def _entry(path: Path) -> dict[str, JSON]:
     return {"sha256": sha256_file(path), **GoldenSet(tuple(_read_file(path))).counts()}
 
 
-def demand_manifest(folder: Path, paths: Sequence[Path]) -> None:
+def manifests_of(paths: Sequence[Path]) -> list[Path]:
+    """The manifests that lie beside these gold files, in their order, each once."""
+    folders = dict.fromkeys(path.parent for path in paths)
+    return [folder / MANIFEST for folder in folders if (folder / MANIFEST).is_file()]
+
+
+def demand_manifest(folder: Path, paths: Sequence[Path], *, below: Path | None = None) -> None:
     """Counts and hashes of every listed file are those of the file itself, and the conventions are today's (M50).
 
-    Files not listed are not looked at. Raises CorpusError with the first difference."""
+    Files not listed are not looked at. Raises GoldError with the first difference; it names a folder `below` another
+    as it lies in it."""
     path = folder / MANIFEST
     if not path.is_file():
         return
+    shown = folder.relative_to(below) if below and folder.is_relative_to(below) else folder
     try:
         manifest = json_value(path.read_text(encoding="utf-8"))
         conventions, listed = manifest["conventions"], {name: dict(entry) for name, entry in manifest["files"].items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise _stale(path, "no manifest", f"not a manifest of gold files ({error!r})") from None
+        raise _stale(shown, "no manifest", f"not a manifest of gold files ({error!r})") from None
     if conventions != CONVENTIONS_HASH:
         older = repr(conventions)[:13]
-        raise _stale(path, older, f"written under conventions {older}…, today's are {CONVENTIONS_HASH[:12]!r}…")
+        raise _stale(shown, older, f"written under conventions {older}…, today's are {CONVENTIONS_HASH[:12]!r}…")
     for gold in paths:
         claimed, found = listed.get(gold.name), _entry(gold)
         key = next((key for key in ("rows", *found) if claimed and claimed.get(key) != found[key]), None)
         if claimed and key:
             problem = f"says {key} {claimed.get(key)!r} for {gold.name}, found {found[key]!r}"
-            raise _stale(path, f"{gold.name}: {key}", problem)
+            raise _stale(shown, f"{gold.name}: {key}", problem)
 
 
-def _stale(path: Path, value: str, problem: str) -> GoldError:
-    remedy = f"Review the change of gold, then run `mw-pipeline golden --write-manifest {path.parent}`."
-    return GoldError(str(path), "stale_manifest", value, problem, remedy)
+def _stale(folder: Path, value: str, problem: str) -> GoldError:
+    remedy = f"Review the change of gold, then run `mw-pipeline golden --write-manifest {folder}`."
+    return GoldError(str(folder / MANIFEST), "stale_manifest", value, problem, remedy)

@@ -60,16 +60,16 @@ def judge_golden(paths: Sequence[Path], *, below: Path | None = None) -> Judgeme
             except GoldError as error:
                 found.append(finding_of_error(error))
     if not found:  # counts of files that cannot be read to the end would differ for that reason alone
-        found += _manifest_findings(paths)
+        found += _manifest_findings(paths, below=below)
     golden = GoldenSet(tuple(rows))
     return Judgement(golden, (*found, *golden.findings))
 
 
-def _manifest_findings(paths: Sequence[Path]) -> list[Finding]:
+def _manifest_findings(paths: Sequence[Path], *, below: Path | None) -> list[Finding]:
     found = []
     for folder in dict.fromkeys(path.parent for path in paths):
         try:
-            demand_manifest(folder, [path for path in paths if path.parent == folder])
+            demand_manifest(folder, [path for path in paths if path.parent == folder], below=below)
         except GoldError as error:
             found.append(finding_of_error(error))
     return found

@@ -115,7 +115,7 @@ def raw_and_components(value: JSON, *, where: str) -> tuple[str, dict[str, str]]
 
 
 def _text(value: Mapping[str, JSON], key: str, where: str) -> str:
-    text = value.get(key) or ""
+    text = "" if value.get(key) is None else value[key]
     if not isinstance(text, str):
         raise _not_a_text(where, key, text)
     return text

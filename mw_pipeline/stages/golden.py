@@ -49,9 +49,9 @@ def _build_set(place: Place, corpus: str, name: str, out: Path) -> JSON:
     adapter = None if settings.adapter is None else get_adapter(settings.adapter)
     judged, left_out = read_set(settings, name, paths, adapter, below=place.data)
     if not judged.golden.rows:
+        why = left_out or (judged.findings[0] if judged.findings else "its files hold no record")
         raise CorpusError(
-            f"corpora/{corpus}.toml: golden_sets.{name}: no row of {settings.input!r} can be used "
-            f"({left_out or judged.findings[0]}). "
+            f"corpora/{corpus}.toml: golden_sets.{name}: no row of {settings.input!r} can be used ({why}). "
             "Name gold files, or a labelled source and its adapter."
         )
     _write_rows(out / f"{_SETS}{name}.jsonl", judged.golden)

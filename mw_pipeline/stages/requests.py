@@ -11,6 +11,7 @@ from mw_pipeline.artifact import Artifact
 from mw_pipeline.corpus.inputs import input_digests
 from mw_pipeline.digest import JSON, sha256_file, sha256_remembered
 from mw_pipeline.errors import RecipeError
+from mw_pipeline.golden.gold import manifests_of
 from mw_pipeline.recipe import Recipe
 from mw_pipeline.sources.adapter import files_beside
 from mw_pipeline.sources.registry import get_adapter
@@ -73,16 +74,17 @@ def manifest(place: Place, corpus: str) -> Request:
 
 
 def golden(place: Place, corpus: str) -> Request:
-    """The gold rows that judge every recipe of a corpus, and the further sets whose files are there."""
+    """The gold rows that judge every recipe of a corpus, and the further sets whose files are there.
+
+    Manifests beside gold files count: gold whose manifest was stale is judged anew once that is written anew."""
     spec = place.corpus_spec(corpus)
-    sets = {
-        name: [
-            settings.model_dump(mode="json"),
-            *(sha256_remembered(path) for path in place.golden_set_files(spec, name)),
-        ]
-        for name, settings in spec.golden_sets.items()
-    }
-    files = [[path.name, sha256_file(path)] for path in place.golden_paths(spec)]
+    sets = {}
+    for name, settings in spec.golden_sets.items():
+        paths = place.golden_set_files(spec, name)
+        beside = manifests_of(paths) if settings.adapter is None else []
+        sets[name] = [settings.model_dump(mode="json"), *map(sha256_remembered, (*paths, *beside))]
+    own = place.golden_paths(spec)
+    files = [[path.name, sha256_file(path)] for path in (*own, *manifests_of(own))]
     adapters = {type(get_adapter(found.adapter)).__module__ for found in spec.golden_sets.values() if found.adapter}
     modules = (*CODE["golden_set"], *sorted(adapters))
     return Request("golden_set", corpus, (), {"files": files, "sets": sets}, modules)
