@@ -162,6 +162,22 @@ def test_every_record_has_a_component_and_no_number_stands_without_its_street(re
     assert not (numbered & ~pc.is_valid(records["street"]).to_numpy()).any()
 
 
+def test_every_american_and_french_name_in_another_script_has_its_region_key():
+    # Twenty-one of them are of places that the tables of places leave out, Middlebury in Vermont among them.
+    for found in scripts.script_names().values():
+        assert all(found.keys[: found.home]), found.script
+        assert not any(found.keys[found.home :]), found.script
+
+
+def test_overseas_cedex_codes_keep_the_three_digits_of_their_departement():
+    french = places.french_places()
+    chosen = np.flatnonzero(np.isin(french.region_names, ["Guadeloupe", "La Réunion"]))
+    values = kinds.RowValues(french, chosen, np.random.default_rng(0))
+
+    assert {code[:3] for code in values["cedex_postcode"]} == {"971", "974"}
+    assert all(len(code) == 5 for code in values["cedex_postcode"])
+
+
 def test_region_keys_are_the_country_and_the_region_in_lower_case(records: pa.Table):
     keys = set(pc.unique(records["region_key"]).to_pylist())
 
@@ -174,7 +190,7 @@ def test_rows_of_a_home_place_in_another_script_know_their_region(records: pa.Ta
     foreign = records.filter(pc.match_substring_regex(records["locale"], "^(ru|ja|zh|ar|ko)-(US|FR)$"))
     known = pc.not_equal(foreign["region_key"], "").to_numpy(zero_copy_only=False)
 
-    assert known.mean() > 0.95
+    assert known.all()
 
 
 def test_one_address_is_one_family_however_often_it_is_drawn(records: pa.Table):

@@ -11,6 +11,7 @@ from mw_pipeline.errors import CorpusError
 from mw_pipeline.sources.builtin.grammar import (
     Expansion,
     Grammar,
+    cumulated,
     french_at,
     french_of,
     groups_of,
@@ -73,6 +74,15 @@ def test_ordinals_are_english(number: int, text: str):
 def test_french_names_contract_with_their_preposition(name: str, of: str, at: str):
     assert french_of(name) == of
     assert french_at(name) == at
+
+
+def test_the_last_cumulated_share_is_one_to_the_bit():
+    # numpy adds a thousand numbers pairwise in one place and one by one in the other: 0.9999999999999998.
+    weights = np.random.default_rng(0).random(1000)
+
+    assert (np.cumsum(weights) / weights.sum())[-1] < 1
+    assert cumulated(weights)[-1] == 1.0
+    assert cumulated([3, 1]).tolist() == [0.75, 1.0]
 
 
 def test_groups_hold_the_positions_of_each_key():

@@ -105,7 +105,7 @@ def forms(country: str) -> Forms:
     return Forms(
         order=np.array([form_order(form) for form in orders]),
         block=np.array([form_block(form) for form in orders]),
-        shares=np.cumsum(weights) / weights.sum(),
+        shares=_cumulated(weights),
         random_share=section["random_share"],
         native=native,
         lone_subregion=section["lone_subregion"],
@@ -123,7 +123,7 @@ def placements(country: str, purpose: str) -> Placements:
     return Placements(
         order=np.array([form_order(form) for form in chosen]),
         block=np.array([form_block(form) for form in chosen]),
-        cumulative=np.cumsum(weights) / weights.sum(),
+        cumulative=_cumulated(weights),
     )
 
 
@@ -262,7 +262,14 @@ def _completed(form: tuple[tuple[str, ...], ...], native: tuple[tuple[str, ...],
 def weighted(rows: Sequence[tuple[float, str]]) -> Weighted:
     """Texts with their weights as a table to draw from."""
     weights = np.array([weight for weight, _ in rows], np.float64)
-    return Weighted(pa.array([text for _, text in rows], pa.string()), np.cumsum(weights) / weights.sum())
+    return Weighted(pa.array([text for _, text in rows], pa.string()), _cumulated(weights))
+
+
+def _cumulated(weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Cumulative shares, the last one 1 to the bit: a sum of its own could differ, and a draw fall behind them all."""
+    sums = np.cumsum(weights)
+    shares: npt.NDArray[np.float64] = sums / sums[-1]
+    return shares
 
 
 def section_of(name: str, country: str) -> Any:

@@ -12,7 +12,7 @@ from mw_pipeline.corpus.records import RECORD_BATCH_ROWS, ReadRequest, Rejects
 from mw_pipeline.errors import CorpusError
 from mw_pipeline.sources.builtin.drafts import Drafts, as_batch, joined
 from mw_pipeline.sources.builtin.foreign import script_drafts, world_drafts
-from mw_pipeline.sources.builtin.grammar import groups_of
+from mw_pipeline.sources.builtin.grammar import cumulated, groups_of
 from mw_pipeline.sources.builtin.kinds import kind_drafts, kinds
 
 DEFAULT_RECORDS = 400_000
@@ -77,6 +77,5 @@ def _makers(countries: Sequence[str]) -> tuple[list[Make], list[float]]:
 
 def _mixed(makers: Sequence[Make], shares: Sequence[float], count: int, rng: np.random.Generator) -> Drafts:
     """That many records, each kind by its share, kind after kind."""
-    cumulated = np.cumsum(shares) / np.sum(shares)
-    drawn = np.searchsorted(cumulated, rng.random(count), side="right")
+    drawn = np.searchsorted(cumulated(shares), rng.random(count), side="right")
     return joined([makers[number](len(rows), rng) for number, rows in groups_of(drawn)])

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mw_pipeline.sources.builtin.drafts import Drafts, empty_column, joined, region_key, where_asked, written
+from mw_pipeline.sources.builtin.drafts import Drafts, empty_column, joined, where_asked, written
 from mw_pipeline.sources.builtin.grammar import (
     Expansion,
     Grammar,
@@ -136,7 +136,7 @@ def _language_drafts(group: _Group) -> Drafts:
         countries=group.countries,
         locales=np.array([f"{group.language.replace('_', '-')}-{code}" for code in group.countries], dtype=object),
         place_ids=group.names.ids[group.drawn],
-        region_keys=_region_keys(home, len(group)),
+        region_keys=group.names.keys[group.drawn],
     )
 
 
@@ -219,10 +219,3 @@ def _add_latin_parts(
         tags["house_number"][rows] = np.where(numbered, numbers, tags["house_number"][rows])
         coded = group.rng.random(len(rows)) < np.where(asked, 0.6, 0.1)
         tags["postcode"][rows] = where_asked(coded, expansion.expand("postcode", all_rows))
-
-
-def _region_keys(home: Mapping[str, tuple[Rows, Rows]], count: int) -> Strings:
-    keys = np.full(count, "", dtype=object)
-    for country, (rows, places) in home.items():
-        keys[rows] = [region_key(country, name) for name in places_of(country).region_names[places]]
-    return keys

@@ -19,7 +19,7 @@ from importlib.resources import files
 from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from mw_pipeline.errors import CorpusError
 
@@ -83,6 +83,13 @@ class Expansion:
         return out if isinstance(out, np.ndarray) else np.full(len(rows), out, dtype=object)
 
 
+def cumulated(weights: ArrayLike) -> NDArray[np.float64]:
+    """Cumulated shares of some weights, the last one 1 to the bit: every number below 1 falls on one of them."""
+    sums = np.cumsum(weights)
+    shares: NDArray[np.float64] = sums / sums[-1]
+    return shares
+
+
 def groups_of(keys: NDArray[np.int64]) -> list[tuple[int, Rows]]:
     """Each distinct key with the ascending positions that hold it."""
     order = np.argsort(keys, kind="stable")
@@ -127,7 +134,7 @@ def _parse_symbol(name: str, text: str, known: set[str]) -> Symbol:
     if not texts:
         raise CorpusError(f"symbol {name!r} has no items: expected at least one. Write one, or remove the symbol.")
     patterns = {i: parse_pattern(item, known) for i, item in enumerate(texts) if "{" in item}
-    return Symbol(np.array(texts, dtype=object), np.cumsum(weights) / np.sum(weights), patterns)
+    return Symbol(np.array(texts, dtype=object), cumulated(weights), patterns)
 
 
 def _slot(text: str, known: set[str]) -> Part:
@@ -190,7 +197,7 @@ def _contracted(name: str, *, preposition: str, masculine: str, plural: str, eli
         return masculine + rest
     if rest and article in ("les", "Les"):
         return plural + rest
-    if elide and name[:1].casefold() in _VOWELS and not name.startswith(("l'", "la ")):
+    if elide and name[:1].casefold() in _VOWELS:
         return "d'" + name
     return preposition + name
 

@@ -33,7 +33,7 @@ BOUND = (
 )  # fmt: skip
 _SETTINGS = ("country", "share", "popular", "only")
 _SHARE = re.compile(r"(\d+(?:\.\d+)?)% ")
-_ROMAN = ("", "I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X", "XI", "XII", "XIII", "XIV", "XV", "XVI")
+_ROMAN_ONES = ("", "I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX")
 # How often, and how, a French commune is written otherwise than the gazetteer has it.
 _LOCALITY_EDITS: tuple[tuple[float, Callable[[str], str]], ...] = (
     (0.07, lambda name: name.replace("-", " ")),
@@ -152,11 +152,14 @@ def _region_short(places: Places, chosen: Rows, rng: np.random.Generator, _: Row
 
 
 def _cedex_postcode(places: Places, chosen: Rows, rng: np.random.Generator, _: RowValues) -> Strings:
-    """The département's digits with a number of their own, as business mail has it."""
-    stems = np.frompyfunc(lambda code: code[:2], 1, 1)(places.postcodes_of(chosen, rng))
-    numbers = np.array([f"{number:03d}" for number in range(1000)], dtype=object)
-    codes: Strings = stems + numbers[rng.integers(1000, size=len(chosen))]
-    return codes
+    """The département's digits, two or overseas three, with a number of their own, as business mail has it."""
+    own = places.postcodes_of(chosen, rng)
+    numbers = rng.integers(1000, size=len(chosen))
+    coded = [
+        code[:3] + f"{number % 100:02d}" if code.startswith("97") else code[:2] + f"{number:03d}"
+        for code, number in zip(own, numbers.tolist(), strict=True)
+    ]
+    return np.array(coded, dtype=object)
 
 
 def _district(places: Places, chosen: Rows, rng: np.random.Generator, values: RowValues) -> NDArray[np.int64]:
@@ -175,7 +178,7 @@ def _district_forms(style: str) -> Draw:
 def _district_form(number: int, style: str) -> str:
     if style == "roman":
         tens, ones = divmod(number, 10)
-        return "X" * tens + _ROMAN[ones]
+        return "X" * tens + _ROMAN_ONES[ones]
     if number == 1:
         return "1er"
     return f"{number}{'ème' if style == 'long' else 'e'}"

