@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from assets.campaign import campaign_report
+from assets.campaign import campaign_report, campaign_runs
 from assets.corpus import corpus_manifest, corpus_shards, golden_set
 from assets.dataset import tokenized_dataset, tokenizer
 from assets.evaluation import eval_report, regression_diagnosis
@@ -50,8 +50,8 @@ release_job = dg.define_asset_job(
 )
 campaign_job = dg.define_asset_job(
     "campaign",
-    [campaign_report],
-    description="Lay all recipes of a campaign side by side, as far as they have been run.",
+    [campaign_runs, campaign_report],
+    description="Train what a campaign lacks, and lay all of its recipes side by side.",
     partitions_def=campaigns,
 )
 probe_job = dg.define_asset_job(

@@ -1,18 +1,72 @@
-"""Campaign stage: all recipes of a campaign side by side."""
+"""Campaign stage: the runs of a campaign, and all of its recipes side by side."""
+
+from collections.abc import Iterator, Mapping
 
 import dagster as dg
 
-from assets.metadata import OWNERS, code_version, materialized, near, plainly
-from assets.partitions import campaigns, recipe_of_campaign
-from assets.training import full_checkpoint, smoke_checkpoint
-from mw_pipeline.stages import campaign
+from assets.corpus import corpus_manifest
+from assets.metadata import OWNERS, code_version, materialized, near, plainly, recorded, recorded_check
+from assets.partitions import campaign_of_corpus, campaigns, recipe_of_campaign
+from assets.training import full_checkpoint, full_shown, smoke_checkpoint, smoke_shown
+from mw_pipeline.artifact import Artifact
+from mw_pipeline.campaign.folder import Member
+from mw_pipeline.digest import digest_of
+from mw_pipeline.stages import campaign, checks
+from mw_pipeline.stages.campaign_runs import train_campaign
+from mw_pipeline.stages.place import Place, Progress
 from resources.place import PlaceResource
+from resources.trainer import Trainer
+
+
+@dg.asset(
+    group_name="train",
+    partitions_def=campaigns,
+    deps=[dg.AssetDep(corpus_manifest, partition_mapping=campaign_of_corpus)],
+    kinds={"pytorch"},
+    owners=OWNERS,
+    pool="training",
+    code_version=code_version("campaign_runs"),
+)
+@plainly
+def campaign_runs(
+    context: dg.AssetExecutionContext, place: PlaceResource, trainer: Trainer
+) -> dg.MaterializeResult[None]:
+    """Every smoke of a campaign, and the full run of each recipe whose smoke has passed; trains what the store lacks.
+
+    Each run is recorded as a partition of `smoke_checkpoint` or `full_checkpoint`, with what its check found."""
+    here = place.open()
+    asked = campaign.campaign_named(here, context.partition_key)
+
+    def train(stage: str, member: Member, progress: Progress) -> None:
+        progress("begins")
+        trainer.run(context, stage, place.open(), partition=member.recipe.name)
+
+    train_campaign(here, asked, train, progress=context.log.info)
+    made = campaign.all_made(here, asked)
+    for member in asked.members:
+        for event in run_events(here, member.recipe.name, made[member.name]):
+            context.log_event(event)
+    digests = [artifact.digest for runs in made.values() for artifact in runs.values()]
+    table = dg.MetadataValue.md(campaign.run_table(made).as_markdown())
+    return dg.MaterializeResult(metadata={"runs": table}, data_version=dg.DataVersion(digest_of(digests)))
+
+
+def run_events(
+    place: Place, recipe: str, made: Mapping[str, Artifact]
+) -> Iterator[dg.AssetMaterialization | dg.AssetCheckEvaluation]:
+    """Smoke and full run of a recipe, and what their checks found, as runs of their own would record them."""
+    yield recorded("smoke_checkpoint", recipe, smoke_shown(place, recipe, made["smoke"], reused=True))
+    yield recorded_check(checks.smoke_verdict, place, "smoke_checkpoint", recipe)
+    if "full" in made:
+        yield recorded("full_checkpoint", recipe, full_shown(made["full"], reused=True))
+        yield recorded_check(checks.run_is_sound, place, "full_checkpoint", recipe)
 
 
 @dg.asset(
     group_name="eval",
     partitions_def=campaigns,
     deps=[
+        campaign_runs,
         dg.AssetDep(smoke_checkpoint, partition_mapping=recipe_of_campaign),
         dg.AssetDep(full_checkpoint, partition_mapping=recipe_of_campaign),
     ],

@@ -23,6 +23,7 @@ defs = dg.Definitions(
         evaluation.eval_report,
         evaluation.regression_diagnosis,
         comparison.loss_comparison,
+        campaign.campaign_runs,
         campaign.campaign_report,
         release.packaged_weights,
     ],

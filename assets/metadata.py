@@ -7,6 +7,7 @@ from typing import ParamSpec, TypeVar
 
 import dagster as dg
 import pyarrow as pa
+from dagster._core.definitions.data_version import DATA_VERSION_TAG  # Dagster does not export it
 
 from mw_pipeline.artifact import Artifact
 from mw_pipeline.digest import code_digest
@@ -105,18 +106,44 @@ def finding_check(
     )
     @plainly
     def check(context: dg.AssetCheckExecutionContext, place: PlaceResource) -> dg.AssetCheckResult:
-        result = ask(place.open(), asset.key.to_user_string(), examine, context.partition_key)
-        sentence = "; ".join(result.problems) or result.summary
-        if result.problems:
-            context.log.error("%s: %s", examine.__name__, sentence)
+        found = ask(place.open(), asset.key.to_user_string(), examine, context.partition_key)
+        if found.problems:
+            context.log.error("%s: %s", examine.__name__, _sentence_of(found))
         return dg.AssetCheckResult(
-            passed=not result.problems,
+            passed=not found.problems,
             severity=dg.AssetCheckSeverity.ERROR if blocking else dg.AssetCheckSeverity.WARN,
-            description=sentence,
-            metadata=_evidence(result.evidence),
+            description=_sentence_of(found),
+            metadata=_evidence(found.evidence),
         )
 
     return check
+
+
+def recorded(asset: str, partition: str, shown: dg.MaterializeResult[None]) -> dg.AssetMaterialization:
+    """The event of another asset's partition that a run has made on its way, as a run of its own would record it."""
+    version = shown.data_version
+    tags = {DATA_VERSION_TAG: version.value} if version is not None else {}
+    return dg.AssetMaterialization(asset, partition=partition, metadata=shown.metadata, tags=tags)
+
+
+def recorded_check(
+    examine: Callable[[Place, str], Findings], place: Place, asset: str, partition: str
+) -> dg.AssetCheckEvaluation:
+    """The answer of a blocking check about such a partition."""
+    found = ask(place, asset, examine, partition)
+    return dg.AssetCheckEvaluation(
+        asset_key=dg.AssetKey(asset),
+        check_name=examine.__name__,
+        passed=not found.problems,
+        description=_sentence_of(found),
+        metadata=_evidence(found.evidence),
+        blocking=True,
+        partition=partition,
+    )
+
+
+def _sentence_of(found: Findings) -> str:
+    return "; ".join(found.problems) or found.summary
 
 
 def _evidence(evidence: Mapping[str, object]) -> dict[str, dg.MetadataValue]:

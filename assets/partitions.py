@@ -23,6 +23,7 @@ def corpus_and_source(key: str) -> tuple[str, str]:
 
 
 _of_campaigns = [path for path in map(PurePath, _recipes) if len(path.parts) > 2 and path.parts[0] == "campaigns"]
+_campaign_of = {path.as_posix(): path.parent.relative_to("campaigns").as_posix() for path in _of_campaigns}
 _keys_of_corpus = {name: {source_key(name, source) for source in spec.sources} for name, spec in _corpora.items()}
 
 sources = dg.StaticPartitionsDefinition(sorted(key for keys in _keys_of_corpus.values() for key in keys))
@@ -41,6 +42,10 @@ loss_folders = dg.StaticPartitionsDefinition(sorted(_compared))
 comparison_of_corpus = dg.StaticPartitionMapping(
     {corpus: {folder for folder, of in _compared.items() if of == corpus} for corpus in _corpora}
 )
-recipe_of_campaign = dg.StaticPartitionMapping(
-    {recipe.as_posix(): recipe.parent.relative_to("campaigns").as_posix() for recipe in _of_campaigns}
+recipe_of_campaign = dg.StaticPartitionMapping(_campaign_of)
+campaign_of_corpus = dg.StaticPartitionMapping(
+    {
+        corpus: {campaign for recipe, campaign in _campaign_of.items() if _recipes[recipe].corpus == corpus}
+        for corpus in _corpora
+    }
 )

@@ -6,7 +6,9 @@ from assets.dataset import tokenized_dataset
 from assets.metadata import OWNERS, code_version, finding_check, materialized, plainly
 from assets.mix import source_mix
 from assets.partitions import recipes
+from mw_pipeline.artifact import Artifact
 from mw_pipeline.stages import checks, requests, views
+from mw_pipeline.stages.place import Place
 from resources.place import PlaceResource
 from resources.trainer import Trainer
 
@@ -27,15 +29,7 @@ def smoke_checkpoint(
     """A short run that stays at the peak learning rate for as long as its verdict needs."""
     here = place.open()
     artifact, reused = trainer.run(context, "smoke_checkpoint", here)
-    verdict = requests.verdict(here, here.recipe(context.partition_key)).demand(here.store)
-    return materialized(
-        artifact,
-        reused=reused,
-        curves=views.curves_picture(artifact, verdict),
-        run=views.run_facts(artifact),
-        verdict=views.verdict_facts(verdict),
-        **views.probe_of(artifact),
-    )
+    return smoke_shown(here, context.partition_key, artifact, reused=reused)
 
 
 @dg.asset(
@@ -53,6 +47,24 @@ def full_checkpoint(
 ) -> dg.MaterializeResult[None]:
     """The full run. Refuses to start without a passing verdict for exactly this recipe, data, code and smoke."""
     artifact, reused = trainer.run(context, "full_checkpoint", place.open())
+    return full_shown(artifact, reused=reused)
+
+
+def smoke_shown(place: Place, recipe: str, artifact: Artifact, *, reused: bool) -> dg.MaterializeResult[None]:
+    """The result of a smoke: its curves with what its verdict says of them."""
+    verdict = requests.verdict(place, place.recipe(recipe)).demand(place.store)
+    return materialized(
+        artifact,
+        reused=reused,
+        curves=views.curves_picture(artifact, verdict),
+        run=views.run_facts(artifact),
+        verdict=views.verdict_facts(verdict),
+        **views.probe_of(artifact),
+    )
+
+
+def full_shown(artifact: Artifact, *, reused: bool) -> dg.MaterializeResult[None]:
+    """The result of a full run: its curves and how it ended."""
     return materialized(
         artifact,
         reused=reused,

@@ -33,21 +33,24 @@ class Trainer(dg.ConfigurableResource):  # type: ignore[type-arg]
     attempts: int = 3
     backoff_seconds: float = 10.0
 
-    def run(self, context: dg.AssetExecutionContext, stage: str, place: Place) -> tuple[Artifact, bool]:
-        """The artifact of a stage for this run's partition, and whether it was reused.
+    def run(
+        self, context: dg.AssetExecutionContext, stage: str, place: Place, *, partition: str | None = None
+    ) -> tuple[Artifact, bool]:
+        """The artifact of a stage for this run's partition, or another one, and whether it was reused.
 
         Raises MwError before any child is started when a gate refuses or an input is missing, and dg.Failure with the
         child's own sentence, or how it died, when it could not make the artifact."""
-        made = find_made(stage, place, context.partition_key)
+        key = partition or context.partition_key
+        made = find_made(stage, place, key)
         if made is not None:
-            context.log.info("%s of %s is in the store already: reused", stage, context.partition_key)
+            context.log.info("%s of %s is in the store already: reused", stage, key)
             return made, True
-        answer = self._ask_child(context, stage, place)
+        answer = self._ask_child(context, stage, place, key)
         if "error" in answer:
-            raise self._after(context, stage, place, answer)
+            raise self._after(context, stage, place, key, answer)
         return place.store.load(answer["kind"], answer["digest"]), answer["reused"]
 
-    def _ask_child(self, context: dg.AssetExecutionContext, stage: str, place: Place) -> dict[str, Any]:
+    def _ask_child(self, context: dg.AssetExecutionContext, stage: str, place: Place, key: str) -> dict[str, Any]:
         """What the child reports: the kind and digest of an artifact, or an error."""
         folders = {"MW_STORE": place.store.url, "MW_PROJECT": str(place.project), "MW_DATA": str(place.data)}
         if place.seconds_left is not None:
@@ -56,14 +59,14 @@ class Trainer(dg.ConfigurableResource):  # type: ignore[type-arg]
             invocation = dg.PipesSubprocessClient(termination_timeout_seconds=self.grace_seconds).run(
                 context=context,
                 command=[sys.executable, "-m", "resources.child"],
-                extras={"stage": stage, "partition": context.partition_key, "parent": os.getpid()},
+                extras={"stage": stage, "partition": key, "parent": os.getpid()},
                 env={**native.SETTINGS, **os.environ, **folders},
                 cwd=str(CHECKOUT),
             )
         except DagsterPipesExecutionError as error:  # killed, or an error that nobody expected
             status = re.search(r"-?\d+", str(error))
             sentence = (
-                f"{stage} of {context.partition_key!r}: its process died ({error}). Read what it wrote to stderr, and "
+                f"{stage} of {key!r}: its process died ({error}). Read what it wrote to stderr, and "
                 "materialize it again: training goes on from its last checkpoint."
             )
             return {"error": sentence, "cure": cure_of_exit(int(status[0])) if status else "fix"}
@@ -71,17 +74,17 @@ class Trainer(dg.ConfigurableResource):  # type: ignore[type-arg]
         return dict(answer)
 
     def _after(
-        self, context: dg.AssetExecutionContext, stage: str, place: Place, answer: dict[str, Any]
+        self, context: dg.AssetExecutionContext, stage: str, place: Place, key: str, answer: dict[str, Any]
     ) -> dg.Failure | dg.RetryRequested:
         """What to raise after a failed attempt: a retry where one may cure it, else the end of the step."""
-        name = f"{stage}-{context.partition_key.replace('/', '-')}.jsonl"
+        name = f"{stage}-{key.replace('/', '-')}.jsonl"
         log = AttemptLog(
             place.store.root / "attempts" / name,
             run=context.run_id,
             allowed=self.attempts,
             backoff_seconds=self.backoff_seconds,
         )
-        step = saved_step(place, stage, context.partition_key)
+        step = saved_step(place, stage, key)
         cure = "never" if place.time_is_spent else answer["cure"]  # another attempt would have the whole limit again
         move = log.failed(cure, answer["error"], step=step)
         if not move.restarts:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 import dagster as dg
 import pytest
 from campaign_logs import write_logs, write_recipes
 from graph_runs import environment, failure_of, materialize, shell
-from tiny_project import place_at
+from tiny_project import change, place_at
 
 from mw_pipeline.campaign.report import campaign_report
 from mw_pipeline.cli import main
 from mw_pipeline.errors import RecipeError
-from mw_pipeline.stages.campaign import build_campaign, campaign_named, made_of, outcomes_of
+from mw_pipeline.stages.campaign import all_made, build_campaign, campaign_named, outcomes_of
 from mw_pipeline.stages.place import Place
 
 NAME = "v0_4_0_full_size"
@@ -30,8 +31,8 @@ def add_campaign(place: Place) -> Path:
     """Recipes of a campaign over the project's own recipe, of which one has a smoke and a full run already."""
     folder = place.project / "campaigns" / NAME
     folder.mkdir(parents=True)
-    for name, change in RECIPES.items():
-        (folder / f"{name}.toml").write_text(f'base = "../../recipes/demo.toml"\n{change}')
+    for name, lines in RECIPES.items():
+        (folder / f"{name}.toml").write_text(f'base = "../../recipes/demo.toml"\n{lines}')
     return folder
 
 
@@ -43,7 +44,7 @@ def rows_of(report: dict[str, object]) -> dict[str, dict[str, object]]:
 def test_a_campaign_is_reported_from_what_the_store_has_and_names_what_it_lacks(place: Place) -> None:
     add_campaign(place)
     campaign = campaign_named(place, NAME)
-    report = campaign_report(campaign, outcomes_of(campaign, {m.name: made_of(place, m) for m in campaign.members}))
+    report = campaign_report(campaign, outcomes_of(campaign, all_made(place, campaign)))
 
     assert rows_of(report)["sound"]["full"]["outcome"] == "sound"  # type: ignore[index]
     assert rows_of(report)["sound"]["failed"] is False
@@ -85,6 +86,59 @@ def test_the_graph_makes_the_report_of_a_campaign_and_again_when_there_is_more(p
     assert build_campaign(place, campaign).reused
     shutil.rmtree(place.store.root / "full_checkpoint")
     assert not build_campaign(place, campaign).reused
+
+
+CAMPAIGN = f"dagster asset materialize -m assets.definitions --select campaign_runs,campaign_report --partition {NAME}"
+JOB = f"""dagster job execute -m assets.definitions -j campaign --tags '{{"dagster/partition": "{NAME}"}}'"""
+CORPUS = "corpora/builtin.toml"
+
+
+@pytest.mark.slow
+def test_the_graph_trains_what_a_campaign_lacks_and_records_every_run_as_a_partition(place: Place) -> None:
+    add_campaign(place)
+    env = environment(place.project)
+    done = shell(CAMPAIGN, env)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "no full run: the smoke is invalid" in done.stderr
+
+    with dg.DagsterInstance.from_config(env["DAGSTER_HOME"]) as instance:
+        recipes = {name: f"campaigns/{NAME}/{name}" for name in RECIPES}
+        assert instance.get_materialized_partitions(dg.AssetKey("smoke_checkpoint")) == set(recipes.values())
+        assert instance.get_materialized_partitions(dg.AssetKey("full_checkpoint")) == {recipes["sound"]}
+        (smoke,) = instance.fetch_materializations(
+            dg.AssetRecordsFilter(dg.AssetKey("smoke_checkpoint"), asset_partitions=[recipes["hot"]]), limit=9
+        ).records
+        (report,) = instance.fetch_materializations(dg.AssetKey("campaign_report"), limit=9).records
+        assert verdicts_in(instance, recipes.values()) == {"sound": True, "decayed": False, "hot": False}
+    assert smoke.asset_materialization is not None and report.asset_materialization is not None
+    assert {"curves", "verdict", "digest", "run"} <= set(smoke.asset_materialization.metadata)
+    assert report.asset_materialization.metadata["failed"].value == 1
+
+    made = sorted(place.store.root.glob("*_checkpoint/*"))
+    again = shell(JOB, env)
+    assert again.returncode == 0, again.stderr[-3000:]
+    assert sorted(place.store.root.glob("*_checkpoint/*")) == made
+    assert "hot, smoke: there already: fail" in again.stderr
+
+
+def verdicts_in(instance: dg.DagsterInstance, recipes: Iterable[str]) -> dict[str, bool]:
+    """Recipe → whether the graph shows its smoke's verdict as passed."""
+    key = dg.AssetCheckKey(dg.AssetKey("smoke_checkpoint"), "smoke_verdict")
+    records = instance.event_log_storage.get_asset_check_execution_history(key, limit=20)
+    shown = [record.event.dagster_event.asset_check_evaluation_data for record in records]  # type: ignore[union-attr]
+    return {found.partition.rpartition("/")[2]: found.passed for found in shown if found.partition in recipes}
+
+
+@pytest.mark.slow
+def test_a_campaign_of_the_graph_stops_at_the_gates_of_its_data(place: Place) -> None:
+    add_campaign(place)
+    change(place.project, 'licences_allowed = ["CC-BY-4.0"]', 'licences_allowed = ["ODbL-1.0"]', file=CORPUS)
+    made = sorted(place.store.root.glob("*_checkpoint/*"))
+    result = materialize(place.project, "campaign_runs", "campaign_report", partition=NAME)
+
+    assert not result.success
+    assert failure_of(result, "campaign_runs").startswith("licences_are_allowed does not hold for 'builtin': ")
+    assert sorted(place.store.root.glob("*_checkpoint/*")) == made
 
 
 def test_a_campaign_that_is_not_there_is_a_failure_of_one_sentence(tmp_path: Path) -> None:

@@ -32,9 +32,11 @@ ASSETS = {
     "label_separation": "probe",
     "eval_report": "eval",
     "regression_diagnosis": "eval",
+    "campaign_runs": "train",
     "campaign_report": "eval",
     "packaged_weights": "release",
 }
+CAMPAIGN = {"campaign_runs", "campaign_report"}
 PROBES = {"gradient_probe", "activation_trace", "label_separation"}
 BLOCKING_CHECKS = {
     "corpus_shards": {"rows_match_schema", "rows_are_conserved", "quarantine_within_budget"},
@@ -64,6 +66,7 @@ PARTITIONS = {
     "corpus_manifest": "corpora",
     "golden_set": "corpora",
     "loss_comparison": "loss_folders",
+    "campaign_runs": "campaigns",
     "campaign_report": "campaigns",
 }
 
@@ -130,6 +133,7 @@ def test_trainings_wait_for_each_other(nodes: dict[str, dg.AssetSpec]) -> None:
         "smoke_checkpoint",
         "full_checkpoint",
         "loss_comparison",
+        "campaign_runs",
     ]
 
 
@@ -155,6 +159,8 @@ def test_partitions_are_the_config_files(nodes: dict[str, dg.AssetSpec], project
         ("tokenizer", "corpus_manifest", "us-fr", {"us-fr"}),
         ("tokenized_dataset", "tokenizer", "demo", {"demo"}),
         ("eval_report", "golden_set", "demo", {"builtin"}),
+        ("campaign_runs", "corpus_manifest", "v0_4_0", {"v0_4_0_small"}),
+        ("campaign_report", "campaign_runs", "v0_4_0", {"v0_4_0"}),
         ("packaged_weights", "full_checkpoint", "demo", {"demo"}),
     ],
 )
@@ -181,12 +187,11 @@ def test_a_partition_hangs_on_exactly_the_partitions_that_go_into_it(
         ("audit_corpus", {"corpus_manifest", "golden_set"}),
         ("audit", {"source_mix", "source_audit"}),
         ("smoke", {"source_mix", "tokenizer", "tokenized_dataset", "smoke_checkpoint"}),
-        ("campaign", {"campaign_report"}),
+        ("campaign", CAMPAIGN),
         ("probe", PROBES),
         (
             "release",
-            set(ASSETS)
-            - {"corpus_shards", "corpus_manifest", "golden_set", "source_audit", "campaign_report", *PROBES},
+            set(ASSETS) - {"corpus_shards", "corpus_manifest", "golden_set", "source_audit", *CAMPAIGN, *PROBES},
         ),
     ],
 )

@@ -6,15 +6,16 @@ import argparse
 import json
 from pathlib import Path
 
-from mw_pipeline.campaign.folder import Campaign, read_campaign
+from mw_pipeline.campaign.folder import Campaign, Member, read_campaign
 from mw_pipeline.campaign.logs import outcomes_in
 from mw_pipeline.campaign.next_runs import write_proposals
 from mw_pipeline.campaign.outcomes import RunOutcome
 from mw_pipeline.campaign.report import campaign_report, proposals_of
 from mw_pipeline.cli import EXIT_OK, say
 from mw_pipeline.report.campaign_page import as_text, render_campaign
-from mw_pipeline.stages.campaign import made_of, outcomes_of
-from mw_pipeline.stages.place import Place
+from mw_pipeline.stages.campaign import all_made, outcomes_of
+from mw_pipeline.stages.campaign_runs import train_campaign
+from mw_pipeline.stages.place import Place, Progress
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,7 +48,10 @@ def run(args: argparse.Namespace) -> int:
 def _from_store(campaign: Campaign, *, train: bool) -> dict[str, dict[str, RunOutcome]]:
     place = Place.of()
     if train:
-        from mw_pipeline.stages.campaign_runs import train_campaign  # torch takes a second to load
+        from mw_pipeline.stages.tensor import run_stage  # torch takes a second to load
 
-        train_campaign(place, campaign, progress=say)
-    return outcomes_of(campaign, {member.name: made_of(place, member) for member in campaign.members})
+        def make(stage: str, member: Member, progress: Progress) -> object:
+            return run_stage(stage, place, str(member.path), progress=progress)
+
+        train_campaign(place, campaign, make, progress=say)
+    return outcomes_of(campaign, all_made(place, campaign))

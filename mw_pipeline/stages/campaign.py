@@ -12,6 +12,8 @@ from mw_pipeline.campaign.report import campaign_report
 from mw_pipeline.digest import JSON, write_json_atomically
 from mw_pipeline.errors import ArtifactError
 from mw_pipeline.report.campaign_page import as_text, render_campaign
+from mw_pipeline.report.cells import NOTHING
+from mw_pipeline.report.tables import Table
 from mw_pipeline.stages import requests
 from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.request import Request
@@ -28,7 +30,7 @@ def build_campaign(place: Place, campaign: Campaign) -> Built:
     """`campaign.json`, `campaign.html` and `campaign.md` of what the recipes of a campaign have in the store.
 
     What has not been run yet is named in it: a later build with more in the store is another artifact."""
-    made = {member.name: made_of(place, member) for member in campaign.members}
+    made = all_made(place, campaign)
     request = _request(campaign, made)
 
     def make(out: Path) -> Mapping[str, JSON]:
@@ -46,6 +48,24 @@ def build_campaign(place: Place, campaign: Campaign) -> Built:
         }
 
     return request.build(place.store, make)
+
+
+def all_made(place: Place, campaign: Campaign) -> dict[str, dict[str, Artifact]]:
+    """What the store has of every recipe of a campaign, by its name."""
+    return {member.name: made_of(place, member) for member in campaign.members}
+
+
+def run_table(made: Mapping[str, Mapping[str, Artifact]]) -> Table:
+    """One row per recipe: what its smoke is judged, and how its full run ended where there is one."""
+    rows = [
+        (
+            name,
+            str(runs["verdict"].metrics["outcome"]) if "verdict" in runs else NOTHING,
+            str(runs["full"].metrics["status"]) if "full" in runs else NOTHING,
+        )
+        for name, runs in made.items()
+    ]
+    return Table(("recipe", "smoke", "full run"), tuple(rows))
 
 
 def made_of(place: Place, member: Member) -> dict[str, Artifact]:

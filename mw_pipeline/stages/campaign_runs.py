@@ -1,36 +1,39 @@
-"""Trains what a campaign lacks: every smoke, and the full run of each recipe whose smoke has passed."""
+"""Has made what a campaign lacks: every smoke, and the full run of each recipe whose smoke has passed."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from mw_pipeline.campaign.folder import Campaign, Member
 from mw_pipeline.stages import requests
 from mw_pipeline.stages.place import Place, Progress, quiet
-from mw_pipeline.stages.training import full_checkpoint, smoke_checkpoint
 from mw_pipeline.stages.upstream import prepare_dataset
 from mw_pipeline.stages.verdict import build_verdict
 
+Train = Callable[[str, Member, Progress], object]
+"""Makes one training stage, smoke_checkpoint or full_checkpoint, of a member: here, or in a process of its own."""
 
-def train_campaign(place: Place, campaign: Campaign, *, progress: Progress = quiet) -> None:
+
+def train_campaign(place: Place, campaign: Campaign, train: Train, *, progress: Progress = quiet) -> None:
     """Leaves every smoke and every licensed full run of a campaign in the store, one after the other.
 
     Smokes come first: they are cheap, and most of what a campaign can tell is known with them. A smoke that fails, or
     proves nothing, is an outcome and no error. What is there is not trained again; a run that was stopped goes on."""
     for member in campaign.members:
-        _smoke(place, member, _named(progress, member, "smoke"))
+        _smoke(place, member, train, _named(progress, member, "smoke"))
     for member in campaign.members:
         tell = _named(progress, member, "full")
         _, verdict = build_verdict(place, member.recipe)
         if verdict.outcome == "pass":
-            full_checkpoint(place, str(member.path), progress=tell)
+            train("full_checkpoint", member, tell)
         else:
             tell(f"no full run: the smoke is {verdict.outcome}")
 
 
-def _smoke(place: Place, member: Member, progress: Progress) -> None:
+def _smoke(place: Place, member: Member, train: Train, progress: Progress) -> None:
     prepare_dataset(place, member.recipe, str(member.path), progress=progress)
-    found = requests.smoke(place, member.recipe).find(place.store)
-    if found is None:
-        smoke_checkpoint(place, str(member.path), progress=progress)
+    if requests.smoke(place, member.recipe).find(place.store) is None:
+        train("smoke_checkpoint", member, progress)
     else:
         progress(f"there already: {build_verdict(place, member.recipe)[1].one_line()}")
 

@@ -30,6 +30,7 @@ CODE: dict[str, tuple[str, ...]] = {
     "smoke_checkpoint": ("mw_pipeline.train.loop",),
     "smoke_verdict": ("mw_pipeline.verdict.gate",),
     "full_checkpoint": ("mw_pipeline.train.loop",),
+    "campaign_runs": ("mw_pipeline.train.loop",),
     "campaign_report": ("mw_pipeline.campaign.report", "mw_pipeline.report.campaign_page"),
     "eval_report": (
         "mw_pipeline.evaluate.evaluation",
