@@ -255,11 +255,11 @@ def test_a_region_takes_the_capitals_of_its_row():
 
 
 def test_saints_are_shortened_or_written_out():
-    texts = pa.array(["rue Sainte-Anne", "ST DENIS", "st. Malo", "Toussaint", "Stains"])
+    texts = pa.array(["rue Sainte-Anne", "ST DENIS", "st. Malo", "Toussaint", "Stains", "rue Benoîst Malo"])
 
     short, full = (swap_saints(texts, way).to_pylist() for way in ("shorter", "fuller"))
-    assert short == ["rue Ste-Anne", "ST DENIS", "st. Malo", "Toussaint", "Stains"]
-    assert full == ["rue Sainte-Anne", "SAINT DENIS", "saint Malo", "Toussaint", "Stains"]
+    assert short == ["rue Ste-Anne", "ST DENIS", "st. Malo", "Toussaint", "Stains", "rue Benoîst Malo"]
+    assert full == ["rue Sainte-Anne", "SAINT DENIS", "saint Malo", "Toussaint", "Stains", "rue Benoîst Malo"]
 
 
 def test_accents_go_from_latin_letters_only():
@@ -292,6 +292,13 @@ def test_title_case_knows_ordinals_directions_and_possessives():
     texts = pa.array(["NW 5TH ST", "o'hare's BAR", "RUE DE L'ÉCOLE", "OR", "OHIO"])
 
     assert title_case(texts).to_pylist() == ["NW 5th St", "O'Hare's Bar", "Rue De L'École", "OR", "Ohio"]
+
+
+def test_title_case_knows_french_ordinals_and_where_a_word_with_accents_ends():
+    texts = pa.array(["1er arrondissement", "2e RUE", "COUNTY ROAD 5E", "1ÈRE AVENUE", "seč", "neïla"])
+
+    titled = ["1er Arrondissement", "2e Rue", "County Road 5E", "1ère Avenue", "Seč", "Neïla"]
+    assert title_case(texts).to_pylist() == titled
 
 
 def test_orders_differ_and_hold_the_same_components():

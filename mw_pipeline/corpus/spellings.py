@@ -17,7 +17,7 @@ from mw_pipeline.corpus.compose import NAME_TAGS, Draft
 from mw_pipeline.corpus.conventions import RECIPIENT, Way, region_swaps
 from mw_pipeline.corpus.scripts import CASELESS, PHONETIC, any_matches, in_latin_letters
 from mw_pipeline.corpus.swaps import swap_saints, swap_whole, swap_words
-from mw_pipeline.corpus.text import Mask, differs, filled, mask_of, replaced, without_accents
+from mw_pipeline.corpus.text import AFTER, BEFORE, Mask, differs, filled, mask_of, replaced, without_accents
 from mw_pipeline.corpus.typos import mistyped
 
 Columns = Mapping[str, pa.StringArray]
@@ -135,16 +135,19 @@ def title_case(texts: pa.StringArray) -> pa.StringArray:
     return titled
 
 
-# What `utf8_title` gets wrong: 5Th, Ne, O'hare'S, and codes of two letters.
-_NO_TITLE = r"[0-9](?:St|Nd|Rd|Th)\b|\b(?:Ne|Nw|Se|Sw)\b|['’]S\b|^[A-Z][a-z]$"
+# What `utf8_title` gets wrong: 5Th, 1Er, Ne, O'hare'S, and codes of two letters. 5E is both an ordinal and a name.
+_ORDINALS = ("St", "Nd", "Rd", "Th", "Er", "Ère", "Ere", "Ème", "Eme")
+_NO_TITLE = rf"[0-9](?:{'|'.join(_ORDINALS)}|E){AFTER}|{BEFORE}(?:Ne|Nw|Se|Sw){AFTER}|['’]S{AFTER}|^[A-Z][a-z]$"
 
 
 def _corrected(texts: pa.StringArray, titled: pa.StringArray) -> pa.StringArray:
-    for ending in ("st", "nd", "rd", "th"):
-        titled = pc.replace_substring_regex(titled, rf"([0-9]){ending.title()}\b", rf"\1{ending}")
+    for ending in _ORDINALS:
+        titled = pc.replace_substring_regex(titled, rf"([0-9]){ending}{AFTER}", rf"\1{ending.lower()}\2")
+    lower_e = pc.replace_substring_regex(titled, rf"([0-9])E{AFTER}", r"\1e\2")
+    titled = pc.if_else(pc.match_substring_regex(texts, rf"[0-9]e{AFTER}"), lower_e, titled)
     for direction in ("NE", "NW", "SE", "SW"):
-        titled = pc.replace_substring_regex(titled, rf"\b{direction.title()}\b", direction)
-    titled = pc.replace_substring_regex(titled, r"(['’])S\b", r"\1s")
+        titled = pc.replace_substring_regex(titled, rf"{BEFORE}{direction.title()}{AFTER}", rf"\1{direction}\2")
+    titled = pc.replace_substring_regex(titled, rf"(['’])S{AFTER}", r"\1s\2")
     return pc.if_else(pc.match_substring_regex(texts, "^[A-Z]{2}$"), texts, titled)
 
 

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mw_pipeline.corpus.conventions import Swaps, Way, word_swaps
-from mw_pipeline.corpus.text import Mask, differs, mask_of, replaced
+from mw_pipeline.corpus.text import BEFORE, Mask, differs, mask_of, replaced
 
 # Which words of a component a table of swaps is about: see _at_place.
 PLACES = ("type", "direction", "first", "inner", "last", "any")
@@ -58,7 +58,7 @@ def swap_saints(texts: pa.StringArray, way: Way) -> pa.StringArray:
     """The texts with the French Saint and Sainte shortened or written out, hyphens included."""
     for full, brief in (("Saint", "St"), ("saint", "st"), ("SAINT", "ST")):
         found, new = (full, brief) if way == "shorter" else (brief, full)
-        texts = pc.replace_substring_regex(texts, rf"\b{found}([eE]?)\.?([- ])", rf"{new}\1\2")
+        texts = pc.replace_substring_regex(texts, rf"{BEFORE}{found}([eE]?)\.?([- ])", rf"\1{new}\2\3")
     return texts
 
 

@@ -19,6 +19,10 @@ Rows = TypeVar("Rows", pa.Table, pa.RecordBatch, pa.StringArray)
 # The marks that Latin, Greek and Cyrillic letters take. Vowel signs of other scripts are letters, not accents.
 _MARKS = r"[\x{0300}-\x{036F}]+"
 
+# Where a word begins and ends, as groups of RE2: its own \b takes the é of "Séné" for the end of a word.
+BEFORE = r"(^|[^\p{L}\p{M}\p{N}])"
+AFTER = r"($|[^\p{L}\p{M}\p{N}])"
+
 
 def hash64(texts: pa.StringArray, *, salt: int = 0) -> Hashes:
     """A 64-bit hash of each text's UTF-8 bytes, the same on every machine and version.
