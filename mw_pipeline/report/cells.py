@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from mw_pipeline.digest import JSON
 
@@ -41,8 +41,11 @@ def share(part: int, whole: int) -> str:
 
 
 def moment(text: str | None) -> str:
-    """An ISO time to the second; times of a run are UTC."""
-    return NOTHING if text is None else f"{datetime.fromisoformat(text):%Y-%m-%d %H:%M:%S} UTC"
+    """An ISO time to the second, in UTC; one that names no zone is in UTC."""
+    if text is None:
+        return NOTHING
+    time = datetime.fromisoformat(text)
+    return f"{time.astimezone(UTC) if time.tzinfo else time:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def duration(begin: str | None, end: str | None) -> str:

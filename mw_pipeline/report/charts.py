@@ -132,7 +132,7 @@ def tag_scores_svg(per_tag: Mapping[str, Mapping[str, JSON]], ceilings: Mapping[
     tags = [tag for tag, facts in per_tag.items() if facts["support"]]
     figure = Figure(figsize=(7.4, 0.8 + 0.3 * max(1, len(tags))), layout="constrained")
     axes = figure.subplots()
-    lows = [min(per_tag[tag]["f1"], *(per_tag[tag].get("interval") or ())[:1]) for tag in tags]
+    lows = [min([per_tag[tag]["f1"], *(per_tag[tag].get("interval") or ())]) for tag in tags]
     start = min(0.9, math.floor(10 * min(lows, default=0.0)) / 10)
     for place, tag in enumerate(tags):
         facts = per_tag[tag]

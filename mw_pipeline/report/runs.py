@@ -34,7 +34,8 @@ EVIDENCE = {
 def run_table(runs: Mapping[str, RunLog]) -> Table:
     """The facts of each run, one column per run: what it did, its best evaluation and its last one (M56)."""
     columns = [_run_facts(log) for log in runs.values()]
-    rows = tuple((name, *(facts.get(name, NOTHING) for facts in columns)) for name in (columns[0] if columns else ()))
+    names = dict.fromkeys(name for facts in columns for name in facts)
+    rows = tuple((name, *(facts.get(name, NOTHING) for facts in columns)) for name in names)
     return Table(("", *(f"{name} run" for name in runs)), rows)
 
 

@@ -50,10 +50,14 @@ class Table:
         return frozenset(i for i in range(len(self.headers)) if all(is_numeric(row[i]) for row in self.rows))
 
     def as_markdown(self) -> str:
-        """The table for a place that renders Markdown; bars in cells are escaped."""
+        """The table for a place that renders Markdown; bars in cells are escaped, line ends are shown as ⏎."""
         rule = ["--:" if i in self.numeric else "---" for i in range(len(self.headers))]
         lines = [self.headers, rule, *self.rows]
-        return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+        return "\n".join("| " + " | ".join(map(_on_one_line, line)) + " |" for line in lines)
+
+
+def _on_one_line(cell: str) -> str:
+    return " ⏎ ".join(cell.splitlines()).replace("|", "\\|")
 
 
 def score_table(scores: Mapping[str, JSON]) -> Table:
