@@ -26,7 +26,7 @@ from backtest.corpus import Corpus, corpus_at
 from backtest.gates import GATES
 from backtest.runs import is_done, run_path, train_unwatched
 from backtest.shapes import right_shares
-from backtest.truth import ending_of
+from backtest.truth import end_f1, ending_of
 
 from mw_pipeline.verdict.exposure import facts_of_run
 from mw_pipeline.verdict.runlog import read_run
@@ -95,6 +95,7 @@ def try_case(case: Case, corpus: Corpus, runs: Path) -> tables.Tried | None:
         ending=ending_of(full.steps, full.evals, full.run["label_entropy"]),
         smoke_steps=int(log.run["step"]),
         full_steps=int(full.run["step"]),
+        end_f1=end_f1(full.evals),
         answers={name: gate(smoke) for name, gate in GATES.items()},
     )
 

@@ -166,7 +166,7 @@ def test_a_case_goes_from_training_in_a_worker_to_what_every_gate_said(toy: Toy,
 
 def tried(name: str, ending: str, passes: bool) -> tables.Tried:
     answers = {"verdict": Answer(passes, "" if passes else "rebound", 100), "no gate": Answer(True, "", 0)}
-    return tables.Tried("rate", name, ending, 100, 1000, answers)  # type: ignore[arg-type]
+    return tables.Tried("rate", name, ending, 100, 1000, 0.625, answers)  # type: ignore[arg-type]
 
 
 def test_figures_count_what_was_caught_missed_and_stopped_for_nothing() -> None:
@@ -186,7 +186,10 @@ def test_figures_count_what_was_caught_missed_and_stopped_for_nothing() -> None:
     assert verdict["steps_saved_share"] == pytest.approx(1 - 2500 / 5000)
     assert found["gates"]["no gate"]["steps_saved_share"] == 0
     assert found["missed"] == [{"name": "b", "ending": "useless"}]
-    assert found["false_alarms"] == [{"name": "d", "why": "rebound"}]
+    assert found["false_alarms"] == [{"name": "d", "why": "rebound", "end_f1": 0.625}]
+    page = tables.markdown(found, [])
+    assert "the verdict stopped 1 of 2, 9% to 91% of the bad runs and 1 of 2, 9% to 91% of the healthy ones" in page
+    assert "- false alarm: d (rebound); its full run ended at macro-F1 0.62" in page
 
 
 def test_tables_replace_what_stands_between_the_marks_of_a_page(tmp_path: Path) -> None:
@@ -200,6 +203,7 @@ def test_tables_replace_what_stands_between_the_marks_of_a_page(tmp_path: Path) 
     assert "| 2% | 0 | 9 of 10 | 1 (90.0% right) |" in text
     assert "1 full runs: 1 bad, 0 poor, 0 healthy." in text
     assert "| verdict | 1 of 1 | 0 of 0 | 0 of 0 | 90% |" in text
+    assert "1 of 1, 21% to 100% of the bad runs and 0 of 0, nothing known of the healthy ones" in text
     bare = tmp_path / "bare.md"
     bare.write_text("no marks")
     with pytest.raises(ValueError, match="Put both where the tables shall stand"):

@@ -83,7 +83,7 @@ _Change = tuple[str, str, dict[str, dict[str, Any]], Fault]
 def _changes() -> Iterator[_Change]:
     for rate in (3e-4, 1e-3, 3e-3, 1e-2, 2e-2, 4e-2, 7e-2, 1.3e-1, 2e-1, 5e-1, 1.0):
         yield "learning rate", f"rate {rate:g}", {"train": {"peak_lr": rate}}, Fault()
-    for rate in (1e-2, 1e-1, 5e-1):
+    for rate in (1e-2, 1e-1, 5e-1, 1.0):
         yield "no clipping", f"rate {rate:g}, no clipping", {"train": {"peak_lr": rate, "clip_norm": 1e9}}, Fault()
     for weight, rate in ((0.5, 3e-3), (5.0, 2e-2), (50.0, 3e-3), (50.0, 1e-1)):
         changes = {"loss": {"crf_weight": weight}, "train": {"peak_lr": rate}}
@@ -93,12 +93,12 @@ def _changes() -> Iterator[_Change]:
     for batch, rate in ((2, 3e-3), (2, 2e-2), (2, 2e-1), (64, 2e-2)):
         changes = {"train": {"batch_size": batch, "peak_lr": rate}}
         yield "batch size", f"batch {batch}, rate {rate:g}", changes, Fault()
-    for rate in (1e-3, 1e-2, 1e-1):
+    for rate in (1e-3, 1e-2, 1e-1, 5e-1):
         fault = Fault(rounds_weights=True)
         yield "bfloat16 weights", f"bfloat16 weights, rate {rate:g}", {"train": {"peak_lr": rate}}, fault
-    for rate in (3e-2, 2e-1):
+    for rate in (3e-2, 2e-1, 1.0):
         yield "depth", f"6 layers, rate {rate:g}", {"model": {"layers": 6}, "train": {"peak_lr": rate}}, Fault()
-    for share in (0.2, 0.4, 0.6, 0.8):
+    for share in (0.2, 0.4, 0.6, 0.8, 0.95):
         yield "poisoned rows", f"{share:.0%} poisoned", {}, Fault(poison_share=share)
     for share in (0.2, 0.6, 0.95):
         yield "label noise", f"{share:.0%} noise", {}, Fault(noise_share=share)

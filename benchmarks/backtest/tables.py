@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +17,17 @@ Figures = dict[str, Any]
 
 @dataclass(frozen=True)
 class Tried:
-    """One case with both its runs made: how the full run ended, and what every gate said to its smoke."""
+    """One case with both its runs made: how the full run ended, and what every gate said to its smoke.
+
+    end_f1  the mean macro-F1 of the full run's last three evaluations
+    """
 
     cause: str
     name: str
     ending: Ending
     smoke_steps: int
     full_steps: int
+    end_f1: float
     answers: Mapping[str, Answer]
 
     @property
@@ -44,8 +49,11 @@ def figures_of(tried: Sequence[Tried]) -> Figures:
         "causes": {cause: _of_cause([t for t in tried if t.cause == cause]) for cause in _order(tried)},
         "missed": [{"name": t.name, "ending": t.ending} for t in bad if t.answers["verdict"].passes],
         "false_alarms": [
-            {"name": t.name, "why": t.answers["verdict"].why} for t in healthy if not t.answers["verdict"].passes
+            {"name": t.name, "why": t.answers["verdict"].why, "end_f1": t.end_f1}
+            for t in healthy
+            if not t.answers["verdict"].passes
         ],
+        "best_end_f1": max((t.end_f1 for t in tried), default=None),
         "largest_smoke_share": max((t.answers["verdict"].steps / t.full_steps for t in tried), default=None),
     }
 
@@ -112,10 +120,37 @@ def _stopped(figures: Figures) -> str:
 
 def _mistakes(found: Figures) -> str:
     missed = [f"- missed: {m['name']} ({m['ending']})" for m in found["missed"]]
-    alarms = [f"- false alarm: {a['name']} ({a['why']})" for a in found["false_alarms"]]
+    alarms = [
+        f"- false alarm: {a['name']} ({a['why']}); its full run ended at macro-F1 {a['end_f1']:.2f}"
+        for a in found["false_alarms"]
+    ]
     share = found["largest_smoke_share"]
     cost = "" if share is None else f"The dearest smoke cost {share:.1%} of its full run's steps. "
-    return "\n".join([cost + "Every mistake of the verdict in these runs:\n", *(missed + alarms or ["- none"])])
+    best = "" if found["best_end_f1"] is None else f" (the best of all full runs ended at {found['best_end_f1']:.2f})"
+    intro = f"{cost}{_with_intervals(found)}\n\nEvery mistake of the verdict in these runs{best}:\n"
+    return "\n".join([intro, *(missed + alarms or ["- none"])])
+
+
+def _with_intervals(found: Figures) -> str:
+    verdict = found["gates"].get("verdict")
+    if verdict is None:
+        return ""
+    caught, stopped = (
+        f"{verdict[part]} of {verdict[whole]}, {_interval(verdict[part], verdict[whole])}"
+        for part, whole in (("caught", "bad"), ("false_alarms", "healthy"))
+    )
+    return f"With 95 % intervals, the verdict stopped {caught} of the bad runs and {stopped} of the healthy ones."
+
+
+def _interval(count: int, of: int) -> str:
+    """Wilson's score interval of a share, at 95 % (Wilson 1927); runs that share a smoke are counted as if they did
+    not."""
+    if not of:
+        return "nothing known"
+    z, share = 1.96, count / of
+    middle, spread = share + z * z / (2 * of), z * math.sqrt(share * (1 - share) / of + z * z / (4 * of * of))
+    low, high = ((middle + side * spread) / (1 + z * z / of) for side in (-1, 1))
+    return f"{max(0.0, low):.0%} to {min(1.0, high):.0%}"
 
 
 def write_between_marks(page: Path, text: str) -> None:

@@ -31,6 +31,12 @@ POOR_F1 = 0.45
 LAST_EVALS = 3
 
 
+def end_f1(evals: Sequence[Mapping[str, Any]]) -> float:
+    """The mean macro-F1 of the last three evaluations; NaN where there is none."""
+    scores = [float(row["val_macro_f1"]) for row in evals[-LAST_EVALS:]]
+    return statistics.fmean(scores) if scores else math.nan
+
+
 def ending_of(steps: Sequence[Mapping[str, Any]], evals: Sequence[Mapping[str, Any]], label_entropy: float) -> Ending:
     """The ending of a full run by its own log; `label_entropy` in nats per piece."""
     logged = [row[name] for row in steps for name in ("loss", "grad_norm")]
@@ -40,7 +46,7 @@ def ending_of(steps: Sequence[Mapping[str, Any]], evals: Sequence[Mapping[str, A
     scores = [row["val_macro_f1"] for row in evals]
     if max(scores) < USELESS_F1 or min(losses) >= label_entropy:
         return "useless"
-    end = statistics.fmean(scores[-LAST_EVALS:])
+    end = end_f1(evals)
     if end <= max(scores) - LOST_F1:
         return "collapsed"
     return "poor" if end < POOR_F1 else "healthy"
