@@ -176,6 +176,11 @@ def test_a_value_that_hardly_fits_its_tag_is_named(raw, components, detail):
     assert detail in str(golden.findings[0])
 
 
+@pytest.mark.parametrize(("country", "found"), [("us", [("unknown_country", False)]), ("US", []), ("", [])])
+def test_a_country_that_no_code_names_is_a_remark(country, found):
+    assert rules(golden_of([row("1 Oak St", {"house_number": "1"}, country=country)], name="g")) == found
+
+
 def test_a_row_without_values_is_named():
     assert rules(golden_of([row("hello", {})], name="g")) == [("no_values", False)]
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mw_pipeline.countries import COUNTRY_CODES
 from mw_pipeline.digest import JSON
 from mw_pipeline.golden.reach import spans_in
 from mw_pipeline.golden.rows import GoldenRow, GoldError, text_family
@@ -22,6 +23,7 @@ _REMEDIES = {
     "unreachable_value": "Copy the value as it is written in the text, or leave the tag out.",
     "overlapping_values": "Cut each value at word boundaries, from a place of its own in the text.",
     "no_values": "Add the values, or remove the row.",
+    "unknown_country": "Write its ISO 3166-1 code in capitals, such as US: each spelling has a score of its own.",
     "unusual_value": "Compare with docs/labels.md: correct the value, or leave it if the text really has it so.",
     "repeated_text": "Remove one of the two rows: together they count twice.",
     "contradicting_text": "Decide which values are right, and remove the other row.",
@@ -126,6 +128,8 @@ def _row_findings(row: GoldenRow) -> list[Finding]:
         found.append(_finding(row, "overlapping_values", repr(dict(row.components)), problem, blocks=True))
     if not row.components:
         found.append(_finding(row, "no_values", repr(row.raw), "has no component", blocks=False))
+    if row.country and row.country not in COUNTRY_CODES:
+        found.append(_finding(row, "unknown_country", repr(row.country), "is no code of a country", blocks=False))
     return found + [
         _finding(row, "unusual_value", f"{tag} {value!r}", reason, blocks=False)
         for tag, value in row.components.items()
