@@ -49,11 +49,10 @@ class Tiger:
     needs_input: bool = True
 
     def read(self, request: ReadRequest, rejects: Rejects) -> Iterator[pa.RecordBatch]:
-        """One record per side of a road that has a range of numbers.
+        """The fields of every road, with the state that the name of its file tells.
 
-        Filtered: `country_not_wanted`, `no_range` (a record without a range on either side), `deleted_record`.
-        Quarantined: `no_FULLNAME`, `odd_range` (a side whose ends do not belong together), `bad_record`. Raises
-        CorpusError, before the first batch, for a file that is not such a table or whose name does not tell the state.
+        Filtered: `deleted_record`. Quarantined: `bad_record`. Raises CorpusError, before the first batch, for a file
+        that is not such a table or whose name does not tell the state.
         """
         files = raw_files(request.paths, suffixes=(".dbf",))
         for file in files:
@@ -61,8 +60,19 @@ class Tiger:
                 _state_of(label)
                 read_head(stream, _NEEDED, label=label)
         batches = (batch for file in files for batch in _edges(file, rejects))
-        for batch in columns.at_most(batches, request.max_records):
-            yield from _sides(_sifted(batch, request, rejects), request, rejects, request.licence or self.licence)
+        yield from columns.at_most(batches, request.max_records)
+
+    def records(self, raw: pa.RecordBatch, request: ReadRequest, rejects: Rejects) -> pa.RecordBatch:
+        """One record per side of a road that has a range of numbers.
+
+        Filtered: `country_not_wanted`, `no_range` (a road without a range on either side). Quarantined: `no_FULLNAME`,
+        `odd_range` (a side whose ends do not belong together).
+        """
+        sifted = _sifted(raw, request, rejects)
+        return pa.concat_batches(
+            _records(_with_numbers(sifted, side, request.seed, rejects), side, request.licence or self.licence)
+            for side in "LR"
+        )
 
 
 def _tables(file: RawFile) -> Iterator[tuple[str, ByteStream]]:
@@ -106,15 +116,12 @@ def _sifted(batch: pa.RecordBatch, request: ReadRequest, rejects: Rejects) -> pa
     return columns.filtered(batch, none, name="no_range", rejects=rejects)
 
 
-def _sides(batch: pa.RecordBatch, request: ReadRequest, rejects: Rejects, licence: str) -> Iterator[pa.RecordBatch]:
-    for side in "LR":
-        first, last = batch[f"{side}FROMHN"], batch[f"{side}TOHN"]
-        of_side = batch.filter(pc.is_valid(pc.coalesce(first, last)))
-        of_side = of_side.append_column("number", _drawn(of_side, side, request.seed))
-        odd = pc.is_null(of_side["number"])
-        of_side = columns.quarantined(of_side, odd, reason="odd_range", detail=f"{side}FROMHN", rejects=rejects)
-        if of_side.num_rows:
-            yield _records(of_side, side, licence)
+def _with_numbers(batch: pa.RecordBatch, side: str, seed: int, rejects: Rejects) -> pa.RecordBatch:
+    """The records that have a range on a side, with a number of it."""
+    of_side = batch.filter(pc.is_valid(pc.coalesce(batch[f"{side}FROMHN"], batch[f"{side}TOHN"])))
+    of_side = of_side.append_column("number", _drawn(of_side, side, seed))
+    odd = pc.is_null(of_side["number"])
+    return columns.quarantined(of_side, odd, reason="odd_range", detail=f"{side}FROMHN", rejects=rejects)
 
 
 def _drawn(batch: pa.RecordBatch, side: str, seed: int) -> pa.StringArray:
