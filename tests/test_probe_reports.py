@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -111,6 +112,20 @@ def test_collapsed_labels_are_named() -> None:
     assert probe_sentence(separation()) == "collapsed, as likely outside their spans as inside: unit"
     sound = {**separation(), "labels": {"street": separation()["labels"]["street"]}}
     assert probe_sentence(sound) == "every label that occurs is told from the rest (1 of 1 occur)"
+
+
+@pytest.mark.parametrize("name", ["labels", "sources"])
+def test_a_finding_reads_the_same_from_memory_and_from_its_file(name: str) -> None:
+    # A file holds its keys by alphabet: a run once said `subregion, cedex` and its page `cedex, subregion`.
+    found = separation() if name == "labels" else gradients(5.0)
+    odd = next(facts for facts in found[name].values() if facts.get("collapsed") or facts.get("outlier"))
+    found[name] = {"subregion": odd, "street": odd, "cedex": odd}
+
+    written = json.loads(json.dumps(found, sort_keys=True))
+
+    assert probe_sentence(written) == probe_sentence(found)
+    assert probe_markdown(written) == probe_markdown(found)
+    assert probe_svg(written) == probe_svg(found)
 
 
 def test_the_probe_of_a_stopped_run_says_where_it_looked_or_why_it_could_not() -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 
 from mw_pipeline.digest import JSON
+from mw_pipeline.labels import STAGE3_TAGS
 from mw_pipeline.report.cells import NOTHING, count, fact, interval, number, percent
 from mw_pipeline.report.tables import Table
 
@@ -40,7 +42,7 @@ def term_name(terms: Mapping[str, JSON], side: str) -> str:
 def gradient_sentence(found: Mapping[str, JSON]) -> str:
     """The balance of the two terms and the sources that stand out, in one line."""
     parts = [_balance(found["terms"], found["loss"]["kind"])]
-    odd = [name for name, facts in found["sources"].items() if facts["outlier"]]
+    odd = sorted(name for name, facts in found["sources"].items() if facts["outlier"])
     if odd:
         parts.append(f"gradients of {', '.join(odd)} stand out from the other sources")
     return "; ".join(parts)
@@ -104,7 +106,7 @@ def _range(values: list[float | None]) -> str:
 
 def source_table(found: Mapping[str, JSON]) -> Table:
     """Gradient norm of every source by itself, the largest first."""
-    order = sorted(found["sources"].items(), key=lambda item: -(item[1]["mean_norm"] or float("inf")))
+    order = sorted(found["sources"].items(), key=lambda item: (-(item[1]["mean_norm"] or math.inf), item[0]))
     rows = tuple(
         (
             name,
@@ -164,9 +166,14 @@ def _role(compared: Mapping[str, JSON], row: Mapping[str, JSON]) -> str:
     return f"{row['status']}: {'first' if row['stage'] == compared['origin'] else 'cascade'}"
 
 
+def in_label_order(found: Mapping[str, JSON]) -> list[tuple[str, JSON]]:
+    """What a separation probe found of each tag, as the label set has them: a file holds them by alphabet."""
+    return sorted(found["labels"].items(), key=lambda item: STAGE3_TAGS.index(item[0]))
+
+
 def separation_sentence(found: Mapping[str, JSON]) -> str:
     """Which labels have collapsed, in one line."""
-    judged = {tag: facts for tag, facts in found["labels"].items() if facts["collapsed"] is not None}
+    judged = {tag: facts for tag, facts in in_label_order(found) if facts["collapsed"] is not None}
     lost = [tag for tag, facts in judged.items() if facts["collapsed"]]
     if lost:
         return f"collapsed, as likely outside their spans as inside: {', '.join(lost)}"
@@ -177,7 +184,7 @@ def separation_table(found: Mapping[str, JSON]) -> Table:
     """Every label with its means, interval and AUROC, and its threshold where there is one."""
     thresholds = found["thresholds"]["labels"] if found["thresholds"] else {}
     rows = []
-    for tag, facts in found["labels"].items():
+    for tag, facts in in_label_order(found):
         scored = thresholds.get(tag, {})
         rows.append(
             (
