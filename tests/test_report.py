@@ -206,14 +206,15 @@ def test_directions_come_from_the_two_values(inputs):
 
 def test_bucket_shares_are_of_their_own_side():
     diagnosis = {
+        "order": ["other", "case_only"],
         "totals": {"fn": 4, "fp": 0},
         "buckets": {"case_only": {"fn": 1, "fp": 0}, "other": {"fn": 3, "fp": 0}},
         "meanings": {"case_only": "case", "other": "rest"},
     }
 
     assert report_tables.bucket_table(diagnosis).rows == (
-        ("case only", "1", "25.0 %", "0", "–", "case"),
         ("other", "3", "75.0 %", "0", "–", "rest"),
+        ("case only", "1", "25.0 %", "0", "–", "case"),
     )
 
 

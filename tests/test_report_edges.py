@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from report_inputs import RECIPE, golden, log, noisy
 
+from mw_pipeline.evaluate.buckets import BUCKETS
+from mw_pipeline.evaluate.diagnose import diagnose
 from mw_pipeline.evaluate.evaluation import CONSTRAINED_DECODER, evaluate
 from mw_pipeline.golden.gold import GoldenSet
-from mw_pipeline.report import cells, runs
+from mw_pipeline.report import cells, charts, runs, tables
 from mw_pipeline.report.page import render_report
 from mw_pipeline.report.tables import Table
 
@@ -19,6 +23,19 @@ def test_gold_of_one_family_has_no_intervals_and_still_a_page(tmp_path):
     page = render_report(tmp_path / "report.html", recipe=RECIPE, scores=scores).read_text(encoding="utf-8")
 
     assert "<title>F1 of each tag" in page
+
+
+def test_tags_and_buckets_stand_in_their_own_order_when_read_from_a_file():
+    gold = golden()
+    predictions = noisy(gold, seed=1, mistakes=0.3)
+    scores = evaluate(gold, predictions, decoder=CONSTRAINED_DECODER, resamples=10).report
+    misses = diagnose(gold, predictions, decoder=CONSTRAINED_DECODER, resamples=10)
+    written = [json.loads(json.dumps(value, sort_keys=True)) for value in (scores, misses)]
+
+    assert tables.tag_table(written[0]) == tables.tag_table(scores)
+    assert charts.tag_scores_svg(written[0]["per_tag"], {}) == charts.tag_scores_svg(scores["per_tag"], {})
+    assert tables.bucket_table(written[1]) == tables.bucket_table(misses)
+    assert [row[0].replace(" ", "_") for row in tables.bucket_table(misses).rows] == list(BUCKETS)
 
 
 def test_an_address_on_several_lines_stays_in_its_cell():

@@ -67,6 +67,7 @@ def diagnose(
         "policy": policy,
         "compat": compat,
         "hashes": found.scored.hashes,
+        "order": list(BUCKETS),
         "meanings": MEANINGS,
         "totals": {side: sum(side in m.sides for m in misses) for side in ("fn", "fp")},
         "buckets": _by_side(misses),

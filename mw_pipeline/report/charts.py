@@ -18,6 +18,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, PercentForma
 
 from mw_pipeline.digest import JSON
 from mw_pipeline.errors import ArtifactError
+from mw_pipeline.report.tables import by_tag
 from mw_pipeline.verdict.rules import MEDIAN_POINTS, REBOUND_FACTOR, REBOUND_NATS
 from mw_pipeline.verdict.runlog import Row, RunLog
 
@@ -129,7 +130,7 @@ def tag_scores_svg(per_tag: Mapping[str, Mapping[str, JSON]], ceilings: Mapping[
     """F1 of every tag with gold support as a dot, its 95 % interval as a line and its ceiling as a tick.
 
     Dots, not bars: the axis begins where the lowest interval does, so that scores near 1 can be told apart."""
-    tags = [tag for tag, facts in per_tag.items() if facts["support"]]
+    tags = [tag for tag, facts in by_tag(per_tag) if facts["support"]]
     figure = Figure(figsize=(7.4, 0.8 + 0.3 * max(1, len(tags))), layout="constrained")
     axes = figure.subplots()
     lows = [min([per_tag[tag]["f1"], *(per_tag[tag].get("interval") or ())]) for tag in tags]

@@ -12,7 +12,8 @@ from matplotlib.ticker import NullFormatter
 
 from mw_pipeline.digest import JSON
 from mw_pipeline.report.charts import BLUE, GREEN, GREY, ORANGE, SKY, VERMILION, styled, svg_of, write_picture
-from mw_pipeline.report.probe_tables import in_label_order, probe_sentence, term_name
+from mw_pipeline.report.probe_tables import probe_sentence, term_name
+from mw_pipeline.report.tables import by_tag
 
 _STATUS_COLOURS = {"agrees": BLUE, "suspect": ORANGE, "diverged": VERMILION}
 _WIDTH_INCHES = 7.6
@@ -134,7 +135,7 @@ def _trace_legend(compared: Mapping[str, JSON] | None) -> list[Line2D]:
 
 def _separation(found: Mapping[str, JSON]) -> Figure:
     """Mean p outside and inside the spans of every label that occurs, with its AUROC."""
-    labels = {tag: facts for tag, facts in in_label_order(found) if facts["collapsed"] is not None}
+    labels = {tag: facts for tag, facts in by_tag(found["labels"]) if facts["collapsed"] is not None}
     figure = Figure(figsize=(_WIDTH_INCHES, 1.3 + 0.3 * max(1, len(labels))), layout="constrained")
     axes = figure.subplots()
     for place, facts in enumerate(labels.values()):

@@ -6,9 +6,8 @@ import math
 from collections.abc import Callable, Mapping
 
 from mw_pipeline.digest import JSON
-from mw_pipeline.labels import STAGE3_TAGS
 from mw_pipeline.report.cells import NOTHING, count, fact, interval, number, percent
-from mw_pipeline.report.tables import Table
+from mw_pipeline.report.tables import Table, by_tag
 
 PROBE_FILE, PROBE_PICTURE = "probe.json", "probe.svg"
 """What a probe leaves in its artifact, and beside a run that the watchdog has stopped."""
@@ -166,14 +165,9 @@ def _role(compared: Mapping[str, JSON], row: Mapping[str, JSON]) -> str:
     return f"{row['status']}: {'first' if row['stage'] == compared['origin'] else 'cascade'}"
 
 
-def in_label_order(found: Mapping[str, JSON]) -> list[tuple[str, JSON]]:
-    """What a separation probe found of each tag, as the label set has them: a file holds them by alphabet."""
-    return sorted(found["labels"].items(), key=lambda item: STAGE3_TAGS.index(item[0]))
-
-
 def separation_sentence(found: Mapping[str, JSON]) -> str:
     """Which labels have collapsed, in one line."""
-    judged = {tag: facts for tag, facts in in_label_order(found) if facts["collapsed"] is not None}
+    judged = {tag: facts for tag, facts in by_tag(found["labels"]) if facts["collapsed"] is not None}
     lost = [tag for tag, facts in judged.items() if facts["collapsed"]]
     if lost:
         return f"collapsed, as likely outside their spans as inside: {', '.join(lost)}"
@@ -184,7 +178,7 @@ def separation_table(found: Mapping[str, JSON]) -> Table:
     """Every label with its means, interval and AUROC, and its threshold where there is one."""
     thresholds = found["thresholds"]["labels"] if found["thresholds"] else {}
     rows = []
-    for tag, facts in in_label_order(found):
+    for tag, facts in by_tag(found["labels"]):
         scored = thresholds.get(tag, {})
         rows.append(
             (

@@ -60,6 +60,12 @@ def _on_one_line(cell: str) -> str:
     return " ⏎ ".join(cell.splitlines()).replace("|", "\\|")
 
 
+def by_tag(facts: Mapping[str, JSON]) -> list[tuple[str, JSON]]:
+    """Facts by tag in the order of the label set, others behind: a file holds them by alphabet."""
+    place = {tag: number for number, tag in enumerate(STAGE3_TAGS)}
+    return sorted(facts.items(), key=lambda item: place.get(item[0], len(place)))
+
+
 def score_table(scores: Mapping[str, JSON]) -> Table:
     """Every average with its interval, its ceiling and the tags that it is an average of (M45, M48).
 
@@ -106,7 +112,7 @@ def tag_table(scores: Mapping[str, JSON]) -> Table:
             interval(facts.get("interval")),
             number(scores["ceiling"]["per_tag"].get(tag)),
         )
-        for tag, facts in scores["per_tag"].items()
+        for tag, facts in by_tag(scores["per_tag"])
         if facts["support"] or facts["fp"]
     )
     headers = ("tag", "gold", "right", "false", "missed", "precision", "recall", "F1", "95 % interval", "ceiling")
@@ -155,7 +161,9 @@ def _slice_title(group: str, name: str) -> str:
 
 
 def bucket_table(diagnosis: Mapping[str, JSON]) -> Table:
-    """Missed and false values by bucket, each with its share of its side, and what the bucket means."""
+    """Missed and false values by bucket, each with its share of its side, and what the bucket means.
+
+    Buckets stand in the order in which they are tried, since each holds what no earlier one did."""
     totals = diagnosis["totals"]
     rows = tuple(
         (
@@ -166,7 +174,7 @@ def bucket_table(diagnosis: Mapping[str, JSON]) -> Table:
             share(counts["fp"], totals["fp"]),
             diagnosis["meanings"][bucket],
         )
-        for bucket, counts in diagnosis["buckets"].items()
+        for bucket, counts in ((bucket, diagnosis["buckets"][bucket]) for bucket in diagnosis["order"])
     )
     return Table(("bucket", "missed", "of all missed", "false", "of all false", "meaning"), rows)
 
@@ -184,7 +192,7 @@ def example_table(examples: Mapping[str, Sequence[Mapping[str, str]]], most: int
 def difference_table(regression: Mapping[str, JSON]) -> Table:
     """Every score now and before, the direction computed from both; an interval that holds 0 is no difference."""
     named = [(AVERAGES[name], found) for name, found in regression["differences"].items() if name in AVERAGES]
-    named += [(tag, facts["f1"]) for tag, facts in regression["per_tag"].items()]
+    named += [(tag, facts["f1"]) for tag, facts in by_tag(regression["per_tag"])]
     rows = tuple(
         (
             name,
@@ -253,6 +261,6 @@ def survival_table(dataset: Mapping[str, JSON]) -> Table:
             f"{counts['gold'] - counts['survived']:,}",
             share(counts["survived"], counts["gold"]),
         )
-        for tag, counts in sorted(dataset["survival"].items(), key=lambda item: STAGE3_TAGS.index(item[0]))
+        for tag, counts in by_tag(dataset["survival"])
     )
     return Table(("tag", "spans", "lost in tokenizing", "kept"), rows)
