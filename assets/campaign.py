@@ -9,10 +9,11 @@ from assets.metadata import OWNERS, code_version, materialized, near, plainly, r
 from assets.partitions import campaign_of_corpus, campaigns, recipe_of_campaign
 from assets.training import full_checkpoint, full_shown, smoke_checkpoint, smoke_shown
 from mw_pipeline.artifact import Artifact
-from mw_pipeline.campaign.folder import Member
+from mw_pipeline.campaign.folder import Campaign, Member
 from mw_pipeline.digest import digest_of
 from mw_pipeline.stages import campaign, checks
 from mw_pipeline.stages.campaign_runs import train_campaign
+from mw_pipeline.stages.gates import request_of, upstream_of
 from mw_pipeline.stages.place import Place, Progress
 from resources.place import PlaceResource
 from resources.trainer import Trainer
@@ -33,7 +34,7 @@ def campaign_runs(
 ) -> dg.MaterializeResult[None]:
     """Every smoke of a campaign, and the full run of each recipe whose smoke has passed; trains what the store lacks.
 
-    Each run is recorded as a partition of `smoke_checkpoint` or `full_checkpoint`, with what its check found."""
+    Each run, and all that it stands on, is recorded as what it is: a partition of `smoke_checkpoint` and the others."""
     here = place.open()
     asked = campaign.campaign_named(here, context.partition_key)
 
@@ -43,23 +44,28 @@ def campaign_runs(
 
     train_campaign(here, asked, train, progress=context.log.info)
     made = campaign.all_made(here, asked)
-    for member in asked.members:
-        for event in run_events(here, member.recipe.name, made[member.name]):
-            context.log_event(event)
+    for event in events_of(here, asked, made):
+        context.log_event(event)
     digests = [artifact.digest for runs in made.values() for artifact in runs.values()]
     table = dg.MetadataValue.md(campaign.run_table(made).as_markdown())
     return dg.MaterializeResult(metadata={"runs": table}, data_version=dg.DataVersion(digest_of(digests)))
 
 
-def run_events(
-    place: Place, recipe: str, made: Mapping[str, Artifact]
+def events_of(
+    place: Place, asked: Campaign, made: Mapping[str, Mapping[str, Artifact]]
 ) -> Iterator[dg.AssetMaterialization | dg.AssetCheckEvaluation]:
-    """Smoke and full run of a recipe, and what their checks found, as runs of their own would record them."""
-    yield recorded("smoke_checkpoint", recipe, smoke_shown(place, recipe, made["smoke"], reused=True))
-    yield recorded_check(checks.smoke_verdict, place, "smoke_checkpoint", recipe)
-    if "full" in made:
-        yield recorded("full_checkpoint", recipe, full_shown(made["full"], reused=True))
-        yield recorded_check(checks.run_is_sound, place, "full_checkpoint", recipe)
+    """All that the runs of a campaign stand on, then each smoke and full run with what its check found."""
+    names = [member.recipe.name for member in asked.members]
+    for kind, partition in dict.fromkeys(pair for name in names for pair in upstream_of(place, name)):
+        artifact = request_of(place, kind, partition).demand(place.store)
+        yield recorded(partition, artifact, materialized(artifact, reused=True))
+    for member, name in zip(asked.members, names, strict=True):
+        runs = made[member.name]
+        yield recorded(name, runs["smoke"], smoke_shown(place, name, runs["smoke"], reused=True))
+        yield recorded_check(checks.smoke_verdict, place, "smoke_checkpoint", name)
+        if "full" in runs:
+            yield recorded(name, runs["full"], full_shown(runs["full"], reused=True))
+            yield recorded_check(checks.run_is_sound, place, "full_checkpoint", name)
 
 
 @dg.asset(

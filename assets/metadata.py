@@ -119,11 +119,12 @@ def finding_check(
     return check
 
 
-def recorded(asset: str, partition: str, shown: dg.MaterializeResult[None]) -> dg.AssetMaterialization:
-    """The event of another asset's partition that a run has made on its way, as a run of its own would record it."""
-    version = shown.data_version
-    tags = {DATA_VERSION_TAG: version.value} if version is not None else {}
-    return dg.AssetMaterialization(asset, partition=partition, metadata=shown.metadata, tags=tags)
+def recorded(partition: str, artifact: Artifact, shown: dg.MaterializeResult[None]) -> dg.AssetMaterialization:
+    """The event of another asset's partition that a run has made on its way: out of date once an input is made again.
+
+    Without the versions of its inputs Dagster goes by the order of the events, so those of the inputs come first."""
+    tags = {DATA_VERSION_TAG: artifact.digest}
+    return dg.AssetMaterialization(artifact.kind, partition=partition, metadata=shown.metadata, tags=tags)
 
 
 def recorded_check(

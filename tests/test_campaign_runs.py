@@ -105,20 +105,27 @@ def test_the_graph_trains_what_a_campaign_lacks_and_records_every_run_as_a_parti
         recipes = {name: f"campaigns/{NAME}/{name}" for name in RECIPES}
         assert instance.get_materialized_partitions(dg.AssetKey("smoke_checkpoint")) == set(recipes.values())
         assert instance.get_materialized_partitions(dg.AssetKey("full_checkpoint")) == {recipes["sound"]}
-        (smoke,) = instance.fetch_materializations(
-            dg.AssetRecordsFilter(dg.AssetKey("smoke_checkpoint"), asset_partitions=[recipes["hot"]]), limit=9
-        ).records
-        (report,) = instance.fetch_materializations(dg.AssetKey("campaign_report"), limit=9).records
+        smoke = recorded_in(instance, "smoke_checkpoint", recipes["hot"])
+        dataset = recorded_in(instance, "tokenized_dataset", recipes["hot"])
+        report = recorded_in(instance, "campaign_report", NAME)
         assert verdicts_in(instance, recipes.values()) == {"sound": True, "decayed": False, "hot": False}
-    assert smoke.asset_materialization is not None and report.asset_materialization is not None
-    assert {"curves", "verdict", "digest", "run"} <= set(smoke.asset_materialization.metadata)
-    assert report.asset_materialization.metadata["failed"].value == 1
+    assert {"curves", "verdict", "digest", "run"} <= set(smoke.metadata)
+    assert f"tokenized_dataset `{str(dataset.metadata['digest'].value)[:12]}" in str(smoke.metadata["inputs"].value)
+    assert report.metadata["failed"].value == 1
 
     made = sorted(place.store.root.glob("*_checkpoint/*"))
     again = shell(JOB, env)
     assert again.returncode == 0, again.stderr[-3000:]
     assert sorted(place.store.root.glob("*_checkpoint/*")) == made
     assert "hot, smoke: there already: fail" in again.stderr
+
+
+def recorded_in(instance: dg.DagsterInstance, asset: str, partition: str) -> dg.AssetMaterialization:
+    """The only materialization of a partition."""
+    filters = dg.AssetRecordsFilter(dg.AssetKey(asset), asset_partitions=[partition])
+    (record,) = instance.fetch_materializations(filters, limit=9).records
+    assert record.asset_materialization is not None
+    return record.asset_materialization
 
 
 def verdicts_in(instance: dg.DagsterInstance, recipes: Iterable[str]) -> dict[str, bool]:

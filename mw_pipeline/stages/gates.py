@@ -43,13 +43,21 @@ def demand_upstream(place: Place, recipe_name: str) -> None:
     """Returns when every blocking check holds for exactly the corpus, gold, mix, tokenizer and dataset of a recipe.
 
     Raises GateError with the first that does not, ArtifactError for an artifact that is not in the store."""
+    for kind, partition in upstream_of(place, recipe_name):
+        demand_checks(place, kind, partition)
+
+
+def upstream_of(place: Place, recipe_name: str) -> list[tuple[str, str]]:
+    """Kind and partition of everything that the training of a recipe stands on, in the order of making."""
     corpus = place.recipe(recipe_name).corpus
-    for source in sorted(place.corpus_spec(corpus).sources):
-        demand_checks(place, "corpus_shards", f"{corpus}:{source}")
-    for kind in ("golden_set", "corpus_manifest"):
-        demand_checks(place, kind, corpus)
-    for kind in _OF_A_RECIPE:
-        demand_checks(place, kind, recipe_name)
+    shards = [("corpus_shards", f"{corpus}:{source}") for source in sorted(place.corpus_spec(corpus).sources)]
+    whole = [(kind, corpus) for kind in ("golden_set", "corpus_manifest")]
+    return [*shards, *whole, *((kind, recipe_name) for kind in _OF_A_RECIPE)]
+
+
+def request_of(place: Place, kind: str, partition: str) -> Request:
+    """What one of them is asked of the store by."""
+    return _EXAMINED[kind](place, partition)
 
 
 def demand_checks(place: Place, kind: str, partition: str) -> None:
