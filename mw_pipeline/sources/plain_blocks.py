@@ -1,4 +1,4 @@
-"""Blocks of delimited text that hold nothing odd, parsed by Arrow: most blocks of most files, at ten times the speed.
+"""Blocks of delimited text that hold nothing odd, parsed by Arrow at once: most blocks of most files.
 
 What is odd is left to `delimited`, which looks at every line: blank and ragged lines, quotes within a field or around a
 line end, NUL bytes, bytes that are no text, a carriage return within a line, and lines above the limit.
