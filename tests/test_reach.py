@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import permutations, product
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -30,6 +34,41 @@ def test_city_and_state_of_one_name_take_the_two_places():
     spans = spans_in("New York, New York", {"locality": "New York", "region": "New York"})
 
     assert sorted(spans.values()) == [(0, 8), (10, 18)]
+
+
+@contextmanager
+def within_cpu_seconds(limit: float) -> Iterator[None]:
+    """Fails a body that computes for longer, instead of waiting for its end."""
+
+    def stop(*_: object) -> None:
+        raise AssertionError(f"still computing after {limit} s")
+
+    before = signal.signal(signal.SIGVTALRM, stop)
+    signal.setitimer(signal.ITIMER_VIRTUAL, limit)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
+
+
+@pytest.mark.parametrize(
+    ("raw", "values", "fits"),
+    [
+        (" ".join(["Paris"] * 14), ["Paris"] * 15, False),
+        (" ".join(["Paris"] * 15), ["Paris"] * 15, True),
+        # the only b stands in the only "a b", and there are places to spare for everything else
+        (" ".join(["a"] * 14 + ["a b"]), ["a"] * 13 + ["a b", "b"], False),
+        # fifteen words for fifteen values, and two of them wanted once more as one
+        ("a b c d e f g h i j k l m n o", [*"abcdefghijklmno", "n o"], False),
+        (" ".join("abcdefghijklmnop" * 16), [*"abcdefghijklmnop"], True),
+    ],
+)
+def test_a_row_of_many_arrangements_is_decided_and_not_waited_for(raw: str, values: list[str], fits: bool) -> None:
+    with within_cpu_seconds(10):
+        found = spans_in(raw, {str(tag): value for tag, value in enumerate(values)})
+
+    assert (found is not None) == fits
 
 
 def test_an_empty_value_stands_nowhere():

@@ -6,34 +6,70 @@ It answers for one row at a time and needs nothing installed, so that anyone's g
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator, Mapping
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 
 # Scripts that put no space between words: every position is a boundary there.
 _UNSPACED = ("CJK", "HIRAGANA", "KATAKANA", "HANGUL", "THAI", "LAO", "KHMER", "MYANMAR", "TIBETAN")
+
+_Left = tuple[tuple[str, int], ...]  # values that have no place yet, with how many tags want each
+_Spans = tuple[tuple[int, int], ...]  # (start, end) of the placed ones, left to right
 
 
 def spans_in(raw: str, components: Mapping[str, str]) -> dict[str, tuple[int, int]] | None:
     """(start, end) in code points for every value, or None when they cannot all stand in the text side by side.
 
-    Longest values are placed first and leftmost places tried first; every arrangement is tried before giving up, so
-    "New York, New York" holds a locality and a region of the same name."""
-    wanted = sorted(components.items(), key=lambda item: -len(item[1]))
-    places = [list(occurrences(raw, value)) for _, value in wanted]
-    chosen = _arranged(places, ())
-    return None if chosen is None else {tag: span for (tag, _), span in zip(wanted, chosen, strict=True)}
+    Longest values come first, each in the leftmost place that is free. Where that leaves one without a place,
+    every arrangement is judged before the answer is None."""
+    places = {value: list(occurrences(raw, value)) for value in components.values()}
+    taken: dict[str, tuple[int, int]] = {}
+    for tag, value in sorted(components.items(), key=lambda item: -len(item[1])):
+        free = (span for span in places[value] if all(_apart(span, other) for other in taken.values()))
+        span = next(free, None)
+        if span is None:
+            return _arranged(components, places)
+        taken[tag] = span
+    return taken
+
+
+def _apart(one: tuple[int, int], other: tuple[int, int]) -> bool:
+    return one[1] <= other[0] or other[1] <= one[0]
 
 
 def _arranged(
-    places: list[list[tuple[int, int]]], taken: tuple[tuple[int, int], ...]
-) -> tuple[tuple[int, int], ...] | None:
-    if len(taken) == len(places):
-        return taken
-    for start, end in places[len(taken)]:
-        if all(end <= first or last <= start for first, last in taken):
-            found = _arranged(places, (*taken, (start, end)))
-            if found is not None:
-                return found
-    return None
+    components: Mapping[str, str], places: Mapping[str, Sequence[tuple[int, int]]]
+) -> dict[str, tuple[int, int]] | None:
+    """An arrangement of all values, or None when there is none.
+
+    The text is filled from the left, and of all ways to have placed the same values only the one that ends first goes
+    on: no other leaves more room. Equal values count as one, so these are at most two to the number of values, 65,536
+    for one value of each tag."""
+    ways: dict[_Left, _Spans] = {tuple(Counter(components.values()).items()): ()}
+    for _ in components:
+        longer: dict[_Left, _Spans] = {}
+        for left, spans in ways.items():
+            for fewer, further in _one_further(left, spans, places):
+                if fewer not in longer or further[-1][1] < longer[fewer][-1][1]:
+                    longer[fewer] = further
+        ways = longer
+    if () not in ways:
+        return None
+    standing = {value: iter(sorted(set(ways[()]).intersection(places[value]))) for value in places}
+    return {tag: next(standing[value]) for tag, value in components.items()}
+
+
+def _one_further(
+    left: _Left, spans: _Spans, places: Mapping[str, Sequence[tuple[int, int]]]
+) -> Iterator[tuple[_Left, _Spans]]:
+    """Each way to place one more value as early as it can stand; none when some value has no place any more."""
+    end = spans[-1][1] if spans else 0
+    nexts = [bisect_left(places[value], (end, 0)) for value, _ in left]
+    if any(len(places[value]) - at < count for at, (value, count) in zip(nexts, left, strict=True)):
+        return
+    for index, (at, (value, count)) in enumerate(zip(nexts, left, strict=True)):
+        rest = ((value, count - 1),) if count > 1 else ()
+        yield (*left[:index], *rest, *left[index + 1 :]), (*spans, places[value][at])
 
 
 def occurrences(raw: str, value: str) -> Iterator[tuple[int, int]]:
