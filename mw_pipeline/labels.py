@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from mw_pipeline.errors import RecipeError
+
+Facts = TypeVar("Facts")
 
 STAGE2_TAGS: tuple[str, ...] = (
     "country",
@@ -103,3 +107,9 @@ def label_set_of(labels: tuple[str, ...]) -> LabelSet:
             "Store the labels of a LabelSet as they are."
         )
     return found
+
+
+def by_tag(facts: Mapping[str, Facts]) -> list[tuple[str, Facts]]:
+    """Facts by tag in the order of the label set, others behind: a file holds them by alphabet."""
+    place = {tag: number for number, tag in enumerate(STAGE3_TAGS)}
+    return sorted(facts.items(), key=lambda item: place.get(item[0], len(place)))

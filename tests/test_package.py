@@ -105,7 +105,7 @@ def test_the_readme_shows_a_parse_that_the_package_really_gives(package):
     assert shown == Parser.load(package).parse(shown["raw"]).as_json()
     assert "| golden | 4 | 0.5100 | 0.4000 to 0.6000 | 0.9900 | 0.5000 | – |" in readme
     assert "| street | 4 | 1.0000 | 0.2500 | 0.4000 | – |" in readme
-    assert "In the gold, but not among this model's tags: po_box, unit." in readme
+    assert "In the gold, but not among this model's tags: unit, po_box." in readme
     trained = "on 12,000 rows of corpus tiny, version 1, for 7 steps of 32 rows (these weights: step 5)."
     assert f"Trained by recipe `tiny` {trained}" in readme
     assert "| street | no prediction | 3 | 75.0% |" in readme
@@ -139,6 +139,18 @@ def test_every_package_names_its_sources_their_licences_and_their_rows(package):
     assert card_of(package)["licences"] == [
         {"source": "ban", "licence": "Etalab-2.0", "attribution": "Base Adresse Nationale", "rows": 12_000}
     ]
+
+
+def test_tags_stand_in_label_order_though_a_file_holds_them_by_alphabet():
+    facts = {"precision": 1.0, "recall": 1.0, "f1": 1.0, "support": 3, "interval": None}
+    golden = {"per_tag": dict.fromkeys(("country", "house_number", "locality", "street"), facts)}
+    golden["not_scored"] = {"gold": {"po_box": 1, "unit": 2}}
+
+    *lines, beyond = tag_table({"golden": golden}).splitlines()
+
+    tags = [line.split("|")[1].strip() for line in lines if line.startswith("|")]
+    assert tags[2:] == ["country", "locality", "street", "house_number"]
+    assert beyond.endswith(": unit, po_box.")
 
 
 def test_without_licences_the_attribution_says_so(model, tmp_path):

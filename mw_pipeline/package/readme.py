@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 
 from mw_pipeline.digest import JSON
+from mw_pipeline.labels import by_tag
 from mw_pipeline.package.lineage import LINEAGE_NAME
 from mw_pipeline.package_files import ATTRIBUTION_NAME, CARD_NAME, ONNX_NAME, TRANSITIONS_NAME
 from mw_pipeline.parse import ParsedAddress
@@ -112,15 +113,15 @@ def score_table(scores: Mapping[str, JSON]) -> str:
 
 
 def tag_table(scores: Mapping[str, JSON]) -> str:
-    """F1 of every tag on all gold, and which written tags this model does not have."""
+    """F1 of every tag on all gold in the order of the labels, and which written tags this model does not have."""
     golden = scores.get("golden", {})
     if not golden.get("per_tag"):
         return "No tag was scored."
     lines = ["| tag | gold values | precision | recall | F1 | 95 % interval |", "|---" + "|--:" * 5 + "|"]
-    for tag, found in golden["per_tag"].items():
+    for tag, found in by_tag(golden["per_tag"]):
         numbers = " | ".join(_number(found[name]) for name in ("precision", "recall", "f1"))
         lines.append(f"| {tag} | {found['support']:,} | {numbers} | {_interval(found['interval'])} |")
-    absent = sorted(golden.get("not_scored", {}).get("gold", {}))
+    absent = [tag for tag, _ in by_tag(golden.get("not_scored", {}).get("gold", {}))]
     beyond = f"\n\nIn the gold, but not among this model's tags: {', '.join(absent)}." if absent else ""
     return "\n".join(lines) + beyond
 

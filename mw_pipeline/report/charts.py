@@ -18,7 +18,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, PercentForma
 
 from mw_pipeline.digest import JSON
 from mw_pipeline.errors import ArtifactError
-from mw_pipeline.report.tables import by_tag
+from mw_pipeline.labels import by_tag
 from mw_pipeline.verdict.rules import MEDIAN_POINTS, REBOUND_FACTOR, REBOUND_NATS
 from mw_pipeline.verdict.runlog import Row, RunLog
 

@@ -6,8 +6,9 @@ import math
 from collections.abc import Callable, Mapping
 
 from mw_pipeline.digest import JSON
+from mw_pipeline.labels import by_tag
 from mw_pipeline.report.cells import NOTHING, count, fact, interval, number, percent
-from mw_pipeline.report.tables import Table, by_tag
+from mw_pipeline.report.tables import Table
 
 PROBE_FILE, PROBE_PICTURE = "probe.json", "probe.svg"
 """What a probe leaves in its artifact, and beside a run that the watchdog has stopped."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from mw_pipeline.dataset.tokenized import SPLITS
 from mw_pipeline.digest import JSON
-from mw_pipeline.labels import STAGE3_TAGS
+from mw_pipeline.labels import by_tag
 from mw_pipeline.report.cells import (
     NOTHING,
     change,
@@ -58,12 +58,6 @@ class Table:
 
 def _on_one_line(cell: str) -> str:
     return " ⏎ ".join(cell.splitlines()).replace("|", "\\|")
-
-
-def by_tag(facts: Mapping[str, JSON]) -> list[tuple[str, JSON]]:
-    """Facts by tag in the order of the label set, others behind: a file holds them by alphabet."""
-    place = {tag: number for number, tag in enumerate(STAGE3_TAGS)}
-    return sorted(facts.items(), key=lambda item: place.get(item[0], len(place)))
 
 
 def score_table(scores: Mapping[str, JSON]) -> Table:
