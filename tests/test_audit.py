@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from audit_inputs import audit, flow, source
@@ -12,8 +14,11 @@ from html_page import Page, words
 from mw_pipeline.errors import ArtifactError
 from mw_pipeline.mix.changes import changes_between, sources_stay
 from mw_pipeline.report import audit_tables
+from mw_pipeline.report.audit_charts import losses_svg
 from mw_pipeline.report.audit_page import render_audit
 from mw_pipeline.stages.audit_ledger import Entry, enter, last_of, read_ledger
+
+SVG = "{http://www.w3.org/2000/svg}"
 
 
 def test_sources_are_compared_one_by_one_with_their_digests() -> None:
@@ -152,6 +157,24 @@ def test_the_page_needs_no_network_and_its_ids_are_its_own(tmp_path: Path) -> No
     assert len(page.ids) == len(set(page.ids)), "pictures must not share ids"
     assert all(reference.startswith("#") for reference in page.references)
     assert {reference[1:] for reference in page.references} <= set(page.ids)
+
+
+def test_the_largest_losses_have_a_colour_each_and_the_smaller_ones_are_one() -> None:
+    reasons = {f"reason_{letter}": 10 * size for size, letter in enumerate("abcdefgh", start=1)}
+    waterfall = {**flow(1000, deduplicated=5, quarantined=reasons), "rows": flow(0), "methods": {}}
+
+    picture = ElementTree.fromstring(losses_svg([source("ban", waterfall=waterfall)]))
+
+    legend = next(group for group in picture.iter(f"{SVG}g") if "legend" in group.get("id", ""))
+    titles = [text.text for text in legend.iter(f"{SVG}text")]
+    fills = [re.search(r"fill: (#\w+)", patch.get("style", "")) for patch in legend.iter(f"{SVG}path")]
+    colours = [fill[1] for fill in fills if fill]
+    assert titles == [
+        "deduplicated",
+        *(f"quarantined: reason_{letter}" for letter in "cdefgh"),
+        "2 smaller, in the table",
+    ]
+    assert len(colours[-8:]) == len(set(colours[-8:])) == len(titles)
 
 
 def test_equal_audits_give_equal_bytes(tmp_path: Path) -> None:

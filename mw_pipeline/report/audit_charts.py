@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -11,11 +12,11 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from mw_pipeline.digest import JSON
 from mw_pipeline.mix.plan import TOLERANCE_SHARE
-from mw_pipeline.report.charts import BLUE, GREY, ORANGE, SKY, VERMILION, styled, svg_of
+from mw_pipeline.report.charts import BLUE, GREEN, GREY, ORANGE, SKY, VERMILION, styled, svg_of
 
 _COLUMNS = 3
 _DEDUPLICATED = "deduplicated"
-_LOSSES = (ORANGE, VERMILION, "#cc79a7", "#7a5fa8", "#8c5a2b", GREY)
+_LOSSES = (ORANGE, VERMILION, "#cc79a7", "#7a5fa8", "#8c5a2b", GREEN)  # more are not told apart in a thin bar
 
 
 @styled
@@ -39,8 +40,9 @@ def window_shares_svg(sources: Sequence[Mapping[str, JSON]]) -> str:
 def losses_svg(sources: Sequence[Mapping[str, JSON]]) -> str:
     """What was lost of the records of every source (left) and of the rows composed from them (right), as shares.
 
-    Colours stand for one fate throughout: deduplicated, and each filter and reason of quarantine. What was kept is a
-    number at the right edge: as a bar it would leave no room for the losses."""
+    A colour stands for one fate throughout: deduplicated, and the six filters and reasons of quarantine that took the
+    largest share anywhere; the others are grey together. What was kept is a number at the right edge: as a bar it
+    would leave no room for the losses."""
     flows = [source["waterfall"] for source in sources]
     fates = _fates(flows)
     figure = Figure(figsize=(8.4, 1.0 + 0.34 * max(1, len(sources)) + 0.2 * math.ceil(len(fates) / 3)))
@@ -99,11 +101,11 @@ def _draw_windows(axes: Axes, source: Mapping[str, JSON]) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
 
 
-def _draw_fates(axes: Axes, flows: Sequence[Mapping[str, JSON]], fates: Mapping[str, str]) -> None:
+def _draw_fates(axes: Axes, flows: Sequence[Mapping[str, JSON]], fates: Sequence[_Fate]) -> None:
     starts = [0.0] * len(flows)
-    for fate, colour in fates.items():
-        widths = [_count(flow, fate) / flow["read"] if flow["read"] else 0.0 for flow in flows]
-        axes.barh(range(len(flows)), widths, left=starts, height=0.7, color=colour, label=fate)
+    for fate in fates:
+        widths = [sum(_share(flow, loss) for loss in fate.losses) for flow in flows]
+        axes.barh(range(len(flows)), widths, left=starts, height=0.7, color=fate.colour, label=fate.title)
         starts = [start + width for start, width in zip(starts, widths, strict=True)]
     for place, flow in enumerate(flows):
         kept = f"{flow['kept'] / flow['read']:.1%} kept" if flow["read"] else "none read"
@@ -113,13 +115,30 @@ def _draw_fates(axes: Axes, flows: Sequence[Mapping[str, JSON]], fates: Mapping[
     axes.grid(visible=False, axis="y")
 
 
-def _fates(flows: Sequence[Mapping[str, JSON]]) -> dict[str, str]:
-    """Every fate that some record or row met, with its colour; filters before reasons of quarantine."""
+@dataclass(frozen=True)
+class _Fate:
+    """One colour of the losses: its title in the legend, and what it stands for, as `_count` takes it."""
+
+    title: str
+    colour: str
+    losses: tuple[str, ...]
+
+
+def _fates(flows: Sequence[Mapping[str, JSON]]) -> list[_Fate]:
+    """Every fate that some record or row met; filters before reasons of quarantine, the smallest last as one."""
     lines = [line for flow in flows for line in (flow, flow["rows"])]
     named = {kind: sorted({name for line in lines for name in line[kind]}) for kind in ("filtered", "quarantined")}
     losses = [f"{kind}: {name}" for kind, names in named.items() for name in names]
-    colours = {_DEDUPLICATED: SKY}
-    return colours | {fate: _LOSSES[index % len(_LOSSES)] for index, fate in enumerate(losses)}
+    by_size = sorted(losses, key=lambda loss: max(_share(line, loss) for line in lines), reverse=True)
+    large, small = by_size[: len(_LOSSES)], by_size[len(_LOSSES) :]
+    shown = [loss for loss in losses if loss in large]
+    fates = [_Fate(_DEDUPLICATED, SKY, (_DEDUPLICATED,))]
+    fates += [_Fate(loss, colour, (loss,)) for loss, colour in zip(shown, _LOSSES, strict=False)]
+    return fates + ([_Fate(f"{len(small)} smaller, in the table", GREY, tuple(small))] if small else [])
+
+
+def _share(flow: Mapping[str, JSON], fate: str) -> float:
+    return _count(flow, fate) / flow["read"] if flow["read"] else 0.0
 
 
 def _count(flow: Mapping[str, JSON], fate: str) -> int:
