@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -107,7 +108,7 @@ def test_collapse_drift_and_flat_are_what_a_look_at_all_evaluations_finds(scores
     collapses = [at for at in low if at + 1 in low or at == len(cents) - 1][:1]
     falls = [cents[i] - cents[j] for i in range(len(cents)) for j in range(i + 1, len(cents)) if i >= len(cents) - 5]
     drifts = len(cents) >= 5 and max(falls) >= 10
-    flat = len(cents) >= 5 and max(cents) < 10
+    flat = len(cents) >= 5 and all(min(pair) < 10 for pair in pairwise(cents))
 
     watchdog = Watchdog()
     for step, score in enumerate(scores):
@@ -154,12 +155,24 @@ def test_a_validation_loss_near_the_label_entropy_is_flat(val_loss: float, fails
     assert judged.rule == ("flat" if fails else None)
 
 
-@pytest.mark.parametrize(("best", "fails"), [(0.09, True), (0.11, False)])
-def test_a_run_that_never_learns_to_decode_is_flat_though_its_loss_falls(best: float, fails: bool) -> None:
-    judged = decide(evals=eval_rows(SMOKE, lambda step: best if step == 1250 else 0.03, val_loss=0.6 * H0))
+@pytest.mark.parametrize(
+    ("high", "at", "fails"),
+    [(0.09, (1250, 1500), True), (0.11, (1250,), True), (0.11, (1000, 1500), True), (0.11, (1250, 1500), False)],
+)
+def test_a_run_that_never_learns_to_decode_is_flat_though_its_loss_falls(
+    high: float, at: tuple[int, ...], fails: bool
+) -> None:
+    judged = decide(evals=eval_rows(SMOKE, lambda step: high if step in at else 0.03, val_loss=0.6 * H0))
 
     assert judged.rule == ("flat" if fails else None)
-    assert not fails or "the best macro-F1 of 12 evaluations is 0.0900, below 0.10" in judged.reason
+    expected = f"no two of 12 evaluations running reach a macro-F1 of 0.10; the best is {high:.4f}"
+    assert not fails or expected in judged.reason
+
+
+def test_a_slow_score_that_has_just_come_off_the_ground_is_not_flat() -> None:
+    slow = eval_rows(SMOKE, line([(0, 0.0), (2500, 0.09), (3000, 0.14)]), val_loss=0.6 * H0)
+
+    assert decide(evals=slow).outcome == "pass"
 
 
 def test_four_low_evaluations_are_too_few_to_call_a_run_flat() -> None:

@@ -159,11 +159,15 @@ class F1Trend:
         self.last: float | None = None
         self._recent: deque[float] = deque(maxlen=DRIFT_EVALS)
         self._below_since: int | None = None
+        self._held: float | None = None  # the most that two evaluations running have both reached
         self._step = 0
         self._evals = 0
 
     def observe(self, step: int, f1: float) -> Hit | None:
         """A hit when F1 is 0.10 or more below its running peak on two evaluations running."""
+        if self.last is not None:
+            both = min(self.last, f1)
+            self._held = both if self._held is None else max(self._held, both)
         self._step, self.last = step, f1
         self._evals += 1
         self._recent.append(f1)
@@ -193,10 +197,11 @@ class F1Trend:
         return self._step, f"within the last {DRIFT_EVALS} evaluations macro-F1 fell from {high:.4f} to {low:.4f}"
 
     def flat(self) -> Hit | None:
-        """A hit when five evaluations or more have never decoded a macro-F1 of 0.10."""
-        if self.peak is None or self.peak >= FLAT_F1 or self._evals < FLAT_EVALS:
+        """A hit when of five evaluations or more no two running have decoded a macro-F1 of 0.10."""
+        if self._held is None or self._held >= FLAT_F1 or self._evals < FLAT_EVALS:
             return None
-        return self._step, f"the best macro-F1 of {self._evals} evaluations is {self.peak:.4f}, below {FLAT_F1:.2f}"
+        low = f"no two of {self._evals} evaluations running reach a macro-F1 of {FLAT_F1:.2f}"
+        return self._step, f"{low}; the best is {self.peak:.4f}"
 
     def _fall(self) -> str:
         return f"macro-F1 fell from its peak {self.peak:.4f} to {self.last:.4f}"
