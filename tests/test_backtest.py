@@ -188,6 +188,7 @@ def test_figures_count_what_was_caught_missed_and_stopped_for_nothing() -> None:
     assert found["missed"] == [{"name": "b", "ending": "useless"}]
     assert found["false_alarms"] == [{"name": "d", "why": "rebound", "end_f1": 0.625}]
     page = tables.markdown(found, [])
+    assert "| rebound | 1 | 1 | 1 |" in page
     assert "the verdict stopped 1 of 2, 9% to 91% of the bad runs and 1 of 2, 9% to 91% of the healthy ones" in page
     assert "- false alarm: d (rebound); its full run ended at macro-F1 0.62" in page
 

@@ -47,6 +47,7 @@ def figures_of(tried: Sequence[Tried]) -> Figures:
         "endings": {ending: sum(t.ending == ending for t in tried) for ending in sorted({t.ending for t in tried})},
         "gates": {name: _of_gate(name, tried) for name in (tried[0].answers if tried else ())},
         "causes": {cause: _of_cause([t for t in tried if t.cause == cause]) for cause in _order(tried)},
+        "rules": {why: _endings_stopped_by(why, tried) for why in sorted({t.answers["verdict"].why for t in tried})},
         "missed": [{"name": t.name, "ending": t.ending} for t in bad if t.answers["verdict"].passes],
         "false_alarms": [
             {"name": t.name, "why": t.answers["verdict"].why, "end_f1": t.end_f1}
@@ -73,6 +74,12 @@ def _of_gate(name: str, tried: Sequence[Tried]) -> Figures:
     }
 
 
+def _endings_stopped_by(why: str, tried: Sequence[Tried]) -> Figures:
+    stopped = [t for t in tried if t.answers["verdict"].why == why and not t.answers["verdict"].passes]
+    poor, healthy = (sum(t.ending == ending for t in stopped) for ending in ("poor", "healthy"))
+    return {"bad": len(stopped) - poor - healthy, "poor": poor, "healthy": healthy}
+
+
 def _of_cause(tried: Sequence[Tried]) -> Figures:
     return {"runs": len(tried), **_of_gate("verdict", tried)}
 
@@ -83,7 +90,15 @@ def _order(tried: Sequence[Tried]) -> list[str]:
 
 def markdown(figures: Figures, shapes: Sequence[Figures]) -> str:
     """The tables of docs/verdict.md."""
-    return "\n\n".join([_shapes_table(shapes), _gates_table(figures), _causes_table(figures), _mistakes(figures)])
+    return "\n\n".join(
+        [
+            _shapes_table(shapes),
+            _gates_table(figures),
+            _causes_table(figures),
+            _rules_table(figures),
+            _mistakes(figures),
+        ]
+    )
 
 
 def _shapes_table(shapes: Sequence[Figures]) -> str:
@@ -111,6 +126,15 @@ def _causes_table(found: Figures) -> str:
     rows = [f"| {cause} | {c['runs']} | {_stopped(c)} |" for cause, c in found["causes"].items()]
     head = "| what was varied | runs | bad runs stopped | poor runs stopped | healthy runs stopped |"
     return "\n".join([head, "|---|--:|--:|--:|--:|", *rows])
+
+
+def _rules_table(found: Figures) -> str:
+    rows = [
+        f"| {rule} | {stopped['bad']} | {stopped['poor']} | {stopped['healthy']} |"
+        for rule, stopped in found["rules"].items()
+        if any(stopped.values())
+    ]
+    return "\n".join(["| stopped by | bad runs | poor runs | healthy runs |", "|---|--:|--:|--:|", *rows])
 
 
 def _stopped(figures: Figures) -> str:
