@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mw_pipeline.corpus import census, lints
+from mw_pipeline.corpus import holdouts, lints
 from mw_pipeline.report.cells import count, percent, share
 from mw_pipeline.report.tables import Table
 from mw_pipeline.stages.checks.corpus import all_rows
@@ -39,12 +39,13 @@ def scripts_are_at_home(place: Place, partition: str) -> Findings:
 
 
 def holdout_is_covered(place: Place, partition: str) -> Findings:
-    """Every source says the regions of its rows, so that the held-out regions can be held out of it (M22)."""
-    regions = place.corpus_spec(partition).holdout_regions
-    coverage = census.region_coverage(all_rows(place, partition), regions)
+    """Every source says the places and regions of its rows, so that the held-out ones can be held out of it (M22)."""
+    spec = place.corpus_spec(partition)
+    wanted = {"holdout_regions": spec.holdout_regions, "places_share": spec.holdout_places_share}
+    coverage = holdouts.holdout_coverage(all_rows(place, partition), **wanted)
     return found(
-        census.holdout_is_covered(coverage, regions),
-        f"held out: {', '.join(regions) or 'no region'}",
+        holdouts.holdout_is_covered(coverage, **wanted),
+        f"held out: {spec.holdout_places_share:.1%} of places, and {', '.join(spec.holdout_regions) or 'no region'}",
         coverage=_coverage_table(coverage),
     )
 
@@ -79,8 +80,13 @@ def _script_table(shares: Sequence[lints.ScriptShare]) -> str:
     return Table(("source", "country", "language", "script", "rows", "of the source"), tuple(rows)).as_markdown()
 
 
-def _coverage_table(coverage: Sequence[census.RegionCoverage]) -> str:
+def _coverage_table(coverage: Sequence[holdouts.Coverage]) -> str:
+    headers = ("source", "rows", "with a region", "regions", "with a place", "places", "places held out", "held out")
     rows = (
-        (c.source, count(c.rows), share(c.with_region, c.rows), count(c.regions), count(c.held_out)) for c in coverage
+        (
+            *(c.source, count(c.rows), share(c.with_region, c.rows), count(len(c.regions))),
+            *(share(c.with_place, c.rows), count(c.places), count(c.places_held_out), count(c.held_out)),
+        )
+        for c in coverage
     )
-    return Table(("source", "rows", "with a region", "regions", "held out"), tuple(rows)).as_markdown()
+    return Table(headers, tuple(rows)).as_markdown()
