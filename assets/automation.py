@@ -36,7 +36,7 @@ corpus_audit_job = dg.define_asset_job(
 mix_audit_job = dg.define_asset_job(
     "audit",
     [source_mix, closed_words, source_audit],
-    description="Dry-run a recipe's sampler, count its closed words, and show what its sources hold, lost and give since the last audit.",
+    description="Dry-run a recipe's sampler, count its closed words, and show what its sources hold, lost and give.",
     partitions_def=recipes,
 )
 smoke_job = dg.define_asset_job(

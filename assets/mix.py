@@ -1,4 +1,4 @@
-"""Mix stage: what the sampler will really draw, the words that no parser may lack, and the audit of all that goes into it."""
+"""Mix stage: what the sampler will really draw, the words that no parser may lack, and the audit of it all."""
 
 import dagster as dg
 

@@ -44,10 +44,8 @@ def applied_methods(files: Sequence[Path], doses: Mapping[str, float]) -> list[A
     """Every dosed augmentation in every country that the corpus is about and that has the habit, by country."""
     table = rows_in(files)
     rows = dict(query(f"select country, count(*) from {table} group by all order by 2 desc, 1"))
-    changed = query(
-        f"select country, unnest(string_split(method, '+')) as name, count(*) from {table} "
-        "where method is not null group by all"
-    )
+    named = f"select country, unnest(string_split(method, '+')) as name from {table} where method is not null"
+    changed = query(f"select country, name, count(*) from ({named}) group by all")
     counts = {(country, name): count for country, name, count in changed}
     total = sum(rows.values())
     return [

@@ -15,8 +15,8 @@ from mw_pipeline.stages.place import Place
 
 
 def closed_words_are_taught(place: Place, partition: str) -> Findings:
-    """Training rows teach every state, country, street type and other closed word of the package's locales: at least 50,
-    in at least 3 subsets of components (M65)."""
+    """At least 50 training rows, in at least 3 subsets of components, teach every state, country, street type and other
+    closed word of the package's locales (M65)."""
     artifact = requests.closed_words(place, place.recipe(partition)).demand(place.store)
     facts = artifact.read_json(WORDS_FILE)
     excused = f"; not asked for: {', '.join(facts['untaught'])}" if facts["untaught"] else ""
