@@ -15,7 +15,7 @@ from mw_pipeline.corpus.lines import write_lines
 from mw_pipeline.corpus.spans import unsound_rows
 from mw_pipeline.corpus.spellings import title_case
 from mw_pipeline.corpus.swaps import swap_saints, swap_whole, swap_words
-from mw_pipeline.countries import KNOWN_COUNTRIES, country
+from mw_pipeline.countries import COUNTRY_CODES, KNOWN_COUNTRIES, country
 from mw_pipeline.recipe import Augmentations, load_corpus_spec
 
 AMERICAN = {
@@ -138,6 +138,13 @@ def test_a_country_is_written_in_one_of_its_names():
 
 def test_a_street_alone_gets_no_country():
     assert set(variants("country_name", "US", {"street": "Main St"})) == {"Main St"}
+
+
+@pytest.mark.parametrize("code", sorted(COUNTRY_CODES))
+def test_every_country_has_names(code: str):
+    names = country_names(code)
+
+    assert names is not None and code in names.texts.to_pylist()
 
 
 def test_a_country_without_a_file_is_written_as_cldr_has_it():

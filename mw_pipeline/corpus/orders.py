@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mw_pipeline.corpus.conventions import TAG_INDEX, cumulated, read_toml
-from mw_pipeline.countries import country
+from mw_pipeline.countries import KNOWN_COUNTRIES, country
 
 Block = tuple[str, ...]
 Form = tuple[Block, ...]
@@ -45,9 +45,13 @@ class Forms:
         return np.searchsorted(self.shares, rng.random(rows), side="right")
 
 
-@functools.cache
 def forms(code: str) -> Forms:
     """The native form of a country, with no share, and what its moves make of it, each as often as it was drawn."""
+    return _forms(code if code in KNOWN_COUNTRIES else "default")
+
+
+@functools.cache
+def _forms(code: str) -> Forms:
     rng = np.random.default_rng(_SEED)
     native = native_form(code)
     drawn = Counter(moved(native, country(code)["order"], rng) for _ in range(DRAWN_FORMS))
