@@ -19,6 +19,7 @@ from mw_pipeline.corpus.census import (
     row_ids_are_unique,
     script_of,
     summed,
+    town_counts,
 )
 from mw_pipeline.corpus.leaks import (
     Overlap,
@@ -241,3 +242,21 @@ def test_a_query_keeps_within_its_memory_and_spills_the_rest():
 
     assert limit == "488.2 MiB"
     assert query("select ?::varchar", ["it's"]) == [("it's",)]
+
+
+def test_training_rows_are_counted_by_place_excluded_ones_left_aside(shards: Any, tmp_path: Path):
+    lyon, nice = {"place": "FR:a:lyon"}, {"place": "FR::nice"}
+    files = shards(
+        [text(n, f"{n} Lyon", **lyon) for n in range(3)]
+        + [text(9, "9 Lyon", "test", **lyon), text(4, "4 Nice", **nice)],
+        [text(5, "France"), text(6, "6 Brest", place="FR::brest", source="b"), text(7, "LYON", **lyon)],
+        [text(8, "Lyon", "test", **lyon)],
+    )
+    assert write_exclusions(files, tmp_path / "x.parquet") == {"text_held_out": 1}
+
+    found = town_counts(files, tmp_path / "x.parquet")
+
+    assert {name: (c.rows.tolist(), c.commonest, c.placeless) for name, c in found.items()} == {
+        "b": ([1], "FR::brest", 0),
+        "made": ([3, 1], "FR:a:lyon", 1),
+    }

@@ -38,11 +38,15 @@ class TokenizerConfig(Section):
 
 
 class MixConfig(Section):
-    """How the sampler draws from the sources: `weights` are relative, by source name."""
+    """How the sampler draws from the sources: `weights` are relative, by source name.
+
+    `max_repetitions` caps how often the run sees a row, at the cost of its source's share; `max_repetitions_per_place`
+    how often it sees any one town of a source, whose other towns take its draws."""
 
     weights: dict[str, Weight] = Field(min_length=1)
     cycle: bool = True
     max_repetitions: Annotated[float, Field(gt=0.0)] | None = None
+    max_repetitions_per_place: Positive | None = None
 
 
 class ModelConfig(Section):

@@ -23,7 +23,7 @@ CODE: dict[str, tuple[str, ...]] = {
     "corpus_shards": ("mw_pipeline.corpus.build",),
     "corpus_manifest": ("mw_pipeline.corpus.leaks",),
     "golden_set": ("mw_pipeline.golden.judge", "mw_pipeline.stages.golden_sets"),
-    "source_mix": ("mw_pipeline.mix.plan",),
+    "source_mix": ("mw_pipeline.mix.plan", "mw_pipeline.corpus.census"),
     "closed_words": ("mw_pipeline.corpus.taught_words", "mw_pipeline.report.closed_words_page"),
     "source_audit": ("mw_pipeline.mix.changes", "mw_pipeline.report.audit_page", "mw_pipeline.corpus.waterfall"),
     "tokenizer": ("mw_pipeline.tokenizer", "mw_pipeline.dataset.text_sample"),
