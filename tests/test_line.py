@@ -109,7 +109,7 @@ def test_what_was_made_is_shown_and_never_made_again(place: Place, monkeypatch: 
             assert metadata["reused"] is True
             assert tags["dagster/data_version"] == metadata["digest"]
             assert metadata["seconds"] > 0  # type: ignore[operator]
-            assert {"rows", "steps", "sources", "locales", "missed"} & set(metadata)
+            assert {"rows", "steps", "sources", "locales", "missed", "words"} & set(metadata)
             artifact = place.store.load(name, str(metadata["digest"]))
             for reference in artifact.manifest.inputs:
                 assert f"{reference.kind} `{reference.digest[:12]}" in str(metadata["inputs"])
