@@ -202,6 +202,24 @@ def _is_data(name: str) -> bool:
     return not (paper or name.startswith("__MACOSX/"))
 
 
+class _Begun:
+    """A stream of which the first bytes have been read already."""
+
+    def __init__(self, start: bytes, rest: ByteStream) -> None:
+        self._start, self._rest = start, rest
+
+    def read(self, size: int, /) -> bytes:
+        """The next bytes, at most `size` of them; none at the end."""
+        taken, self._start = self._start[:size], self._start[size:]
+        return taken or self._rest.read(size)
+
+
+def begun(stream: ByteStream) -> tuple[bytes, ByteStream]:
+    """The first bytes of a stream, and the stream as if nobody had looked."""
+    start = stream.read(_START_BYTES)
+    return start, _Begun(start, stream)
+
+
 def line_blocks(stream: ByteStream, *, label: str, encoding: str, rejects: Rejects) -> Iterator[LineBlock]:
     """Every line of a stream, as `lines_of` has them. Raises CorpusError as `text_blocks` does."""
     for block in text_blocks(stream, label=label, encoding=encoding):
