@@ -30,7 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--checkpoint", type=Path, required=True, metavar="DIR", help="the full run's folder, or its best checkpoint"
     )
-    parser.add_argument("--out", type=local_path, required=True, metavar="DIR", help="new folder: one package per locale")
+    parser.add_argument(
+        "--out", type=local_path, required=True, metavar="DIR", help="new folder: one package per locale"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

@@ -25,7 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PATH",
         help="folder with steps.jsonl, evals.jsonl, run.json; or a trainer_state.json, CSV, JSON lines or event file",
     )
-    parser.add_argument("--plot", type=local_path, metavar="FILE", help="draw the log and what was judged (.svg or .png)")
+    parser.add_argument(
+        "--plot", type=local_path, metavar="FILE", help="draw the log and what was judged (.svg or .png)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,5 +1,5 @@
-"""Text that was decoded wrongly and saved again: UTF-8 read as Latin-1 or Windows-1252 ("PlouÃ©nan"), or as a code page of
-DOS or the Mac ("Plou├®nan", "Plou√©nan"). Nothing can be labelled in it, and repairing it would be a guess (M82).
+"""Text that was decoded wrongly and saved again: UTF-8 read as Latin-1 or Windows-1252 ("PlouÃ©nan"), or as a code page
+of DOS or the Mac ("Plou├®nan", "Plou√©nan"). Nothing can be labelled in it, and repairing it would be a guess (M82).
 
 Each byte of a letter has become a letter or a sign of its own: the first byte one of Â to ï, the others signs that no
 name holds within a word. A true letter may stand before a quotation mark or a dash, so those count only where the word
@@ -28,7 +28,7 @@ _MOJIBAKE = "|".join(
         rf"[a-z][Â-Ý][{_ANY}]",  # any of these within a word: ł is Å‚
         rf"(?:[ÄÅÆÈÎ-ÑÕ-Û][{_ANY}]){{2}}",  # Greek, Cyrillic, Armenian, Hebrew, Arabic
         rf"(?:[à-ï][{_ANY}]{{2}}){{2}}",  # India and East Asia
-        rf"áº[{_ANY}]|á»[{_INSIDE}]|â[€\x{{0080}}]|ï¿½",  # Vietnamese, quotes and dashes, the sign for what nobody could decode
+        rf"áº[{_ANY}]|á»[{_INSIDE}]|â[€\x{{0080}}]|ï¿½",  # Vietnamese; quotes and dashes; U+FFFD
         r"(?:^|[\p{Ll}\p{N}\s'’-])Ã(?:$|[\s-])",  # à is Ã and a hard space, which may have been tidied since
         r"[\p{Ll}\p{N}]Â(?:$|\s)",  # and so is the hard space itself
         r"[─-╿]|[√≈][^\s\p{N}]",  # anything of a DOS page, western and central Europe of the Mac's
@@ -48,7 +48,7 @@ def misdecoded(texts: pa.StringArray) -> Mask:
 
 
 def _with_a_first_byte(texts: pa.StringArray) -> Mask:
-    """(rows,): texts with one of the letters Â to ï or a sign for boxes or sums, by their UTF-8 bytes; most have none."""
+    """(rows,): texts with one of the letters Â to ï or a sign of boxes or sums, by their UTF-8 bytes."""
     offsets, data = utf8_bytes(texts)
     following = np.append(data[1:], np.uint8(0))
     flagged = (data == _LETTERS) & (following >= 0x82) & (following <= 0xAF)

@@ -127,8 +127,8 @@ def _null_placeholders(texts: pa.StringArray) -> pa.Array:
 
 
 def without_remarks(texts: pa.StringArray) -> pa.StringArray:
-    """The texts without the remark in brackets that ends one: "Calgary" of "Calgary (Bow Trail)", of which a label would
-    keep one bracket, for values end in a letter or a digit. A bracket that stands alone goes too."""
+    """The texts without the remark in brackets that ends one: "Calgary" of "Calgary (Bow Trail)", of which a label
+    would keep one bracket, for values end in a letter or a digit. A bracket that stands alone goes too."""
     return edited(texts, mask_of(pc.fill_null(pc.match_substring_regex(texts, "[()]"), False)), _cut_remarks)
 
 

@@ -12,8 +12,8 @@ département) and region (the région), which the file itself does not name.
 Oddities: the postcode may be empty. A hamlet without streets stands in nom_voie. Numbers 0 and 99999 mean "no number",
 and those from 5000 to 5999 are handed out by the land registry to points that have none: such records are filtered as
 `fictitious_number`, at the price of a few true ones on very long roads. An address with several positions (entrance,
-parcel) repeats its id, so the line is part of the source id. The commune of Paris, Lyon and Marseille is written with its
-arrondissement ("Paris 19e Arrondissement"), which people leave to the postcode: it is cut off, and is the
+parcel) repeats its id, so the line is part of the source id. The commune of Paris, Lyon and Marseille is written with
+its arrondissement ("Paris 19e Arrondissement"), which people leave to the postcode: it is cut off, and is the
 dependent_locality of an address without a postcode only.
 """
 

@@ -60,8 +60,8 @@ def tidied(batch: pa.RecordBatch, names: Iterable[str]) -> pa.RecordBatch:
 
 
 def tidied_names(batch: pa.RecordBatch, names: Iterable[str]) -> pa.RecordBatch:
-    """The batch with the named columns tidy, as names of places: without remarks in brackets, and whatever they say, for
-    None is a town of Piedmont."""
+    """The batch with the named columns tidy, as names of places: without remarks in brackets, and whatever they say,
+    for None is a town of Piedmont."""
     for name in names:
         column = without_remarks(_spaced(batch[name]))
         batch = batch.set_column(batch.schema.get_field_index(name), name, column)
@@ -196,8 +196,9 @@ def _without_fraction(column: pa.Array) -> pa.Array:
 def zip_codes(zip_code: pa.Array, plus4: pa.Array | None = None) -> pa.Array:
     """US postcodes as they are written, "06242" or "99577-7743", from what the files hold.
 
-    What passed through a floating-point column ("74401.0") is whole again, leading zeros that a spreadsheet has eaten come back, nine digits get their dash, "0000" is no add-on, and what is
-    not a ZIP code at all, 00000 among it, is null.
+    What passed through a floating-point column ("74401.0") is whole again, leading zeros that a spreadsheet has eaten
+    come back, nine digits get their dash, "0000" is no add-on, and what is not a ZIP code at all, 00000 among it, is
+    null.
     """
     digits = pc.replace_substring(whole_numbers(zip_code), "-", "")
     first = pc.utf8_lpad(

@@ -72,7 +72,8 @@ def check_header(file: RawFile, layout: Layout) -> None:
 
 
 def is_table(stream: ByteStream, label: str, layout: Layout) -> bool:
-    """Whether a member is of the layout, by its beginning; False for a table beside it. Raises CorpusError for others."""
+    """Whether a member is of the layout, by its beginning; False for a table beside it. Raises CorpusError for
+    others."""
     unused = Rejects(source=label)
     lines = line_blocks(stream, label=label, encoding=layout.encoding, rejects=unused)
     first = next(lines, None)

@@ -12,12 +12,12 @@ the United States and France by our own, which write "Bretagne" where the upstre
 
 Oddities: alternate names carry no language. Where a country does not write Latin letters, the alternate name in its own
 script becomes a further record of the same family, without its areas, whose names are known in Latin letters only. A
-part of a town (PPLX) does not say of which: it stands in the town's place, so it is a locality. The names of many
-towns repeat that of their region or district ("Hamburg, Hamburg"): written once, but for the United States, where
-"New York, New York" is what people write. Remarks in brackets ("Frankfurt (Oder)") are cut off, and areas that are named in
-another language are left out: see written_areas. A territory has a country code of its own: its places are of the United
-States or France, it is their region, and its first areas, the towns of Puerto Rico, are subregions of American ones
-only.
+part of a town (PPLX) does not say of which: it stands in the town's place, so it is a locality. The names of many towns
+repeat that of their region or district ("Hamburg, Hamburg"): written once, but for the United States, where "New York,
+New York" is what people write. Remarks in brackets ("Frankfurt (Oder)") are cut off, and areas that are named in
+another language are left out: see written_areas. A territory has a country code of its own: its places are of the
+United States or France, it is their region, and its first areas, the towns of Puerto Rico, are subregions of American
+ones only.
 """
 
 from __future__ import annotations

@@ -11,9 +11,9 @@ Oddities: 510 US rows are military post offices without a state ("APO AE"): the 
 codes carry a delivery service ("75303 SP 07", "17133 AIR"): quarantined, for no envelope reads like that. Places in
 Paris, Lyon and Marseille end in the number of their arrondissement ("Paris 08"), which a postal line leaves to the
 code: cut off, as is a remark in brackets ("Calgary (Bow Trail)"). Areas that repeat their town or are named in another
-language are left out: see written_areas. A territory has a country code of its own: its rows are of the United States or France, and it is their
-region; what is named as its region, "Gu" and "Reunion (general)" as well as the towns of Puerto Rico, is the subregion
-of American ones where it adds anything, and is left out of French ones.
+language are left out: see written_areas. A territory has a country code of its own: its rows are of the United States
+or France, and it is their region; what is named as its region, "Gu" and "Reunion (general)" as well as the towns of
+Puerto Rico, is the subregion of American ones where it adds anything, and is left out of French ones.
 """
 
 from __future__ import annotations

@@ -17,9 +17,9 @@ class Layout:
     """What a delimited format looks like.
 
     `needed` columns must be in the header, at least one of `needed_one_of`, and `optional` ones may be; all others are
-    not read. `names` are the columns of a format without a header line. `companion` is a column of the other tables that
-    the upstream packs beside this one: a file that has it and lacks what is needed is no address table. Header names
-    compare without case and outer blanks.
+    not read. `names` are the columns of a format without a header line. `companion` is a column of the other tables
+    that the upstream packs beside this one: a file that has it and lacks what is needed is no address table. Header
+    names compare without case and outer blanks.
     """
 
     title: str

@@ -10,8 +10,8 @@ locality; DISTRICT → subregion; REGION, or the state that the folders tell →
 
 Oddities: values may be blank, null, or spell that out ("<Null>", "n/a"). A number of zeros means none. Some sources put
 a code into CITY ("02") or every code of the town into POSTCODE ("06000;06100"): dropped. ZIP codes may have lost their
-leading zero, and numbers may have become decimals ("359.0"). Units, streets and whole address lines turn up in NUMBER and
-STREET: see openaddresses_cells. Collections are archives of such files, with summaries, licences and other layers
+leading zero, and numbers may have become decimals ("359.0"). Units, streets and whole address lines turn up in NUMBER
+and STREET: see openaddresses_cells. Collections are archives of such files, with summaries, licences and other layers
 between them, and the folders of each table are within.
 """
 
@@ -104,7 +104,9 @@ def _facts_by_member(file: RawFile, request: ReadRequest) -> dict[str, FileFacts
                 member = label.removeprefix(file.label).lstrip("/") or None
                 found[label] = facts_of(file, request, member)
     if not found:
-        raise CorpusError(f"{file.path}: holds no address table, expected {LAYOUT.title}. Check the input of the source.")
+        raise CorpusError(
+            f"{file.path}: holds no address table, expected {LAYOUT.title}. Check the input of the source."
+        )
     return found
 
 

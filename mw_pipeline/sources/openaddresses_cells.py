@@ -1,8 +1,8 @@
 """What OpenAddresses sources file in the wrong cell: it goes back to its own, or its row to quarantine.
 
-Some sources put the unit or the whole street line into NUMBER, the number once more into STREET, or the town, the state and
-the ZIP code behind the street (M84). A label made of such a cell would teach that all of it is a house number or a street.
-American rows are split where the split is safe, as street_line knows their forms; others are only recognised.
+Some sources put the unit or the whole street line into NUMBER, the number once more into STREET, or the town, the state
+and the ZIP code behind the street (M84). A label made of such a cell would teach that all of it is a house number or a
+street. American rows are split where the split is safe, as street_line knows their forms; others are only recognised.
 """
 
 from __future__ import annotations
@@ -19,7 +19,24 @@ from mw_pipeline.sources.regions import us_state_of_zip, us_states
 from mw_pipeline.sources.street_line import StreetLine, is_street_type, number_and_unit, split_street_line
 
 # words that belong to a house number: 12 bis, 12 ter, 5 and 7, Lot 12, 12 1/2 rear
-_NUMBER_WORDS = frozenset("bis ter quater quinquies sexies septies octies and und et to lot rear half".split())
+_NUMBER_WORDS = frozenset(
+    (
+        "bis",
+        "ter",
+        "quater",
+        "quinquies",
+        "sexies",
+        "septies",
+        "octies",
+        "and",
+        "und",
+        "et",
+        "to",
+        "lot",
+        "rear",
+        "half",
+    )
+)
 _WORD = re.compile(r"(?<!\w)[A-Za-z\u00c0-\u024f]{2,}")
 _DECIMAL = re.compile(r"[0-9]+\.[0-9]+")
 _NUMBER_AND_STREET = re.compile(
@@ -29,7 +46,7 @@ _ZIP = r"(?P<postcode>[0-9]{5}(?:-[0-9]{4})?)"
 _STATE = r"(?P<region>[A-Z]{2}|[A-Z]{4,}(?: [A-Z]{4,}){0,2})"
 _WITH_PLACE = re.compile(rf"(?P<street>[^,]+),\s*(?P<city>[^,0-9]+?),?\s+{_STATE}\.?,?\s+{_ZIP}", re.IGNORECASE)
 _STATE_AND_ZIP = re.compile(rf".*?\b{_STATE}\.?,?\s+{_ZIP}$", re.IGNORECASE)
-_REST_OF_NAME = re.compile(r",\s*(?:JR|SR|II|III|[NS]?[EW]?|NORTH|SOUTH|EAST|WEST)\b\.?[^,]*$", re.IGNORECASE)
+_REST_OF_NAME = re.compile(r",\s*(?:JR|SR|II|III|[NSEW]{1,2}|NORTH|SOUTH|EAST|WEST)\b\.?[^,]*$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -121,7 +138,7 @@ def _street_alone(cells: Cells) -> Cells | str:
     street = cells.STREET
     if street is None:
         return cells
-    if street.isdigit():
+    if street.isdigit() and cells.NUMBER is None:
         return "number_in_street"
     found = _NUMBER_AND_STREET.fullmatch(street)
     if found is None or is_street_type(found["street"]):  # "5 Avenue" is a street

@@ -1,10 +1,10 @@
 """What OpenAddresses says about a file rather than in it: country, state, licence and whether rows are share-alike.
 
-The rows of an OpenAddresses file carry no licence. It stands in the source description (`sources/us/ca/alameda.json`
-of their repository), which is read when it lies beside the data under the same name (`alameda.json` beside
-`alameda.csv.gz`). The country and the state come from there or from the folders (`us/ca/alameda.csv`), which an archive of
-collected files has within. The upstream keeps its share-alike sources in collections of their own, whose names end in
-`-sa`.
+The rows of an OpenAddresses file carry no licence. It stands in the source description (`sources/us/ca/alameda.json` of
+their repository), which is read when it lies beside the data under the same name (`alameda.json` beside
+`alameda.csv.gz`). The country and the state come from there or from the folders (`us/ca/alameda.csv`), which an archive
+of collected files has within. The upstream keeps its share-alike sources in collections of their own, whose names end
+in `-sa`.
 """
 
 from __future__ import annotations

@@ -229,8 +229,8 @@ def line_blocks(stream: ByteStream, *, label: str, encoding: str, rejects: Rejec
 def text_blocks(stream: ByteStream, *, label: str, encoding: str) -> Iterator[TextBlock]:
     """A stream in blocks of whole lines, about 1 MiB each, in `encoding`.
 
-    A byte order mark is removed, and a UTF-8 one overrules the encoding. Raises CorpusError for UTF-16, with its mark or
-    without, and for lines that end in a carriage return alone."""
+    A byte order mark is removed, and a UTF-8 one overrules the encoding. Raises CorpusError for UTF-16, with its mark
+    or without, and for lines that end in a carriage return alone."""
     number = 1
     for data in _line_aligned(stream):
         if number == 1:

@@ -56,8 +56,8 @@ def us_state_of_zip(zip_code: str) -> str | None:
 
 
 def without_arrondissements(commune: pa.Array) -> pa.Array:
-    """French communes as people write them: "Paris" for "Paris 19e Arrondissement", as INSEE has it, and for "Paris 19",
-    as the post has it. Which arrondissement it is stands in the postcode."""
+    """French communes as people write them: "Paris" for "Paris 19e Arrondissement", as INSEE has it, and for "Paris
+    19", as the post has it. Which arrondissement it is stands in the postcode."""
     return pc.replace_substring_regex(commune, _ARRONDISSEMENT, r"\1")
 
 

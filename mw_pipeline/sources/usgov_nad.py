@@ -10,9 +10,9 @@ Post_City (Post_Comm), Inc_Muni, Census_Plc and Uninc_Comm that names a town →
 county → subregion; State → region; Zip_Code and Plus_4 → postcode; LandmkName → venue.
 
 Oddities: a name in capitals stands beside a type that is not ("MAIN Street"): written in capitals throughout. Towns are
-written as the Census Bureau does ("Baton Rouge city"), or the county fills their place, or a word for none: see us_towns.
-A number 0 means none. The letter of a number may stand before the street ("B MAIN Street"). A UUID may
-stand on several equal lines.
+written as the Census Bureau does ("Baton Rouge city"), or the county fills their place, or a word for none: see
+us_towns. A number 0 means none. The letter of a number may stand before the street ("B MAIN Street"). A UUID may stand
+on several equal lines.
 """
 
 from __future__ import annotations

@@ -57,7 +57,8 @@ ROLL = Roll(
 
 @dataclass(frozen=True)
 class UsgovNppes:
-    """Adapter of `npidata_pfile_*.csv`, packed or not, of its weekly updates, and of the archive or folder around it."""
+    """Adapter of `npidata_pfile_*.csv`, packed or not, of its weekly updates, and of the archive or folder around
+    it."""
 
     name: str = "usgov-nppes"
     licence: str = columns.US_PUBLIC_DOMAIN

@@ -1,10 +1,11 @@
 """Which of the areas that GeoNames names above a town an address writes with it.
 
 GeoNames names one area in the language of the country and the next in English ("Bayern" and "Upper Bavaria", "Canton de
-Vaud" and "Morges District"), and many areas once more after their town ("Lisse" in "Gemeente Lisse"). A row of both would
-teach what nobody writes, so the lower area is left out where it names the town again, and where it is not seen to be of
-one language with the higher one. The language is told by words, and by the names of ISO 3166-2, which are those of the
-country itself. American and French areas come from tables in one language, and English is at home in other countries.
+Vaud" and "Morges District"), and many areas once more after their town ("Lisse" in "Gemeente Lisse"). A row of both
+would teach what nobody writes, so the lower area is left out where it names the town again, and where it is not seen to
+be of one language with the higher one. The language is told by words, and by the names of ISO 3166-2, which are those
+of the country itself. American and French areas come from tables in one language, and English is at home in other
+countries.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ _ENGLISH = re.compile(
     re.IGNORECASE,
 )
 _NATIVE = re.compile(
-    r"\b(?:kanton|canton|cantone|provincia|provincie|province d|r[ée]gi[oó]n d|region[e]? d|departamento|bezirk|landkreis"
-    r"|gemeente|comunidad|comunitat|wojew[óo]dztwo|powiat|l[äa]n|kraj|okres|fylke)",
+    r"\b(?:kanton|canton|provincia|provincie|province d|r[ée]gi[oó]n d|regione? d|departamento|bezirk"
+    r"|landkreis|gemeente|comunidad|comunitat|wojew[óo]dztwo|powiat|l[äa]n|kraj|okres|fylke)",
     re.IGNORECASE,
 )
 # where native names of areas do not end in -ia: Swabia, Silesia, Wallonia
@@ -40,7 +41,9 @@ _ALIKE = 0.75  # "Genève" and "Geneva", "Bruxelles-Capitale" and "Brussels Capi
 Language = Literal["english", "native", "unknown"]
 
 
-def written_areas(country: pa.Array, *, town: pa.Array, region: pa.Array, subregion: pa.Array) -> tuple[pa.Array, pa.Array]:
+def written_areas(
+    country: pa.Array, *, town: pa.Array, region: pa.Array, subregion: pa.Array
+) -> tuple[pa.Array, pa.Array]:
     """(region, subregion) of each place, null where an address leaves the area out; the town may be null.
 
     A region that has the name of its town is left out, but in the United States, where "New York, New York" is what
@@ -74,8 +77,11 @@ def _one_language(country: str, region: str, subregion: str) -> bool:
     if SequenceMatcher(None, _folded(region), _folded(subregion)).ratio() >= _ALIKE:
         return False
     germanic = _GERMANIC.issuperset(languages) or country in ("BE", "CH")
-    below = _language(subregion, germanic=germanic, native=())
-    return _language(region, germanic=germanic, native=_native_names(country)) == ("native" if below == "unknown" else below)
+    native = _native_names(country)
+    above, below = (_language(name, germanic=germanic, native=native) for name in (region, subregion))
+    if "unknown" in (above, below):
+        return above == "native" and len(languages) == 1  # which of several it would be cannot be told
+    return above == below
 
 
 def _language(name: str, *, germanic: bool, native: tuple[str, ...]) -> Language:
@@ -89,7 +95,7 @@ def _language(name: str, *, germanic: bool, native: tuple[str, ...]) -> Language
 @cache
 def _native_names(country: str) -> tuple[str, ...]:
     """The names of the country's areas by ISO 3166-2, folded; several where the standard has several."""
-    areas = pycountry.subdivisions.get(country_code=country) or ()
+    areas = pycountry.subdivisions.get(country_code=country) or ()  # type: ignore[no-untyped-call]
     return tuple(filter(None, (_folded(name) for area in areas for name in re.split(r"[\[\]()/,]", area.name))))
 
 

@@ -2,8 +2,8 @@
 
 Of the areas above a place an address writes two: the highest is the region, the next the subregion. In France, where
 Who's On First calls the région macroregion and the département region, that is région and département; elsewhere region
-and county. A département whose région is not known stands alone, and then it is the region; a county is a subregion also
-where nothing stands above it.
+and county. A département whose région is not known stands alone, and then it is the region; a county is a subregion
+also where nothing stands above it.
 """
 
 from __future__ import annotations
