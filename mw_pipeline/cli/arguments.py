@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from pathlib import Path
 
 from mw_pipeline.cli import say
@@ -11,6 +12,7 @@ from mw_pipeline.metrics.matching import POLICIES
 from mw_pipeline.metrics.resampling import RESAMPLES
 
 _SHOWN_FINDINGS = 5
+_URL = re.compile("[A-Za-z][A-Za-z0-9+.-]*:/")
 
 
 def positive_count(text: str) -> int:
@@ -21,6 +23,15 @@ def positive_count(text: str) -> int:
 def seed_number(text: str) -> int:
     """A whole number of at least 0, for argparse: what random generators start from."""
     return _whole_number(text, least=0)
+
+
+def local_path(text: str) -> Path:
+    """A place on this machine to write to, for argparse: as a path, s3://bucket/rows would be a folder called "s3:"."""
+    if _URL.match(text):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is a URL, expected a path on this machine. Write here, and copy it there"
+        )
+    return Path(text)
 
 
 def _whole_number(text: str, *, least: int) -> int:

@@ -16,6 +16,8 @@ _INSEE_CODES = {
     **{"TF": "984", "WF": "986", "PF": "987", "NC": "988"},
 }
 
+_ARRONDISSEMENT = r"(?i)^(Paris|Lyon|Marseille)[ -]+[0-9]{1,2}(?:(?:er?|[eè]me)?(?: arr(?:ondissement|dt|t)?\.?)?)?$"
+
 
 def region_keys(country_code: pa.Array, region: pa.Array, postcode: pa.Array) -> pa.Array:
     """The region of each record as "US:vermont", whether given by name or by code; "" where nothing tells it.
@@ -41,11 +43,22 @@ def _key_of_postcode(joined: str) -> str | None:
     country, postcode = joined.split(":", 1)
     name = None
     if country == "US":
-        name = _states_by_prefix().get(postcode[:5]) or _states_by_prefix().get(postcode[:3])
+        name = us_state_of_zip(postcode)
     elif country == "FR":
         entry = fr_departements().get(_departement_of_postcode(postcode))
         name = entry[1] if entry else None
     return f"{country}:{name.casefold()}" if name else None
+
+
+def us_state_of_zip(zip_code: str) -> str | None:
+    """The name of the state that a ZIP code lies in; None for one that nobody has."""
+    return _states_by_prefix().get(zip_code[:5]) or _states_by_prefix().get(zip_code[:3])
+
+
+def without_arrondissements(commune: pa.Array) -> pa.Array:
+    """French communes as people write them: "Paris" for "Paris 19e Arrondissement", as INSEE has it, and for "Paris
+    19", as the post has it. Which arrondissement it is stands in the postcode."""
+    return pc.replace_substring_regex(commune, _ARRONDISSEMENT, r"\1")
 
 
 def _departement_of_postcode(postcode: str) -> str:
