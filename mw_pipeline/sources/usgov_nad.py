@@ -24,11 +24,12 @@ from functools import partial
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mw_pipeline.areas import us_states
 from mw_pipeline.corpus.records import ReadRequest, Rejects, record_batch
 from mw_pipeline.sources import columns
 from mw_pipeline.sources.delimited import read_request
 from mw_pipeline.sources.layout import Layout
-from mw_pipeline.sources.regions import region_keys, us_states
+from mw_pipeline.sources.regions import region_keys
 from mw_pipeline.sources.street_line import number_letter, written_unit
 from mw_pipeline.sources.us_towns import us_towns_and_counties
 

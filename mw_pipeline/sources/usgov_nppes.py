@@ -22,11 +22,11 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mw_pipeline.areas import us_states
 from mw_pipeline.corpus.records import ReadRequest, Rejects
 from mw_pipeline.sources import columns
 from mw_pipeline.sources.delimited import read_request
 from mw_pipeline.sources.layout import Layout
-from mw_pipeline.sources.regions import us_states
 from mw_pipeline.sources.us_roll import Roll, roll_records
 
 _PLACE = "Business Practice Location Address"
