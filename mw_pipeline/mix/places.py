@@ -55,7 +55,7 @@ class Places:
 
     def of_rows(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """The place number of each of these positions in `order`."""
-        return np.searchsorted(self.first, rows, side="right") - 1
+        return np.asarray(np.searchsorted(self.first, rows, side="right") - 1, np.int64)
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,8 @@ class Rounds:
         moved = np.where(capped, rounds * self.per_round, by_chance.astype(np.int64))
         position = self.places.first[place] + (rank + moved) % self.places.counts[place]
         order = self.places.order
-        return position if order is None else order[position]
+        found: NDArray[np.int64] = position if order is None else order[position]
+        return found
 
     def most_drawn(self) -> float:
         """How often the run draws the place that it draws most."""
@@ -131,7 +132,7 @@ def _widths(counts: NDArray[np.int64], slots: int, per_round: int) -> NDArray[np
     most = np.minimum(counts, per_round) * _UNIT
     if not len(fits):
         return most
-    widths = np.minimum(most, np.floor(rate[fits[0]] * counts * _UNIT).astype(np.int64))
+    widths: NDArray[np.int64] = np.minimum(most, np.floor(rate[fits[0]] * counts * _UNIT).astype(np.int64))
     missing = slots * _UNIT - int(widths.sum())
     while missing > 0:
         free = np.flatnonzero(widths < most)[:missing]
