@@ -1,9 +1,9 @@
 """Addresses that are not written the local way: places of the world in their own script, American and French places in
 others', and foreign cities under their Latin names.
 
-A name stands in another script only where it is known in it: towns from GeoNames, countries from CLDR, regions and famous
-places from the tables. A street in another script lies in a country of its own language; American and French streets
-keep their Latin letters.
+A name stands in another script only where it is known in it: towns from GeoNames, countries from CLDR, regions and
+famous places from the tables. A street in another script lies in a country of its own language; American and French
+streets keep their Latin letters.
 """
 
 from __future__ import annotations
@@ -252,7 +252,7 @@ def _home_rows(group: _Group) -> dict[str, tuple[Rows, Rows]]:
 
 
 def _add_latin_parts(tags: dict[str, Strings], group: _Group, home: Mapping[str, tuple[Rows, Rows]]) -> None:
-    """American and French rows keep a street, a postcode, a region code, and now and then the town, in Latin letters."""
+    """American and French rows keep a street, a postcode, a region code, now and then the town, in Latin letters."""
     for tag in ("street", "house_number"):
         tags.setdefault(tag, empty_column(len(group)))
     for country, (rows, places) in home.items():

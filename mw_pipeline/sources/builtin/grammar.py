@@ -42,6 +42,7 @@ class Symbol:
 
     texts: Strings
     cumulated: NDArray[np.float64]
+    has_slots: NDArray[np.bool_]
     patterns: Mapping[int, tuple[Part, ...]]
 
 
@@ -71,10 +72,10 @@ class Expansion:
         drawn = np.searchsorted(symbol.cumulated, self.rng.random(len(rows)), side="right")
         out = symbol.texts[drawn]
         if symbol.patterns:
-            for item, positions in groups_of(drawn):
-                parts = symbol.patterns.get(item)
-                if parts is not None:
-                    out[positions] = self.join(parts, rows[positions])
+            with_slots = np.flatnonzero(symbol.has_slots[drawn])
+            for item, members in groups_of(drawn[with_slots]):
+                positions = with_slots[members]
+                out[positions] = self.join(symbol.patterns[item], rows[positions])
         return out
 
     def fill(self, name: str, asked: NDArray[np.bool_]) -> Strings:
@@ -144,7 +145,8 @@ def _parse_symbol(name: str, text: str, known: set[str]) -> Symbol:
     if not texts:
         raise CorpusError(f"symbol {name!r} has no items: expected at least one. Write one, or remove the symbol.")
     patterns = {i: parse_pattern(item, known) for i, item in enumerate(texts) if "{" in item}
-    return Symbol(np.array(texts, dtype=object), cumulated(weights), patterns)
+    has_slots = np.array(["{" in item for item in texts])
+    return Symbol(np.array(texts, dtype=object), cumulated(weights), has_slots, patterns)
 
 
 def _slot(text: str, known: set[str]) -> Part:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import functools
 import re
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mw_pipeline.sources.builtin.drafts import Drafts, empty_column, region_key, where_asked, written
 from mw_pipeline.sources.builtin.grammar import (
@@ -29,8 +28,8 @@ from mw_pipeline.sources.builtin.row_values import BOUND, RowValues
 _SETTINGS = ("country", "share", "popular", "only", "places")
 _SHARE = re.compile(r"(\d+(?:\.\d+)?)% ")
 # Of the places: every state and département is met as often as any other, by this share of the draws.
-_EVEN_SHARE = 0.3
-_TABLES = (
+_EVEN_SHARE = 0.36
+LATIN_TABLES = (
     "areas", "persons", "us_streets", "us_numbers", "us_venues", "fr_streets", "fr_numbers", "fr_venues",
 )  # fmt: skip
 _LOCALES = {"US": "en-US", "FR": "fr-FR"}
@@ -52,7 +51,7 @@ class Kind:
 @functools.cache
 def grammar() -> Grammar:
     """All Latin tables: streets, numbers, people and venues of both countries, and how areas are written."""
-    return Grammar(load_tables(*_TABLES), bound=BOUND)
+    return Grammar(load_tables(*LATIN_TABLES), bound=BOUND)
 
 
 @functools.cache
@@ -118,7 +117,9 @@ def _choose(kind: Kind, places: Places, count: int, rng: np.random.Generator) ->
     if kind.only:
         allowed = _restricted(kind.places, kind.only)
         return allowed[rng.integers(len(allowed), size=count)]
-    return places.draw(rng, count, popular_share=kind.popular_share, even_share=min(_EVEN_SHARE, 1 - kind.popular_share))
+    return places.draw(
+        rng, count, popular_share=kind.popular_share, even_share=min(_EVEN_SHARE, 1 - kind.popular_share)
+    )
 
 
 def _kind(name: str, row: Mapping[str, Any]) -> Kind:

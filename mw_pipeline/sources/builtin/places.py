@@ -118,7 +118,7 @@ def region_names(country: str) -> Mapping[str, str]:
 
 @functools.cache
 def american_places() -> Places:
-    """Localities of the fifty states, the District of Columbia and the territories, each in some county of its state."""
+    """Localities of the fifty states, the District of Columbia and five territories, each in some county of its own."""
     states = {row["code"]: row for row in rows_of("us_states.tsv")}
     known = {(row["state"], row["city"]): row["prefixes"].split(",") for row in rows_of("us_zip_cities.tsv")}
     counties = _counties_by_state()

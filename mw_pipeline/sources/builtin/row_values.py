@@ -1,4 +1,4 @@
-"""The values that belong to a row and that the tables may name: its town, areas, codes, and numbers drawn for it once."""
+"""The values that belong to a row and that the tables may name: its town, areas and codes, each drawn once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mw_pipeline.sources.builtin.grammar import Rows, Strings
 from mw_pipeline.sources.builtin.places import Places, departements
 from mw_pipeline.sources.builtin.tsv import rows_of
 
-# How often, and how, a town is written otherwise than the gazetteer has it: pattern and replacement, one after the other.
+# How often, and how, a town is written otherwise than the gazetteer has it: patterns and replacements, in turn.
 Edit = tuple[float, Sequence[tuple[str, str]]]
 _LOCALITY_EDITS: Mapping[str, Sequence[Edit]] = {
     "FR": (
