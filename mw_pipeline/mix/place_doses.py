@@ -11,7 +11,7 @@ from mw_pipeline.errors import RecipeError
 from mw_pipeline.mix.places import Places, Rounds, capped_rounds
 from mw_pipeline.mix.sampler import Draw, MixSampler
 
-TOP_PLACE_SHARE = 0.02
+TOP_PLACE_SHARE = 0.05
 """A town with more than this share of all samples of a run is taught as if it were a word of the language."""
 
 
