@@ -13,7 +13,7 @@ import pytest
 
 FLOORS = (
     {"errors", "countries", "native", "licences"},
-    {"digest", "failures", "labels", "schedule", "sufficiency"},
+    {"digest", "failures", "labels", "schedule", "sufficiency", "words"},
     {"recipe", "artifact", "checksums", "decode", "metrics"},
     {"store", "mix", "tokenizer", "golden", "corpus", "sources"},
     {"dataset", "package_files", "verdict"},
@@ -42,6 +42,7 @@ BASE_INSTALL = (
     "failures",
     "labels",
     "schedule",
+    "words",
     "artifact",
     "checksums",
     "decode",
