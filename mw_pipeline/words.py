@@ -26,7 +26,7 @@ INSIDE = 0
 BEGINS = 1
 """The first piece of a word: a span may end before it, and begin with it."""
 BARRED = 2
-"""The first piece of a word where a span may end, but none begin: a mark without a letter leads it."""
+"""A piece before which a span may end, but none begin with it: a lone space, or a mark that belongs to no letter."""
 UNREAD = 3
 """The first piece of a word whose end was not read: it is in no span."""
 
@@ -146,7 +146,7 @@ class Characters:
         head = offsets[:-1][filled]
         opens[head] = True
         core = self._next_core[first]
-        leads = self.joints[first] & (self.joints[core] | (core >= np.repeat(self.offsets[1:], counts)))
+        leads = self.joints[first] & (self.joints[core] | (core >= np.repeat(self.offsets[1:], counts))) & (first < end)
         kinds = np.where(opens, np.where(leads, BEGINS, BARRED), INSIDE).astype(np.uint8)
         tail = offsets[1:][filled] - 1
         cut = ~self.joints[end[tail]]

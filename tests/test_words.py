@@ -189,12 +189,12 @@ def test_with_a_piece_for_each_character_every_run_of_words_is_allowed(text):
         ("HALLORAN", [(0, 3), (3, 8)], [BEGINS, INSIDE]),
         ("d'Assas", [(0, 2), (2, 7)], [BEGINS, BEGINS]),
         ("d'Assas", [(0, 4), (4, 7)], [BEGINS, INSIDE]),  # d ends and Assas begins in one piece: both or neither
-        ("a  b", [(0, 1), (2, 2), (3, 4)], [BEGINS, BEGINS, BEGINS]),  # a lone space
+        ("a  b", [(0, 1), (2, 2), (3, 4)], [BEGINS, BARRED, BEGINS]),  # a lone space
         ("島é島", [(0, 1), (1, 2), (2, 2), (2, 3)], [BEGINS, BEGINS, INSIDE, BEGINS]),  # a byte belongs to its letter
         ("HALLORAN", [(0, 3)], [UNREAD]),  # cut off by max_length
         ("J HALLORAN", [(0, 1), (2, 5), (5, 7)], [BEGINS, UNREAD, INSIDE]),
         ("x \u0301abc", [(0, 1), (2, 6)], [BEGINS, BARRED]),
-        ("", [(0, 0)], [BEGINS]),
+        ("", [(0, 0)], [BARRED]),
     ],
 )
 def test_pieces_begin_words_or_go_on_with_them(text, pieces, kinds):

@@ -37,7 +37,7 @@ TOKENIZED_MEANINGS = {
     "source": "name in the corpus spec",
     "input_ids": "id of each piece in the recipe's tokenizer",
     "labels": "index of each piece's label in the recipe's label set",
-    "kinds": "what each piece is to its word: 0 goes on with it, 1 begins it, 2 begins one that no span begins with",
+    "kinds": "what each piece is to its word: 0 goes on with it, 1 begins it, 2 no span begins with it",
 }
 """What the columns of TOKENIZED_SCHEMA hold."""
 

@@ -72,8 +72,8 @@ class Words:
 
     def repeated(self, times: int) -> Words:
         """The rows so many times each."""
-        parts = (self.scores, self.mask, self.long, self.firsts, self.lasts)
-        return Words(*(np.repeat(part, times, axis=0) for part in parts))
+        rows = np.repeat(np.arange(len(self)), times)
+        return Words(self.scores[rows], self.mask[rows], self.long[rows], self.firsts[rows], self.lasts[rows])
 
     def piece_labels(self, labels: Ids, mask: Mask, kinds: PieceKinds) -> Ids:
         """(B, T) the labels of the pieces, given those of the words (B, S); mask and kinds as given to `of`."""
