@@ -40,13 +40,14 @@ def corpus_shards(context: dg.AssetExecutionContext, place: PlaceResource) -> dg
 )
 @plainly
 def golden_set(context: dg.AssetExecutionContext, place: PlaceResource) -> dg.MaterializeResult[None]:
-    """The gold rows, validated: reachable values, families, ceilings, and the hash of their conventions."""
+    """The gold rows, validated: reachable values, families, ceilings, regions, and the hash of their conventions."""
     built = golden.build_golden(place.open(), context.partition_key)
     return materialized(
         built.artifact,
         reused=built.reused,
         row_count=True,
         ceilings=views.ceiling_facts(built.artifact),
+        regions=views.region_facts(built.artifact),
     )
 
 
@@ -79,6 +80,7 @@ corpus_checks = [
     finding_check(checks.golden_is_valid, asset=golden_set, partitions=corpora),
     finding_check(checks.golden_is_not_in_train, asset=corpus_manifest, partitions=corpora),
     finding_check(checks.holdout_is_covered, asset=corpus_manifest, partitions=corpora, blocking=False),
+    finding_check(checks.methods_apply, asset=corpus_manifest, partitions=corpora, blocking=False),
     finding_check(checks.labels_agree, asset=corpus_manifest, partitions=corpora, blocking=False),
     finding_check(checks.ordinals_are_no_house_numbers, asset=corpus_manifest, partitions=corpora, blocking=False),
     finding_check(checks.scripts_are_at_home, asset=corpus_manifest, partitions=corpora, blocking=False),

@@ -13,15 +13,13 @@ from hypothesis import strategies as st
 from test_rows_schema import row
 
 from mw_pipeline.corpus.census import (
-    RegionCoverage,
     counts_of,
-    holdout_is_covered,
     licences_are_allowed,
     query,
-    region_coverage,
     row_ids_are_unique,
     script_of,
     summed,
+    town_counts,
 )
 from mw_pipeline.corpus.leaks import (
     Overlap,
@@ -102,29 +100,6 @@ def test_a_licence_that_is_not_listed_is_a_finding(shards: Any):
 def test_a_row_id_that_stands_twice_is_a_finding(shards: Any):
     assert row_ids_are_unique(shards([row(1), row(2)])) == []
     assert row_ids_are_unique(shards([row(1)], [row(1), row(2)])) == ["row id 'made:1:0' stands 2 times"]
-
-
-def test_a_source_without_regions_escapes_the_holdout_and_is_named(shards: Any):
-    files = shards([row(1, region_key="FR:bretagne"), row(2)], [row(3, source="bare")])
-
-    regions = ("FR:bretagne",)
-
-    assert holdout_is_covered(region_coverage(files, regions), regions) == [
-        "bare: none of its 1 rows has a region, so FR:bretagne cannot be held out of it"
-    ]
-    assert holdout_is_covered(region_coverage(files, ()), ()) == []
-
-
-def test_sources_with_regions_cover_the_holdout_whether_they_touch_it_or_not(shards: Any):
-    files = shards(
-        [row(1, region_key="FR:bretagne"), row(2, region_key="FR:corse"), row(3)],
-        [row(4, source="south", region_key="FR:Corse")],
-    )
-
-    coverage = region_coverage(files, ("FR:corse",))
-
-    assert coverage == [RegionCoverage("made", 3, 2, 2, 1), RegionCoverage("south", 1, 1, 1, 1)]
-    assert holdout_is_covered(coverage, ("FR:corse",)) == []
 
 
 def test_disjoint_splits_have_no_findings(shards: Any):
@@ -267,3 +242,21 @@ def test_a_query_keeps_within_its_memory_and_spills_the_rest():
 
     assert limit == "488.2 MiB"
     assert query("select ?::varchar", ["it's"]) == [("it's",)]
+
+
+def test_training_rows_are_counted_by_place_excluded_ones_left_aside(shards: Any, tmp_path: Path):
+    lyon, nice = {"place": "FR:a:lyon"}, {"place": "FR::nice"}
+    files = shards(
+        [text(n, f"{n} Lyon", **lyon) for n in range(3)]
+        + [text(9, "9 Lyon", "test", **lyon), text(4, "4 Nice", **nice)],
+        [text(5, "France"), text(6, "6 Brest", place="FR::brest", source="b"), text(7, "LYON", **lyon)],
+        [text(8, "Lyon", "test", **lyon)],
+    )
+    assert write_exclusions(files, tmp_path / "x.parquet") == {"text_held_out": 1}
+
+    found = town_counts(files, tmp_path / "x.parquet")
+
+    assert {name: (c.rows.tolist(), c.commonest, c.placeless) for name, c in found.items()} == {
+        "b": ([1], "FR::brest", 0),
+        "made": ([3, 1], "FR:a:lyon", 1),
+    }

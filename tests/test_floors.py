@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 FLOORS = (
-    {"errors", "countries", "native", "licences"},
-    {"digest", "failures", "labels", "schedule", "sufficiency", "words"},
+    {"errors", "native", "licences"},
+    {"areas", "countries", "digest", "failures", "labels", "schedule", "sufficiency", "words"},
     {"recipe", "artifact", "checksums", "decode", "metrics"},
     {"store", "mix", "tokenizer", "golden", "corpus", "sources"},
     {"dataset", "package_files", "verdict"},
@@ -38,6 +38,7 @@ BASE_INSTALL = (
     "errors",
     "countries",
     "native",
+    "areas",
     "digest",
     "failures",
     "labels",

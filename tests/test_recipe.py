@@ -44,6 +44,24 @@ def write(folder: Path, name: str, text: str) -> Path:
     return path
 
 
+@pytest.mark.parametrize(
+    ("gate", "message"),
+    [
+        ("[eval.gates.real]\n", "eval.gates.real: a gate asks min_core_macro_f1, min_exact_match, or both"),
+        ("[eval.gates.real]\nmin_exact = 0.5\n", "nearest known key is 'min_exact_match'"),
+        ("[eval.gates.real]\nmin_exact_match = 1.5\n", "eval.gates.real.min_exact_match is 1.5"),
+        ("[eval.gates.Real]\nmin_exact_match = 0.5\n", "eval.gates.Real"),
+    ],
+)
+def test_a_gate_on_a_further_set_asks_something_of_a_set_by_its_name(tmp_path: Path, gate: str, message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        load_recipe(write(tmp_path, "recipes/a.toml", BASE + gate))
+
+
+def test_units_boxes_and_crossings_have_labels_by_default(tmp_path: Path) -> None:
+    assert len(load_recipe(write(tmp_path, "recipes/a.toml", BASE)).label_set) == 33
+
+
 def test_a_recipe_is_named_by_its_path_below_the_recipes_folder(tmp_path: Path) -> None:
     assert load_recipe(write(tmp_path, "recipes/v1/a.toml", BASE)).name == "v1/a"
 
@@ -171,7 +189,10 @@ def test_norway_is_a_country_and_not_false(tmp_path: Path) -> None:
         ("seed = 1", "seed = -1", "seed is -1: input should be greater than or equal to 0"),
         ("seed = 1", 'seed = 1\nholdout_regions = ["vermont"]', "'vermont' is not a country and a region, as in"),
         ("seed = 1", 'seed = 1\nholdout_regions = ["USA:vermont"]', "'USA' is not an ISO 3166-1 alpha-2 country code"),
-        ("seed = 1", "seed = 1\nvalidation_share = 0.6\ntest_share = 0.4", r"0\.6 and test_share 0\.4 leave nothing"),
+        ("seed = 1", "seed = 1\nvalidation_share = 0.6\ntest_share = 0.4", r"0\.6, test_share 0\.4, .* leave nothing"),
+        ("seed = 1", "seed = 1\nholdout_places_share = 0.98", r"holdout_places_share 0\.98 leave nothing to train on"),
+        ("seed = 1", 'seed = 1\nholdout_places_share = "2%"', r"holdout_places_share is '2%'"),
+        ("seed = 1", "seed = 1\nholdout_places = 0.02", "the nearest known key is 'holdout_places_share'"),
         (
             'adapter = "builtin"',
             'adapter = "builtin"\nbudgets.reasons_share = 0.1',

@@ -37,9 +37,11 @@ max_records = 3000
 
 [golden_sets.extra]
 input = "extra/*.jsonl"
+tags = ["house_number", "street", "locality", "postcode"]
 
 [golden_sets.absent]
 input = "nowhere/*.jsonl"
+optional = true
 """
 
 EXTRA = """
@@ -82,6 +84,12 @@ eval_every = 30
 [eval]
 max_quantisation_cost = 1.0
 min_label_agreement = 0.0
+
+[package]
+untaught = [
+    "region name", "region code", "subregion name", "country", "country abroad", "street type", "directional",
+    "military mail", "unit word", "box word", "cedex",
+]
 """
 GOLD_ROWS = 20
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mw_pipeline.artifact import Artifact
 from mw_pipeline.cli import EXIT_OK, say
+from mw_pipeline.cli.arguments import local_path
 from mw_pipeline.cli.new_folder import new_folder
 from mw_pipeline.digest import sha256_file
 from mw_pipeline.errors import ArtifactError, GateError
@@ -16,7 +17,7 @@ from mw_pipeline.model.checkpoint import WEIGHTS
 from mw_pipeline.stages import requests
 from mw_pipeline.stages.diagnosis import build_diagnosis
 from mw_pipeline.stages.evaluation import eval_report
-from mw_pipeline.stages.lock import unlock
+from mw_pipeline.stages.lock import unlock_package
 from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.release import packaged_weights
 from mw_pipeline.stages.shipping import demand_gates
@@ -29,7 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--checkpoint", type=Path, required=True, metavar="DIR", help="the full run's folder, or its best checkpoint"
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="new folder: one package per locale")
+    parser.add_argument(
+        "--out", type=local_path, required=True, metavar="DIR", help="new folder: one package per locale"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -37,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     place = Place.of()
     recipe = place.recipe(args.recipe)
     with new_folder(args.out) as draft:
-        unlock(place, args.recipe)
+        unlock_package(place, args.recipe)
         demand_best_of(args.checkpoint, requests.full(place, recipe).demand(place.store))
         eval_report(place, args.recipe, progress=say)
         build_diagnosis(place, args.recipe)

@@ -20,11 +20,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mw_pipeline.corpus.splits import in_holdout
 from mw_pipeline.corpus.text import any_byte, ascii_letter, mask_of, utf8_bytes
 
 MEMORY_LIMIT = "512MB"
 """What one query may hold in memory; larger sorts and groupings spill."""
+
+BATCH_ROWS = 65_536
 
 THREADS = 2  # each holds buffers of its own: more of them need more than the limit to be of use
 
@@ -95,42 +96,33 @@ def row_ids_are_unique(files: Sequence[Path]) -> list[str]:
 
 
 @dataclass(frozen=True)
-class RegionCoverage:
-    """How far the held-out regions reach into a source: its rows, those that say a region, and those held out."""
+class TownCount:
+    """The training rows of a source by the place that they lie in: how many each place has (P,), which has the most,
+    and how many rows say none."""
 
-    source: str
-    rows: int
-    with_region: int
-    regions: int
-    held_out: int
-
-
-def region_coverage(files: Sequence[Path], holdout_regions: Sequence[str]) -> list[RegionCoverage]:
-    """One entry per source, by name: without a region in its rows nothing can be held out of it (M22)."""
-    counted = query(f"select source, region_key, count(*) from {rows_in(files)} group by all order by all")
-    held_out = in_holdout(pa.array([key for _, key, _ in counted], pa.string()), holdout_regions)
-    return [
-        RegionCoverage(
-            source,
-            sum(rows for name, _, rows in counted if name == source),
-            sum(rows for name, key, rows in counted if name == source and key),
-            sum(1 for name, key, _ in counted if name == source and key),
-            sum(rows for (name, _, rows), held in zip(counted, held_out, strict=True) if name == source and held),
-        )
-        for source in dict.fromkeys(name for name, _, _ in counted)
-    ]
+    rows: npt.NDArray[np.int64]
+    commonest: str
+    placeless: int
 
 
-def holdout_is_covered(coverage: Sequence[RegionCoverage], holdout_regions: Sequence[str]) -> list[str]:
-    """Warnings: sources none of whose rows say a region, so that no region could be held out of them (M22)."""
-    if not holdout_regions:
-        return []
-    return [
-        f"{found.source}: none of its {found.rows} rows has a region, "
-        f"so {', '.join(holdout_regions)} cannot be held out of it"
-        for found in coverage
-        if not found.with_region
-    ]
+def town_counts(files: Sequence[Path], exclusions: Path) -> dict[str, TownCount]:
+    """One entry per source that has training rows, excluded ones left aside. Eight bytes are held for each place."""
+    kept = f"{rows_in(files)} where split = 'train' and row_id not in (select row_id from {rows_in([exclusions])})"
+    rows, commonest, placeless = dict[str, list[npt.NDArray[np.int64]]](), dict[str, str](), Counter[str]()
+    # The commonest place of a source comes first, and of two that are as common the first by name.
+    counted = f"select source, place, count(*) as rows from {kept} group by all order by source, rows desc, place"
+    for batch in streamed(counted):
+        for source in pc.unique(batch["source"]).to_pylist():
+            part = batch.filter(pc.equal(batch["source"], source))
+            named = part.filter(pc.not_equal(part["place"], ""))
+            rows.setdefault(source, []).append(named["rows"].to_numpy())
+            placeless[source] += pc.sum(part["rows"]).as_py() - (pc.sum(named["rows"]).as_py() or 0)
+            if len(named):
+                commonest.setdefault(source, named["place"][0].as_py())
+    return {
+        source: TownCount(np.concatenate(parts), commonest.get(source, ""), placeless[source])
+        for source, parts in rows.items()
+    }
 
 
 def rows_in(files: Sequence[Path]) -> str:
@@ -144,6 +136,12 @@ def query(sql: str, values: Sequence[str] = ()) -> list[tuple[Any, ...]]:
     with tempfile.TemporaryDirectory() as spill, bounded_connection(Path(spill)) as connection:
         rows: list[tuple[Any, ...]] = connection.execute(sql, list(values)).fetchall()
         return rows
+
+
+def streamed(sql: str) -> Iterator[pa.RecordBatch]:
+    """The batches of a query, in constant memory, on a connection of its own."""
+    with tempfile.TemporaryDirectory() as spill, bounded_connection(Path(spill)) as connection:
+        yield from connection.sql(sql).to_arrow_reader(BATCH_ROWS)
 
 
 @contextmanager

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from mw_pipeline.corpus.text import hash64
 from mw_pipeline.dataset.labelling import (
     NO_TAG,
     Spans,
@@ -37,7 +38,7 @@ from mw_pipeline.tokenizer import Tokenizer
 DATASET_JSON = "dataset.json"
 SURVIVAL_SHARE = 0.995
 WORD_REASONS = ("span_inside_word", "piece_across_words")
-_COLUMNS = ["row_id", "raw", "source", "split", "span_tags", "span_starts", "span_ends"]
+_COLUMNS = ["row_id", "raw", "source", "place", "split", "span_tags", "span_starts", "span_ends"]
 
 
 @dataclass
@@ -71,8 +72,8 @@ def tokenize_rows(
 ) -> tuple[pa.Table, Losses]:
     """Aligned rows as TOKENIZED_SCHEMA, in their order, and what was lost on the way.
 
-    `table` needs row_id, raw, source and the three span columns. A row is dropped, and counted, when its spans are
-    unsound (`bad_spans`), it has no piece (`empty`), more than `max_length` (`too_long`), or labels that the
+    `table` needs row_id, raw, source, place and the three span columns. A row is dropped, and counted, when its spans
+    are unsound (`bad_spans`), it has no piece (`empty`), more than `max_length` (`too_long`), or labels that the
     transition mask forbids (`illegal_labels`, M31). So is one of which the decoder, which knows words, could never find
     a span (M67): it begins or ends inside a word (`span_inside_word`), or in a piece that holds the end of one word and
     the start of the next (`piece_across_words`). The spans of these rows count among those that may not survive.
@@ -103,7 +104,8 @@ def tokenize_rows(
         piece_across_words=words_are_whole(labels, kinds, pieces.offsets),
     )
     losses.dropped, losses.gold = +losses.dropped, +losses.gold
-    columns = [table.column("row_id"), table.column("source"), *_lists((pieces.ids, labels, kinds), pieces.offsets)]
+    named = [table.column("row_id"), table.column("source"), _place_ids(table.column("place"))]
+    columns = [*named, *_lists((pieces.ids, labels, kinds), pieces.offsets)]
     return pa.table(columns, schema=TOKENIZED_SCHEMA).filter(pa.array(keep)), losses
 
 
@@ -281,6 +283,12 @@ def _spans_of(table: pa.Table, label_set: LabelSet) -> Spans:
         starts=pc.list_flatten(table.column("span_starts")).to_numpy().astype(np.int64),
         ends=pc.list_flatten(table.column("span_ends")).to_numpy().astype(np.int64),
     )
+
+
+def _place_ids(places: pa.ChunkedArray) -> pa.Array:
+    """A number for each place, and 0 for none: what is dosed by place need not know its name."""
+    hashes = hash64(places.combine_chunks())
+    return pc.if_else(pc.equal(places, ""), pa.scalar(0, pa.uint64()), pa.array(hashes, pa.uint64()))
 
 
 def _lists(columns: Sequence[NDArray[np.generic]], offsets: NDArray[np.int64]) -> list[pa.Array]:

@@ -10,10 +10,9 @@ from pydantic import Field, field_validator, model_validator
 
 from mw_pipeline.countries import country_problem
 from mw_pipeline.digest import digest_of
-from mw_pipeline.recipe.section import Name, NotNegative, Positive, Section, Share, tuple_of
+from mw_pipeline.labels import STAGE3_TAGS
+from mw_pipeline.recipe.section import Name, NotNegative, Positive, Section, SetName, Share, tuple_of
 
-SetName = Annotated[str, Field(pattern="^[a-z0-9][a-z0-9-]*$")]
-"""Names a file and a line of a report."""
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -22,11 +21,12 @@ class Augmentations(Section):
 
     partial: Share = 0.0
     intersection: Share = 0.0
+    corner: Share = 0.0
     po_box: Share = 0.0
     cedex: Share = 0.0
     unit: Share = 0.0
     direction: Share = 0.0
-    recipient: Share = 0.0
+    person: Share = 0.0
     country_name: Share = 0.0
     zip4: Share = 0.0
     transliteration: Share = 0.0
@@ -130,11 +130,24 @@ def url_problem(url: str) -> str:
 class GoldenSetSpec(Section):
     """A further gold set below MW_DATA: gold files, or with `adapter` the judging half of a labelled source.
 
-    It is scored beside the corpus's own gold, gates nothing, and is skipped where its files are not there."""
+    It is scored beside the corpus's own gold, and gates the recipes that name it. `tags` are those that its labels are
+    complete for (none named: all): only these are scored. `optional`: it is skipped where its files are not there."""
 
     input: str
     adapter: Name | None = None
     country: str | None = None
+    tags: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    optional: bool = False
+
+    _lists = field_validator("tags", mode="before")(tuple_of)
+
+    @field_validator("tags")
+    @classmethod
+    def _tags_are_known(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        for tag in value or ():
+            if tag not in STAGE3_TAGS:
+                raise ValueError(f"{tag!r} is not a tag: the tags are {', '.join(STAGE3_TAGS)}")
+        return value
 
     @field_validator("input")
     @classmethod
@@ -150,7 +163,10 @@ class GoldenSetSpec(Section):
 
 
 class CorpusSpec(Section):
-    """What a corpus is made of. One TOML file in `corpora/`; its stem is the name."""
+    """What a corpus is made of. One TOML file in `corpora/`; its stem is the name.
+
+    `holdout_places_share` of all towns are validated and tested on alone, half each. `holdout_regions` are for
+    experiments: what never met the names of a region cannot be packaged (M65)."""
 
     name: Name
     version: Name
@@ -160,6 +176,7 @@ class CorpusSpec(Section):
     variants: Positive = 2
     validation_share: Share = 0.01
     test_share: Share = 0.01
+    holdout_places_share: Share = 0.0
     holdout_regions: tuple[str, ...] = ()
     licences_allowed: tuple[str, ...] = ()
     golden: Annotated[tuple[str, ...], Field(min_length=1)] = ("golden/*.jsonl",)
@@ -186,10 +203,10 @@ class CorpusSpec(Section):
 
     @model_validator(mode="after")
     def _something_is_left_to_train_on(self) -> Self:
-        if self.validation_share + self.test_share >= 1:
-            raise ValueError(
-                f"validation_share {self.validation_share} and test_share {self.test_share} leave nothing to train on"
-            )
+        shares = {name: getattr(self, name) for name in ("validation_share", "test_share", "holdout_places_share")}
+        if sum(shares.values()) >= 1:
+            listed = ", ".join(f"{name} {share}" for name, share in shares.items())
+            raise ValueError(f"{listed} leave nothing to train on: let their sum stay below 1")
         return self
 
     def budgets_of(self, source: str) -> Budgets:

@@ -17,6 +17,7 @@ from mw_pipeline.stages.checks.corpus import (
 from mw_pipeline.stages.checks.dataset import (
     data_is_enough,
     dataset_matches_schema,
+    every_tag_is_taught,
     labels_survive_tokenizing,
     mix_is_as_declared,
     mix_is_not_concentrated,
@@ -32,8 +33,10 @@ from mw_pipeline.stages.checks.release import (
     release_beats_its_gates,
 )
 from mw_pipeline.stages.checks.teaching import (
+    closed_words_are_taught,
     holdout_is_covered,
     labels_agree,
+    methods_apply,
     ordinals_are_no_house_numbers,
     scripts_are_at_home,
 )
@@ -44,15 +47,18 @@ from mw_pipeline.stages.checks.training import (
 
 __all__ = [
     "PARITY_FILE",
+    "closed_words_are_taught",
     "data_is_enough",
     "dataset_matches_schema",
     "eval_is_comparable",
+    "every_tag_is_taught",
     "golden_is_not_in_train",
     "golden_is_valid",
     "holdout_is_covered",
     "labels_agree",
     "labels_survive_tokenizing",
     "licences_are_allowed",
+    "methods_apply",
     "mix_is_as_declared",
     "mix_is_not_concentrated",
     "ordinals_are_no_house_numbers",
