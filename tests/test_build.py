@@ -17,6 +17,7 @@ from mw_pipeline.corpus.census import row_ids_are_unique
 from mw_pipeline.corpus.lines import Lines
 from mw_pipeline.corpus.records import ROW_SCHEMA, ReadRequest
 from mw_pipeline.corpus.schema import rows_match_schema
+from mw_pipeline.corpus.splits import SPLITS, place_fold
 from mw_pipeline.corpus.waterfall import quarantine_within_budget, rows_are_conserved
 from mw_pipeline.digest import sha256_file
 from mw_pipeline.errors import CorpusError
@@ -130,6 +131,28 @@ def test_all_variants_of_a_family_share_its_split(tmp_path: Path, monkeypatch: p
     assert all(len(found) == 1 for found in splits.values())
     assert set().union(*splits.values()) == {"train", "validation", "test"}
     assert summary.waterfall.holdout_records == 20
+
+
+def test_a_held_out_place_is_never_trained_on_while_the_names_of_its_region_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """M65: the towns are withheld, and the words of the closed classes beside them are taught by their neighbours."""
+    records = [address(n, locality=f"Town {n % 200}", region_key="US:colorado") for n in range(2000)]
+    install(monkeypatch, HandMade([records]))
+
+    summary = build(tmp_path, spec_of(holdout_places_share=0.2))
+
+    rows = rows_of(summary).to_pylist()
+    towns = [f"Town {number}" for number in range(200)]
+    folds = place_fold(pa.array(["US"] * 200), pa.array(towns), 0.2).tolist()
+    of_town = {f"made:id{n}": folds[n % 200] for n in range(2000)}
+    assert set(folds) == {0, 1, 2}
+    for row in rows:
+        fold = of_town[row["row_id"].rpartition(":")[0]]
+        assert fold == 0 or row["split"] == SPLITS[fold]
+    trained = {row["components"] and dict(row["components"]).get("region") for row in rows if row["split"] == "train"}
+    assert {"CO", "Colorado"} <= trained
+    assert summary.waterfall.holdout_records == sum(folds[n % 200] != 0 for n in range(2000))
 
 
 def test_stored_rows_pass_their_schema_and_have_unique_ids(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -171,7 +171,10 @@ def test_norway_is_a_country_and_not_false(tmp_path: Path) -> None:
         ("seed = 1", "seed = -1", "seed is -1: input should be greater than or equal to 0"),
         ("seed = 1", 'seed = 1\nholdout_regions = ["vermont"]', "'vermont' is not a country and a region, as in"),
         ("seed = 1", 'seed = 1\nholdout_regions = ["USA:vermont"]', "'USA' is not an ISO 3166-1 alpha-2 country code"),
-        ("seed = 1", "seed = 1\nvalidation_share = 0.6\ntest_share = 0.4", r"0\.6 and test_share 0\.4 leave nothing"),
+        ("seed = 1", "seed = 1\nvalidation_share = 0.6\ntest_share = 0.4", r"0\.6, test_share 0\.4, .* leave nothing"),
+        ("seed = 1", "seed = 1\nholdout_places_share = 0.98", r"holdout_places_share 0\.98 leave nothing to train on"),
+        ("seed = 1", 'seed = 1\nholdout_places_share = "2%"', r"holdout_places_share is '2%'"),
+        ("seed = 1", "seed = 1\nholdout_places = 0.02", "the nearest known key is 'holdout_places_share'"),
         (
             'adapter = "builtin"',
             'adapter = "builtin"\nbudgets.reasons_share = 0.1',

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mw_pipeline.corpus.splits import split_of
+from mw_pipeline.corpus.places import place_keys, place_names
+from mw_pipeline.corpus.splits import TEST, TRAIN, VALIDATION, place_fold, split_of
 from mw_pipeline.corpus.text import code_points, hash64, normalised_text, tidy
 from mw_pipeline.errors import CorpusError
 
@@ -42,6 +43,89 @@ def test_a_holdout_region_is_tested_on_whatever_its_case_and_accents():
 
     assert found[:2] == ["test", "test"]
     assert found[2] == found[3] == splits(["a"])[0]
+
+
+TOWNS = [f"Town {number}" for number in range(20_000)]
+
+
+def folds(towns: list[str | None], share: float = 0.02, country: str = "US") -> list[int]:
+    return place_fold(pa.array([country] * len(towns)), pa.array(towns, pa.string()), share).tolist()
+
+
+def held_out_towns(share: float = 0.02, country: str = "US") -> list[str]:
+    return [town for town, fold in zip(TOWNS, folds(list(TOWNS), share, country), strict=True) if fold != TRAIN]
+
+
+def test_a_share_of_places_is_held_out_half_for_validation_and_half_for_testing():
+    found = folds(list(TOWNS), 0.1)
+
+    assert found.count(VALIDATION) / 20_000 == pytest.approx(0.05, abs=0.006)
+    assert found.count(TEST) / 20_000 == pytest.approx(0.05, abs=0.006)
+
+
+def test_a_larger_share_holds_out_the_same_places_and_more():
+    few, many = folds(list(TOWNS), 0.02), folds(list(TOWNS), 0.2)
+
+    assert all(more == less for less, more in zip(few, many, strict=True) if less != TRAIN)
+    assert sum(fold != TRAIN for fold in many) > 5 * sum(fold != TRAIN for fold in few)
+    assert set(folds(list(TOWNS), 0.0)) == {TRAIN}
+
+
+@pytest.mark.parametrize(
+    "spellings",
+    [
+        ("Saint-Étienne", "SAINT ETIENNE", "St. Etienne", "st-étienne", "Saint-Étienne CEDEX 03"),
+        ("Mount Vernon", "MT VERNON", "Mt. Vernon"),
+        ("Sainte-Geneviève", "STE GENEVIEVE"),
+        ("Marcq-en-Barœul", "MARCQ EN BAROEUL"),
+        ("Marseille 13e Arrondissement", "marseille"),
+    ],
+)
+def test_one_place_has_one_fold_however_it_is_spelt(spellings: tuple[str, ...]):
+    assert len(set(place_names(pa.array(spellings)).to_pylist())) == 1
+    assert len(set(folds(list(spellings), 0.5))) == 1
+
+
+def test_a_town_is_held_out_whatever_its_region_and_where_no_region_is_known():
+    town = held_out_towns()[0]
+    regions = ["US:vermont", "US:ohio", ""]
+
+    found = split_of(
+        pa.array(["a", "b", "c"]),
+        pa.array(regions),
+        place_folds=place_fold(pa.array(["US"] * 3), pa.array([town, town.upper(), town]), 0.02),
+        **SHARES,
+    ).to_pylist()
+
+    assert len(set(found)) == 1
+    assert found[0] in ("validation", "test")
+
+
+def test_equal_names_in_two_countries_are_two_places():
+    assert held_out_towns(country="US") != held_out_towns(country="FR")
+
+
+@pytest.mark.parametrize(
+    ("country", "names"),
+    [
+        ("US", ["New York", "WASHINGTON", "Delaware", "Wyoming", "Nevada", "APO", "Jersey"]),
+        ("FR", ["PARIS", "La Réunion", "La Reunion", "saint-martin", "Vienne", "Mayotte", "Luxembourg"]),
+    ],
+)
+def test_words_of_a_closed_class_are_never_held_out(country: str, names: list[str]):
+    """M65: whatever the share, a town that is named like a state, département or country is taught."""
+    assert set(folds([*names, None, "", "--"], 0.999999, country)) == {TRAIN}
+    assert TRAIN not in folds(["Lyon", "Burlington", "Oakland", "Nantes"], 0.999999, country)
+
+
+def test_a_place_says_its_country_and_region_and_nothing_where_there_is_no_town():
+    keys = place_keys(
+        pa.array(["US", "FR", "FR", "US"]),
+        pa.array(["US:vermont", "FR:Île-de-France", "", "US:ohio"]),
+        pa.array(["St. Albans", "Évry", "Nice", None], pa.string()),
+    )
+
+    assert keys.to_pylist() == ["US:vermont:saint albans", "FR:ile de france:evry", "FR::nice", ""]
 
 
 def test_shares_that_leave_nothing_to_train_on_are_refused():

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -35,7 +36,7 @@ from mw_pipeline.corpus.shards import (
     write_rejects,
     write_rows,
 )
-from mw_pipeline.corpus.splits import in_holdout, split_of
+from mw_pipeline.corpus.splits import TRAIN, in_holdout, place_fold, split_of
 from mw_pipeline.corpus.text import hash64, kept, mask_of
 from mw_pipeline.corpus.waterfall import MethodFlow, Waterfall
 from mw_pipeline.recipe import CorpusSpec
@@ -127,7 +128,19 @@ def _splits(job: Job, records: pa.RecordBatch) -> pa.StringArray:
         validation_share=job.spec.validation_share,
         test_share=job.spec.test_share,
         holdout_regions=job.spec.holdout_regions,
+        place_folds=_place_folds(job, records),
     )
+
+
+def _place_folds(job: Job, records: pa.RecordBatch | pa.Table) -> npt.NDArray[np.int8]:
+    countries, localities = (_column(records, name) for name in ("country_code", "locality"))
+    return place_fold(countries, localities, job.spec.holdout_places_share)
+
+
+def _held_out(job: Job, records: pa.Table) -> int:
+    """Records of the places and regions that are kept out of training."""
+    in_region = in_holdout(_column(records, "region_key"), job.spec.holdout_regions)
+    return int((in_region | (_place_folds(job, records) != TRAIN)).sum())
 
 
 def _in_script_dose(job: Job, piece: int, records: pa.RecordBatch, unread: Rejects) -> pa.RecordBatch:
@@ -155,7 +168,7 @@ def compose_piece(job: Job, piece: int) -> Receipt:
     records = kept(admitted, new).combine_chunks()
     flow, unfit = job.waterfall(), Rejects(job.source)
     flow.records.kept, flow.records.deduplicated = int(new.sum()), int((~new).sum())
-    flow.holdout_records = int(in_holdout(_column(records, "region_key"), job.spec.holdout_regions).sum())
+    flow.holdout_records = _held_out(job, records)
     rows, hashes, rejects = (job.path(ROWS, piece, suffix) for suffix in (".arrow", ".hashes", ".rejects"))
     hashed = [np.empty(0, np.uint64)]
 
@@ -226,5 +239,6 @@ def _signed(job: Job, step: str, piece: int, files: list[Path], facts: dict[str,
     return write_receipt(job.path(step, piece, ".json"), request=job.request, piece=piece, files=files, facts=facts)
 
 
-def _column(table: pa.Table, name: str) -> pa.Array:
-    return table[name].combine_chunks()
+def _column(table: pa.Table | pa.RecordBatch, name: str) -> pa.Array:
+    column = table[name]
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column

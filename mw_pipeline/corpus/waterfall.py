@@ -84,7 +84,8 @@ class MethodFlow:
 
 @dataclass
 class Waterfall:
-    """What became of one source. `holdout_records` counts those of the regions kept for testing (M22)."""
+    """What became of one source. `holdout_records` counts those of places and regions that training never sees
+    (M22)."""
 
     source: str
     adapter: str
