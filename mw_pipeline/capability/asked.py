@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -48,7 +48,9 @@ def written(country: str, asked: Sequence[Asked]) -> list[MatrixRow]:
 def _draft(country: str, asked: Sequence[Asked]) -> Draft:
     """The addresses as a draft of the composition: native where nothing else is asked, without drawing anything."""
     tags = list(dict.fromkeys(tag for one in asked for tag in one.values))
-    columns = {tag: pa.array([one.style.written(one.values.get(tag, "")) for one in asked], pa.string()) for tag in tags}
+    columns = {
+        tag: pa.array([one.style.written(one.values.get(tag, "")) for one in asked], pa.string()) for tag in tags
+    }
     draft = native_draft(country, columns, np.random.default_rng(0))
     between = [_index_of(_COMMA if one.style.commas else _SPACE) for one in asked]
     order, block = draft.order.copy(), draft.block.copy()
@@ -65,7 +67,7 @@ def _index_of(separator: str) -> int:
     return int(separators()[0].texts.to_pylist().index(separator))
 
 
-def distinct(rows: Sequence[MatrixRow]) -> Iterator[MatrixRow]:
+def distinct(rows: Iterable[MatrixRow]) -> Iterator[MatrixRow]:
     """The rows whose text has not stood before in the cell that they were made for."""
     seen: set[tuple[CellKey, str]] = set()
     for row in rows:

@@ -25,6 +25,9 @@ from mw_pipeline.sources.builtin.scripts import country_names
 
 Make = Callable[[random.Random], Asked]
 _PHRASES = 4000
+# An area called like a town, with next to no other town in it, is that town to any reader: Paris.
+_TOWNS_ENOUGH = 3
+_A_TOWN_TOO = "is a town's name too, and too few of its towns are held out"
 AREA_KINDS = ("region name", "region code", "subregion name")
 
 
@@ -83,10 +86,11 @@ def _areas(stock: Stock) -> Iterator[CellPlan]:
             continue
         key = CellKey(word.kind, (word.word,))
         there = stock.towns.by_area.get(folded(names.get(word.word.lower(), word.word)), ())
-        if there:
+        of_a_town = folded(word.word) in stock.towns.names
+        if len(there) >= (_TOWNS_ENOUGH if of_a_town else 1):
             yield CellPlan(key, _in_area(stock, key, word, there))
-        elif folded(word.word) in stock.towns.names:
-            yield CellPlan(key, None, "is a town's name too, and no town of it is held out")
+        elif of_a_town:
+            yield CellPlan(key, None, _A_TOWN_TOO)
         else:
             contexts = [["house_number", "street"], ["house_number", "street", "country"], ["street", "country"]]
             yield CellPlan(key, row_maker(stock, key, contexts, with_word(word)))
@@ -135,7 +139,7 @@ def _countries(stock: Stock) -> Iterator[CellPlan]:
         if folded(word.word) in regions:
             yield CellPlan(key, None, "is a region of the package's own country too")
         elif not towns and folded(word.word) in stock.towns.names:
-            yield CellPlan(key, None, "is a town's name too, and no town of it is held out")
+            yield CellPlan(key, None, _A_TOWN_TOO)
         else:
             yield CellPlan(key, _abroad(stock, key, word, towns))
 
@@ -174,11 +178,11 @@ def _phrase_words(stock: Stock) -> Iterator[CellPlan]:
     """Every word of units and boxes, in the phrases that people write with it."""
     plain = list(stock.habits.plain)
     contexts = {"unit": [plain], "po_box": [[tag for tag in plain if tag not in ("house_number", "street")]]}
-    types = {folded(word.word) for word in stock.habits.of_kind(STREET_TYPE)}
+    others = {folded(word.word): word.kind for word in stock.habits.of_kind(STREET_TYPE, "military mail")}
     for word in sorted_words(stock.habits, "unit word", "box word"):
         key = CellKey(word.kind, (word.word,))
-        if folded(word.word) in types:
-            yield CellPlan(key, None, "is a type of street too")
+        if folded(word.word) in others:
+            yield CellPlan(key, None, f"is asked as {others[folded(word.word)]}")
         else:
             draw = _phrase_with(stock.habits.country, word)
             yield CellPlan(key, row_maker(stock, key, contexts[word.tag], with_text(word.tag, draw)))
@@ -204,9 +208,7 @@ def _cedex(stock: Stock) -> Iterator[CellPlan]:
     contexts = [["house_number", "street", "postcode", "locality"], ["po_box", "postcode", "locality"]]
     for value in ("with a number", "without a number"):
         wanted = [
-            text
-            for text in _phrases(stock.habits.country, "cedex")
-            if text[-1].isdigit() == (value == "with a number")
+            text for text in _phrases(stock.habits.country, "cedex") if text[-1].isdigit() == (value == "with a number")
         ]
         if wanted:
             key = CellKey("cedex", (value,))
@@ -218,7 +220,9 @@ def _military(stock: Stock) -> Iterator[CellPlan]:
     words = sorted_words(stock.habits, "military mail")
     offices = [word.word for word in words if word.tag == "locality"]
     boxes = [word.word for word in words if word.tag == "po_box"]
-    codes = {region: stock.habits.drawn(f"military_{region}", _rng(region), _PHRASES) for region in stock.habits.military}
+    codes = {
+        region: stock.habits.drawn(f"military_{region}", _rng(region), _PHRASES) for region in stock.habits.military
+    }
 
     def plan(family: str, value: str, fixed: Values) -> CellPlan:
         def edit(values: Values, rng: random.Random) -> Values:
@@ -242,7 +246,7 @@ def _crossings(stock: Stock) -> Iterator[CellPlan]:
     contexts = (pair, (*pair, "locality"), (*pair, "locality", "region"))
 
     def plan(number: int, joint: str) -> CellPlan:
-        key = CellKey("crossing", (f"“{joint}”",))
+        key = CellKey("crossing", (f"A{joint}B",))
         return CellPlan(key, lambda rng: Asked(stock.values(rng.choice(contexts), rng), key, order, crossing=number))
 
     for number, joint in enumerate(crossings(stock.habits.country).texts.to_pylist()):

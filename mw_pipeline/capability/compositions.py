@@ -13,7 +13,16 @@ from collections.abc import Iterator, Sequence
 from mw_pipeline.capability.asked import Asked
 from mw_pipeline.capability.cells import CellKey
 from mw_pipeline.capability.closed_lists import CellPlan
-from mw_pipeline.capability.orders import NATIVE, PLAIN, STYLES, Style, is_fair, orders, reads_as
+from mw_pipeline.capability.orders import (
+    NATIVE,
+    PLAIN,
+    STYLES,
+    Style,
+    is_fair,
+    orders,
+    postcode_beside_street,
+    reads_as,
+)
 from mw_pipeline.capability.stock import Stock
 
 SUBSET, ORDER, STYLE = "subset", "order", "separators and case"
@@ -74,7 +83,7 @@ def _in_orders(stock: Stock, subset: Subset) -> Iterator[CellPlan]:
     """The subset in every order that is another order for it, with commas."""
     met = set()
     for order in orders(stock.habits.country):
-        shape = reads_as(orders(stock.habits.country)[order], subset)
+        shape = _shape(stock, subset, order)
         if shape not in met and order != NATIVE and _fair(stock, subset, order, PLAIN):
             key, also = CellKey(BY_ORDER, (name_of(subset), order)), (CellKey(ORDER, (order,)),)
             yield _plan(stock, key, [subset], order, PLAIN, also)
@@ -94,7 +103,10 @@ def _orders_in_styles(stock: Stock, grid: Sequence[Subset]) -> Iterator[CellPlan
         fair = [
             subset
             for subset in grid
-            if len(subset) > 2 and _differs(stock, subset, order, style) and _fair(stock, subset, order, style)
+            if len(subset) > 2
+            and (order == NATIVE or _shape(stock, subset, order) != _shape(stock, subset, NATIVE))
+            and _differs(stock, subset, order, style)
+            and _fair(stock, subset, order, style)
         ]
         if fair:
             yield _plan(stock, CellKey(ORDER_BY_STYLE, (order, style.name)), fair, order, style)
@@ -107,9 +119,13 @@ def _plan(
     return CellPlan(key, lambda rng: Asked(stock.values(rng.choice(fair), rng), key, form, style, also))
 
 
+def _shape(stock: Stock, subset: Subset, order: str) -> tuple[tuple[str, bool], ...]:
+    return reads_as(orders(stock.habits.country)[order], subset)
+
+
 def _fair(stock: Stock, subset: Subset, order: str, style: Style) -> bool:
     return is_fair(
-        reads_as(orders(stock.habits.country)[order], subset),
+        _shape(stock, subset, order),
         commas=style.commas,
         types_behind=stock.habits.types_behind,
         long_numbers=bool(stock.long_numbers),
@@ -118,7 +134,7 @@ def _fair(stock: Stock, subset: Subset, order: str, style: Style) -> bool:
 
 def _differs(stock: Stock, subset: Subset, order: str, style: Style) -> bool:
     """Whether a style without commas is another style for these components: somewhere a comma goes."""
-    blocks = sum(opens for _, opens in reads_as(orders(stock.habits.country)[order], subset))
+    blocks = sum(opens for _, opens in _shape(stock, subset, order))
     return style.commas or blocks > 1
 
 
@@ -128,7 +144,7 @@ def _long_numbers(stock: Stock) -> Iterator[CellPlan]:
         return
     family = "five digits first"
     of_house, of_post = CellKey(family, ("house number",)), CellKey(family, ("postcode",))
-    known = orders(stock.habits.country)
+    known, beside = orders(stock.habits.country), postcode_beside_street(stock.habits.country)
 
     def house(rng: random.Random) -> Asked:
         values = stock.values(rng.choice((("street", "region"), ("street", "locality", "region"))), rng)
@@ -141,7 +157,8 @@ def _long_numbers(stock: Stock) -> Iterator[CellPlan]:
 
     def post(rng: random.Random) -> Asked:
         context = rng.choice((("postcode", "street", "region"), ("postcode", "street", "locality", "region")))
-        return Asked(stock.values(context, rng), of_post, known["postcode first"])
+        order = rng.choice((known["postcode first"], beside, beside))
+        return Asked(stock.values(context, rng), of_post, order)
 
     yield CellPlan(of_house, house)
     yield CellPlan(of_post, post)

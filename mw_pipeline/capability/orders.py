@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -38,7 +39,7 @@ class Style:
 
     def written(self, text: str) -> str:
         """The text in this case."""
-        return {"": str, "capitals": str.upper, "small letters": str.lower}[self.case](text)
+        return {"capitals": text.upper(), "small letters": text.lower()}.get(self.case, text)
 
 
 PLAIN = Style()
@@ -66,6 +67,13 @@ def orders(country: str) -> Mapping[str, Order]:
     return {name: _order_of(blocks) for name, blocks in found.items()}
 
 
+@functools.cache
+def postcode_beside_street(country: str) -> Order:
+    """The native order with the postcode right in front of the street, with nothing but a space between them."""
+    blocks = _without(forms(country).native, "postcode")
+    return _order_of(tuple(("postcode", *block) if "street" in block else block for block in blocks))
+
+
 def reads_as(order: Order, present: Collection[str]) -> tuple[tuple[str, bool], ...]:
     """What an order amounts to for these components: each tag in its place, and whether it opens a block."""
     here = [(_TAGS[tag], block) for tag, block in order if _TAGS[tag] in present]
@@ -82,7 +90,7 @@ def is_fair(shape: Sequence[tuple[str, bool]], *, commas: bool, types_behind: bo
                   in front of a street (M66)
     """
     tags = [tag for tag, _ in shape]
-    for (left, _), (right, opens) in zip(shape, shape[1:], strict=False):
+    for (left, _), (right, opens) in itertools.pairwise(shape):
         if (left, right) == ("postcode", "street") and long_numbers and "region" not in tags:
             return False
         if not (commas and opens) and not _told_apart(left, right, types_behind=types_behind):

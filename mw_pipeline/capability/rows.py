@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -53,8 +53,7 @@ def matrix_rows(
     stock = stock_of(locale, seed=seed, share=share)
     plans = [*closed_list_plans(stock), *composition_plans(stock), *script_plans(stock, share)]
     made = [plan for plan in _first_of_each(plans) if plan.make is not None]
-    asked = [one for plan in made for one in _candidates(plan, seed)]
-    candidates = list(distinct(written(stock.habits.country, asked)))
+    candidates = list(distinct(_written(stock.habits.country, made, seed)))
     fresh = np.ones(len(candidates), np.bool_) if unseen is None else unseen(candidates)
     kept = [row for row, is_fresh in zip(candidates, fresh, strict=True) if is_fresh]
     return MatrixRows(
@@ -65,14 +64,27 @@ def matrix_rows(
     )
 
 
+def _written(country: str, plans: Sequence[CellPlan], seed: int) -> Iterator[MatrixRow]:
+    """The candidates of all cells; a script writes its rows in an order of its own, drawn cell by cell."""
+    batches: dict[CellKey | None, list[Asked]] = defaultdict(list)
+    for plan in plans:
+        for one in _candidates(plan, seed):
+            batches[plan.key if one.order is None else None].append(one)
+    for batch in batches.values():
+        yield from written(country, batch)
+
+
 def _first_of_each(plans: Sequence[CellPlan]) -> Iterator[CellPlan]:
     """One plan for each cell: a word may stand in a list twice."""
-    return iter({plan.key: plan for plan in reversed(plans)}.values().__reversed__())
+    first: dict[CellKey, CellPlan] = {}
+    for plan in plans:
+        first.setdefault(plan.key, plan)
+    return iter(first.values())
 
 
 def _candidates(plan: CellPlan, seed: int) -> Iterator[Asked]:
     """More rows than a cell needs; they depend on seed and cell alone, whatever other cells there are."""
-    rng = random.Random(f"{seed}/{plan.key.name}")
+    rng = random.Random(f"{seed}/{plan.key.name}")  # noqa: S311  rows, not secrets
     assert plan.make is not None
     return (plan.make(rng) for _ in range(_CANDIDATES))
 

@@ -68,17 +68,15 @@ def stock_of(locale: str, *, seed: int, share: float) -> Stock:
     habits = habits_of(locale)
     rng = np.random.default_rng([seed, len(locale)])
 
-    def drawn(name: str) -> list[str]:
-        return list(dict.fromkeys(habits.drawn(name, rng, _DRAWS)))
-
+    names = dict.fromkeys(habits.drawn("street", rng, _DRAWS))
     return Stock(
         habits=habits,
         towns=towns_of(habits, share),
-        streets=[name for name in drawn("street") if _is_clear(habits, name)],
+        streets=[name for name in names if _is_clear(habits, name)],
         types=habits.drawn("type", rng, _DRAWS),
-        numbers=drawn("number"),
-        long_numbers=drawn("long_number"),
-        venues=drawn("venue"),
+        numbers=habits.drawn("number", rng, _DRAWS),
+        long_numbers=habits.drawn("long_number", rng, _DRAWS),
+        venues=habits.drawn("venue", rng, _DRAWS),
         units=_phrases(habits.country, "unit", rng),
         boxes=_phrases(habits.country, "po_box", rng),
         countries=[word.word for word in habits.of_kind("country")][:_OWN_NAMES],

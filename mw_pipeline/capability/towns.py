@@ -55,7 +55,7 @@ class Towns:
 @functools.cache
 def towns_of(habits: Habits, share: float) -> Towns:
     """The towns that a corpus with this share of places held out never trains on, in the order of the gazetteer."""
-    known = [*_gazetteer(habits.country), *_territories(habits.country)]
+    known = [*_gazetteer(habits), *_territories(habits.country)]
     names = [town.name for town in known]
     clear = _clear_names(habits)
     kept = [
@@ -87,13 +87,14 @@ def held_out(countries: Sequence[str], names: Sequence[str], share: float) -> li
     return kept
 
 
-def _gazetteer(country: str) -> Iterable[Town]:
-    places = places_of(country)
+def _gazetteer(habits: Habits) -> Iterable[Town]:
+    places = places_of(habits.country)
+    codes_written = {word.word for word in habits.of_kind("region code")}
     ends = places.first_postcode + places.postcode_counts
     for index, name in enumerate(places.names):
         codes = tuple(places.postcodes[places.first_postcode[index] : ends[index]])
         key, region = str(places.regions[index]), str(places.region_names[index])
-        yield Town(name, key if key.isalpha() else region, region, str(places.subregions[index]), codes)
+        yield Town(name, key if key in codes_written else region, region, str(places.subregions[index]), codes)
 
 
 def _territories(country: str) -> Iterable[Town]:

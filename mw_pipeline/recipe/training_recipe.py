@@ -134,12 +134,14 @@ class EvalConfig(Section):
     """The gates that a release must pass; scores are normalised core macro-F1 (0..1).
 
     `baseline` names the recipe whose eval report the diagnosis compares with; without one it only explains misses. A
-    gate that the baseline's own report does not pass is stale, and refuses the release."""
+    gate that the baseline's own report does not pass is stale, and refuses the release. A cell of the capability matrix
+    that is certainly read right less often than `min_cell` refuses it too; 0 lets every cell pass."""
 
     baseline: str | None = None
     min_core_macro_f1: Share = 0.0
     max_quantisation_cost: Share = 0.005
     min_label_agreement: Share = 0.995
+    min_cell: Share = 0.8
 
 
 class PackageConfig(Section):
