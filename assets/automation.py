@@ -13,7 +13,7 @@ from assets.campaign import campaign_report, campaign_runs
 from assets.corpus import corpus_manifest, corpus_shards, golden_set
 from assets.dataset import tokenized_dataset, tokenizer
 from assets.evaluation import eval_report, regression_diagnosis
-from assets.mix import source_audit, source_mix
+from assets.mix import closed_words, source_audit, source_mix
 from assets.partitions import campaigns, corpora, corpus_and_source, recipes, sources
 from assets.probes import activation_trace, gradient_probe, label_separation
 from assets.release import packaged_weights
@@ -22,7 +22,7 @@ from mw_pipeline.corpus.inputs import match_inputs
 from mw_pipeline.errors import MwError
 from resources.place import PlaceResource
 
-_up_to_smoke = [source_mix, tokenizer, tokenized_dataset, smoke_checkpoint]
+_up_to_smoke = [source_mix, closed_words, tokenizer, tokenized_dataset, smoke_checkpoint]
 
 shards_job = dg.define_asset_job(
     "shards", [corpus_shards], description="Read one source of one corpus.", partitions_def=sources
@@ -35,8 +35,8 @@ corpus_audit_job = dg.define_asset_job(
 )
 mix_audit_job = dg.define_asset_job(
     "audit",
-    [source_mix, source_audit],
-    description="Dry-run a recipe's sampler, and show what its sources hold, lost and give since the last audit.",
+    [source_mix, closed_words, source_audit],
+    description="Dry-run a recipe's sampler, count its closed words, and show what its sources hold, lost and give.",
     partitions_def=recipes,
 )
 smoke_job = dg.define_asset_job(

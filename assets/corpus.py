@@ -79,6 +79,7 @@ corpus_checks = [
     finding_check(checks.golden_is_valid, asset=golden_set, partitions=corpora),
     finding_check(checks.golden_is_not_in_train, asset=corpus_manifest, partitions=corpora),
     finding_check(checks.holdout_is_covered, asset=corpus_manifest, partitions=corpora, blocking=False),
+    finding_check(checks.methods_apply, asset=corpus_manifest, partitions=corpora, blocking=False),
     finding_check(checks.labels_agree, asset=corpus_manifest, partitions=corpora, blocking=False),
     finding_check(checks.ordinals_are_no_house_numbers, asset=corpus_manifest, partitions=corpora, blocking=False),
     finding_check(checks.scripts_are_at_home, asset=corpus_manifest, partitions=corpora, blocking=False),

@@ -12,6 +12,7 @@ defs = dg.Definitions(
         corpus.corpus_manifest,
         corpus.golden_set,
         mix.source_mix,
+        mix.closed_words,
         mix.source_audit,
         dataset.tokenizer,
         dataset.tokenized_dataset,

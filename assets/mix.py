@@ -1,4 +1,4 @@
-"""Mix stage: what the sampler will really draw, and the audit of all that goes into it."""
+"""Mix stage: what the sampler will really draw, the words that no parser may lack, and the audit of it all."""
 
 import dagster as dg
 
@@ -6,6 +6,7 @@ from assets.corpus import corpus_manifest
 from assets.metadata import OWNERS, code_version, finding_check, materialized, near, plainly
 from assets.partitions import recipe_of_corpus, recipes
 from mw_pipeline.stages import audit, checks, dataset
+from mw_pipeline.stages import closed_words as words
 from resources.place import PlaceResource
 
 
@@ -25,6 +26,26 @@ def source_mix(context: dg.AssetExecutionContext, place: PlaceResource) -> dg.Ma
         built.artifact,
         reused=built.reused,
         mix=built.artifact.file("mix.md").read_text(),
+    )
+
+
+@dg.asset(
+    group_name="mix",
+    partitions_def=recipes,
+    deps=[dg.AssetDep(corpus_manifest, partition_mapping=recipe_of_corpus)],
+    kinds={"json", "pyarrow"},
+    owners=OWNERS,
+    code_version=code_version("closed_words"),
+)
+@plainly
+def closed_words(context: dg.AssetExecutionContext, place: PlaceResource) -> dg.MaterializeResult[None]:
+    """Every state, département, country, street type, unit and box word of the locales, and the rows that teach it."""
+    built = words.build_closed_words(place.open(), context.partition_key)
+    return materialized(
+        built.artifact,
+        reused=built.reused,
+        kinds=built.artifact.file(words.SUMMARY_FILE).read_text(),
+        page=dg.MetadataValue.path(near(built.artifact.file(words.PAGE_FILE))),
     )
 
 
@@ -52,5 +73,6 @@ mix_checks = [
     finding_check(checks.mix_is_as_declared, asset=source_mix, partitions=recipes),
     finding_check(checks.mix_is_not_concentrated, asset=source_mix, partitions=recipes, blocking=False),
     finding_check(checks.recipe_changes_one_thing, asset=source_mix, partitions=recipes, blocking=False),
+    finding_check(checks.closed_words_are_taught, asset=closed_words, partitions=recipes),
     finding_check(checks.sources_stay, asset=source_audit, partitions=recipes, blocking=False),
 ]

@@ -13,6 +13,7 @@ from mw_pipeline.stages.place import Place
 MATERIALIZE = "dagster asset materialize -m assets.definitions"
 RECIPE_ASSETS = (
     "source_mix",
+    "closed_words",
     "tokenizer",
     "tokenized_dataset",
     "smoke_checkpoint",

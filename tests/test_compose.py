@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mw_pipeline.corpus.compose import in_form, native_draft, sequence
-from mw_pipeline.corpus.conventions import LINE_TAGS, RECIPIENT, TAG_INDEX, country_names, forms, separators, subsets
+from mw_pipeline.corpus.conventions import LINE_TAGS, separators
 from mw_pipeline.corpus.lines import Lines, write_lines
+from mw_pipeline.corpus.orders import forms
 from mw_pipeline.corpus.spans import unsound_rows
 from mw_pipeline.corpus.text import mask_of
 
@@ -164,26 +165,8 @@ def test_equal_sequences_mean_equal_text():
     assert len(texts) == len(set().union(*texts.values()))
 
 
-@pytest.mark.parametrize("country", ["US", "FR", "default"])
-def test_every_form_gives_every_tag_one_place(country: str):
-    table = forms(country)
-
-    for order, block in zip(table.order, table.block, strict=True):
-        assert sorted(order) == sorted(TAG_INDEX[tag] for tag in (*LINE_TAGS, RECIPIENT))
-        assert (np.diff(block) >= 0).all()
-    assert set(table.turned) <= {frozenset(block) for block in table.native}
-
-
-@pytest.mark.parametrize("country", ["US", "FR", "default"])
-def test_no_subset_has_a_house_number_without_its_street(country: str):
-    number, street = (1 << TAG_INDEX[tag] for tag in ("house_number", "street"))
-
-    assert all(mask & street for mask in subsets(country).masks if mask & number)
-
-
 def test_the_first_separators_are_the_plain_ones():
     assert [table.texts[0].as_py() for table in separators()] == [", ", " "]
-    assert country_names("ZZ") is None
 
 
 def in_word(letter: str, categories: str = "LN") -> bool:

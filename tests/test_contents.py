@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 
-from mw_pipeline.corpus.augment import augment
+from mw_pipeline.corpus.augment import METHODS
 from mw_pipeline.corpus.compose import Draft, native_draft
 from mw_pipeline.corpus.conventions import LINE_TAGS
 from mw_pipeline.corpus.lines import Lines, write_lines
@@ -25,12 +25,10 @@ def draft_of(country: str, *records: dict[str, str]) -> Draft:
 
 def after(method: str, draft: Draft, seed: int = 2) -> tuple[Lines, list[bool]]:
     """The lines after one method alone, and which rows it says that it changed."""
-    changed, names, tallies = augment(draft, {method: 1.0}, np.random.default_rng(seed))
+    changed, applied = METHODS[method](draft, np.ones(draft.rows, np.bool_), np.random.default_rng(seed))
     lines = write_lines(changed)
-    applied = [name == method for name in names.to_pylist()]
     assert not unsound_rows(lines.raw, lines.components(), lines.tags, lines.starts, lines.ends).any()
-    assert tallies[method].applied == sum(applied)
-    return lines, applied
+    return lines, applied.tolist()
 
 
 def parts_of(lines: Lines) -> list[dict[str, str]]:
@@ -158,23 +156,30 @@ def test_a_direction_comes_before_or_behind_a_street_that_has_none():
     assert after("direction", draft_of("FR", FRENCH))[1] == [False]
 
 
-def test_a_person_stands_in_front_without_a_label():
-    lines, applied = after("recipient", draft_of("US", *[AMERICAN, {"locality": "RENO", "street": "ELM ST"}] * 200))
+def test_a_person_is_the_venue_of_a_row_without_another():
+    lines, applied = after("person", draft_of("US", *[AMERICAN, {"locality": "RENO", "street": "ELM ST"}] * 200))
 
-    texts = lines.raw.to_pylist()
+    texts, parts = lines.raw.to_pylist(), parts_of(lines)
     assert all(applied)
     assert all(text.endswith(", 12 Main St, Reno, NV 89501") for text in texts[::2])
     assert all(text == text.upper() for text in texts[1::2])
-    assert {text.partition(" ")[0] for text in texts} >= {"Mr.", "Attn:", "c/o", "J."}
-    assert all(row == AMERICAN for row in parts_of(lines)[::2])
-    assert all(
-        text[first : first + 2] == "12"
-        for text, (first, *_) in zip(texts[::2], lines.starts.to_pylist()[::2], strict=True)
-    )
+    assert {row["venue"].partition(" ")[0] for row in parts[::2]} >= {"Mr.", "Attn:", "c/o", "James"}
+    assert all(text.startswith(row["venue"][:3]) for text, row in zip(texts, parts, strict=True))
+    assert after("person", draft_of("US", AMERICAN | {"venue": "Zoo"}))[1] == [False]
 
 
 def test_a_person_needs_a_street_or_a_box_and_a_country_with_names():
     rows = [{"locality": "Reno"}, {"street": "улица Мира"}, {"po_box": "PO Box 7"}]
 
-    assert after("recipient", draft_of("US", *rows))[1] == [False, False, True]
-    assert after("recipient", draft_of("JP", FRENCH))[1] == [False]
+    assert after("person", draft_of("US", *rows))[1] == [False, False, True]
+    assert after("person", draft_of("JP", FRENCH))[1] == [False]
+
+
+def test_words_that_announce_a_crossing_stand_before_it_without_a_label():
+    crossing = {"intersection_a": "Main St", "intersection_b": "Oak Ave", "locality": "Reno"}
+    lines, applied = after("corner", draft_of("US", *[crossing, AMERICAN] * 200))
+
+    assert applied == [True, False] * 200
+    assert all(row == crossing for row in parts_of(lines)[::2])
+    assert any(text.startswith("corner of Main St") for text in lines.raw.to_pylist())
+    assert after("corner", draft_of("DE", crossing))[1] == [False]

@@ -22,6 +22,7 @@ ASSETS = {
     "corpus_manifest": "corpus",
     "golden_set": "corpus",
     "source_mix": "mix",
+    "closed_words": "mix",
     "source_audit": "mix",
     "tokenizer": "dataset",
     "tokenized_dataset": "dataset",
@@ -43,6 +44,7 @@ BLOCKING_CHECKS = {
     "corpus_manifest": {"splits_are_disjoint", "licences_are_allowed", "golden_is_not_in_train"},
     "golden_set": {"golden_is_valid"},
     "source_mix": {"mix_is_as_declared"},
+    "closed_words": {"closed_words_are_taught"},
     "tokenizer": {"tokenizer_round_trips"},
     "tokenized_dataset": {"labels_survive_tokenizing", "dataset_matches_schema"},
     "smoke_checkpoint": {"smoke_verdict"},
@@ -54,6 +56,7 @@ WARNING_CHECKS = {
     "corpus_manifest": {
         "holdout_is_covered",
         "labels_agree",
+        "methods_apply",
         "ordinals_are_no_house_numbers",
         "scripts_are_at_home",
     },
@@ -185,8 +188,8 @@ def test_a_partition_hangs_on_exactly_the_partitions_that_go_into_it(
     [
         ("shards", {"corpus_shards"}),
         ("audit_corpus", {"corpus_manifest", "golden_set"}),
-        ("audit", {"source_mix", "source_audit"}),
-        ("smoke", {"source_mix", "tokenizer", "tokenized_dataset", "smoke_checkpoint"}),
+        ("audit", {"source_mix", "closed_words", "source_audit"}),
+        ("smoke", {"source_mix", "closed_words", "tokenizer", "tokenized_dataset", "smoke_checkpoint"}),
         ("campaign", CAMPAIGN),
         ("probe", PROBES),
         (

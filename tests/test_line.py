@@ -23,6 +23,7 @@ RUNS = (
         "demo",
         [
             "source_mix",
+            "closed_words",
             "tokenizer",
             "tokenized_dataset",
             "smoke_checkpoint",

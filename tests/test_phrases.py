@@ -5,8 +5,8 @@ import re
 import numpy as np
 import pytest
 
-from mw_pipeline.corpus.conventions import read_toml
 from mw_pipeline.corpus.phrases import parsed, phrases
+from mw_pipeline.countries import KNOWN_COUNTRIES, country
 from mw_pipeline.errors import CorpusError
 
 
@@ -31,16 +31,20 @@ def test_ordinals_take_their_english_ending():
     }
 
 
-@pytest.mark.parametrize("text", ["{1..2} {3..4}", "{A..B}{1..2}", "Apt {x}", "Apt {1..9"])
+@pytest.mark.parametrize("text", ["{1..2} {3..4}", "{A..B}-{1..2}{A..B}-{1..2}", "Apt {x}", "Apt {1..9"])
 def test_a_phrase_that_the_table_does_not_explain_is_refused(text: str):
-    with pytest.raises(CorpusError, match=rf"phrases.toml: {re.escape(repr(text))} is not a phrase"):
+    with pytest.raises(CorpusError, match=rf"{re.escape(repr(text))} is not a phrase"):
         parsed([(1.0, text)])
 
 
-def test_every_listed_phrase_can_be_drawn():
-    table = read_toml("phrases.toml")
-    for country in ("US", "FR"):
-        for tag in table[country]:
-            found = phrases(country, tag)
-            assert found is not None and len(found.draw(50, np.random.default_rng(0))) == 50
+def test_a_letter_may_stand_right_before_its_number():
+    assert drawn("Ut {A..B}{1..2}") == {"Ut A1", "Ut A2", "Ut B1", "Ut B2"}
+    assert drawn("#{A..A}{7..7}-{A..C}") == {"#A7-A", "#A7-B", "#A7-C"}
+
+
+@pytest.mark.parametrize("code", KNOWN_COUNTRIES)
+def test_every_listed_phrase_can_be_drawn(code: str):
+    for tag in (tag for tag, rows in country(code)["phrases"].items() if rows and isinstance(rows, list)):
+        found = phrases(code, tag)
+        assert found is not None and len(found.draw(50, np.random.default_rng(0))) == 50
     assert phrases("JP", "unit") is None

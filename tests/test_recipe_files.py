@@ -15,7 +15,8 @@ ROOT = Path(__file__).resolve().parent.parent
 RECIPES = sorted(path for folder in ("recipes", "campaigns") for path in (ROOT / folder).rglob("*.toml"))
 DECAYED = ROOT / "campaigns" / "v0_4_0" / "hot-decayed-smoke.toml"
 FULL_SIZE = ROOT / "campaigns" / "v0_4_0_full_size"
-CORPORA = sorted((ROOT / "corpora").glob("*.toml"))
+CORPORA = sorted((ROOT / "corpora").rglob("*.toml"))
+LEFT_OUT = ROOT / "campaigns" / "leave_one_region_out"
 
 
 def names(paths: list[Path]) -> list[str]:
@@ -105,3 +106,34 @@ def test_the_nad_share_of_the_reference_mix_is_as_published() -> None:
     weights = load_recipe(FULL_SIZE / "source-only.toml").mix.weights
 
     assert round(100 * weights["usgov-nad"] / sum(weights.values()), 2) == 4.26
+
+
+def test_no_recipe_that_is_shipped_stands_on_a_corpus_without_the_names_of_a_region():
+    """M65: holding a region out is an experiment; towns are held out instead."""
+    specs = {path: load_corpus_spec(path) for path in CORPORA}
+    experiments = {path for path, spec in specs.items() if spec.holdout_regions}
+
+    assert {path.parent.name for path in experiments} == {"leave_one_region_out"}
+    assert [specs[ROOT / "corpora" / f"{name}.toml"].holdout_places_share for name in ("builtin", "us-fr")] == [
+        0.02
+    ] * 2
+
+
+def test_the_campaign_of_left_out_regions_changes_nothing_but_the_corpus_and_leaves_one_out_in_each():
+    campaign = read_campaign(LEFT_OUT)
+
+    left_out = {
+        member.name: load_corpus_spec(ROOT / "corpora" / f"{member.recipe.corpus}.toml").holdout_regions
+        for member in campaign.members
+    }
+    assert left_out == {
+        "bretagne": ("FR:bretagne",),
+        "corse": ("FR:corse",),
+        "north-dakota": ("US:north dakota",),
+        "vermont": ("US:vermont",),
+    }
+    assert [set(member.changes) for member in campaign.members] == [{"corpus"}] * 4
+    of_base = load_corpus_spec(ROOT / "corpora" / f"{campaign.base.corpus}.toml").model_dump()
+    for member in campaign.members:
+        spec = load_corpus_spec(ROOT / "corpora" / f"{member.recipe.corpus}.toml").model_dump()
+        assert {key for key in spec if spec[key] != of_base[key]} <= {"name", "holdout_regions"}

@@ -27,6 +27,7 @@ def row(number: int = 0, **changes: Any) -> dict[str, Any]:
         "method": None,
         "split": "train",
         "region_key": "",
+        "place": "",
         "span_tags": ["house_number", "street"],
         "span_starts": [0, 3],
         "span_ends": [2, 11],
@@ -100,7 +101,7 @@ def test_a_null_in_a_needed_column_is_found(tmp_path: Path):
     ("schema", "finding"),
     [
         (ROW_SCHEMA.remove(11), "column 'region_key' is missing: there are row_id, raw"),
-        (ROW_SCHEMA.set(12, pa.field("span_tags", pa.list_(pa.large_string()))), "column 'span_tags' is list<"),
+        (ROW_SCHEMA.set(13, pa.field("span_tags", pa.list_(pa.large_string()))), "column 'span_tags' is list<"),
         (ROW_SCHEMA.append(pa.field("extra", pa.string())), "extra, expected row_id, raw, components"),
     ],
 )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tiny_project import place_at
 
+from mw_pipeline.stages.closed_words import build_closed_words
 from mw_pipeline.stages.corpus import build_shards
 from mw_pipeline.stages.dataset import build_dataset, build_mix, build_tokenizer
 from mw_pipeline.stages.diagnosis import build_diagnosis
@@ -19,6 +20,7 @@ from mw_pipeline.stages.upstream import prepare_dataset
 
 STAGES: dict[str, Callable[[Place], object]] = {
     "corpus_shards": lambda place: build_shards(place, "builtin", "builtin"),
+    "closed_words": lambda place: build_closed_words(place, "demo"),
     "source_mix": lambda place: build_mix(place, "demo"),
     "tokenizer": lambda place: build_tokenizer(place, "demo"),
     "tokenized_dataset": lambda place: build_dataset(place, "demo"),

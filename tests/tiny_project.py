@@ -82,6 +82,12 @@ eval_every = 15
 [eval]
 max_quantisation_cost = 1.0
 min_label_agreement = 0.0
+
+[package]
+untaught = [
+    "region name", "region code", "subregion name", "country", "country abroad", "street type", "directional",
+    "military mail", "unit word", "box word", "cedex",
+]
 """
 GOLD_ROWS = 20
 

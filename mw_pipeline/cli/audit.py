@@ -10,6 +10,8 @@ from pathlib import Path
 from mw_pipeline.cli import EXIT_OK, EXIT_REFUSED, say
 from mw_pipeline.stages.audit import PAGE_FILE, TABLE_FILE, build_audit
 from mw_pipeline.stages.audit_ledger import AUDIT_FILE
+from mw_pipeline.stages.closed_words import PAGE_FILE as CLOSED_WORDS_PAGE
+from mw_pipeline.stages.closed_words import SUMMARY_FILE, WORDS_FILE, build_closed_words
 from mw_pipeline.stages.dataset import build_mix
 from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.upstream import prepare_corpus
@@ -30,16 +32,20 @@ def run(args: argparse.Namespace) -> int:
     recipe = place.recipe(args.recipe)
     prepare_corpus(place, recipe.corpus, progress=say)
     build_mix(place, args.recipe)
+    words = build_closed_words(place, args.recipe).artifact
     built = build_audit(place, args.recipe, since=args.since)
     found = built.artifact.read_json(AUDIT_FILE)
     say(built.artifact.file(TABLE_FILE).read_text(encoding="utf-8").rstrip())
-    for sentence in (*found["findings"], *found["warnings"]):
+    say(words.file(SUMMARY_FILE).read_text(encoding="utf-8").rstrip())
+    lacking = words.read_json(WORDS_FILE)["findings"]
+    for sentence in (*found["findings"], *lacking, *found["warnings"]):
         say(sentence)
     page = built.artifact.file(PAGE_FILE)
     if args.page is not None:
         args.page.parent.mkdir(parents=True, exist_ok=True)
         page = Path(shutil.copyfile(page, args.page))
     say(f"{'the last audit still stands' if built.reused else 'audited'}: {page}")
-    shown = {"audit": built.artifact.digest, "reused": built.reused, "page": str(page), **found}
+    closed = {"findings": lacking, "page": str(words.file(CLOSED_WORDS_PAGE)), **words.metrics}
+    shown = {"audit": built.artifact.digest, "reused": built.reused, "page": str(page), **found, "closed_words": closed}
     print(json.dumps(shown, ensure_ascii=False))
-    return EXIT_REFUSED if found["findings"] else EXIT_OK
+    return EXIT_REFUSED if found["findings"] or lacking else EXIT_OK

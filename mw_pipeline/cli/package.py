@@ -16,7 +16,7 @@ from mw_pipeline.model.checkpoint import WEIGHTS
 from mw_pipeline.stages import requests
 from mw_pipeline.stages.diagnosis import build_diagnosis
 from mw_pipeline.stages.evaluation import eval_report
-from mw_pipeline.stages.lock import unlock
+from mw_pipeline.stages.lock import unlock_package
 from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.release import packaged_weights
 from mw_pipeline.stages.shipping import demand_gates
@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     place = Place.of()
     recipe = place.recipe(args.recipe)
     with new_folder(args.out) as draft:
-        unlock(place, args.recipe)
+        unlock_package(place, args.recipe)
         demand_best_of(args.checkpoint, requests.full(place, recipe).demand(place.store))
         eval_report(place, args.recipe, progress=say)
         build_diagnosis(place, args.recipe)

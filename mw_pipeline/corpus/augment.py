@@ -19,28 +19,30 @@ from mw_pipeline.corpus.contents import (
     add_direction,
     add_zip4,
     cross_streets,
-    keep_some,
+    lead_in,
     write_cedex,
     write_country,
+    write_person,
     write_po_box,
-    write_recipient,
     write_unit,
 )
 from mw_pipeline.corpus.layouts import break_lines, reorder, run_on, separate
 from mw_pipeline.corpus.spellings import abbreviate, change_case, expand, mistype, strip_accents, transliterate
+from mw_pipeline.corpus.subsets import as_mailed, cut_down
 from mw_pipeline.corpus.text import Mask
 
 Method = Callable[[Draft, Mask, np.random.Generator], tuple[Draft, Mask]]
 
 # In this order: what is written, then how it is spelled, then where it stands.
 METHODS: dict[str, Method] = {
-    "partial": keep_some,
+    "partial": cut_down,
     "intersection": cross_streets,
+    "corner": lead_in,
     "po_box": write_po_box,
     "cedex": write_cedex,
     "unit": write_unit,
     "direction": add_direction,
-    "recipient": write_recipient,
+    "person": write_person,
     "country_name": write_country,
     "zip4": add_zip4,
     "transliteration": transliterate,
@@ -78,12 +80,15 @@ def augment(
     """The draft with every dosed method applied to its share of rows.
 
     Returns the draft, the names of the methods that changed each row joined by "+" (null where none did), and a tally
-    per method. A dose is the probability that a row is asked; the methods are independent of each other.
+    per method. A dose is the probability that a row is asked; the methods are independent of each other. A row that is
+    not asked for a subset says what the mail of its country says.
     """
     marks = np.zeros(draft.rows, np.int64)
     tallies: dict[str, Tally] = {}
     for number, (name, method) in enumerate(METHODS.items()):
         asked = rng.random(draft.rows) < doses.get(name, 0.0)
+        if name == "partial":
+            draft = as_mailed(draft, ~asked, rng)
         if not asked.any():
             continue
         draft, applied = method(draft, asked, rng)

@@ -10,7 +10,6 @@ import tempfile
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,6 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mw_pipeline.corpus.splits import in_holdout
 from mw_pipeline.corpus.text import any_byte, ascii_letter, mask_of, utf8_bytes
 
 MEMORY_LIMIT = "512MB"
@@ -92,45 +90,6 @@ def row_ids_are_unique(files: Sequence[Path]) -> list[str]:
     """Findings: row ids that stand more than once, with how often; training excludes rows by id (M24)."""
     doubled = f"select row_id, count(*) from {rows_in(files)} group by 1 having count(*) > 1 order by all limit 5"
     return [f"row id {row_id!r} stands {count} times" for row_id, count in query(doubled)]
-
-
-@dataclass(frozen=True)
-class RegionCoverage:
-    """How far the held-out regions reach into a source: its rows, those that say a region, and those held out."""
-
-    source: str
-    rows: int
-    with_region: int
-    regions: int
-    held_out: int
-
-
-def region_coverage(files: Sequence[Path], holdout_regions: Sequence[str]) -> list[RegionCoverage]:
-    """One entry per source, by name: without a region in its rows nothing can be held out of it (M22)."""
-    counted = query(f"select source, region_key, count(*) from {rows_in(files)} group by all order by all")
-    held_out = in_holdout(pa.array([key for _, key, _ in counted], pa.string()), holdout_regions)
-    return [
-        RegionCoverage(
-            source,
-            sum(rows for name, _, rows in counted if name == source),
-            sum(rows for name, key, rows in counted if name == source and key),
-            sum(1 for name, key, _ in counted if name == source and key),
-            sum(rows for (name, _, rows), held in zip(counted, held_out, strict=True) if name == source and held),
-        )
-        for source in dict.fromkeys(name for name, _, _ in counted)
-    ]
-
-
-def holdout_is_covered(coverage: Sequence[RegionCoverage], holdout_regions: Sequence[str]) -> list[str]:
-    """Warnings: sources none of whose rows say a region, so that no region could be held out of them (M22)."""
-    if not holdout_regions:
-        return []
-    return [
-        f"{found.source}: none of its {found.rows} rows has a region, "
-        f"so {', '.join(holdout_regions)} cannot be held out of it"
-        for found in coverage
-        if not found.with_region
-    ]
 
 
 def rows_in(files: Sequence[Path]) -> str:

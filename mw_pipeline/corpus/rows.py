@@ -15,8 +15,10 @@ from mw_pipeline.corpus.augment import Tally, augment
 from mw_pipeline.corpus.compose import native_draft
 from mw_pipeline.corpus.conventions import LINE_TAGS
 from mw_pipeline.corpus.lines import Lines, trimmed_lines, write_lines
+from mw_pipeline.corpus.places import place_keys
 from mw_pipeline.corpus.records import ROW_SCHEMA, TAG_COLUMNS
 from mw_pipeline.corpus.spans import unsound_rows
+from mw_pipeline.corpus.subsets import as_mailed
 from mw_pipeline.corpus.text import kept, mask_of
 
 SPANS_DO_NOT_FIT = "spans_do_not_fit"
@@ -44,6 +46,7 @@ def compose_rows(
     pool = records["split"].combine_chunks().dictionary_encode().indices.to_numpy().astype(np.int64)
     draft = native_draft(country, columns, rng, pool)
     if variant == 0:
+        draft = as_mailed(draft, np.ones(draft.rows, np.bool_), rng)
         methods, tallies = pa.nulls(len(records), pa.string()), dict[str, Tally]()
     else:
         draft, methods, tallies = augment(draft, doses, rng)
@@ -91,6 +94,7 @@ def _table(records: pa.Table, source: str, variant: int, lines: Lines, methods: 
         "country": records["country_code"],
         "source": pa.array([source]).take(pa.array(np.zeros(len(records), np.int64))),
         "method": methods,
+        "place": place_keys(*(records[name].combine_chunks() for name in ("country_code", "region_key", "locality"))),
         "span_tags": lines.tags,
         "span_starts": lines.starts,
         "span_ends": lines.ends,

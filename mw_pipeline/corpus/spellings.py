@@ -14,9 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mw_pipeline.corpus.compose import NAME_TAGS, Draft
-from mw_pipeline.corpus.conventions import RECIPIENT, Way, region_swaps
+from mw_pipeline.corpus.conventions import Way, region_swaps
 from mw_pipeline.corpus.scripts import CASELESS, PHONETIC, any_matches, in_latin_letters
-from mw_pipeline.corpus.swaps import swap_saints, swap_whole, swap_words
+from mw_pipeline.corpus.swaps import swap_whole, swap_words
 from mw_pipeline.corpus.text import AFTER, BEFORE, Mask, differs, filled, mask_of, replaced, without_accents
 from mw_pipeline.corpus.typos import mistyped
 
@@ -29,7 +29,7 @@ MISTYPED = ("street", "locality", "venue", "region", "dependent_locality")
 CASE_SHARES = {"upper": 0.35, "lower": 0.3, "title": 0.1, "city": 0.25}
 # What each case is about: codes and numbers have no title case.
 CASED_TAGS = {
-    "title": (*NAME_TAGS, "unit", RECIPIENT),
+    "title": (*NAME_TAGS, "unit"),
     "city": ("locality", "cedex"),
 }
 
@@ -54,12 +54,9 @@ def _respelled(draft: Draft, asked: Mask, way: Way, rng: np.random.Generator) ->
         if not chosen.any():
             continue
         texts = draft.values[tag].filter(pa.array(chosen))
-        areas = tag == "region" or (tag == "subregion" and draft.country == "FR")
-        if areas:
-            edited = texts if regions is None else swap_whole(texts, regions, capitals[chosen], rng)
-        else:
-            edited = swap_words(texts, draft.country, tag, way, rng)
-            edited = swap_saints(edited, way) if draft.country == "FR" else edited
+        if tag in ("region", "subregion") and regions is not None:
+            texts = swap_whole(texts, regions, capitals[chosen], rng)
+        edited = swap_words(texts, draft.country, tag, way, rng)
         new[tag] = replaced(draft.values[tag], chosen, edited)
     return _with_edits(draft, new)
 

@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 
 from mw_pipeline.corpus.conventions import Swaps, Way, word_swaps
 from mw_pipeline.corpus.text import BEFORE, Mask, differs, mask_of, replaced
+from mw_pipeline.countries import country as country_file
 
 # Which words of a component a table of swaps is about: see _at_place.
 PLACES = ("type", "direction", "first", "inner", "last", "any")
@@ -20,6 +21,8 @@ def swap_words(texts: pa.StringArray, country: str, tag: str, way: Way, rng: np.
     A street type is a type only at the end or before a closing direction, so that "Court Street" and "Lake Road" keep
     their first word; a direction needs a name beside it, so that "North Avenue" stays.
     """
+    if country_file(country)["words"]["hyphenated_saints"]:
+        texts = swap_saints(texts, way)
     tables = {place: word_swaps(country, tag, place, way) for place in PLACES}
     if not any(tables.values()) or not len(texts):
         return texts

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from mw_pipeline.corpus.conventions import section_of
 from mw_pipeline.corpus.text import Mask, code_point_lengths, code_points, texts_of
+from mw_pipeline.countries import country as country_file
 
 CodePoints = npt.NDArray[np.uint32]
 
@@ -68,7 +68,7 @@ def _beside(letters: CodePoints, country: str, rng: np.random.Generator) -> Code
 def _keys_beside(country: str) -> CodePoints:
     """(128, 2): the keys to the left and right of each ASCII letter, in its case; the end of a row has one twice."""
     table = np.repeat(np.arange(128, dtype=np.uint32)[:, None], 2, axis=1)
-    for row in section_of("keyboards.toml", country):
+    for row in country_file(country)["keyboard"]["rows"]:
         for keys in (row, row.upper()):
             for place, key in enumerate(keys):
                 table[ord(key)] = [ord(keys[side]) for side in (abs(place - 1), place + 1 if keys[place + 1 :] else -2)]

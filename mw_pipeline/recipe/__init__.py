@@ -6,6 +6,7 @@ from mw_pipeline.recipe.corpus_spec import Augmentations, Budgets, CorpusSpec, G
 from mw_pipeline.recipe.mix_wishes import MixWishes, Wish
 from mw_pipeline.recipe.reading import base_chain, differences, load_corpus_spec, load_mix_wishes, load_recipe
 from mw_pipeline.recipe.training_recipe import (
+    ClosedKind,
     EvalConfig,
     LossConfig,
     MixConfig,
@@ -21,6 +22,7 @@ from mw_pipeline.recipe.training_recipe import (
 __all__ = [
     "Augmentations",
     "Budgets",
+    "ClosedKind",
     "CorpusSpec",
     "EvalConfig",
     "GoldenSetSpec",

@@ -22,11 +22,12 @@ class Augmentations(Section):
 
     partial: Share = 0.0
     intersection: Share = 0.0
+    corner: Share = 0.0
     po_box: Share = 0.0
     cedex: Share = 0.0
     unit: Share = 0.0
     direction: Share = 0.0
-    recipient: Share = 0.0
+    person: Share = 0.0
     country_name: Share = 0.0
     zip4: Share = 0.0
     transliteration: Share = 0.0

@@ -14,7 +14,7 @@ from mw_pipeline.report.charts import mix_bars_svg
 from mw_pipeline.report.page import Section, Tile
 from mw_pipeline.report.tables import Table
 
-_TEMPLATE = "audit.html.jinja"
+_TEMPLATE = "findings.html.jinja"
 
 
 def render_audit(out: Path, audit: Mapping[str, JSON]) -> Path:
@@ -23,6 +23,8 @@ def render_audit(out: Path, audit: Mapping[str, JSON]) -> Path:
         loader=PackageLoader("mw_pipeline.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     page = environment.get_template(_TEMPLATE).render(
+        title=f"Audit of {audit['recipe']['name']}",
+        kind="Audit of the sources and their mix",
         recipe=audit["recipe"],
         subject=_subject(audit),
         outcome=_outcome(audit["findings"]),

@@ -22,6 +22,7 @@ BLOCKING: Mapping[str, tuple[Check, ...]] = {
     "golden_set": (checks.golden_is_valid,),
     "corpus_manifest": (checks.splits_are_disjoint, checks.licences_are_allowed, checks.golden_is_not_in_train),
     "source_mix": (checks.mix_is_as_declared,),
+    "closed_words": (checks.closed_words_are_taught,),
     "tokenizer": (checks.tokenizer_round_trips,),
     "tokenized_dataset": (checks.labels_survive_tokenizing, checks.dataset_matches_schema),
 }
@@ -32,15 +33,16 @@ _EXAMINED: Mapping[str, Callable[[Place, str], Request]] = {
     "golden_set": requests.golden,
     "corpus_manifest": requests.manifest,
     "source_mix": lambda place, partition: requests.mix(place, place.recipe(partition)),
+    "closed_words": lambda place, partition: requests.closed_words(place, place.recipe(partition)),
     "tokenizer": lambda place, partition: requests.tokenizer(place, place.recipe(partition)),
     "tokenized_dataset": lambda place, partition: requests.dataset(place, place.recipe(partition)),
 }
-_OF_A_RECIPE = ("source_mix", "tokenizer", "tokenized_dataset")
+_OF_A_RECIPE = ("source_mix", "closed_words", "tokenizer", "tokenized_dataset")
 _ANSWER_FILE = "answer.json"
 
 
 def demand_upstream(place: Place, recipe_name: str) -> None:
-    """Returns when every blocking check holds for exactly the corpus, gold, mix, tokenizer and dataset of a recipe.
+    """Returns when every blocking check holds for exactly what the training of a recipe stands on.
 
     Raises GateError with the first that does not, ArtifactError for an artifact that is not in the store."""
     for kind, partition in upstream_of(place, recipe_name):

@@ -1,4 +1,6 @@
-"""The lock before full run, evaluation and packaging: it opens on evidence that can carry them, in whichever run."""
+"""The lock before full run, evaluation and packaging: it opens on evidence that can carry them, in whichever run.
+
+Packaging asks one thing more, which is known before anything is trained: that no whole region was withheld."""
 
 from __future__ import annotations
 
@@ -35,3 +37,23 @@ def unlock(place: Place, recipe_name: str) -> Verdict:
     )
     demand_upstream(place, recipe_name)
     return verdict
+
+
+def unlock_package(place: Place, recipe_name: str) -> Verdict:
+    """What `unlock` gives, for a recipe that may be packaged. Raises GateError as `demand_no_region_withheld` does."""
+    demand_no_region_withheld(place, recipe_name)
+    return unlock(place, recipe_name)
+
+
+def demand_no_region_withheld(place: Place, recipe_name: str) -> None:
+    """Returns when the corpus of a recipe keeps towns for testing at most, and no whole region.
+
+    Raises GateError for `holdout_regions`, whatever the verdict: weights that never met the name of a region cannot
+    read it, and gold that was held out with it does not tell (M65)."""
+    recipe = place.recipe(recipe_name)
+    if regions := place.corpus_spec(recipe.corpus).holdout_regions:
+        raise GateError(
+            f"recipe {recipe.name!r} cannot be packaged: its corpus {recipe.corpus!r} has holdout_regions = "
+            f"{list(regions)!r}, so no row taught their names. Package a recipe on a corpus without holdout_regions; "
+            "holdout_places_share keeps towns for testing there."
+        )

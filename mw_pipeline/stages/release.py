@@ -24,7 +24,7 @@ from mw_pipeline.stages.checks import PARITY_FILE
 from mw_pipeline.stages.corpus import CENSUS_FILE, row_files
 from mw_pipeline.stages.diagnosis import DIAGNOSIS_FILE, POLICY
 from mw_pipeline.stages.golden import golden_of
-from mw_pipeline.stages.lock import unlock
+from mw_pipeline.stages.lock import unlock_package
 from mw_pipeline.stages.place import Place, Progress, quiet
 from mw_pipeline.store import Built
 from mw_pipeline.tokenizer import MODEL_NAME as TOKENIZER_FILE
@@ -38,9 +38,10 @@ _HEADLINE = ("slices", "calibration")
 
 
 def packaged_weights(place: Place, recipe_name: str, *, progress: Progress = quiet) -> Built:
-    """The packages of every locale of a recipe. Raises GateError behind the lock."""
+    """The packages of every locale of a recipe. Raises GateError behind the lock, and for a
+    corpus that holds whole regions out."""
     recipe = place.recipe(recipe_name)
-    unlock(place, recipe_name)
+    unlock_package(place, recipe_name)
     request = requests.packages(place, recipe)
 
     def make(out: Path) -> Mapping[str, JSON]:

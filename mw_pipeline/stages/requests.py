@@ -24,6 +24,7 @@ CODE: dict[str, tuple[str, ...]] = {
     "corpus_manifest": ("mw_pipeline.corpus.leaks",),
     "golden_set": ("mw_pipeline.golden.judge", "mw_pipeline.stages.golden_sets"),
     "source_mix": ("mw_pipeline.mix.plan",),
+    "closed_words": ("mw_pipeline.corpus.taught_words", "mw_pipeline.report.closed_words_page"),
     "source_audit": ("mw_pipeline.mix.changes", "mw_pipeline.report.audit_page", "mw_pipeline.corpus.waterfall"),
     "tokenizer": ("mw_pipeline.tokenizer", "mw_pipeline.dataset.text_sample"),
     "tokenized_dataset": ("mw_pipeline.dataset.build",),
@@ -96,6 +97,18 @@ def mix(place: Place, recipe: Recipe) -> Request:
     inputs = (manifest(place, recipe.corpus).demand(place.store),)
     config = {**recipe.slice("mix"), "samples": samples_of(recipe), "seed": recipe.train.seed}
     return _of_recipe("source_mix", recipe, inputs, config)
+
+
+def closed_words(place: Place, recipe: Recipe) -> Request:
+    """How often the training rows of a recipe teach each closed word of its package's locales."""
+    inputs = (manifest(place, recipe.corpus).demand(place.store),)
+    config: JSON = {
+        "labels": recipe.label_set.hash,
+        "locales": list(recipe.package.locales),
+        "untaught": list(recipe.package.untaught),
+        "sources": sources_in_use(recipe),
+    }
+    return _of_recipe("closed_words", recipe, inputs, config)
 
 
 def audit(place: Place, recipe: Recipe, *, since: Artifact | None = None, lost: str | None = None) -> Request:

@@ -8,7 +8,7 @@ from mw_pipeline.artifact import Artifact
 from mw_pipeline.errors import ArtifactError
 from mw_pipeline.recipe import Recipe
 from mw_pipeline.stages import requests
-from mw_pipeline.stages.lock import unlock
+from mw_pipeline.stages.lock import unlock, unlock_package
 from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.request import Request
 from mw_pipeline.stages.verdict import build_verdict
@@ -34,7 +34,7 @@ def find_made(stage: str, place: Place, recipe_name: str) -> Artifact | None:
         return _find_comparison(place, recipe_name)
     recipe = place.recipe(recipe_name)
     if stage not in _UNLOCKED:
-        unlock(place, recipe_name)
+        (unlock_package if stage == "packaged_weights" else unlock)(place, recipe_name)
     found = _REQUESTS[stage](place, recipe).find(place.store)
     if found is not None:
         place.store.verify(found)

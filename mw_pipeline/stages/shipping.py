@@ -12,7 +12,7 @@ from mw_pipeline.parse import Parser
 from mw_pipeline.recipe import Recipe
 from mw_pipeline.stages import checks
 from mw_pipeline.stages.findings import demand
-from mw_pipeline.stages.lock import unlock
+from mw_pipeline.stages.lock import demand_no_region_withheld, unlock
 from mw_pipeline.stages.place import Place
 
 RELEASES_FOLDER = "releases"
@@ -28,7 +28,8 @@ _MORE_EXAMPLES = ("Empire State Building, 350 5th Ave, New York, NY 10118",)
 
 
 def demand_gates(place: Place, recipe_name: str) -> None:
-    """Returns when every release gate passes. Raises GateError with the first that does not."""
+    """Returns when the recipe may be packaged and every release gate passes. Raises GateError with the first reason."""
+    demand_no_region_withheld(place, recipe_name)
     for gate in GATES:
         demand(gate, place, recipe_name, remedy=_REMEDY)
 

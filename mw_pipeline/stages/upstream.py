@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mw_pipeline.recipe import Recipe
+from mw_pipeline.stages.closed_words import build_closed_words
 from mw_pipeline.stages.corpus import build_manifest, build_shards
 from mw_pipeline.stages.dataset import build_dataset, build_mix, build_tokenizer
 from mw_pipeline.stages.gates import demand_checks
@@ -24,10 +25,12 @@ def prepare_corpus(place: Place, corpus: str, *, progress: Progress = quiet) -> 
 
 
 def prepare_dataset(place: Place, recipe: Recipe, name: str, *, progress: Progress = quiet) -> None:
-    """The corpus, mix, tokenizer and tokenized dataset of a recipe, each behind its blocking checks."""
+    """The corpus, mix, closed words, tokenizer and tokenized dataset of a recipe, each behind its blocking checks."""
     prepare_corpus(place, recipe.corpus, progress=progress)
     build_mix(place, name)
     demand_checks(place, "source_mix", name)
+    build_closed_words(place, name)
+    demand_checks(place, "closed_words", name)
     build_tokenizer(place, name, progress=progress)
     demand_checks(place, "tokenizer", name)
     build_dataset(place, name, progress=progress)

@@ -32,8 +32,10 @@ from mw_pipeline.stages.checks.release import (
     release_beats_its_gates,
 )
 from mw_pipeline.stages.checks.teaching import (
+    closed_words_are_taught,
     holdout_is_covered,
     labels_agree,
+    methods_apply,
     ordinals_are_no_house_numbers,
     scripts_are_at_home,
 )
@@ -44,6 +46,7 @@ from mw_pipeline.stages.checks.training import (
 
 __all__ = [
     "PARITY_FILE",
+    "closed_words_are_taught",
     "data_is_enough",
     "dataset_matches_schema",
     "eval_is_comparable",
@@ -53,6 +56,7 @@ __all__ = [
     "labels_agree",
     "labels_survive_tokenizing",
     "licences_are_allowed",
+    "methods_apply",
     "mix_is_as_declared",
     "mix_is_not_concentrated",
     "ordinals_are_no_house_numbers",

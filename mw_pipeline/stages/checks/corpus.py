@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from mw_pipeline.corpus import census, leaks, schema, waterfall
+from mw_pipeline.corpus import census, holdouts, leaks, schema, waterfall
 from mw_pipeline.licences import share_alike_is_allowed
 from mw_pipeline.report.cells import count
 from mw_pipeline.report.tables import Table
@@ -51,19 +51,20 @@ def quarantine_within_budget(place: Place, partition: str) -> Findings:
 
 
 def splits_are_disjoint(place: Place, partition: str) -> Findings:
-    """No address family and no text stands in two splits, whatever was done to it; no row id stands twice, and no text
-    in two sources."""
+    """No address family and no text stands in two splits, whatever was done to it, and no held-out place in training;
+    no row id stands twice, and no text in two sources."""
     manifest = requests.manifest(place, partition).demand(place.store)
     excluded = manifest.file(EXCLUSIONS_FILE)
-    files = all_rows(place, partition)
+    files, spec = all_rows(place, partition), place.corpus_spec(partition)
     texts, families = gold_texts_and_families(place, partition)
     return found(
         [
             *leaks.splits_are_disjoint(files, excluded),
+            *holdouts.held_out_places_stay_out(files, spec.holdout_places_share, excluded),
             *leaks.sources_share_no_text(files, excluded),
             *census.row_ids_are_unique(files),
         ],
-        "no family and no text is in two splits",
+        f"no family and no text is in two splits, and no held-out place ({spec.holdout_places_share:.1%}) in training",
         in_both=_overlap_table(leaks.overlaps(files, texts, families, excluded)),
         census=census_table(manifest),
     )

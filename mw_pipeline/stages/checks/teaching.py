@@ -1,15 +1,31 @@
-"""Checks of what the training rows teach, each with the table that a person judges it by. None of them blocks."""
+"""Checks of what the training rows teach, each with the table that a person judges it by."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mw_pipeline.corpus import census, lints
+from mw_pipeline.corpus import applied_methods, holdouts, lints
 from mw_pipeline.report.cells import count, percent, share
 from mw_pipeline.report.tables import Table
+from mw_pipeline.stages import requests
 from mw_pipeline.stages.checks.corpus import all_rows
+from mw_pipeline.stages.closed_words import SUMMARY_FILE, WORDS_FILE
 from mw_pipeline.stages.findings import Findings, found
 from mw_pipeline.stages.place import Place
+
+
+def closed_words_are_taught(place: Place, partition: str) -> Findings:
+    """At least 50 training rows, in at least 3 subsets of components, teach every state, country, street type and other
+    closed word of the package's locales (M65)."""
+    artifact = requests.closed_words(place, place.recipe(partition)).demand(place.store)
+    facts = artifact.read_json(WORDS_FILE)
+    excused = f"; not asked for: {', '.join(facts['untaught'])}" if facts["untaught"] else ""
+    return found(
+        facts["findings"],
+        f"{artifact.metrics['words'] - artifact.metrics['lacking']:,} closed words are taught{excused}",
+        kinds=artifact.file(SUMMARY_FILE).read_text(encoding="utf-8"),
+        lacking=artifact.metrics["lacking"],
+    )
 
 
 def labels_agree(place: Place, partition: str) -> Findings:
@@ -38,13 +54,27 @@ def scripts_are_at_home(place: Place, partition: str) -> Findings:
     )
 
 
-def holdout_is_covered(place: Place, partition: str) -> Findings:
-    """Every source says the regions of its rows, so that the held-out regions can be held out of it (M22)."""
-    regions = place.corpus_spec(partition).holdout_regions
-    coverage = census.region_coverage(all_rows(place, partition), regions)
+def methods_apply(place: Place, partition: str) -> Findings:
+    """Every augmentation that the corpus asks for has changed rows of each country that it is about (M76)."""
+    spec = place.corpus_spec(partition)
+    # The first variant of a record is plain, so that a corpus of one variant has nothing to apply them to.
+    doses = spec.augmentations.model_dump() if spec.variants > 1 else {}
+    applied = applied_methods.applied_methods(all_rows(place, partition), doses)
     return found(
-        census.holdout_is_covered(coverage, regions),
-        f"held out: {', '.join(regions) or 'no region'}",
+        applied_methods.methods_apply(applied),
+        f"{len({found.method for found in applied})} augmentations have changed rows of every country they are for",
+        applied=_applied_table(applied),
+    )
+
+
+def holdout_is_covered(place: Place, partition: str) -> Findings:
+    """Every source says the places and regions of its rows, so that the held-out ones can be held out of it (M22)."""
+    spec = place.corpus_spec(partition)
+    regions, places_share = spec.holdout_regions, spec.holdout_places_share
+    coverage = holdouts.holdout_coverage(all_rows(place, partition), holdout_regions=regions, places_share=places_share)
+    return found(
+        holdouts.holdout_is_covered(coverage, holdout_regions=regions, places_share=places_share),
+        f"held out: {places_share:.1%} of places, and {', '.join(regions) or 'no region'}",
         coverage=_coverage_table(coverage),
     )
 
@@ -79,8 +109,21 @@ def _script_table(shares: Sequence[lints.ScriptShare]) -> str:
     return Table(("source", "country", "language", "script", "rows", "of the source"), tuple(rows)).as_markdown()
 
 
-def _coverage_table(coverage: Sequence[census.RegionCoverage]) -> str:
-    rows = (
-        (c.source, count(c.rows), share(c.with_region, c.rows), count(c.regions), count(c.held_out)) for c in coverage
+def _applied_table(applied: Sequence[applied_methods.Applied]) -> str:
+    rows = tuple(
+        (found.country, found.method, percent(found.dose), count(found.changed), share(found.changed, found.rows))
+        for found in applied
     )
-    return Table(("source", "rows", "with a region", "regions", "held out"), tuple(rows)).as_markdown()
+    return Table(("country", "augmentation", "dose", "rows changed", "of its rows"), rows).as_markdown()
+
+
+def _coverage_table(coverage: Sequence[holdouts.Coverage]) -> str:
+    headers = ("source", "rows", "with a region", "regions", "with a place", "places", "places held out", "held out")
+    rows = (
+        (
+            *(c.source, count(c.rows), share(c.with_region, c.rows), count(len(c.regions))),
+            *(share(c.with_place, c.rows), count(c.places), count(c.places_held_out), count(c.held_out)),
+        )
+        for c in coverage
+    )
+    return Table(headers, tuple(rows)).as_markdown()

@@ -1,0 +1,91 @@
+"""Which components of an address a row writes: what its mail leaves out, and subsets drawn component by component.
+
+A subset is not listed anywhere: each component is kept with a probability of its country's file, so that every subset
+that stands for something has a probability above 0 (M66).
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mw_pipeline.corpus.compose import Draft, named_by_rank
+from mw_pipeline.corpus.conventions import TAG_INDEX
+from mw_pipeline.corpus.text import Mask
+from mw_pipeline.countries import country
+
+# A component that says nothing without one of others.
+NEEDS: Mapping[str, tuple[str, ...]] = {
+    "house_number": ("street",),
+    "unit": ("street", "venue", "po_box"),
+    "intersection_b": ("intersection_a",),
+    "cedex": ("locality",),
+}
+# What alone stands for a place or somebody at it.
+_STANDS_ALONE = (
+    "venue", "street", "intersection_a", "po_box", "dependent_locality", "locality", "postcode", "subregion", "region",
+    "country",
+)  # fmt: skip
+
+
+def as_mailed(draft: Draft, rows: Mask, rng: np.random.Generator) -> Draft:
+    """The draft with the rows under the mask as the mail of their country has them: the areas that it omits left out,
+    and the country's name on its share of rows. A row that would lose all it says about its place keeps it."""
+    section = country(draft.country)
+    kept = draft.present()
+    places = [TAG_INDEX[tag] for tag in ("street", "intersection_a", "po_box", "locality", "postcode")]
+    placed = rows & kept[:, places].any(axis=1)
+    for tag in section["areas"]["omitted"]:
+        kept[placed, TAG_INDEX[tag]] = False
+    abroad = placed & (rng.random(draft.rows) >= section["written"]["country_share"])
+    kept[abroad, TAG_INDEX["country"]] = False
+    return _keeping(draft, kept)
+
+
+def cut_down(draft: Draft, asked: Mask, rng: np.random.Generator) -> tuple[Draft, Mask]:
+    """Rows cut down to a subset of their components, each kept with a probability of the country's file."""
+    present = draft.present()
+    address, place, address_share = _shares(draft.country)
+    whole_address = rng.random(draft.rows) < address_share
+    drawn = rng.random(present.shape) < np.where(whole_address[:, None], address, place)
+    kept = _sensible(present & drawn)
+    said = kept[:, [TAG_INDEX[tag] for tag in _STANDS_ALONE]].any(axis=1)
+    kept[~said] = present[~said]  # nothing was drawn: the row stays whole
+    kept[~asked] = present[~asked]
+    return _keeping(draft, kept), asked & (kept != present).any(axis=1)
+
+
+def _sensible(kept: Mask) -> Mask:
+    """What was kept less that which stands for nothing: a number without its street, half a crossing."""
+    for tag, needed in NEEDS.items():
+        kept[:, TAG_INDEX[tag]] &= kept[:, [TAG_INDEX[other] for other in needed]].any(axis=1)
+    kept[:, TAG_INDEX["intersection_a"]] &= kept[:, TAG_INDEX["intersection_b"]]
+    return kept
+
+
+@functools.cache
+def _shares(code: str) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], float]:
+    """(T,) each: how often a component is kept in a row about an address and in one about a place; the share of the
+    first kind. A crossing keeps both streets or none."""
+    written = country(code)["written"]
+    tables = []
+    for kind in ("address", "place"):
+        shares = np.zeros(len(TAG_INDEX))
+        for tag, share in written[kind].items():
+            shares[TAG_INDEX[tag]] = share
+        shares[TAG_INDEX["intersection_b"]] = shares[TAG_INDEX["intersection_a"]] > 0
+        tables.append(shares)
+    return tables[0], tables[1], written["address_share"]
+
+
+def _keeping(draft: Draft, kept: Mask) -> Draft:
+    values = {
+        tag: pc.if_else(pa.array(np.ascontiguousarray(kept[:, TAG_INDEX[tag]])), texts, "")
+        for tag, texts in draft.values.items()
+    }
+    return named_by_rank(draft.with_values(values))

@@ -1,0 +1,62 @@
+"""The closed words of a recipe's locales beside the rows that teach them: a table, and a page for a person."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from mw_pipeline.corpus.closed_words import closed_words_of
+from mw_pipeline.corpus.taught_words import Taught, closed_words_are_taught, taught_words, worst_first
+from mw_pipeline.digest import JSON, write_json_atomically
+from mw_pipeline.report.closed_words_page import kind_table, render_closed_words
+from mw_pipeline.stages import requests
+from mw_pipeline.stages.corpus import excluded_rows, row_files
+from mw_pipeline.stages.place import Place
+from mw_pipeline.store import Built
+
+WORDS_FILE = "closed_words.json"
+TABLE_FILE = "closed_words.tsv"
+PAGE_FILE = "closed_words.html"
+SUMMARY_FILE = "kinds.md"
+
+
+def build_closed_words(place: Place, recipe_name: str) -> Built:
+    """Every closed word of the recipe's locales with the training rows that label it: `closed_words.json`, the same as
+    a TSV table and as a page, and `kinds.md`, a line for each kind."""
+    recipe = place.recipe(recipe_name)
+    request = requests.closed_words(place, recipe)
+
+    def make(out: Path) -> Mapping[str, JSON]:
+        (manifest,) = request.inputs
+        files = row_files(place.store, manifest)
+        used = [path for source in requests.sources_in_use(recipe) for path in files.get(source, [])]
+        words = closed_words_of(recipe.package.locales, recipe.label_set.tags)
+        counted = worst_first(taught_words(used, words, excluded=excluded_rows(manifest)))
+        facts: JSON = {
+            "recipe": {"name": recipe.name, "digest": recipe.digest},
+            "corpus": recipe.corpus,
+            "locales": list(recipe.package.locales),
+            "untaught": list(recipe.package.untaught),
+            "findings": closed_words_are_taught(counted, but=recipe.package.untaught),
+            "words": [found.as_json() for found in counted],
+        }
+        write_json_atomically(out / WORDS_FILE, facts)
+        _write_table(out / TABLE_FILE, counted)
+        (out / SUMMARY_FILE).write_text(kind_table(facts).as_markdown() + "\n", encoding="utf-8")
+        render_closed_words(out / PAGE_FILE, facts)
+        lacking = sum(not found.is_taught for found in counted)
+        return {"words": len(counted), "lacking": lacking, "findings": len(facts["findings"])}
+
+    return request.build(place.store, make)
+
+
+def _write_table(path: Path, words: Sequence[Taught]) -> None:
+    lines = [("kind", "word", "tags", "where", "rows", "subsets", "taught", "rows by tag")]
+    for found in words:
+        row = found.as_json()
+        by_tag = " ".join(f"{tag}:{rows}" for tag, rows in row["rows_by_tag"].items())
+        tags, taught = " ".join(row["tags"]), "yes" if row["taught"] else "no"
+        lines.append(
+            (row["kind"], row["word"], tags, row["where"], str(row["rows"]), str(row["subsets"]), taught, by_tag)
+        )
+    path.write_text("".join("\t".join(line) + "\n" for line in lines), encoding="utf-8")

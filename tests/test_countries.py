@@ -1,0 +1,52 @@
+"""Country files: one per country over the defaults, and no key that means nothing."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from mw_pipeline.corpus.conventions import area_codes
+from mw_pipeline.countries import COUNTRY_CODES, KNOWN_COUNTRIES, country
+from mw_pipeline.countries.country import _over
+from mw_pipeline.errors import CorpusError
+
+
+def test_a_country_without_a_file_is_written_by_the_defaults():
+    assert country("DE") == country("default")
+    assert country("US")["form"] != country("DE")["form"]
+
+
+def test_every_file_is_of_a_country():
+    assert set(KNOWN_COUNTRIES) == {"FR", "US"} <= COUNTRY_CODES
+
+
+@pytest.mark.parametrize(
+    ("own", "path"), [({"naems": []}, "naems"), ({"order": {"unit": {"behnid": 1}}}, "order.unit.behnid")]
+)
+def test_a_key_that_no_default_knows_is_refused_with_its_path(own: dict[str, object], path: str):
+    with pytest.raises(CorpusError, match=rf"countries/XX.toml: {re.escape(path)} is not a key"):
+        _over(country("default"), own, "countries/XX.toml", "")
+
+
+def test_a_country_file_says_only_what_differs():
+    assert country("FR")["order"]["number_turned"] == country("default")["order"]["number_turned"]
+    assert country("FR")["order"]["number_apart"] != country("default")["order"]["number_apart"]
+
+
+def test_the_codes_of_american_states_are_those_of_the_post():
+    codes = {short: name for name, short in area_codes("US")}
+
+    assert len(codes) == 59  # 50 states, the District of Columbia, 5 territories, 3 countries in free association
+    assert (codes["VT"], codes["PR"], codes["DC"]) == ("Vermont", "Puerto Rico", "District of Columbia")
+    assert area_codes("FR") == ()
+
+
+def test_the_page_explains_every_key(project: Path):
+    page = (project / "docs" / "countries.md").read_text(encoding="utf-8")
+
+    for section, value in country("default").items():
+        assert f"`{section}" in page or f"`[{section}" in page
+        for key in value if isinstance(value, dict) else ():
+            assert f"`{key}`" in page, f"{section}.{key}"
