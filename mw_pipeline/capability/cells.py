@@ -1,4 +1,4 @@
-"""Cells and their scores: the share of a cell's rows that are right whole, with its interval. Pure functions of values."""
+"""Cells and their scores: the share of a cell's rows that are right whole, with its interval. Pure functions."""
 
 from __future__ import annotations
 

@@ -14,12 +14,12 @@ import numpy as np
 
 from mw_pipeline.capability.asked import Asked
 from mw_pipeline.capability.cells import CellKey
-from mw_pipeline.capability.habits import STREET_TYPE, Habits
+from mw_pipeline.capability.habits import STREET_TYPE, Habits, folded
 from mw_pipeline.capability.orders import NATIVE, orders
 from mw_pipeline.capability.stock import Stock, Values
-from mw_pipeline.capability.towns import Town
-from mw_pipeline.corpus.closed_words import DIRECTIONAL, ClosedWord, folded
-from mw_pipeline.corpus.conventions import crossings, region_swaps
+from mw_pipeline.capability.towns import Area, Town
+from mw_pipeline.corpus.closed_words import DIRECTIONAL, ClosedWord
+from mw_pipeline.corpus.conventions import crossing_joints, region_swaps
 from mw_pipeline.corpus.phrases import phrases
 from mw_pipeline.sources.builtin.scripts import country_names
 
@@ -85,15 +85,24 @@ def _areas(stock: Stock) -> Iterator[CellPlan]:
         if word.word in stock.habits.military:
             continue
         key = CellKey(word.kind, (word.word,))
-        there = stock.towns.by_area.get(folded(names.get(word.word.lower(), word.word)), ())
-        of_a_town = folded(word.word) in stock.towns.names
-        if len(there) >= (_TOWNS_ENOUGH if of_a_town else 1):
-            yield CellPlan(key, _in_area(stock, key, word, there))
-        elif of_a_town:
+        area = stock.towns.areas.get(folded(names.get(word.word.lower(), word.word)), Area())
+        own_town, of_a_town = folded(word.word) in area.names, folded(word.word) in stock.towns.names
+        if len(area.held_out) >= (_TOWNS_ENOUGH if own_town else 1):
+            yield CellPlan(key, _in_area(stock, key, word, area.held_out))
+        elif own_town or (of_a_town and not area.postcodes):
             yield CellPlan(key, None, _A_TOWN_TOO)
         else:
-            contexts = [["house_number", "street"], ["house_number", "street", "country"], ["street", "country"]]
-            yield CellPlan(key, row_maker(stock, key, contexts, with_word(word)))
+            yield CellPlan(key, _without_town(stock, key, word, area.postcodes))
+
+
+def _without_town(stock: Stock, key: CellKey, word: ClosedWord, postcodes: Sequence[str]) -> Make:
+    """Rows of streets alone in an area none of whose towns is held out, with its postcodes where they are known."""
+    contexts = (("house_number", "street"), ("house_number", "street", "country"), ("street",), ("street", "country"))
+
+    def edit(values: Values, rng: random.Random) -> Values:
+        return values | {word.tag: word.word} | ({"postcode": rng.choice(postcodes)} if postcodes else {})
+
+    return row_maker(stock, key, contexts, edit)
 
 
 def _in_area(stock: Stock, key: CellKey, word: ClosedWord, there: Sequence[Town]) -> Make:
@@ -178,11 +187,14 @@ def _phrase_words(stock: Stock) -> Iterator[CellPlan]:
     """Every word of units and boxes, in the phrases that people write with it."""
     plain = list(stock.habits.plain)
     contexts = {"unit": [plain], "po_box": [[tag for tag in plain if tag not in ("house_number", "street")]]}
-    others = {folded(word.word): word.kind for word in stock.habits.of_kind(STREET_TYPE, "military mail")}
+    others = {(folded(word.word), word.tag) for word in stock.habits.of_kind("military mail")}
+    types = {folded(word.word) for word in stock.habits.of_kind(STREET_TYPE)}
     for word in sorted_words(stock.habits, "unit word", "box word"):
         key = CellKey(word.kind, (word.word,))
-        if folded(word.word) in others:
-            yield CellPlan(key, None, f"is asked as {others[folded(word.word)]}")
+        if folded(word.word) in types:
+            yield CellPlan(key, None, "is a type of street too")
+        elif (folded(word.word), word.tag) in others:
+            yield CellPlan(key, None, "is asked as military mail")
         else:
             draw = _phrase_with(stock.habits.country, word)
             yield CellPlan(key, row_maker(stock, key, contexts[word.tag], with_text(word.tag, draw)))
@@ -249,7 +261,7 @@ def _crossings(stock: Stock) -> Iterator[CellPlan]:
         key = CellKey("crossing", (f"A{joint}B",))
         return CellPlan(key, lambda rng: Asked(stock.values(rng.choice(contexts), rng), key, order, crossing=number))
 
-    for number, joint in enumerate(crossings(stock.habits.country).texts.to_pylist()):
+    for number, joint in enumerate(crossing_joints(stock.habits.country).texts.to_pylist()):
         yield plan(number, joint)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import tomllib
 from dataclasses import dataclass
 from importlib.resources import files
@@ -15,8 +16,14 @@ from mw_pipeline.sources.builtin.grammar import Expansion, Grammar, load_tables
 from mw_pipeline.sources.builtin.kinds import BOUND
 
 STREET_TYPE = "street type"
+_NO_WORD = re.compile(r"[\W_]+")
 _TABLES = ("areas", "us_streets", "us_venues", "fr_streets", "fr_venues")
 _OWN, _MILITARY = "matrix_", "matrix_military_"
+
+
+def folded(text: str) -> str:
+    """A text as words are compared: in lower case, what is no letter or digit as one space, accents kept."""
+    return _NO_WORD.sub(" ", text.lower()).strip()
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ import itertools
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from mw_pipeline.corpus.conventions import RECIPIENT, TAG_INDEX, form_block, form_order, forms
+from mw_pipeline.corpus.conventions import TAG_INDEX
+from mw_pipeline.corpus.orders import AREA_TAGS, Form, form_block, form_order, native_form
 from mw_pipeline.sources.builtin.adapter import COUNTRIES
 
-Blocks = tuple[tuple[str, ...], ...]
 Order = tuple[tuple[int, int], ...]
 """Tag index and block number at each position."""
 
@@ -18,7 +18,6 @@ NATIVE = "native"
 _ABROAD = (*COUNTRIES, "DE")
 """Countries whose own order people abroad copy: the American one, the French one, and that of most of Europe."""
 
-_AREAS = ("locality", "cedex", "subregion", "region", "postcode")
 _NUMBERS = frozenset({"postcode", "house_number", "unit", "po_box", "cedex"})
 _CLOSED = frozenset({"locality", "region", "subregion", "country"})
 _STREETS = frozenset({"street", "intersection_a", "intersection_b"})
@@ -49,13 +48,13 @@ STYLES = tuple(Style(commas, case) for commas in (True, False) for case in ("", 
 @functools.cache
 def orders(country: str) -> Mapping[str, Order]:
     """The orders in which addresses of a country are asked, by name; the first is its own."""
-    native = forms(country).native
-    small = tuple(block for block in native if not set(block) & {*_AREAS, "country"})
-    large = tuple(block for block in native if set(block) & set(_AREAS))
+    native = native_form(country)
+    small = tuple(block for block in native if not set(block) & {*AREA_TAGS, "country"})
+    large = tuple(block for block in native if set(block) & set(AREA_TAGS))
     town = next(number for number, block in enumerate(_without(native, "postcode")) if "locality" in block)
     regionless = _without(native, "region", "subregion")
     at = next(number for number, block in enumerate(regionless) if "locality" in block)
-    found: dict[str, Blocks] = {
+    found: dict[str, Form] = {
         NATIVE: native,
         "postcode first": (("postcode",), *_without(native, "postcode")),
         "postcode behind the town": _inserted(_without(native, "postcode"), town + 1, ("postcode",)),
@@ -63,14 +62,14 @@ def orders(country: str) -> Mapping[str, Order]:
         "town first": (*large, *small, ("country",)),
         "large to small": tuple(reversed(native)),
     }
-    found |= {f"as in {other}": forms(other).native for other in _ABROAD if other != country}
+    found |= {f"as in {other}": native_form(other) for other in _ABROAD if other != country}
     return {name: _order_of(blocks) for name, blocks in found.items()}
 
 
 @functools.cache
 def postcode_beside_street(country: str) -> Order:
     """The native order with the postcode right in front of the street, with nothing but a space between them."""
-    blocks = _without(forms(country).native, "postcode")
+    blocks = _without(native_form(country), "postcode")
     return _order_of(tuple(("postcode", *block) if "street" in block else block for block in blocks))
 
 
@@ -109,16 +108,15 @@ def _told_apart(left: str, right: str, *, types_behind: bool) -> bool:
     return left in _CLOSED and right in _CLOSED
 
 
-def _without(blocks: Blocks, *tags: str) -> Blocks:
+def _without(blocks: Form, *tags: str) -> Form:
     """The blocks without some tags."""
     left = (tuple(tag for tag in block if tag not in tags) for block in blocks)
     return tuple(block for block in left if block)
 
 
-def _inserted(blocks: Blocks, at: int, *new: tuple[str, ...]) -> Blocks:
+def _inserted(blocks: Form, at: int, *new: tuple[str, ...]) -> Form:
     return (*blocks[:at], *new, *blocks[at:])
 
 
-def _order_of(blocks: Blocks) -> Order:
-    assert set(form_order(blocks)) >= {TAG_INDEX[tag] for tag in ("street", "locality")} | {TAG_INDEX[RECIPIENT]}
+def _order_of(blocks: Form) -> Order:
     return tuple(zip(form_order(blocks), form_block(blocks), strict=True))

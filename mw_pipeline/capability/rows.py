@@ -17,8 +17,8 @@ from mw_pipeline.capability.compositions import composition_plans
 from mw_pipeline.capability.scripts import script_plans
 from mw_pipeline.capability.stock import stock_of
 
-HELD_OUT_SHARE = 0.1
-"""The share of places that rows are made from where no corpus says which it holds out."""
+HELD_OUT_SHARE = 0.02
+"""The share of places that the corpora of this project hold out, where nothing else is known of a parser's corpus."""
 # Made for every cell, so that enough are left when repeats and what training has met are taken out.
 _CANDIDATES = 2 * ROWS_PER_CELL
 

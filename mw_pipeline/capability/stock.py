@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mw_pipeline.capability.habits import STREET_TYPE, Habits, habits_of
+from mw_pipeline.capability.habits import STREET_TYPE, Habits, folded, habits_of
 from mw_pipeline.capability.towns import Town, Towns, towns_of
-from mw_pipeline.corpus.closed_words import DIRECTIONAL, folded
+from mw_pipeline.corpus.closed_words import DIRECTIONAL
 from mw_pipeline.corpus.phrases import phrases
 
 _DRAWS = 6000

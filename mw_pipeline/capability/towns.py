@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from mw_pipeline.capability.habits import STREET_TYPE, Habits
-from mw_pipeline.corpus.closed_words import DIRECTIONAL, folded
+from mw_pipeline.capability.habits import STREET_TYPE, Habits, folded
+from mw_pipeline.corpus.closed_words import DIRECTIONAL
 from mw_pipeline.corpus.splits import TRAIN, place_fold
 from mw_pipeline.countries import TERRITORIES
 from mw_pipeline.sources.builtin.kinds import places_of
@@ -35,18 +35,27 @@ class Town:
 
 
 @dataclass(frozen=True)
+class Area:
+    """A region or subregion: its held-out towns with clear names, the folded names of all its towns, all postcodes."""
+
+    held_out: tuple[Town, ...] = ()
+    names: frozenset[str] = frozenset()
+    postcodes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Towns:
     """The held-out towns of a country with clear names, and how the areas above all towns are called.
 
     all       those whose postcodes are known
-    by_area   folded name of a region or subregion -> its held-out towns
+    areas     by the folded name of a region or subregion
     names     folded names of all towns of the country, held out or not: what such a word could mean too
     prefixes  the first three digits of a postcode -> the regions that write them
     abroad    ISO code -> held-out towns of another country
     """
 
     all: tuple[Town, ...]
-    by_area: Mapping[str, tuple[Town, ...]]
+    areas: Mapping[str, Area]
     names: frozenset[str]
     prefixes: Mapping[str, frozenset[str]]
     abroad: Mapping[str, tuple[str, ...]]
@@ -63,21 +72,38 @@ def towns_of(habits: Habits, share: float) -> Towns:
         for town, held in zip(known, held_out([habits.country] * len(names), names, share), strict=True)
         if held and clear(town.name)
     ]
-    by_area: dict[str, list[Town]] = defaultdict(list)
     prefixes: dict[str, set[str]] = defaultdict(set)
-    for town in kept:
-        for area in {folded(town.region_name), folded(town.subregion)} - {""}:
-            by_area[area].append(town)
     for town in known:
         for code in town.postcodes:
             prefixes[code[:3]].add(town.region)
     return Towns(
         all=tuple(town for town in kept if town.postcodes),
-        by_area={area: tuple(found) for area, found in by_area.items()},
+        areas=_areas(known, kept),
         names=frozenset(map(folded, names)),
         prefixes={prefix: frozenset(found) for prefix, found in prefixes.items()},
         abroad=_abroad(habits.country, share, clear),
     )
+
+
+def _areas(known: Sequence[Town], kept: Sequence[Town]) -> dict[str, Area]:
+    """Every area above the known towns, with those of its towns that are kept."""
+    of_known, of_kept = (_by_area(towns) for towns in (known, kept))
+    return {
+        area: Area(
+            held_out=tuple(of_kept.get(area, ())),
+            names=frozenset(folded(town.name) for town in towns),
+            postcodes=tuple(sorted({code for town in towns for code in town.postcodes})),
+        )
+        for area, towns in of_known.items()
+    }
+
+
+def _by_area(towns: Sequence[Town]) -> dict[str, list[Town]]:
+    found: dict[str, list[Town]] = defaultdict(list)
+    for town in towns:
+        for area in dict.fromkeys((folded(town.region_name), folded(town.subregion))):
+            found[area].append(town)
+    return found
 
 
 def held_out(countries: Sequence[str], names: Sequence[str], share: float) -> list[bool]:
