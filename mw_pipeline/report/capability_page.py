@@ -118,7 +118,7 @@ def _worst(cells: Sequence[Mapping[str, JSON]]) -> tuple[bool, float, str]:
 
 def _worst_section(matrix: Mapping[str, JSON]) -> Section:
     sentences = [
-        "A cell is the rows that share one property; its score is the share of them that are read right whole. Rows are "
+        "A cell is the rows that share one property; its score is the share of them that are right whole. Rows are "
         "made from towns and streets that training never saw, so a cell tells of its word or order and not of memory.",
         *([] if matrix["training_known"] else [_TRAINING_UNKNOWN]),
     ]
