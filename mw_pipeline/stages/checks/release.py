@@ -69,7 +69,7 @@ def release_beats_its_gates(place: Place, partition: str) -> Findings:
 
 
 def no_cell_is_blind(place: Place, partition: str) -> Findings:
-    """No cell of any locale's capability matrix, asked of the packaged bytes, is certainly below `eval.min_cell` (M65)."""
+    """No cell of any locale's capability matrix, asked of the packaged bytes, is certainly below its floor (M65)."""
     recipe = place.recipe(partition)
     matrices = [matrix_of(place, partition, locale) for locale in recipe.package.locales]
     packaged = requests.packages(place, recipe).demand(place.store)
