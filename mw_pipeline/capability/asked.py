@@ -48,11 +48,10 @@ def written(country: str, asked: Sequence[Asked]) -> list[MatrixRow]:
 def _draft(country: str, asked: Sequence[Asked]) -> Draft:
     """The addresses as a draft of the composition: native where nothing else is asked, without drawing anything."""
     tags = list(dict.fromkeys(tag for one in asked for tag in one.values))
-    columns = {
-        tag: pa.array([one.style.written(one.values.get(tag, "")) for one in asked], pa.string()) for tag in tags
-    }
+    columns = {tag: _column(tag, asked) for tag in tags}
     draft = native_draft(country, columns, np.random.default_rng(0))
-    between = [_index_of(_COMMA if one.style.commas else _SPACE) for one in asked]
+    comma, space = _index_of(_COMMA), _index_of(_SPACE)
+    between = [comma if one.style.commas else space for one in asked]
     order, block = draft.order.copy(), draft.block.copy()
     for row, one in enumerate(asked):
         if one.order is not None:
@@ -61,6 +60,11 @@ def _draft(country: str, asked: Sequence[Asked]) -> Draft:
             between[row] = int(draft.between[row])
     crossing = np.array([one.crossing for one in asked], np.int64)
     return replace(draft, order=order, block=block, between=np.array(between, np.int64), crossing=crossing)
+
+
+def _column(tag: str, asked: Sequence[Asked]) -> pa.StringArray:
+    """(N,): one component as it is written, "" where an address has none."""
+    return pa.array([one.style.written(one.values[tag]) if tag in one.values else "" for one in asked], pa.string())
 
 
 def _index_of(separator: str) -> int:

@@ -38,7 +38,7 @@ class Style:
 
     def written(self, text: str) -> str:
         """The text in this case."""
-        return {"capitals": text.upper(), "small letters": text.lower()}.get(self.case, text)
+        return text.upper() if self.case == "capitals" else text.lower() if self.case else text
 
 
 PLAIN = Style()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,7 +72,7 @@ def stock_of(locale: str, *, seed: int, share: float) -> Stock:
     return Stock(
         habits=habits,
         towns=towns_of(habits, share),
-        streets=[name for name in names if _is_clear(habits, name)],
+        streets=_clear_streets(habits, names),
         types=habits.drawn("type", rng, _DRAWS),
         numbers=habits.drawn("number", rng, _DRAWS),
         long_numbers=habits.drawn("long_number", rng, _DRAWS),
@@ -90,9 +90,13 @@ def _phrases(country: str, tag: str, rng: np.random.Generator) -> list[str]:
     return [text for text in texts if text[-1].isdigit()]
 
 
-def _is_clear(habits: Habits, name: str) -> bool:
-    """Whether no word of a street's name could be its type, its direction or a region."""
-    words = folded(name).split()
+def _clear_streets(habits: Habits, names: Iterable[str]) -> list[str]:
+    """The names of which no word could be the type of a street, its direction, a region or a country."""
     types = {folded(word.word) for word in habits.of_kind(STREET_TYPE)}
     others = {folded(word.word) for word in habits.of_kind(DIRECTIONAL, "region name", "country abroad")}
-    return len(words) == len(set(words)) and words[0] not in types and not others & set(words)
+    worded = ((name, folded(name).split()) for name in names)
+    return [
+        name
+        for name, words in worded
+        if len(words) == len(set(words)) and words[0] not in types and not others & set(words)
+    ]
