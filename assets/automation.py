@@ -12,7 +12,7 @@ import dagster as dg
 from assets.campaign import campaign_report, campaign_runs
 from assets.corpus import corpus_manifest, corpus_shards, golden_set
 from assets.dataset import tokenized_dataset, tokenizer
-from assets.evaluation import eval_report, regression_diagnosis
+from assets.evaluation import capability_matrix, eval_report, regression_diagnosis
 from assets.mix import closed_words, source_audit, source_mix
 from assets.partitions import campaigns, corpora, corpus_and_source, recipes, sources
 from assets.probes import activation_trace, gradient_probe, label_separation
@@ -44,7 +44,7 @@ smoke_job = dg.define_asset_job(
 )
 release_job = dg.define_asset_job(
     "release",
-    [*_up_to_smoke, full_checkpoint, eval_report, regression_diagnosis, packaged_weights],
+    [*_up_to_smoke, full_checkpoint, eval_report, regression_diagnosis, capability_matrix, packaged_weights],
     description="Everything for one recipe, from its mix to its packages.",
     partitions_def=recipes,
 )

@@ -23,6 +23,7 @@ defs = dg.Definitions(
         probes.label_separation,
         evaluation.eval_report,
         evaluation.regression_diagnosis,
+        evaluation.capability_matrix,
         comparison.loss_comparison,
         campaign.campaign_runs,
         campaign.campaign_report,

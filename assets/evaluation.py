@@ -2,7 +2,8 @@
 
 import dagster as dg
 
-from assets.corpus import golden_set
+from assets.corpus import corpus_manifest, golden_set
+from assets.dataset import tokenizer
 from assets.metadata import OWNERS, code_version, finding_check, materialized, near, plainly
 from assets.partitions import recipe_of_corpus, recipes
 from assets.training import full_checkpoint
@@ -52,6 +53,33 @@ def regression_diagnosis(context: dg.AssetExecutionContext, place: PlaceResource
         reused=built.reused,
         buckets=views.bucket_facts(built.artifact),
         misses_by_tag=built.artifact.file("diagnosis.md").read_text(),
+    )
+
+
+@dg.asset(
+    group_name="eval",
+    partitions_def=recipes,
+    deps=[
+        full_checkpoint,
+        tokenizer,
+        dg.AssetDep(corpus_manifest, partition_mapping=recipe_of_corpus),
+    ],
+    kinds={"onnx", "matplotlib"},
+    owners=OWNERS,
+    code_version=code_version("capability_matrix"),
+)
+@plainly
+def capability_matrix(
+    context: dg.AssetExecutionContext, place: PlaceResource, trainer: Trainer
+) -> dg.MaterializeResult[None]:
+    """What the bytes that will be packaged can read, cell by cell, on towns and streets that training never saw."""
+    artifact, reused = trainer.run(context, "capability_matrix", place.open())
+    pages = [near(path) for path in views.capability_pages(artifact)]
+    return materialized(
+        artifact,
+        reused=reused,
+        worst=views.capability_facts(artifact),
+        pages=dg.MetadataValue.json(pages),
     )
 
 

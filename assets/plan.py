@@ -20,6 +20,7 @@ RECIPE_ASSETS = (
     "full_checkpoint",
     "eval_report",
     "regression_diagnosis",
+    "capability_matrix",
     "packaged_weights",
 )
 

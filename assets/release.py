@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from assets.evaluation import eval_report, regression_diagnosis
+from assets.evaluation import capability_matrix, eval_report, regression_diagnosis
 from assets.metadata import OWNERS, code_version, finding_check, materialized, plainly
 from assets.partitions import recipes
 from assets.training import full_checkpoint
@@ -15,7 +15,7 @@ from resources.trainer import Trainer
 @dg.asset(
     group_name="release",
     partitions_def=recipes,
-    deps=[full_checkpoint, eval_report, regression_diagnosis],
+    deps=[full_checkpoint, capability_matrix, eval_report, regression_diagnosis],
     kinds={"onnx"},
     owners=OWNERS,
     code_version=code_version("packaged_weights"),
@@ -40,4 +40,5 @@ release_checks = [
     finding_check(checks.package_matches_checkpoint, asset=packaged_weights, partitions=recipes),
     finding_check(checks.quantisation_costs_little, asset=packaged_weights, partitions=recipes),
     finding_check(checks.release_beats_its_gates, asset=packaged_weights, partitions=recipes),
+    finding_check(checks.no_cell_is_blind, asset=packaged_weights, partitions=recipes),
 ]

@@ -111,4 +111,4 @@ def hot(hot_line: Path, tmp_path: Path) -> Place:
 def in_a_process_of_its_own(project: Path, folder: Path, *stages: str) -> None:
     """Runs stages of a tiny project, or all of them, without loading torch here."""
     script = Path(__file__).parent / "tiny_line.py"
-    subprocess.run([sys.executable, str(script), str(folder), *stages], cwd=project, check=True, timeout=300)
+    subprocess.run([sys.executable, str(script), str(folder), *stages], cwd=project, check=True, timeout=600)

@@ -49,6 +49,7 @@ OF_A_RECIPE: list[Check] = [
     checks.package_matches_checkpoint,
     checks.quantisation_costs_little,
     checks.release_beats_its_gates,
+    checks.no_cell_is_blind,
 ]
 
 

@@ -18,7 +18,7 @@ FLOORS = (
     {"store", "mix", "tokenizer", "golden", "corpus", "sources"},
     {"dataset", "package_files", "verdict"},
     {"model", "parse", "report"},
-    {"train", "package", "campaign"},
+    {"train", "package", "campaign", "capability"},
     {"evaluate", "probes"},
     {"stages"},
     {"cli"},

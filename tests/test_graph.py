@@ -33,6 +33,7 @@ ASSETS = {
     "label_separation": "probe",
     "eval_report": "eval",
     "regression_diagnosis": "eval",
+    "capability_matrix": "eval",
     "campaign_runs": "train",
     "campaign_report": "eval",
     "packaged_weights": "release",
@@ -50,7 +51,12 @@ BLOCKING_CHECKS = {
     "smoke_checkpoint": {"smoke_verdict"},
     "full_checkpoint": {"run_is_sound"},
     "eval_report": {"eval_is_comparable"},
-    "packaged_weights": {"package_matches_checkpoint", "quantisation_costs_little", "release_beats_its_gates"},
+    "packaged_weights": {
+        "package_matches_checkpoint",
+        "quantisation_costs_little",
+        "release_beats_its_gates",
+        "no_cell_is_blind",
+    },
 }
 WARNING_CHECKS = {
     "corpus_manifest": {

@@ -30,6 +30,7 @@ RUNS = (
             "full_checkpoint",
             "eval_report",
             "regression_diagnosis",
+            "capability_matrix",
             "packaged_weights",
         ],
     ),

@@ -84,6 +84,7 @@ eval_every = 30
 [eval]
 max_quantisation_cost = 1.0
 min_label_agreement = 0.0
+min_cell = 0.0
 
 [package]
 untaught = [

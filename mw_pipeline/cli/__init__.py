@@ -27,6 +27,7 @@ COMMANDS: dict[str, str] = {
     "golden": "Judge files of gold rows, row by row: exit 1 when they cannot judge anything themselves.",
     "losses": "Train the losses of a folder of recipes with several seeds, and rank them by what they decode.",
     "evaluate": "Score a package or a checkpoint on gold rows, with ceilings and intervals.",
+    "capability": "Map what a package can read, cell by cell: exit 1 when a cell is blind.",
     "score": "Score anyone's predictions on gold rows, with the same numbers.",
     "diagnose": "Sort every miss into a bucket, and compare with a baseline.",
     "probe": "Take a checkpoint apart: its gradients, its activations, its labels.",

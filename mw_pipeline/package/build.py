@@ -93,13 +93,21 @@ def crf_scores(checkpoint: Checkpoint) -> tuple[Floats, Floats]:
 
 
 def build_package(
-    out: Path, *, model: ExportedModel, locale: str, version: str, measure: Measure, evidence: Evidence
+    out: Path,
+    *,
+    model: ExportedModel,
+    locale: str,
+    version: str,
+    measure: Measure,
+    evidence: Evidence,
+    capability: Mapping[str, JSON] | None = None,
 ) -> dict[str, JSON]:
     """Writes a whole package into an empty or new folder and returns its card. Equal inputs give equal bytes.
 
-    `measure` is called with the folder once the parser's files are in it. Raises ArtifactError for a folder in use."""
+    `measure` is called with the folder once the parser's files are in it. `capability` is the summary of the network's
+    capability matrix, where it was measured. Raises ArtifactError for a folder in use."""
     write_model_files(out, model=model, locale=locale, version=version)
-    return write_card(out, model=model, scores=measure(out), evidence=evidence)
+    return write_card(out, model=model, scores=measure(out), evidence=evidence, capability=capability)
 
 
 def write_model_files(out: Path, *, model: ExportedModel, locale: str, version: str) -> None:
@@ -126,7 +134,14 @@ def write_model_files(out: Path, *, model: ExportedModel, locale: str, version: 
     write_sums(out)
 
 
-def write_card(out: Path, *, model: ExportedModel, scores: Mapping[str, JSON], evidence: Evidence) -> dict[str, JSON]:
+def write_card(
+    out: Path,
+    *,
+    model: ExportedModel,
+    scores: Mapping[str, JSON],
+    evidence: Evidence,
+    capability: Mapping[str, JSON] | None = None,
+) -> dict[str, JSON]:
     """Writes lineage, attribution, card and README beside the parser's files, seals the folder, returns the card."""
     parser = Parser.load(out)
     facts = read_json(out / FACTS_NAME)
@@ -140,6 +155,7 @@ def write_card(out: Path, *, model: ExportedModel, scores: Mapping[str, JSON], e
         files={name: {"bytes": (out / name).stat().st_size, "sha256": sha256_file(out / name)} for name in listed},
         scores=scores,
         evidence=evidence,
+        capability=capability,
         toolchain=toolchain(),
     )
     _write_json(out / CARD_NAME, card)

@@ -46,6 +46,7 @@ def model_card(
     files: Mapping[str, JSON],
     scores: Mapping[str, JSON],
     evidence: Evidence,
+    capability: Mapping[str, JSON] | None,
     toolchain: Mapping[str, str],
 ) -> dict[str, JSON]:
     """The card: `facts` are those of package.json, `model` describes the network, `scores` were measured on `files`."""
@@ -65,6 +66,7 @@ def model_card(
         "training": dict(evidence.run),
         "corpus": dict(evidence.corpus),
         "licences": [vars(licence) for licence in evidence.licences],
+        "capability": None if capability is None else dict(capability),
         "known_failure_modes": {key: evidence.diagnosis[key] for key in _DIAGNOSED if key in evidence.diagnosis},
         "toolchain": dict(toolchain),
         "lineage": {"roots": evidence.lineage.get("roots", []), "digest": digest_of(evidence.lineage)},

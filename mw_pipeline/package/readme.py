@@ -70,6 +70,10 @@ parser.parse_many([{json.dumps(example.raw, ensure_ascii=False)}])
 
 {failure_table(card["known_failure_modes"])}
 
+## What it reads worst
+
+{capability_table(card["capability"])}
+
 ## What it is
 
 {training_sentence(card)}
@@ -138,6 +142,24 @@ def failure_table(diagnosis: Mapping[str, JSON]) -> str:
         for m in modes
     ]
     return "\n".join([head, *lines])
+
+
+def capability_table(capability: Mapping[str, JSON] | None) -> str:
+    """The worst cells of the capability matrix under a sentence about all of them, or a sentence when there is none."""
+    if capability is None:
+        return "Nobody has measured what it can read, cell by cell: `mw-pipeline capability --package .` does."
+    judged = capability["cells"] - capability["too_few"]
+    sentence = (
+        f"`mw-pipeline capability --package .` asks {capability['rows']:,} rows of towns and streets that training "
+        f"never saw, in {judged:,} cells, of which {capability['blind']:,} are blind: certainly right on fewer than "
+        f"{capability['min_cell']:.0%} of their rows. The worst:"
+    )
+    head = "| cell | rows right whole | 95 % interval |\n|---|--:|--:|"
+    lines = [
+        f"| {found['cell']} | {found['right']} of {found['rows']} | {_interval(found['interval'])} |"
+        for found in capability["worst"]
+    ]
+    return "\n".join([sentence, "", head, *lines])
 
 
 def training_sentence(card: Mapping[str, JSON]) -> str:

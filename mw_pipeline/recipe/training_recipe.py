@@ -169,13 +169,15 @@ class EvalConfig(Section):
     `min_core_macro_f1` is asked of the lower end of the interval, for each locale on its own rows of the corpus's gold;
     `gates` ask the same of further gold sets, by their names in the corpus spec (M78, M86). `baseline` names the recipe
     whose eval report the diagnosis compares with; without one it only explains misses. A gate that the baseline's own
-    report does not pass is stale, and refuses the release."""
+    report does not pass is stale, and refuses the release. A cell of the capability matrix that is certainly read right
+    less often than `min_cell` refuses it too; 0 lets every cell pass."""
 
     baseline: str | None = None
     min_core_macro_f1: Share = 0.0
     gates: dict[SetName, SetGate] = Field(default_factory=dict)
     max_quantisation_cost: Share = 0.005
     min_label_agreement: Share = 0.995
+    min_cell: Share = 0.8
 
 
 class PackageConfig(Section):

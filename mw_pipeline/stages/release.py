@@ -7,30 +7,28 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-import pyarrow.parquet as pq
-
 from mw_pipeline.digest import JSON, sha256_file, write_json_atomically
 from mw_pipeline.evaluate.evaluation import CONSTRAINED_DECODER, evaluate
 from mw_pipeline.evaluate.predictions import predictions_of
 from mw_pipeline.golden.gold import GoldenSet
-from mw_pipeline.model.checkpoint import load_checkpoint
-from mw_pipeline.package.build import ExportedModel, build_package, export_model
+from mw_pipeline.package.build import build_package
 from mw_pipeline.package.card import Evidence, Licence
 from mw_pipeline.package.lineage import lineage_of, lineage_tree
 from mw_pipeline.parse import Parser
 from mw_pipeline.recipe import Recipe
 from mw_pipeline.stages import requests
+from mw_pipeline.stages.capability import capability_matrix
 from mw_pipeline.stages.checks import PARITY_FILE
-from mw_pipeline.stages.corpus import CENSUS_FILE, row_files
+from mw_pipeline.stages.corpus import CENSUS_FILE
 from mw_pipeline.stages.diagnosis import DIAGNOSIS_FILE, POLICY
+from mw_pipeline.stages.export import exported
 from mw_pipeline.stages.golden import golden_of, golden_sets_of
 from mw_pipeline.stages.lock import unlock_package
+from mw_pipeline.stages.matrices import matrix_of, summary_of
 from mw_pipeline.stages.place import Place, Progress, quiet
 from mw_pipeline.stages.release_gates import OWN_GOLD, country_of, own_rows
 from mw_pipeline.store import Built
-from mw_pipeline.tokenizer import MODEL_NAME as TOKENIZER_FILE
 
-PARITY_ROWS = 500
 _SHOWN_RUN_FACTS = (
     "kind", "recipe", "schedule", "max_steps", "warmup_steps", "peak_lr", "effective_batch", "precision", "device",
     "seed", "status", "step", "best_step", "best_val_macro_f1", "train_rows", "tokens", "passes", "digests",
@@ -43,6 +41,7 @@ def packaged_weights(place: Place, recipe_name: str, *, progress: Progress = qui
     corpus that holds whole regions out."""
     recipe = place.recipe(recipe_name)
     unlock_package(place, recipe_name)
+    capability_matrix(place, recipe_name, progress=progress)
     request = requests.packages(place, recipe)
 
     def make(out: Path) -> Mapping[str, JSON]:
@@ -50,7 +49,7 @@ def packaged_weights(place: Place, recipe_name: str, *, progress: Progress = qui
         sets = golden_sets_of(place, recipe.corpus)
         evidence = _evidence(place, recipe)
         with tempfile.TemporaryDirectory() as work:
-            model = _exported(place, recipe, Path(work))
+            model = exported(place, recipe, Path(work))
             write_json_atomically(out / PARITY_FILE, model.parity())
             cards = {}
             for locale in recipe.package.locales:
@@ -64,6 +63,7 @@ def packaged_weights(place: Place, recipe_name: str, *, progress: Progress = qui
                         scores_of_package, recipe=recipe, golden=golden, sets=sets, locale=locale
                     ),
                     evidence=evidence,
+                    capability=summary_of(matrix_of(place, recipe_name, locale), sha256_file(model.int8_path)),
                 )
         tree = lineage_tree(evidence.lineage)
         (out / "lineage.md").write_text(f"```\n{tree}\n```\n", encoding="utf-8")
@@ -92,23 +92,6 @@ def _headline(recipe: Recipe, golden: GoldenSet, parser: Parser) -> dict[str, JS
     predictions = predictions_of(parser, golden)
     report = evaluate(golden, predictions, decoder=CONSTRAINED_DECODER, labels=recipe.label_set, policy=POLICY).report
     return {key: value for key, value in report.items() if key not in _HEADLINE}
-
-
-def _exported(place: Place, recipe: Recipe, work: Path) -> ExportedModel:
-    full = requests.full(place, recipe).demand(place.store)
-    tokenizer = requests.tokenizer(place, recipe).demand(place.store).file(TOKENIZER_FILE)
-    checkpoint = load_checkpoint(full.folder("best"), labels=recipe.label_set, tokenizer_sha256=sha256_file(tokenizer))
-    return export_model(checkpoint, tokenizer_path=tokenizer, texts=_validation_texts(place, recipe), work=work)
-
-
-def _validation_texts(place: Place, recipe: Recipe) -> list[str]:
-    """Texts of the validation split, shared out over the sources: what the exported files are compared on."""
-    files = row_files(place.store, requests.manifest(place, recipe.corpus).demand(place.store))
-    each = max(1, PARITY_ROWS // len(files))
-    tables = (
-        pq.read_table(paths[0], columns=["raw"], filters=[("split", "=", "validation")]) for paths in files.values()
-    )
-    return [raw for table in tables for raw in table.slice(0, each)["raw"].to_pylist()]
 
 
 def _evidence(place: Place, recipe: Recipe) -> Evidence:

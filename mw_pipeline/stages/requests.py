@@ -43,6 +43,12 @@ CODE: dict[str, tuple[str, ...]] = {
     "activation_trace": ("mw_pipeline.probes.activations",),
     "label_separation": ("mw_pipeline.probes.separation",),
     "loss_comparison": ("mw_pipeline.evaluate.loss_ranking", "mw_pipeline.evaluate.checkpoint_parser"),
+    "capability_matrix": (
+        "mw_pipeline.capability.packages",
+        "mw_pipeline.capability.training_rows",
+        "mw_pipeline.package.build",
+        "mw_pipeline.report.capability_page",
+    ),
     "packaged_weights": (
         "mw_pipeline.package.build",
         "mw_pipeline.parse",
@@ -196,10 +202,27 @@ def diagnosis(place: Place, recipe: Recipe) -> Request:
     return _of_recipe("regression_diagnosis", recipe, tuple(inputs), recipe.slice("eval"))
 
 
+def capability(place: Place, recipe: Recipe) -> Request:
+    """What the bytes that will be packaged can read, cell by cell, for every locale of a recipe."""
+    inputs = (
+        full(place, recipe).demand(place.store),
+        tokenizer(place, recipe).demand(place.store),
+        manifest(place, recipe.corpus).demand(place.store),
+    )
+    config = {
+        "locales": list(recipe.package.locales),
+        "min_cell": recipe.eval.min_cell,
+        "sources": sources_in_use(recipe),
+        "places_held_out": place.corpus_spec(recipe.corpus).holdout_places_share,
+    }
+    return _of_recipe("capability_matrix", recipe, inputs, config)
+
+
 def packages(place: Place, recipe: Recipe) -> Request:
     """The packaged weights of every locale of a recipe."""
     inputs = (
         full(place, recipe).demand(place.store),
+        capability(place, recipe).demand(place.store),
         dataset(place, recipe).demand(place.store),
         tokenizer(place, recipe).demand(place.store),
         manifest(place, recipe.corpus).demand(place.store),

@@ -20,6 +20,7 @@ _REQUESTS: dict[str, Callable[[Place, Recipe], Request]] = {
     "activation_trace": requests.activation_trace,
     "label_separation": requests.label_separation,
     "eval_report": requests.report,
+    "capability_matrix": requests.capability,
     "packaged_weights": requests.packages,
 }
 _UNLOCKED = ("smoke_checkpoint", "gradient_probe", "activation_trace", "label_separation")

@@ -22,6 +22,7 @@ GATES = (
     checks.package_matches_checkpoint,
     checks.quantisation_costs_little,
     checks.release_beats_its_gates,
+    checks.no_cell_is_blind,
 )
 _REMEDY = "Train better weights, or change the gate in the recipe's [eval] and say why."
 _MORE_EXAMPLES = ("Empire State Building, 350 5th Ave, New York, NY 10118",)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from mw_pipeline.errors import RecipeError
+from mw_pipeline.stages.capability import capability_matrix
 from mw_pipeline.stages.evaluation import eval_report
 from mw_pipeline.stages.losses import loss_comparison
 from mw_pipeline.stages.place import Place, Progress
@@ -23,6 +24,7 @@ STAGES: dict[str, Callable[..., Built]] = {
         label_separation,
         eval_report,
         loss_comparison,
+        capability_matrix,
         packaged_weights,
     )
 }

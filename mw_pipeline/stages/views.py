@@ -5,9 +5,11 @@ A picture is an image whose bytes are in the text itself, so that it shows where
 from __future__ import annotations
 
 import base64
+from pathlib import Path
 
 from mw_pipeline.artifact import Artifact
 from mw_pipeline.labels import STAGE3_TAGS
+from mw_pipeline.report.capability_page import worst_table
 from mw_pipeline.report.cells import interval, number, share
 from mw_pipeline.report.charts import curves_svg, tag_scores_svg
 from mw_pipeline.report.probe_charts import probe_svg
@@ -18,6 +20,8 @@ from mw_pipeline.stages.corpus import waterfall_of
 from mw_pipeline.stages.diagnosis import DIAGNOSIS_FILE, POLICY, SCORES_FILE, SETS_FILE
 from mw_pipeline.verdict.gate import VERDICT_FILE
 from mw_pipeline.verdict.runlog import read_run
+
+_WORST_SHOWN = 10
 
 
 def curves_picture(run: Artifact, verdict: Artifact | None = None) -> str:
@@ -94,6 +98,24 @@ def method_facts(shards: Artifact) -> str:
     methods = waterfall_of(shards).methods
     rows = tuple((name, f"{m.asked:,}", f"{m.applied:,}", share(m.applied, m.asked)) for name, m in methods.items())
     return Table(("augmentation", "rows chosen", "rows changed", "share"), rows).as_markdown() if rows else "none"
+
+
+def capability_facts(matrices: Artifact) -> str:
+    """The worst cells of every locale's matrix, each with its interval and a row that was read wrongly."""
+    parts = []
+    for path in capability_pages(matrices):
+        matrix = matrices.read_json(f"{path.stem}.json")
+        sentence = (
+            f"{matrix['locale']}: {matrix['blind']:,} of {matrix['cells']:,} cells blind below {matrix['min_cell']:g}"
+        )
+        parts += [sentence, worst_table(matrix, _WORST_SHOWN).as_markdown()]
+    return "\n\n".join(parts)
+
+
+def capability_pages(matrices: Artifact) -> list[Path]:
+    """The page of every locale's matrix."""
+    names = sorted(entry.path for entry in matrices.manifest.files if entry.path.endswith(".html"))
+    return [matrices.file(name) for name in names]
 
 
 def package_facts(packages: Artifact) -> str:

@@ -28,6 +28,7 @@ from mw_pipeline.stages.checks.gold import golden_is_not_in_train, golden_is_val
 from mw_pipeline.stages.checks.release import (
     PARITY_FILE,
     eval_is_comparable,
+    no_cell_is_blind,
     package_matches_checkpoint,
     quantisation_costs_little,
     release_beats_its_gates,
@@ -61,6 +62,7 @@ __all__ = [
     "methods_apply",
     "mix_is_as_declared",
     "mix_is_not_concentrated",
+    "no_cell_is_blind",
     "ordinals_are_no_house_numbers",
     "package_matches_checkpoint",
     "quantisation_costs_little",

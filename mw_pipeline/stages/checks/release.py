@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mw_pipeline.digest import JSON
+from mw_pipeline.digest import JSON, sha256_file
+from mw_pipeline.package_files import ONNX_NAME
 from mw_pipeline.recipe import Recipe
 from mw_pipeline.report.tables import Table
 from mw_pipeline.stages import release_gates, requests
 from mw_pipeline.stages.diagnosis import SCORES_FILE, SETS_FILE
 from mw_pipeline.stages.findings import Findings, bullets, found
 from mw_pipeline.stages.golden import facts_of, golden_of
+from mw_pipeline.stages.matrices import matrix_of
 from mw_pipeline.stages.place import Place
 
 PARITY_FILE = "parity.json"
+MOST_NAMED = 20
+"""Blind cells that a finding names."""
 MAX_LOGIT_DIFFERENCE = 1e-3
 """Largest difference (nats) between a checkpoint and its unquantised export that float32 rounding explains."""
 
@@ -79,6 +83,25 @@ def release_beats_its_gates(place: Place, partition: str) -> Findings:
         **{f"core_macro_f1_low_{locale}": value for locale, value in low.items()},
         **of_baseline,
     )
+
+
+def no_cell_is_blind(place: Place, partition: str) -> Findings:
+    """No cell of any locale's capability matrix, asked of the packaged bytes, is certainly below its floor (M65)."""
+    recipe = place.recipe(partition)
+    matrices = [matrix_of(place, partition, locale) for locale in recipe.package.locales]
+    packaged = requests.packages(place, recipe).demand(place.store)
+    problems = [f"{matrix.locale}: {cell.sentence()}" for matrix in matrices for cell in matrix.blind]
+    for matrix in matrices:
+        if matrix.measured_on != sha256_file(packaged.file(f"{matrix.locale}/{ONNX_NAME}")):
+            problems.append(f"{matrix.locale}: the matrix was measured on other bytes than the packaged {ONNX_NAME}")
+    cells = sum(len(matrix.cells) for matrix in matrices)
+    shown = (
+        *problems[:MOST_NAMED],
+        *([f"and {len(problems) - MOST_NAMED} more"] if len(problems) > MOST_NAMED else []),
+    )
+    worst = bullets([f"{matrix.locale}: {cell.sentence()}" for matrix in matrices for cell in matrix.worst()])
+    summary = f"no cell of {cells:,} is certainly below eval.min_cell = {recipe.eval.min_cell:g}"
+    return found(shown, summary, cells=cells, blind=sum(len(matrix.blind) for matrix in matrices), worst=worst)
 
 
 def _gate_table(found_gates: Sequence[release_gates.Reached]) -> str:

@@ -1,0 +1,1 @@
+"""The capability matrix: what a parser can read, cell by cell, on places and streets that training never saw."""

@@ -1,0 +1,53 @@
+"""The matrix of a package folder: its own bytes are asked, whoever made them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from mw_pipeline.capability.matrix import CapabilityMatrix, Progress, measure
+from mw_pipeline.capability.rows import HELD_OUT_SHARE, Unseen, matrix_rows
+from mw_pipeline.digest import sha256_file
+from mw_pipeline.metrics.scores import Components
+from mw_pipeline.package_files import PackageFiles
+from mw_pipeline.parse import Parser
+
+# Rows that are parsed between two words of progress.
+_PART = 10_000
+
+
+def measure_package(
+    path: Path,
+    *,
+    min_cell: float,
+    seed: int = 0,
+    share: float = HELD_OUT_SHARE,
+    unseen: Unseen | None = None,
+    compared: str = "",
+    progress: Progress,
+) -> CapabilityMatrix:
+    """The matrix of a package for its locale. `share`, `unseen` and `compared` are what is known of its training.
+
+    Raises ArtifactError for a folder that is no package, or one for a locale that there are no rows of."""
+    files = PackageFiles.read(path)
+    progress(f"capability of {files.locale}: making rows from places held out")
+    asked = matrix_rows(files.locale, seed=seed, share=share, unseen=unseen)
+    parser = Parser.load(path)
+
+    def parse(texts: Sequence[str]) -> list[Components]:
+        found: list[Components] = []
+        for first in range(0, len(texts), _PART):
+            found += [parsed.components for parsed in parser.parse_many(texts[first : first + _PART])]
+            progress(f"capability of {files.locale}: {len(found):,} of {len(texts):,} rows read")
+        return found
+
+    return measure(
+        asked,
+        parse,
+        locale=files.locale,
+        tags=files.labels.tags,
+        min_cell=min_cell,
+        seed=seed,
+        measured_on=sha256_file(files.model_path),
+        compared=compared,
+    )

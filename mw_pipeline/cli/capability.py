@@ -1,0 +1,73 @@
+"""`mw-pipeline capability`: what a package can read, cell by cell, on places that training never saw."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from mw_pipeline.capability.matrix import CapabilityMatrix
+from mw_pipeline.capability.packages import measure_package
+from mw_pipeline.cli import EXIT_OK, EXIT_REFUSED, say
+from mw_pipeline.cli.arguments import seed_number
+from mw_pipeline.package_files import package_at
+from mw_pipeline.recipe import EvalConfig
+
+_TRAINING_UNKNOWN = (
+    "the training rows are not known here: rows come from places that every corpus of this project with "
+    "holdout_places_share holds out, and none is left out for standing in training"
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """--package DIR [--locale L] [--page FILE] [--seed N] [--min-cell X]."""
+    parser.add_argument("--package", type=Path, required=True, metavar="DIR", help="a package, or a release folder")
+    parser.add_argument("--locale", help="which package of a release folder, such as fr-fr")
+    parser.add_argument("--page", type=Path, metavar="FILE", help="also write the page for people here, as HTML")
+    parser.add_argument("--seed", type=seed_number, default=0, help="other rows of the same cells")
+    parser.add_argument(
+        "--min-cell", type=_share, default=EvalConfig().min_cell, metavar="X", help="a cell certainly below it is blind"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prints the matrix as JSON, and its worst cells for people; returns 1 when a cell is blind."""
+    path = package_at(args.package, args.locale)
+    found = measure_package(path, min_cell=args.min_cell, seed=args.seed, progress=say)
+    print(json.dumps(found.as_json(), ensure_ascii=False))
+    if args.page is not None:
+        _write_page(args.page, found)
+    for line in _told(found):
+        say(line)
+    return EXIT_REFUSED if found.blind else EXIT_OK
+
+
+def _told(found: CapabilityMatrix) -> list[str]:
+    blind = [f"blind: {cell.sentence()}" for cell in found.blind]
+    worst = [f"worst: {cell.sentence()}" for cell in found.worst()] if not blind else []
+    return [
+        f"{len(found.cells):,} cells of {found.locale}, {len(found.blind):,} blind below {found.min_cell:g}; "
+        f"{found.rows:,} rows",
+        *([] if found.compared else [_TRAINING_UNKNOWN]),
+        *blind,
+        *worst,
+    ]
+
+
+def _write_page(path: Path, found: CapabilityMatrix) -> None:
+    from mw_pipeline.report.capability_page import render_capability  # matplotlib takes a second to load
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    render_capability(path, found.as_json())
+    say(f"page: {path}")
+
+
+def _share(text: str) -> float:
+    """A number from 0 to 1, for argparse."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a share from 0 to 1")
+    return value

@@ -1,0 +1,61 @@
+"""The capability matrix of a recipe: what the bytes that will be packaged can read, cell by cell, locale by locale."""
+
+from __future__ import annotations
+
+import functools
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from mw_pipeline.capability.packages import measure_package
+from mw_pipeline.capability.rows import HELD_OUT_SHARE
+from mw_pipeline.capability.training_rows import unseen_rows
+from mw_pipeline.digest import JSON, write_json_atomically
+from mw_pipeline.package.build import write_model_files
+from mw_pipeline.report.capability_page import render_capability
+from mw_pipeline.stages import requests
+from mw_pipeline.stages.corpus import row_files
+from mw_pipeline.stages.export import exported
+from mw_pipeline.stages.lock import unlock_package
+from mw_pipeline.stages.matrices import matrix_file, page_file
+from mw_pipeline.stages.place import Place, Progress, quiet
+from mw_pipeline.store import Built
+
+
+def capability_matrix(place: Place, recipe_name: str, *, progress: Progress = quiet) -> Built:
+    """The matrices of every locale of a recipe, each with its page. Raises GateError behind the lock."""
+    recipe = place.recipe(recipe_name)
+    unlock_package(place, recipe_name)
+    request = requests.capability(place, recipe)
+
+    def make(out: Path) -> Mapping[str, JSON]:
+        manifest = requests.manifest(place, recipe.corpus).demand(place.store)
+        trained_on = requests.sources_in_use(recipe)
+        files = [
+            path for name, paths in row_files(place.store, manifest).items() if name in trained_on for path in paths
+        ]
+        share = place.corpus_spec(recipe.corpus).holdout_places_share
+        found = {}
+        with tempfile.TemporaryDirectory() as work:
+            model = exported(place, recipe, Path(work))
+            for locale in recipe.package.locales:
+                folder = Path(work) / locale
+                write_model_files(folder, model=model, locale=locale, version=recipe.package.version)
+                found[locale] = measure_package(
+                    folder,
+                    min_cell=recipe.eval.min_cell,
+                    share=share or HELD_OUT_SHARE,
+                    unseen=functools.partial(unseen_rows, files=files),
+                    compared=manifest.digest,
+                    progress=progress,
+                )
+        for locale, matrix in found.items():
+            write_json_atomically(out / matrix_file(locale), matrix.as_json())
+            render_capability(out / page_file(locale), matrix.as_json())
+        return {
+            "cells": sum(len(matrix.cells) for matrix in found.values()),
+            "blind": sum(len(matrix.blind) for matrix in found.values()),
+            "rows": sum(matrix.rows for matrix in found.values()),
+        }
+
+    return request.build(place.store, make)

@@ -1,0 +1,36 @@
+"""The capability matrices of a recipe as they lie in the store: for checks, cards and the graph, without tensors."""
+
+from __future__ import annotations
+
+from mw_pipeline.capability.matrix import CapabilityMatrix
+from mw_pipeline.digest import JSON
+from mw_pipeline.errors import ArtifactError
+from mw_pipeline.stages import requests
+from mw_pipeline.stages.place import Place
+
+
+def matrix_file(locale: str) -> str:
+    """The file of a locale's matrix in the artifact."""
+    return f"{locale}.json"
+
+
+def page_file(locale: str) -> str:
+    """The file of a locale's page in the artifact."""
+    return f"{locale}.html"
+
+
+def matrix_of(place: Place, recipe_name: str, locale: str) -> CapabilityMatrix:
+    """What a recipe's bytes can read of a locale. Raises ArtifactError when nobody has measured it."""
+    recipe = place.recipe(recipe_name)
+    made = requests.capability(place, recipe).demand(place.store)
+    return CapabilityMatrix.from_json(made.read_json(matrix_file(locale)))
+
+
+def summary_of(matrix: CapabilityMatrix, model_sha256: str) -> dict[str, JSON]:
+    """What a card quotes of a matrix. Raises ArtifactError when it was measured on another network (M51)."""
+    if matrix.measured_on != model_sha256:
+        raise ArtifactError(
+            f"the capability matrix of {matrix.locale} was measured on network {matrix.measured_on[:12]}, and "
+            f"{model_sha256[:12]} is to be packaged. Materialize capability_matrix again."
+        )
+    return matrix.summary()

@@ -1,0 +1,66 @@
+"""The page of a capability matrix names what is blind, shows a row that was read wrongly, and draws every family."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from matrix_inputs import small_matrix
+
+from mw_pipeline.report.capability_charts import heat_map_svg, tile_map_svg
+from mw_pipeline.report.capability_page import render_capability, worst_table
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> str:
+    out = render_capability(tmp_path_factory.mktemp("page") / "page.html", small_matrix().as_json())
+    return out.read_text(encoding="utf-8")
+
+
+def test_the_page_says_first_which_cells_are_blind(page: str) -> None:
+    assert "1 of 5 cells are blind, certainly below 0.8: region name: Vermont." in page
+    assert page.index("What it reads worst") < page.index("Subset × order") < page.index("What was not asked")
+
+
+def test_the_page_shows_a_row_that_was_read_wrongly_and_where() -> None:
+    (row,) = worst_table(small_matrix().as_json()).rows
+
+    assert row[:3] == ("region name: Vermont", "blind", "0.0 %")
+    assert row[4:] == ("Elm 100 St, Vermont", "region 'Vermont'", "nothing")
+
+
+def test_a_matrix_without_a_blind_cell_passes_in_words(tmp_path: Path) -> None:
+    clean = small_matrix(lambda region: False)
+    page = render_capability(tmp_path / "page.html", clean.as_json()).read_text(encoding="utf-8")
+
+    assert "No cell of 5 is certainly below 0.8." in page
+    assert 'class="verdict pass"' in page
+
+
+def test_what_was_not_asked_and_what_training_is_not_known_stand_on_the_page(page: str) -> None:
+    assert "country abroad: Georgia" in page
+    assert "The training rows were not known" in page
+
+
+def test_the_page_escapes_its_texts_and_fetches_nothing(page: str) -> None:
+    assert "<b>" not in page
+    assert "src=" not in page
+    assert "@import" not in page
+
+
+def test_equal_matrices_give_equal_pages(tmp_path: Path, page: str) -> None:
+    again = render_capability(tmp_path / "again.html", small_matrix().as_json())
+
+    assert again.read_text(encoding="utf-8") == page
+
+
+def test_pictures_frame_blind_cells_and_leave_empty_what_nobody_asked() -> None:
+    matrix = small_matrix().as_json()
+    words = [cell for cell in matrix["matrix"] if cell["family"] == "region name"]
+    pairs = [cell for cell in matrix["matrix"] if cell["family"] == "subset × order"]
+
+    tiles = tile_map_svg(words, name="words", min_cell=0.8)
+    heat = heat_map_svg(pairs, ["native", "as in DE"], name="heat", min_cell=0.8)
+
+    assert tiles.index("Vermont 0") < tiles.index("Ohio 100")
+    assert heat.count(">100<") == 1
