@@ -11,12 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from toy_run import toy_plan, toy_recipe
 
+from mw_pipeline.dataset.batches import Batch
 from mw_pipeline.decode import label_spans
 from mw_pipeline.labels import LabelSet
 from mw_pipeline.model.checkpoint import Tagger
 from mw_pipeline.model.losses import TaggingLoss
+from mw_pipeline.recipe import LossConfig, ModelConfig
 from mw_pipeline.train.data import TrainingData
 from mw_pipeline.train.validation import SpanCounts, count_spans, validate
+from mw_pipeline.words import BEGINS, INSIDE
 
 TAGS = LabelSet(("a", "b"))  # O, B-a, I-a, B-b, I-b
 
@@ -100,3 +103,22 @@ def test_weights_that_are_not_finite_are_counted_though_no_row_uses_them(toy):
     found = validate(tagger, data.validation, recipe.label_set, loss=loss)
 
     assert (found["nonfinite_parameters"], math.isfinite(found["val_loss"])) == (3, True)
+
+
+def test_spans_are_counted_as_the_parser_decodes_them_among_whole_words(monkeypatch):
+    """M67: the network likes `J HAL` of `J HALLORAN`; the gold has the whole, as a decoder of words finds."""
+    mask = np.ones((1, 3), dtype=bool)
+    gold = np.array([[1, 2, 2]])
+    logits = torch.zeros(1, 3, len(TAGS))
+    logits[0, 0, 1] = logits[0, 1, 2] = 4.0
+    logits[0, 2, 0] = 3.0
+    tagger = Tagger(ModelConfig(width=8, layers=1, heads=1, feed_forward=8), vocab_size=9, labels=TAGS)
+    monkeypatch.setattr(tagger.encoder, "forward", lambda ids, mask: logits)
+
+    def f1(*kinds: int) -> float:
+        rows = np.zeros(1, dtype=np.int64)
+        batch = Batch(gold + 2, gold, np.array([kinds], dtype=np.uint8), mask, rows, rows)
+        return validate(tagger, [batch], TAGS, loss=TaggingLoss(LossConfig(kind="ce"), TAGS))["val_macro_f1"]
+
+    assert f1(BEGINS, BEGINS, INSIDE) == 1.0
+    assert f1(BEGINS, BEGINS, BEGINS) == 0.0

@@ -80,6 +80,7 @@ def toy_recipe(**changes: dict[str, Any]) -> Recipe:
     tables: dict[str, Any] = {
         "name": "toy",
         "corpus": "toy",
+        "labels": 2,
         "mix": {"weights": {"alpha": 2.0, "beta": 1.0}},
         "model": {"width": 32, "layers": 2, "heads": 2, "feed_forward": 64, "dropout": 0.1},
         "loss": {"kind": "ce+crf", "crf_weight": 0.1},
