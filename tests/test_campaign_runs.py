@@ -23,7 +23,7 @@ NAME = "v0_4_0_full_size"
 RECIPES = {
     "sound": "",
     "decayed": '[smoke]\nmode = "cosine"\nsteps = 80\n',
-    "hot": "[train]\npeak_lr = 0.25\n",
+    "hot": "[train]\npeak_lr = 0.5\n",
 }
 
 
