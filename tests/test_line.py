@@ -101,7 +101,10 @@ def test_what_was_made_is_shown_and_never_made_again(place: Place, monkeypatch: 
         result = materialize(place.project, *names, partition=partition)
         assert result.success
         # So small a corpus has too few rows of some labels, which is advice; nothing else may complain.
-        assert {name for name, passed in checks_of(result).items() if not passed} <= {"data_is_enough", "every_tag_is_taught"}
+        assert {name for name, passed in checks_of(result).items() if not passed} <= {
+            "data_is_enough",
+            "every_tag_is_taught",
+        }
         shown = {name: (metadata, tags) for name, metadata, tags in materializations(result)}
         assert set(shown) == set(names)
         for name, (metadata, tags) in shown.items():
