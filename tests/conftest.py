@@ -91,7 +91,7 @@ def tiny_line(tmp_path_factory: pytest.TempPathFactory, project: Path) -> Path:
 def hot_line(tiny_line: Path, tmp_path_factory: pytest.TempPathFactory, project: Path) -> Path:
     """The same project with fifty times its learning rate, after its smoke: read only."""
     place = copy_project(tiny_line, tmp_path_factory.mktemp("hot") / "project")
-    change(place.project, "peak_lr = 5e-3", "peak_lr = 0.25")
+    change(place.project, "peak_lr = 5e-3", "peak_lr = 0.5")
     in_a_process_of_its_own(project, place.project, "source_mix", "closed_words", "smoke_checkpoint")
     return place.project
 

@@ -23,7 +23,7 @@ NAME = "v0_4_0_full_size"
 RECIPES = {
     "sound": "",
     "decayed": '[smoke]\nmode = "cosine"\nsteps = 80\n',
-    "hot": "[train]\npeak_lr = 0.25\n",
+    "hot": "[train]\npeak_lr = 0.5\n",
 }
 
 
@@ -62,7 +62,7 @@ def test_one_command_trains_what_is_missing_and_a_failing_smoke_is_an_outcome(pl
     rows = rows_of(report)
     assert [rows[name]["smoke"]["outcome"] for name in ("sound", "decayed", "hot")] == ["pass", "invalid", "fail"]  # type: ignore[index]
     assert [rows[name]["full"] is not None for name in ("sound", "decayed", "hot")] == [True, False, False]
-    assert report["attribution"]["explanations"] == [[[["train.peak_lr", "0.25"]]]]
+    assert report["attribution"]["explanations"] == [[[["train.peak_lr", "0.5"]]]]
     assert "hot, full: no full run: the smoke is fail" in first.stderr
     assert (tmp_path / "page.html").stat().st_size > 10_000
 

@@ -17,7 +17,7 @@ from mw_pipeline.stages.shipping import demand_gates, ship
 
 pytestmark = pytest.mark.slow
 
-HOT = ("peak_lr = 5e-3", "peak_lr = 0.25")
+HOT = ("peak_lr = 5e-3", "peak_lr = 0.5")
 BEHIND_THE_LOCK = ("full_checkpoint", "eval_report", "packaged_weights")
 
 

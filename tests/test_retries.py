@@ -130,7 +130,7 @@ def test_a_bug_is_not_tried_again(place: Place, tmp_path: Path, monkeypatch: pyt
 
 
 def test_a_run_that_the_watchdog_stopped_is_an_answer_and_no_reason_to_try_again(place: Place) -> None:
-    change(place.project, "peak_lr = 5e-3", "peak_lr = 0.25")
+    change(place.project, "peak_lr = 5e-3", "peak_lr = 0.5")
     assert materialize(place.project, "source_mix").success
 
     result = materialize(place.project, "smoke_checkpoint", "full_checkpoint")
