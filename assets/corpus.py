@@ -40,13 +40,14 @@ def corpus_shards(context: dg.AssetExecutionContext, place: PlaceResource) -> dg
 )
 @plainly
 def golden_set(context: dg.AssetExecutionContext, place: PlaceResource) -> dg.MaterializeResult[None]:
-    """The gold rows, validated: reachable values, families, ceilings, and the hash of their conventions."""
+    """The gold rows, validated: reachable values, families, ceilings, regions, and the hash of their conventions."""
     built = golden.build_golden(place.open(), context.partition_key)
     return materialized(
         built.artifact,
         reused=built.reused,
         row_count=True,
         ceilings=views.ceiling_facts(built.artifact),
+        regions=views.region_facts(built.artifact),
     )
 
 

@@ -52,4 +52,5 @@ dataset_checks = [
     finding_check(checks.labels_survive_tokenizing, asset=tokenized_dataset, partitions=recipes),
     finding_check(checks.dataset_matches_schema, asset=tokenized_dataset, partitions=recipes),
     finding_check(checks.data_is_enough, asset=tokenized_dataset, partitions=recipes, blocking=False),
+    finding_check(checks.every_tag_is_taught, asset=tokenized_dataset, partitions=recipes, blocking=False),
 ]

@@ -94,7 +94,7 @@ def label_set(stage: int) -> LabelSet:
         return STAGE2
     if stage == 3:
         return STAGE3
-    raise RecipeError(f"labels: {stage!r} is not a label stage: expected 2 or 3. Set labels = 2 in the recipe.")
+    raise RecipeError(f"labels: {stage!r} is not a label stage: expected 2 or 3. Set labels = 3 in the recipe.")
 
 
 def label_set_of(labels: tuple[str, ...]) -> LabelSet:

@@ -128,6 +128,12 @@ def test_the_furthest_tenth_of_the_run_is_shown() -> None:
     assert audit_tables.dose_table([source("ban", window_shares=[])]).rows[0][5] == "–"
 
 
+def test_the_commonest_place_is_shown_with_how_often_the_run_repeats_it() -> None:
+    table = audit_tables.place_table([source("ban"), source("tiger", place=None)])
+
+    assert table.rows == (("ban", "40", "FR::noumea", "500", "50.0 %", "1,625", "1,630", "no"),)
+
+
 def test_quarantine_is_listed_with_the_most_frequent_reason_first() -> None:
     assert [row[:4] for row in audit_tables.quarantine_table([source("ban"), source("nad")]).rows] == [
         ("ban", "records", "no_street", "30"),

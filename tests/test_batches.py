@@ -8,13 +8,17 @@ from collections import Counter
 import numpy as np
 import pytest
 from aligned_rows import address, aligned_row, shard, small_tokenizer
+from toy_run import toy_recipe
 
 from mw_pipeline.dataset.batches import BatchStream, dealt, fixed_batches
 from mw_pipeline.dataset.build import build_dataset
+from mw_pipeline.dataset.sampling import training_sampler
 from mw_pipeline.dataset.tokenized import TokenizedDataset
 from mw_pipeline.errors import RecipeError
 from mw_pipeline.labels import STAGE2
 from mw_pipeline.mix.sampler import MixSampler
+from mw_pipeline.recipe import Recipe
+from mw_pipeline.tokenizer import Tokenizer
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +76,41 @@ def test_a_batch_depends_on_its_number_alone(train):
     forward = [as_lists(one.batch(i)) for i in range(130)]
 
     assert [as_lists(other.batch(i)) for i in reversed(range(130))] == forward[::-1]
+
+
+def capped_recipe(cap: int) -> Recipe:
+    return toy_recipe(
+        mix={"weights": {"ban": 1.0, "tiger": 1.0}, "max_repetitions_per_place": cap},
+        train={"steps": 60, "batch_size": 32, "warmup_steps": 10},
+    )
+
+
+def test_no_place_comes_more_often_than_the_cap_and_a_batch_still_depends_on_its_number_alone(folder, tmp_path):
+    """Two thirds of a source lie in one town; its rows are all of training, and any batch can be asked for first."""
+    rows = [{**address(n), "place": f"FR::{'noumea' if n % 3 else n}"} for n in range(900)]
+    rows += [{**address(n, split="validation"), "place": "FR::noumea"} for n in range(900, 950)]
+    files = {
+        "ban": [shard(tmp_path / "ban.parquet", rows)],
+        "tiger": [shard(tmp_path / "tiger.parquet", [address(n, source="tiger") for n in range(300)])],
+    }
+    build_dataset(files, Tokenizer(folder / "tokenizer.model"), STAGE2, 64, tmp_path)
+    train, recipe = TokenizedDataset(tmp_path, "train"), capped_recipe(200)
+
+    def stream() -> BatchStream:
+        return BatchStream(train, training_sampler(train, recipe), batch_size=32, seed=0)
+
+    forward, other = [as_lists(stream().batch(i)) for i in (0, 7)], stream()
+    assert [as_lists(other.batch(i)) for i in (7, 0)] == forward[::-1]
+    drawn = Counter(
+        rows[row]["place"] for row in np.concatenate([other.batch(i).rows for i in range(60)]).tolist() if row < 900
+    )
+    assert drawn.total() == pytest.approx(960, abs=40)
+    assert drawn["FR::noumea"] <= 200
+    plain = BatchStream(
+        train, training_sampler(train, toy_recipe(mix={"weights": recipe.mix.weights})), batch_size=32, seed=0
+    )
+    uncapped = [row for i in range(60) for row in plain.batch(i).rows.tolist() if row < 900 and row % 3]
+    assert len(uncapped) > 500
 
 
 def test_another_seed_gives_other_batches(train):

@@ -20,6 +20,7 @@ from mw_pipeline.sources.builtin.grammar import (
     read_table,
     split_items,
 )
+from mw_pipeline.sources.builtin.kinds import LATIN_TABLES
 
 
 def expand(tables: dict[str, str], name: str, count: int = 400, **bound: list[str]) -> list[str]:
@@ -107,7 +108,7 @@ def test_two_tables_may_not_define_one_symbol():
         load_tables("us_streets", "us_streets")
 
 
-@pytest.mark.parametrize("table", ["areas", "us_streets", "us_venues", "fr_streets", "fr_venues", "scripts"])
+@pytest.mark.parametrize("table", [*LATIN_TABLES, "scripts", "postcodes"])
 def test_no_written_item_is_blank_or_holds_a_broken_slot(table: str):
     for name, text in load_tables(table).items():
         for item in split_items(text):

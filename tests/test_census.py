@@ -19,6 +19,7 @@ from mw_pipeline.corpus.census import (
     row_ids_are_unique,
     script_of,
     summed,
+    town_counts,
 )
 from mw_pipeline.corpus.leaks import (
     Overlap,
@@ -183,6 +184,34 @@ def test_a_row_that_must_go_does_not_stand_in_for_another(shards: Any, tmp_path:
     assert pq.read_table(path)["row_id"].to_pylist() == ["a:1:0"]
 
 
+def closed(number: int, raw: str, split: str = "train", tag: str = "region", **changes: Any) -> dict[str, Any]:
+    spans = {"components": [(tag, raw)], "span_tags": [tag], "span_starts": [0], "span_ends": [len(raw)]}
+    return text(number, raw, split, **(spans | changes))
+
+
+def test_a_held_out_row_of_closed_words_alone_takes_no_word_from_training(shards: Any, tmp_path: Path):
+    """M65: a test row that reads `Vermont` once kept every training row of that text from being taught."""
+    files = shards(
+        [closed(1, "Vermont"), closed(2, "VERMONT", "validation"), closed(3, "vermont", "test")],
+        [closed(4, "Ohio", "test"), closed(5, "Ohio", "validation", row_id="made:5b:0")],
+        [closed(6, "Lyon", tag="locality"), closed(7, "LYON", "test", tag="locality")],
+        [closed(8, "Iowa", base_id="held"), closed(9, "IOWA", "test"), closed(10, "1 Elm St", "test", base_id="held")],
+    )
+    path = tmp_path / "exclusions.parquet"
+
+    assert write_exclusions(files, path) == {"family_held_out": 1, "text_held_out": 1, "text_is_taught": 3}
+
+    left = {row["row_id"]: row["reason"] for row in pq.read_table(path).to_pylist()}
+    assert left == {
+        "made:2:0": "text_is_taught",
+        "made:3:0": "text_is_taught",
+        "made:4:0": "text_is_taught",
+        "made:6:0": "text_held_out",
+        "made:8:0": "family_held_out",
+    }
+    assert splits_are_disjoint(files, path) == []
+
+
 def test_nothing_to_exclude_is_an_empty_list(shards: Any, tmp_path: Path):
     assert write_exclusions(shards([text(1, "Lyon"), text(2, "Nice", "test")]), tmp_path / "x.parquet") == {}
     assert pq.read_table(tmp_path / "x.parquet").num_rows == 0
@@ -241,3 +270,21 @@ def test_a_query_keeps_within_its_memory_and_spills_the_rest():
 
     assert limit == "488.2 MiB"
     assert query("select ?::varchar", ["it's"]) == [("it's",)]
+
+
+def test_training_rows_are_counted_by_place_excluded_ones_left_aside(shards: Any, tmp_path: Path):
+    lyon, nice = {"place": "FR:a:lyon"}, {"place": "FR::nice"}
+    files = shards(
+        [text(n, f"{n} Lyon", **lyon) for n in range(3)]
+        + [text(9, "9 Lyon", "test", **lyon), text(4, "4 Nice", **nice)],
+        [text(5, "France"), text(6, "6 Brest", place="FR::brest", source="b"), text(7, "LYON", **lyon)],
+        [text(8, "Lyon", "test", **lyon)],
+    )
+    assert write_exclusions(files, tmp_path / "x.parquet") == {"text_held_out": 1}
+
+    found = town_counts(files, tmp_path / "x.parquet")
+
+    assert {name: (c.rows.tolist(), c.commonest, c.placeless) for name, c in found.items()} == {
+        "b": ([1], "FR::brest", 0),
+        "made": ([3, 1], "FR:a:lyon", 1),
+    }

@@ -116,6 +116,28 @@ def test_bad_arguments_end_with_exit_two_and_no_output(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("url", ["s3://bucket/rows", "gs://bucket/rows", "file:///tmp/rows", "memory://rows"])
+def test_a_url_is_no_place_to_write_to(
+    adapter: HandMade, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], url: str
+):
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(SystemExit) as ended:
+        main(["corpus", "--adapter", "hand-made", "--out", url])
+    assert ended.value.code == 2
+    assert f"argument --out: {url!r} is a URL, expected a path on this machine" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_source_of_which_nothing_is_kept_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    install(monkeypatch, HandMade([], unreadable=3))
+
+    assert main(["corpus", "--adapter", "hand-made", "--out", str(tmp_path / "out")]) == 0
+    assert "nothing was kept: of 3 records 3 " in capsys.readouterr().err
+
+
 def test_a_name_that_is_not_utf8_is_read_and_refused_as_a_target(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     path, target = (Path(os.fsdecode(os.fsencode(tmp_path) + name)) for name in (b"/caf\xe9.txt", b"/\xe9out"))
     path.write_text("US\t99553\tAkutan" + "\t" * 9 + "\n", encoding="utf-8")

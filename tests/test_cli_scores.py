@@ -109,6 +109,13 @@ def test_diagnose_compat_counts_accents_as_another_script(files, tmp_path, capsy
         assert report["buckets"][bucket]["fn"] == 1
 
 
+def test_score_looks_at_the_tags_that_the_gold_is_complete_for(files, capsys):
+    options = ("--golden", files["gold"], "--predictions", files["wrong"], "--tags", "postcode", "locality")
+    _, scores, _ = answer(capsys, "score", *options)
+
+    assert scores["tags"] == ["locality", "postcode"]
+
+
 def test_evaluating_a_package_is_scoring_what_it_predicts(tiny_release, files, tmp_path, capsys):  # M51
     written = tmp_path / "predicted.jsonl"
     package = tiny_release / "packages/en-us"
@@ -116,7 +123,16 @@ def test_evaluating_a_package_is_scoring_what_it_predicts(tiny_release, files, t
         capsys, "evaluate", "--package", package, "--golden", files["gold"], "--predictions-out", written
     )
     _, scored, _ = answer(
-        capsys, "score", "--golden", files["gold"], "--predictions", written, "--decoder", evaluated["decoder"]
+        capsys,
+        "score",
+        "--golden",
+        files["gold"],
+        "--predictions",
+        written,
+        "--decoder",
+        evaluated["decoder"],
+        "--stage",
+        "2",
     )
 
     assert code == 0

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from corpus_sources import HandMade, address, install
+from html_page import Page
 from tiny_project import RECIPE, change, place_at
 
 from mw_pipeline.corpus.closed_words import closed_words
@@ -109,6 +110,7 @@ def test_the_table_and_the_page_show_the_least_taught_words_first(corpus: Build)
     assert len(lines) == 1 + len(words)
     assert "region code\tVT\tregion\tvalue\t0\t0\tno\t" in lines
     page = artifact.file(PAGE_FILE).read_text()
+    assert {"kinds", "region-code", "street-type"} <= set(Page(page).ids)
     assert page.index(">VT</th>") < page.index(">AL</th>")
     assert "1 of 59 are in fewer than 50 training rows" in page
 

@@ -314,7 +314,7 @@ def test_a_split_with_other_columns_is_refused(tmp_path):
         sink.write_table(table)
 
     with pytest.raises(
-        ArtifactError, match=r"its columns are \['ids'\], expected row_id, source, input_ids and labels"
+        ArtifactError, match=r"its columns are \['ids'\], expected row_id, source, place, input_ids and labels"
     ):
         TokenizedDataset(tmp_path, "train")
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import pytest
@@ -40,7 +41,7 @@ def test_a_report_holds_scores_denominators_ceilings_and_both_policies():
 
     assert (report["rows"], report["families"], report["exact_match"]) == (4, 3, 0.5)
     assert report["per_tag"]["locality"]["f1"] == pytest.approx(2 * 2 / (2 * 2 + 1 + 2))
-    assert report["denominators"]["macro_f1"] == ["country", "region", "locality"]
+    assert report["denominators"]["macro_f1"] == ["country", "region", "locality", "unit"]
     assert report["ceiling"]["macro_f1"] == 1.0
     assert report["policies"]["strict"]["exact_match"] == 0.5
     assert report["policies"]["normalised"]["exact_match"] == 0.75
@@ -53,6 +54,19 @@ def test_tags_outside_the_label_set_are_counted_and_not_scored():
     assert two["not_scored"] == {"gold": {"unit": 1}, "predicted": {"po_box": 1}}
     assert three["not_scored"] == {"gold": {}, "predicted": {}}
     assert three["per_tag"]["unit"]["fn"] == three["per_tag"]["po_box"]["fp"] == 1
+
+
+def test_a_set_that_is_complete_for_some_tags_is_scored_on_these_alone():
+    some = dataclasses.replace(GOLDEN, tags=("locality", "region"))
+    found = [dataclasses.replace(p, components={**p.components, "venue": "x"}) for p in FOUND]
+
+    report, everything = report_of(some, found), report_of(GOLDEN, found)
+
+    assert report["tags"] == ["region", "locality"]
+    assert report["denominators"]["macro_f1"] == ["region", "locality"]
+    assert (report["exact_match"], everything["exact_match"]) == (0.5, 0.0)
+    assert report["not_scored"]["predicted"] == {"country": 1, "po_box": 1, "venue": 4}
+    assert report["hashes"]["gold"] != everything["hashes"]["gold"]
 
 
 def test_slices_are_scored_alone_and_empty_ones_are_absent():
@@ -68,16 +82,17 @@ def test_slices_are_scored_alone_and_empty_ones_are_absent():
 def test_calibration_covers_the_scored_values_whose_confidence_is_known():
     calibration = report_of()["calibration"]
 
-    # 0.95 twice and 0.85 are right, 0.45 is wrong; the po_box is no tag of stage 2.
-    assert calibration["spans"] == 4
-    assert calibration["ece"] == pytest.approx((2 * 0.05 + 0.15 + 0.45) / 4)
+    # 0.95 twice and 0.85 are right, 0.45 and the po_box of 0.5 are wrong.
+    assert calibration["spans"] == 5
+    assert calibration["ece"] == pytest.approx((2 * 0.05 + 0.15 + 0.45 + 0.5) / 5)
+    assert report_of(labels=STAGE2)["calibration"]["spans"] == 4
 
 
 def test_the_hashes_change_with_gold_labels_policy_and_decoder():
     base = report_of()["hashes"]
     others = {
         "gold": report_of(golden_of(ROWS[:2], name="g"), FOUND[:2]),
-        "labels": report_of(labels=STAGE3),
+        "labels": report_of(labels=STAGE2),
         "policy": report_of(policy="normalised"),
         "decoder": report_of(decoder="argmax"),
     }
@@ -94,7 +109,7 @@ def test_an_unlisted_policy_is_refused():
 def test_the_table_shows_a_ceiling_beside_every_score():  # M48
     lines = as_table(report_of()).splitlines()
 
-    assert lines[2].startswith("| macro_f1 | 0.857")
+    assert lines[2].startswith("| macro_f1 | 0.6429")  # (1 + 4/7 + 1 + 0) / 4
     assert all(line.count("|") == 6 for line in lines)
     assert "| exact_match | 0.5000 |" in "\n".join(lines)
     assert any(line.startswith("| cedex | – | – | – | 0 |") for line in lines)

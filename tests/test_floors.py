@@ -13,7 +13,7 @@ import pytest
 
 FLOORS = (
     {"errors", "native", "licences"},
-    {"countries", "digest", "failures", "labels", "schedule", "sufficiency"},
+    {"areas", "countries", "digest", "failures", "labels", "schedule", "sufficiency"},
     {"recipe", "artifact", "checksums", "decode", "metrics"},
     {"store", "mix", "tokenizer", "golden", "corpus", "sources"},
     {"dataset", "package_files", "verdict"},
@@ -38,6 +38,7 @@ BASE_INSTALL = (
     "errors",
     "countries",
     "native",
+    "areas",
     "digest",
     "failures",
     "labels",

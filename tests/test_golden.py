@@ -7,10 +7,13 @@ from pathlib import Path
 import pytest
 from gold_rows import golden_of
 
+from mw_pipeline.areas import departement_of_postcode, fr_departements
 from mw_pipeline.cli import main
 from mw_pipeline.errors import CorpusError
 from mw_pipeline.golden.gold import MANIFEST, load_golden, write_manifest
-from mw_pipeline.labels import STAGE2_TAGS
+from mw_pipeline.golden.reach import spans_in
+from mw_pipeline.golden.regions import coverage_of
+from mw_pipeline.labels import STAGE3_TAGS
 
 PROJECT = Path(__file__).parents[1]
 GOLDEN = sorted((PROJECT / "golden").glob("*.jsonl"))
@@ -34,16 +37,34 @@ def test_the_own_gold_has_no_finding_and_a_ceiling_of_one_for_every_tag():
     golden = load_golden(GOLDEN)
 
     assert golden.findings == ()
-    assert golden.ceilings(STAGE2_TAGS)["strict"]["macro_f1"] == 1.0
-    assert golden.ceilings(STAGE2_TAGS)["strict"]["unreachable"] == {}
+    assert golden.ceilings(STAGE3_TAGS)["strict"]["macro_f1"] == 1.0
+    assert golden.ceilings(STAGE3_TAGS)["strict"]["unreachable"] == {}
 
 
-def test_the_own_gold_is_large_and_supports_every_tag_of_stage_2():
+def test_the_own_gold_is_large_and_supports_every_tag_but_the_parts_of_a_street():
     counts = load_golden(GOLDEN).counts()
 
-    assert counts["rows"] >= 300
+    assert counts["rows"] >= 700
     assert min(counts["country"][code] for code in ("US", "FR")) >= 100
-    assert all(counts["tag"][tag] >= 15 for tag in STAGE2_TAGS)
+    assert all(counts["tag"][tag] >= 15 for tag in STAGE3_TAGS if tag not in ("street_prefix", "street_suffix"))
+
+
+def test_the_own_gold_has_rows_in_every_state_every_region_and_most_departements():  # M86
+    golden = load_golden(GOLDEN)
+
+    assert [(found.country, found.missing) for found in coverage_of(golden.rows)] == [("FR", ()), ("US", ())]
+    postcodes = {row.components.get("postcode", "") for row in golden.rows if row.country == "FR"}
+    assert len({departement_of_postcode(code) for code in postcodes} & fr_departements().keys()) >= 80
+
+
+def test_every_word_of_the_own_gold_has_a_label_but_those_that_say_where_a_crossing_is():
+    between = {"&", "and", "et", "at", "/", "corner", "of", "angle"}
+    for row in load_golden(GOLDEN).rows:
+        spans = spans_in(row.raw, row.components)
+        rest = "".join(" " if any(a <= i < b for a, b in spans.values()) else c for i, c in enumerate(row.raw))
+        left = {word for word in rest.split() if any(c.isalnum() for c in word)}
+        assert left <= between, row.raw
+        assert not left or "intersection_a" in row.components
 
 
 def test_the_rows_of_the_label_document_follow_its_conventions():

@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mw_pipeline.areas import closed_regions
 from mw_pipeline.cli import main
 from mw_pipeline.errors import CorpusError
 from mw_pipeline.golden.judge import judge_golden
 
-SOUND = '{"raw": "1 Oak St, Lyon", "components": {"locality": "Lyon"}, "country": "FR", "source": "x", "notes": ""}'
+SOUND = '{"raw": "1 Oak St, Lyon", "components": {"locality": "Lyon"}, "country": "CH", "source": "x", "notes": ""}'
 
 
 def file_of(folder: Path, *lines: str, name: str = "mine.jsonl") -> Path:
@@ -25,7 +26,7 @@ def file_of(folder: Path, *lines: str, name: str = "mine.jsonl") -> Path:
 
 
 def numbered(number: int) -> str:
-    return json.dumps({"raw": f"{number} Oak St, Lyon", "components": {"house_number": str(number)}, "country": "FR"})
+    return json.dumps({"raw": f"{number} Oak St, Lyon", "components": {"house_number": str(number)}, "country": "CH"})
 
 
 def test_every_broken_line_is_a_finding_and_the_sound_ones_are_read(tmp_path: Path) -> None:
@@ -202,3 +203,28 @@ def test_a_hundred_thousand_rows_are_judged_in_seconds(tmp_path: Path) -> None:
 
     assert (facts["counts"]["rows"], facts["blocking"]) == (100_001, 1)
     assert time.process_time() - begin < 60
+
+
+def test_regions_without_a_row_are_a_remark_and_those_with_one_are_counted(tmp_path: Path, capsys: Any) -> None:  # M86
+    rows = [
+        {"raw": "Montpelier, VT", "components": {"locality": "Montpelier", "region": "VT"}, "country": "US"},
+        {"raw": "Washington, D.C", "components": {"locality": "Washington", "region": "D.C"}, "country": "US"},
+        {"raw": "Hagåtña 96910", "components": {"locality": "Hagåtña", "postcode": "96910"}, "country": "US"},
+        {"raw": "Springfield", "components": {"locality": "Springfield"}, "country": "US"},
+    ]
+    status, facts, said = run(capsys, file_of(tmp_path, *map(json.dumps, rows)))
+
+    found = facts["regions"]["US"]
+    assert (status, facts["rules"]) == (0, {"region_without_row": 1})
+    assert {region for region, count in found["rows"].items() if count} == {"Vermont", "District of Columbia", "Guam"}
+    assert (len(found["rows"]), len(found["missing"]), found["elsewhere"]) == (56, 53, 1)
+    assert "remark: US: region_without_row: 'US': no gold row lies in 53 of its 56 regions: Alabama, Alaska" in said
+
+
+def test_gold_with_a_row_in_every_region_has_no_such_remark(tmp_path: Path, capsys: Any) -> None:
+    rows = [{"raw": name, "components": {"region": name}, "country": "FR"} for name in closed_regions("FR")]
+
+    status, facts, _ = run(capsys, file_of(tmp_path, *map(json.dumps, rows)))
+
+    assert (status, facts["rules"], facts["regions"]["FR"]["missing"]) == (0, {}, [])
+    assert len(facts["regions"]["FR"]["rows"]) == 18

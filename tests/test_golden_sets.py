@@ -14,6 +14,7 @@ from corpus_sources import HandMade, address, install, record
 from mw_pipeline.corpus.splits import judging_half
 from mw_pipeline.errors import CorpusError, RecipeError
 from mw_pipeline.golden.gold import write_manifest
+from mw_pipeline.labels import STAGE3_TAGS
 from mw_pipeline.recipe import GoldenSetSpec, load_corpus_spec
 from mw_pipeline.sources.registry import get_adapter
 from mw_pipeline.stages import checks
@@ -165,7 +166,15 @@ def test_a_labelled_source_without_a_record_is_refused(place: Place, monkeypatch
         build_golden(place, "c")
 
 
-def test_a_set_whose_files_are_not_there_is_skipped_with_a_sentence(place: Place) -> None:
+def test_a_set_whose_files_are_not_there_is_refused_unless_it_may_be_absent(place: Place) -> None:
+    (place.data / "real" / "a.txt").unlink()
+
+    with pytest.raises(CorpusError, match=r"golden_sets.real: 'real/\*.txt' matches no file .* or say optional = true"):
+        build_golden(place, "c")
+
+
+def test_an_optional_set_whose_files_are_not_there_is_skipped_with_a_sentence(place: Place) -> None:
+    (place.project / "corpora" / "c.toml").write_text(SPEC + "optional = true\n")
     (place.data / "real" / "a.txt").unlink()
 
     build_golden(place, "c")
@@ -177,6 +186,7 @@ def test_a_set_whose_files_are_not_there_is_skipped_with_a_sentence(place: Place
 def test_equal_gold_is_the_same_artifact_wherever_the_project_lies(place: Place, tmp_path: Path) -> None:
     path = place.project / "golden" / "us.jsonl"
     path.write_text(path.read_text() * 2)  # a remark that names its row
+    (place.project / "corpora" / "c.toml").write_text(SPEC + "optional = true\n")
     (place.data / "real" / "a.txt").unlink()
     copy = shutil.copytree(place.project, tmp_path / "copy")
     there = Place.of(store=str(copy / ".mw"), project=str(copy), data=str(copy))
@@ -198,6 +208,18 @@ def test_gold_files_of_a_set_are_taken_as_they_are(place: Place) -> None:
     build_golden(place, "c")
 
     assert golden_sets_of(place, "c")["real"].raws == [GOLD["raw"]]
+
+
+@pytest.mark.parametrize("named", ['input = "golden/*.jsonl"', 'adapter = "labelled"\ninput = "real/*.txt"'])
+def test_a_set_keeps_the_tags_that_its_labels_are_complete_for(place: Place, named: str) -> None:
+    spec = place.project / "corpora" / "c.toml"
+    spec.write_text(SPEC.replace('adapter = "labelled"\ninput = "real/*.txt"', named) + 'tags = ["locality"]\n')
+    build_golden(place, "c")
+
+    golden = golden_sets_of(place, "c")["real"]
+    assert golden.tags == ("locality",)
+    assert golden.scored(STAGE3_TAGS) == ("locality",)
+    assert golden_of(place, "c").tags is None
 
 
 def test_a_broken_line_in_a_further_set_is_shown_by_row_and_blocks(place: Place) -> None:
@@ -240,6 +262,29 @@ def test_the_real_labelled_addresses_are_sound_gold_of_several_hundred_families(
     assert 0.4 < counts["rows"] / (counts["rows"] + left_out["other_half"]) < 0.6  # type: ignore[operator]
 
 
+@pytest.mark.parametrize("name", ["builtin", "us-fr"])
+def test_the_shipped_corpora_name_gold_that_others_labelled_and_do_without_it(name: str, project: Path) -> None:  # M86
+    sets = load_corpus_spec(project / "corpora" / f"{name}.toml").golden_sets
+
+    assert {"geocoder-tester", "pelias", "libpostal", "real-us"} <= set(sets)
+    assert all(found.optional for set_name, found in sets.items() if (name, set_name) != ("us-fr", "real-us"))
+
+
+@pytest.mark.parametrize("name", ["geocoder-tester", "pelias", "libpostal", "oa-de", "jp-overture"])
+def test_the_gold_of_others_is_read_and_holds_no_tag_that_is_not_scored(
+    name: str, raw_data: Path, project: Path
+) -> None:
+    settings = load_corpus_spec(project / "corpora" / "builtin.toml").golden_sets[name]
+    paths = sorted(raw_data.glob(settings.input))
+    if not paths:
+        pytest.skip("no such gold among the raw files")
+
+    judged, _ = read_set(settings, name, paths, None)
+
+    assert judged.blocking == () and judged.golden.tags == settings.tags
+    assert set(judged.golden.counts()["tag"]) <= set(settings.tags or ())  # type: ignore[arg-type]
+
+
 def test_gold_may_lie_anywhere_and_a_folder_stands_for_its_files(place: Place, tmp_path: Path) -> None:
     elsewhere = tmp_path / "else where"
     elsewhere.mkdir()
@@ -272,7 +317,13 @@ def test_a_source_without_texts_is_no_gold(place: Place, monkeypatch: pytest.Mon
         ),
         ('input = "real/*.txt"', 'input = "../x"', "not a path or pattern below MW_DATA"),
         ("[golden_sets.real]", '[golden_sets."../x"]', "golden_sets.../x"),
-        ('input = "real/*.txt"', 'inputs = "x"', "nearest known key is 'input'. Known here: adapter, country, input"),
+        (
+            'input = "real/*.txt"',
+            'inputs = "x"',
+            "nearest known key is 'input'. Known here: adapter, country, input, optional, tags",
+        ),
+        ('input = "real/*.txt"', 'input = "x"\ntags = ["town"]', "golden_sets.real.tags is .*'town' is not a tag"),
+        ('input = "real/*.txt"', 'input = "x"\ntags = []', "golden_sets.real.tags"),
         ('input = "real/*.txt"', 'input = "x"\ncountry = "us"', "golden_sets.real.country is 'us'"),
     ],
 )

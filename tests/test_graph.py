@@ -68,7 +68,7 @@ WARNING_CHECKS = {
     },
     "source_mix": {"mix_is_not_concentrated", "recipe_changes_one_thing"},
     "source_audit": {"sources_stay"},
-    "tokenized_dataset": {"data_is_enough"},
+    "tokenized_dataset": {"data_is_enough", "every_tag_is_taught"},
 }
 PARTITIONS = {
     "corpus_shards": "sources",

@@ -303,5 +303,5 @@ def test_the_legacy_view_multiplies_shards_by_weight() -> None:
 def test_a_mix_reads_as_a_table_and_as_json() -> None:
     mix = plan_mix({"a": 1234, "b": 100}, config({"a": 1.0, "b": 1.0}), samples=1000, seed=0)
 
-    assert mix.as_table().splitlines()[2] == "| a | 1,234 | 1 | 50.00% | 50.00% | 50.00% | 0.41 | 50.00% |"
+    assert mix.as_table().splitlines()[2] == "| a | 1,234 | 1 | 50.00% | 50.00% | 50.00% | 0.41 | – | – | 50.00% |"
     assert mix.as_json()["sources"][0]["rows"] == 1234

@@ -150,6 +150,13 @@ def test_a_row_that_is_nothing_but_a_region_keeps_it():
     assert set(write_lines(lone).raw.to_pylist()) == {"Bretagne, France"}
 
 
+def test_a_row_in_another_script_comes_from_abroad_and_keeps_its_country():
+    rows = np.ones(50, np.bool_)
+    lone = as_mailed(draft_of("US", {"locality": "Бостон", "country": "США"}, 50), rows, np.random.default_rng(0))
+
+    assert all(len(row) == 2 for row in subsets_of(lone))
+
+
 def test_a_departement_that_lost_its_region_is_the_region():
     record = {"locality": "Colmar", "subregion": "Haut-Rhin", "region": "Grand Est"}
     drawn, _ = cut_down(draft_of("FR", record, 2_000), np.ones(2_000, np.bool_), np.random.default_rng(0))

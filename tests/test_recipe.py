@@ -44,6 +44,24 @@ def write(folder: Path, name: str, text: str) -> Path:
     return path
 
 
+@pytest.mark.parametrize(
+    ("gate", "message"),
+    [
+        ("[eval.gates.real]\n", "eval.gates.real: a gate asks min_core_macro_f1, min_exact_match, or both"),
+        ("[eval.gates.real]\nmin_exact = 0.5\n", "nearest known key is 'min_exact_match'"),
+        ("[eval.gates.real]\nmin_exact_match = 1.5\n", "eval.gates.real.min_exact_match is 1.5"),
+        ("[eval.gates.Real]\nmin_exact_match = 0.5\n", "eval.gates.Real"),
+    ],
+)
+def test_a_gate_on_a_further_set_asks_something_of_a_set_by_its_name(tmp_path: Path, gate: str, message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        load_recipe(write(tmp_path, "recipes/a.toml", BASE + gate))
+
+
+def test_units_boxes_and_crossings_have_labels_by_default(tmp_path: Path) -> None:
+    assert len(load_recipe(write(tmp_path, "recipes/a.toml", BASE)).label_set) == 33
+
+
 def test_a_recipe_is_named_by_its_path_below_the_recipes_folder(tmp_path: Path) -> None:
     assert load_recipe(write(tmp_path, "recipes/v1/a.toml", BASE)).name == "v1/a"
 

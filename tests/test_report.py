@@ -120,7 +120,8 @@ def test_further_gold_sets_stand_below_the_own_one_with_what_was_not_there(input
         tmp_path / "r.html",
         recipe=inputs["recipe"],
         scores=inputs["scores"],
-        golden_sets={"real-us": real},
+        golden_sets={"real-us": real, "towns": {**real, "tags": ["locality"]}},
+        gated=["real-us"],
         skipped=["more is not scored: 'x' matches no file"],
     )
 
@@ -128,6 +129,8 @@ def test_further_gold_sets_stand_below_the_own_one_with_what_was_not_there(input
     own, _, further = text.partition("real-us 700")
     assert "project" in own
     assert "0.5432" in further
+    assert "of the further sets real-us gate it too" in text
+    assert "towns: 700 rows, scored tags: locality" in text
     assert "More is not scored: 'x' matches no file." in text
 
 

@@ -177,3 +177,23 @@ def test_suffixes_of_the_real_file_follow_their_number(raw_data: Path) -> None:
     records = read_all(BAN, raw_data / "ban" / "reconstructed" / "adresses-988-from-addok.csv.gz").records
 
     assert sum(record["house_number"].endswith(" bis") for record in records) == 1_896 - 15  # 15 of them are fictitious
+
+
+@pytest.mark.parametrize(
+    ("commune", "code", "town", "part"),
+    [
+        ("Paris 19e Arrondissement", "75019", "Paris", None),
+        ("Lyon 1er Arrondissement", "69001", "Lyon", None),
+        ("MARSEILLE 16E ARRONDISSEMENT", "13016", "MARSEILLE", None),
+        ("Paris 19e Arrondissement", "", "Paris", "19e Arrondissement"),
+        ("Parisot", "82160", "Parisot", None),
+        ("Lyons-la-Forêt", "27480", "Lyons-la-Forêt", None),
+    ],
+)
+def test_an_arrondissement_is_left_to_the_postcode(
+    tmp_path: Path, commune: str, code: str, town: str, part: str | None
+) -> None:
+    record = first(write(tmp_path / "a.csv", {"nom_commune": commune, "code_postal": code, "code_insee": "75119"}))
+
+    assert (record["locality"], record.get("dependent_locality")) == (town, part)
+    assert record.get("subregion") == (None if town == "Paris" else "Paris")

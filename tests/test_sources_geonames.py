@@ -122,7 +122,7 @@ def test_a_region_that_repeats_its_town_is_left_out_but_in_the_united_states(tmp
     ("kind", "expected"),
     [
         ("A.ADM1", {"region": "Name"}),
-        ("A.ADM2", {"subregion": "Name", "region": "Bavaria"}),
+        ("A.ADM2", {"subregion": "Name"}),  # whether that is English, as Bavaria is, nobody can tell
         ("A.PCLI", {"country": "Name"}),
         ("S.MUS", {"venue": "Name", "subregion": "Upper Bavaria", "region": "Bavaria"}),
         ("P.PPLX", {"locality": "Name", "region": "Bavaria"}),
@@ -255,3 +255,23 @@ def test_the_waterfall_of_the_real_file_adds_up(
     assert flow["read"] == found.read == 33_227 + in_own_script
     assert in_own_script > 6_000
     assert all("region" in record for record in found.records if record["country_code"] == "US")
+
+
+def test_a_name_has_no_half_brackets_and_no_arrondissement(tmp_path: Path) -> None:
+    lines = [place("Frankfurt (Oder)", "DE", "02"), place("Paris 10e Arrondissement", "FR", "11", "75")]
+
+    assert [tags(record) for record in read_lines(tmp_path, *lines).records] == [
+        {"locality": "Frankfurt", "region": "Bavaria"},
+        {"locality": "Paris", "region": "Île-de-France"},
+    ]
+
+
+def test_areas_of_two_languages_are_not_written_in_one_row(tmp_path: Path) -> None:
+    (tmp_path / "admin1CodesASCII.txt").write_text("PL.72\tLower Silesia\tLower Silesia\t1\n", encoding="utf-8")
+    (tmp_path / "admin2Codes.txt").write_text("PL.72.1\tPowiat trzebnicki\tx\t2\n", encoding="utf-8")
+    lines = [place("Żmigród", "PL", "72", "1"), place("Powiat trzebnicki", "PL", "72", "1", kind="A.ADM2")]
+
+    assert [tags(record) for record in read_lines(tmp_path, *lines, tables=False).records] == [
+        {"locality": "Żmigród", "region": "Lower Silesia"},
+        {"subregion": "Powiat trzebnicki"},
+    ]

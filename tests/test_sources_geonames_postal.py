@@ -172,3 +172,47 @@ def test_the_real_files_show_what_they_are_known_for(raw_data: Path) -> None:
     assert Counter(record["region_key"] for record in us)["US:district of columbia"] == 277
     assert all(len(record["postcode"]) == 5 for record in us + fr)
     assert len({record["source_id"] for record in fr}) == len(fr)
+
+
+@pytest.mark.parametrize(
+    ("cells", "town", "areas"),
+    [
+        (("CA", "T3H", "Calgary (Bow Trail)", "Alberta"), "Calgary", (None, "Alberta")),
+        (("CA", "T3H", "Calgary (Bow Trail", "Alberta"), "Calgary", (None, "Alberta")),
+        (("IT", "10060", "None", "Piemonte", "Torino"), "None", ("Torino", "Piemonte")),
+        (("FR", "75019", "Paris 19", "Île-de-France", "Paris"), "Paris", (None, "Île-de-France")),
+        # a town again as its own area
+        (("US", "93001", "Ventura", "California", "Ventura"), "Ventura", (None, "California")),
+        (("US", "10001", "New York", "New York", "New York"), "New York", (None, "New York")),
+        (("DE", "20095", "Hamburg", "Hamburg", ""), "Hamburg", (None, None)),
+        (("CH", "1201", "Genève", "Genève", "Geneva"), "Genève", (None, None)),
+        (("NL", "2161", "Lisse", "Zuid-Holland", "Gemeente Lisse"), "Lisse", (None, "Zuid-Holland")),
+        # two languages in one row
+        (("DE", "83278", "Traunstein", "Bayern", "Upper Bavaria"), "Traunstein", (None, "Bayern")),
+        (("DE", "86150", "Augsburg", "Bayern", "Swabia"), "Augsburg", (None, "Bayern")),
+        (("CH", "1110", "Morges", "Canton de Vaud", "Nyon District"), "Morges", (None, "Canton de Vaud")),
+        (("BE", "9000", "Gent", "Vlaanderen", "Flandre-Orientale"), "Gent", (None, "Vlaanderen")),
+        # and one
+        (
+            ("DE", "70173", "Stuttgart", "Baden-Württemberg", "Regierungsbezirk Tübingen"),
+            "Stuttgart",
+            ("Regierungsbezirk Tübingen", "Baden-Württemberg"),
+        ),
+        (("DE", "83278", "Traunstein", "Bavaria", "Upper Bavaria"), "Traunstein", ("Upper Bavaria", "Bavaria")),
+        (("IT", "57014", "Collesalvetti", "Toscana", "Livorno"), "Collesalvetti", ("Livorno", "Toscana")),
+        (("GB", "EX1", "Exmouth", "England", "Devon"), "Exmouth", ("Devon", "England")),
+    ],
+)
+def test_a_row_writes_its_town_once_and_its_areas_in_one_language(
+    tmp_path: Path, cells: tuple[str, ...], town: str, areas: tuple[str | None, str | None]
+) -> None:
+    (record,) = read_all(GEONAMES, write(tmp_path / "XX.txt", line(*cells))).records
+
+    assert record["locality"] == town
+    assert (record.get("subregion"), record.get("region")) == areas
+
+
+def test_a_region_that_is_not_written_still_tells_where_the_row_belongs(tmp_path: Path) -> None:
+    (record,) = read_all(GEONAMES, write(tmp_path / "XX.txt", line("DE", "20095", "Hamburg", "Hamburg"))).records
+
+    assert record["region_key"] == "DE:hamburg"

@@ -75,7 +75,7 @@ def test_v2_lines_give_what_v1_rows_give(tmp_path: Path) -> None:
         ("00000,Main St,,", {"street": "Main St"}),
         ("00300,Main St,,", {"house_number": "00300", "street": "Main St"}),
         (" 200 , Main  St ,,", {"house_number": "200", "street": "Main St"}),
-        ("5,<Null>,Town,", {"house_number": "5", "locality": "Town"}),
+        ("5,<Null>,Salem,", {"house_number": "5", "locality": "Salem"}),
         ("s/n,Calle Mayor,,", {"street": "Calle Mayor"}),
         (",STATE RD,02,", {"street": "STATE RD"}),
         ("5,Main St,n/a,7102", {"house_number": "5", "street": "Main St", "postcode": "07102"}),
@@ -249,7 +249,7 @@ def test_the_samples_of_other_projects_read_as_their_tests_expect(raw_data: Path
     berlin = read_all(OPENADDRESSES, folder / "csv-v1" / "de-berlin-potsdamerplatz.csv", country="DE")
 
     assert (len(nulls.records), nulls.quarantined) == (1, {"no_street_or_number": 2})
-    assert (bad.read, len(bad.records)) == (9, 2)
+    assert (bad.read, len(bad.records)) == (9, 1)
     assert berlin.read == len(berlin.records) == 369
 
 

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 from source_files import read_all
 
+from mw_pipeline import areas
 from mw_pipeline.countries import COUNTRY_CODES, TERRITORIES
 from mw_pipeline.sources import regions
 from mw_pipeline.sources.registry import get_adapter
@@ -47,11 +48,11 @@ def test_a_departement_or_an_english_name_has_the_key_of_its_region(region: str)
 
 
 def test_the_tables_hold_every_state_and_departement() -> None:
-    departements = regions.fr_departements()
+    departements = areas.fr_departements()
 
-    assert len(regions.us_states()) == 51 + 5 + 3
-    assert sorted(regions.us_states_by_fips().values()) == sorted(regions.us_states())
-    assert [regions.us_states_by_fips()[code] for code in ("01", "30", "56", "72")] == ["AL", "MT", "WY", "PR"]
+    assert len(areas.us_states()) == 51 + 5 + 3
+    assert sorted(areas.us_states_by_fips().values()) == sorted(areas.us_states())
+    assert [areas.us_states_by_fips()[code] for code in ("01", "30", "56", "72")] == ["AL", "MT", "WY", "PR"]
     assert len([code for code, (name, _) in departements.items() if name]) == 101
     assert len({region for name, region in departements.values() if name}) == 18
     assert departements["2A"] == ("Corse-du-Sud", "Corse")

@@ -143,8 +143,17 @@ def test_text_that_belongs_to_no_address_is_quarantined(tmp_path: Path) -> None:
     assert read_all(USADDRESS, path).quarantined == {"outside_an_address": 1}
 
 
-def test_an_address_with_a_recipient_is_filtered(tmp_path: Path) -> None:
-    assert read(tmp_path, tokens(Recipient="Jane", StreetName="Elm")).filtered == {"recipient": 1}
+@pytest.mark.parametrize("recipient", ["Jane Roe", "c/o Roe & Sons", "attn: Jane Roe", "Roe Bros., Inc"])
+def test_a_recipient_is_the_venue_with_c_o_and_attn_inside(recipient: str, tmp_path: Path) -> None:
+    words = " ".join(f"<Recipient>{word.replace('&', '&amp;')}</Recipient>" for word in recipient.split())
+
+    for address in (f"{words} {tokens(StreetName='Elm')}", f"{tokens(StreetName='Elm')} {words}"):
+        assert labels(read(tmp_path, address).records[0]) == {"street": "Elm", "venue": recipient}
+
+
+def test_a_recipient_and_the_building_that_it_is_in_are_two_values(tmp_path: Path) -> None:
+    assert read(tmp_path, tokens(Recipient="Roe,", BuildingName="Hayes Center")).quarantined == {"two_values": 1}
+    assert read(tmp_path, tokens(BuildingName="Hayes Center,", Recipient="Roe")).quarantined == {"two_values": 1}
 
 
 def test_what_is_no_collection_is_refused(tmp_path: Path) -> None:
@@ -209,7 +218,7 @@ THEIRS = {
     "intersection_b": ("StreetName",),
     "unit": ("Occupancy", "Subaddress"),
     "po_box": ("USPSBox",),
-    "venue": ("BuildingName", "LandmarkName"),
+    "venue": ("BuildingName", "LandmarkName", "Recipient"),
     "locality": ("PlaceName",),
     "region": ("StateName",),
     "postcode": ("Zip",),

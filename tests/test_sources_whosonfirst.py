@@ -51,6 +51,20 @@ def test_a_region_that_repeats_its_town_is_left_out_but_in_the_united_states(tmp
     assert found["4"] == {"locality": "Hamburg"}
 
 
+def test_a_lone_county_is_a_subregion_and_one_below_its_state_stays_one(tmp_path: Path) -> None:
+    places = [
+        record(1, "region", "California", "US"),
+        record(2, "county", "Marin", "US"),
+        record(3, "county", "Napa", "US", above={"region": 1}),
+        record(4, "locality", "Ross", "US", above={"county": 2}),
+    ]
+
+    found = by_id(read_all(ADMIN, write_tree(tmp_path, *places)))
+    assert found["2"] == {"subregion": "Marin"}
+    assert found["3"] == {"subregion": "Napa", "region": "California"}
+    assert found["4"] == {"locality": "Ross"}
+
+
 def test_a_municipality_of_puerto_rico_is_no_county_of_its_towns(tmp_path: Path) -> None:
     county = record(2, "county", "Ponce", "PR")
     town = record(3, "locality", "Hill Brothers", "PR", above={"county": 2})

@@ -37,9 +37,11 @@ max_records = 3000
 
 [golden_sets.extra]
 input = "extra/*.jsonl"
+tags = ["house_number", "street", "locality", "postcode"]
 
 [golden_sets.absent]
 input = "nowhere/*.jsonl"
+optional = true
 """
 
 EXTRA = """

@@ -67,6 +67,7 @@ def toy_row(rng: random.Random, source: str, number: int) -> dict[str, Any]:
         "row_id": f"{source}-{number}",
         "raw": raw,
         "source": source,
+        "place": f"US::{dict(parts)['locality'].lower()}",
         "split": "validation" if number % 5 == 0 else "train",
         "span_tags": [tag for tag, _, _ in spans],
         "span_starts": [start for _, start, _ in spans],

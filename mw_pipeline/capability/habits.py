@@ -13,11 +13,11 @@ import numpy as np
 from mw_pipeline.corpus.closed_words import ClosedWord, closed_words
 from mw_pipeline.errors import ArtifactError
 from mw_pipeline.sources.builtin.grammar import Expansion, Grammar, load_tables
-from mw_pipeline.sources.builtin.kinds import BOUND
+from mw_pipeline.sources.builtin.kinds import LATIN_TABLES
+from mw_pipeline.sources.builtin.row_values import BOUND
 
 STREET_TYPE = "street type"
 _NO_WORD = re.compile(r"[\W_]+")
-_TABLES = ("areas", "us_streets", "us_venues", "fr_streets", "fr_venues")
 _OWN, _MILITARY = "matrix_", "matrix_military_"
 
 
@@ -82,5 +82,5 @@ def habits_of(locale: str) -> Habits:
         words=words,
         military=tuple(military),
         types_behind=any(word.where == "last" for word in words if word.kind == STREET_TYPE),
-        patterns=Grammar({**load_tables(*_TABLES), **own}, bound=BOUND),
+        patterns=Grammar({**load_tables(*LATIN_TABLES), **own}, bound=BOUND),
     )

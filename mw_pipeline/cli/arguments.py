@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import re
 from pathlib import Path
 
 from mw_pipeline.cli import say
 from mw_pipeline.golden.gold import GoldenSet, load_golden
+from mw_pipeline.labels import STAGE3_TAGS
 from mw_pipeline.metrics.matching import POLICIES
 from mw_pipeline.metrics.resampling import RESAMPLES
 
 _SHOWN_FINDINGS = 5
+_URL = re.compile("[A-Za-z][A-Za-z0-9+.-]*:/")
 
 
 def positive_count(text: str) -> int:
@@ -23,6 +26,15 @@ def seed_number(text: str) -> int:
     return _whole_number(text, least=0)
 
 
+def local_path(text: str) -> Path:
+    """A place on this machine to write to, for argparse: as a path, s3://bucket/rows would be a folder called "s3:"."""
+    if _URL.match(text):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is a URL, expected a path on this machine. Write here, and copy it there"
+        )
+    return Path(text)
+
+
 def _whole_number(text: str, *, least: int) -> int:
     if not text.isascii() or not text.isdigit() or int(text) < least:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {least}")
@@ -32,6 +44,13 @@ def _whole_number(text: str, *, least: int) -> int:
 def add_gold_arguments(parser: argparse.ArgumentParser) -> None:
     """--golden FILE... and how to compare with it."""
     parser.add_argument("--golden", type=Path, nargs="+", required=True, metavar="FILE", help="gold rows as JSON lines")
+    parser.add_argument(
+        "--tags",
+        nargs="+",
+        choices=STAGE3_TAGS,
+        metavar="TAG",
+        help="the tags its labels are complete for; others are not scored",
+    )
     parser.add_argument("--policy", choices=tuple(POLICIES), default="strict", help="when two values are equal")
     parser.add_argument("--resamples", type=positive_count, default=RESAMPLES, help="bootstrap draws of the intervals")
     parser.add_argument("--seed", type=seed_number, default=0, help="seed of these draws")
@@ -43,12 +62,12 @@ def add_prediction_arguments(parser: argparse.ArgumentParser, *, decoder: str) -
         "--predictions", type=Path, required=True, help='JSON lines {"raw", "components"}, one per text'
     )
     parser.add_argument("--decoder", default=decoder, help="how values were decoded; compared with other scores")
-    parser.add_argument("--stage", type=int, choices=(2, 3), default=2, help="label set whose tags are looked at")
+    parser.add_argument("--stage", type=int, choices=(2, 3), default=3, help="label set whose tags are looked at")
 
 
 def gold_of(args: argparse.Namespace) -> GoldenSet:
     """The gold rows; what is wrong with them is said on stderr: it lowers the ceiling, or makes one row count twice."""
-    golden = load_golden(args.golden)
+    golden = load_golden(args.golden, tags=args.tags)
     for finding in golden.findings[:_SHOWN_FINDINGS]:
         say(f"gold: {finding}")
     if len(golden.findings) > _SHOWN_FINDINGS:

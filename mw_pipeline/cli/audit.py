@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 from mw_pipeline.cli import EXIT_OK, EXIT_REFUSED, say
+from mw_pipeline.cli.arguments import local_path
 from mw_pipeline.stages.audit import PAGE_FILE, TABLE_FILE, build_audit
 from mw_pipeline.stages.audit_ledger import AUDIT_FILE
 from mw_pipeline.stages.closed_words import PAGE_FILE as CLOSED_WORDS_PAGE
@@ -20,7 +21,7 @@ from mw_pipeline.stages.upstream import prepare_corpus
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """--recipe R [--page FILE] [--since DIGEST]."""
     parser.add_argument("--recipe", required=True, metavar="R", help="name below recipes/, or a TOML file")
-    parser.add_argument("--page", type=Path, metavar="FILE", help="also write the page for people here, as HTML")
+    parser.add_argument("--page", type=local_path, metavar="FILE", help="also write the page for people here, as HTML")
     parser.add_argument(
         "--since", metavar="DIGEST", help="compare with this audit, and not with the recipe's last one in the ledger"
     )

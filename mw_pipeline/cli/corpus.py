@@ -8,11 +8,12 @@ import os
 import sys
 from pathlib import Path
 
-from mw_pipeline.cli import EXIT_OK, EXIT_REFUSED
+from mw_pipeline.cli import EXIT_OK, EXIT_REFUSED, say
+from mw_pipeline.cli.arguments import local_path
 from mw_pipeline.cli.new_folder import new_folder, work_folder
 from mw_pipeline.corpus.augment import DAMAGE, METHODS
 from mw_pipeline.corpus.build import build_from
-from mw_pipeline.corpus.waterfall import rows_are_conserved
+from mw_pipeline.corpus.waterfall import Flow, rows_are_conserved
 from mw_pipeline.corpus.workers import Workers
 from mw_pipeline.countries import country_problem
 from mw_pipeline.digest import code_digest, digest_of, sha256_file
@@ -29,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--adapter", required=True, metavar="NAME", help=f"one of {', '.join(sorted(ADAPTERS))}")
     parser.add_argument("--input", type=Path, metavar="PATH", help="raw file or folder; not needed by builtin")
     parser.add_argument(
-        "--out", type=Path, required=True, metavar="DIR", help="folder for shards, quarantine and counts"
+        "--out", type=local_path, required=True, metavar="DIR", help="folder for shards, quarantine and counts"
     )
     parser.add_argument(
         "--country", metavar="CC", help="ISO code: the country of files that do not say it, and the only one kept"
@@ -75,9 +76,19 @@ def run(args: argparse.Namespace) -> int:
         )
     if sys.stderr.isatty():
         print(file=sys.stderr)
+    if not summary.waterfall.records.kept:
+        say(f"nothing was kept: {_lost(summary.waterfall.records)}")
     findings = rows_are_conserved(summary.waterfall)
     print(json.dumps({**summary.as_json(), "findings": findings}, ensure_ascii=False, indent=2))
     return EXIT_REFUSED if findings else EXIT_OK
+
+
+def _lost(records: Flow) -> str:
+    """Where all records of a source went: "2 of 2 records invalid_encoding. Look at quarantine.parquet"."""
+    if not records.read:
+        return "no record was read. Check the input."
+    reasons = ", ".join(f"{count} {name}" for name, count in (records.quarantined + records.filtered).most_common())
+    return f"of {records.read} records {reasons}. Look at quarantine.parquet, and check the input."
 
 
 def _spec(args: argparse.Namespace) -> CorpusSpec:

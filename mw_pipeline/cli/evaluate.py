@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import cast
 
 from mw_pipeline.cli import EXIT_OK, say
-from mw_pipeline.cli.arguments import add_gold_arguments, gold_of
+from mw_pipeline.cli.arguments import add_gold_arguments, gold_of, local_path
 from mw_pipeline.errors import ArtifactError
 from mw_pipeline.evaluate.evaluation import CONSTRAINED_DECODER, as_table, evaluate
 from mw_pipeline.evaluate.predictions import predictions_of
@@ -29,7 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--locale", help="which package of a release folder, such as fr-fr")
     parser.add_argument("--tokenizer", type=Path, metavar="FILE", help="the checkpoint's tokenizer, if not beside it")
     add_gold_arguments(parser)
-    parser.add_argument("--predictions-out", type=Path, metavar="FILE", help="also write the predictions as JSON lines")
+    parser.add_argument(
+        "--predictions-out", type=local_path, metavar="FILE", help="also write the predictions as JSON lines"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

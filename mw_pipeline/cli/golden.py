@@ -11,6 +11,7 @@ from mw_pipeline.cli import EXIT_OK, EXIT_REFUSED, say
 from mw_pipeline.errors import CorpusError
 from mw_pipeline.golden.gold import write_manifest
 from mw_pipeline.golden.judge import judge_golden
+from mw_pipeline.golden.regions import judged_by_region
 
 _SHOWN = 50
 
@@ -24,14 +25,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Prints counts, ceilings and findings as JSON on stdout and the findings as lines on stderr."""
+    """Prints counts, ceilings, regions and findings as JSON on stdout and the findings as lines on stderr."""
     if args.write_manifest:
         for path in args.paths:
             if not path.is_dir():
                 raise CorpusError(f"{path}: a manifest belongs to a folder of gold files. Name a folder.")
             say(f"written: {write_manifest(path)}")
-    judged = judge_golden(_files_of(args.paths))
-    print(json.dumps(judged.as_json(), ensure_ascii=False))
+    judged, regions = judged_by_region(judge_golden(_files_of(args.paths)))
+    print(json.dumps({**judged.as_json(), "regions": regions}, ensure_ascii=False))
     for finding in judged.findings[:_SHOWN]:
         say(f"{'invalid' if finding.blocks else 'remark'}: {finding}. {finding.remedy}")
     if len(judged.findings) > _SHOWN:

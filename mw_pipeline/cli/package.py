@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mw_pipeline.artifact import Artifact
 from mw_pipeline.cli import EXIT_OK, say
+from mw_pipeline.cli.arguments import local_path
 from mw_pipeline.cli.new_folder import new_folder
 from mw_pipeline.digest import sha256_file
 from mw_pipeline.errors import ArtifactError, GateError
@@ -29,7 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--checkpoint", type=Path, required=True, metavar="DIR", help="the full run's folder, or its best checkpoint"
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="new folder: one package per locale")
+    parser.add_argument(
+        "--out", type=local_path, required=True, metavar="DIR", help="new folder: one package per locale"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from mw_pipeline.cli import EXIT_OK, say
-from mw_pipeline.cli.arguments import positive_count
+from mw_pipeline.cli.arguments import local_path, positive_count
 from mw_pipeline.digest import JSON
 from mw_pipeline.metrics.resampling import RESAMPLES
 from mw_pipeline.probes import activations, gradients, separation
@@ -42,7 +42,7 @@ def _kind(kinds: argparse._SubParsersAction, name: str, text: str) -> argparse.A
     )
     parser.add_argument("--checkpoint", type=Path, required=True, metavar="DIR", help="checkpoint or run folder")
     parser.add_argument("--dataset", type=Path, metavar="DIR", help="tokenized dataset; left out: the one trained on")
-    parser.add_argument("--picture", type=Path, metavar="FILE", help="draw what was found (.svg or .png)")
+    parser.add_argument("--picture", type=local_path, metavar="FILE", help="draw what was found (.svg or .png)")
     return parser
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from mw_pipeline.artifact import Artifact
 from mw_pipeline.cli import EXIT_OK, EXIT_REFUSED, say
+from mw_pipeline.cli.arguments import local_path
 from mw_pipeline.cli.new_folder import new_folder
 from mw_pipeline.cli.supervise import ChildCommand
 from mw_pipeline.stages import checks
@@ -26,7 +27,9 @@ BACKOFF_SECONDS = 5.0
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """--recipe R [--smoke] [--resume DIR] [--time-limit T [--in-parts]] [--attempts N] --out DIR."""
     parser.add_argument("--recipe", required=True, metavar="R", help="name below recipes/, or a TOML file")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="new folder for logs and checkpoints")
+    parser.add_argument(
+        "--out", type=local_path, required=True, metavar="DIR", help="new folder for logs and checkpoints"
+    )
     parser.add_argument("--smoke", action="store_true", help="the short run at sustained peak rate, and its verdict")
     parser.add_argument("--resume", type=Path, metavar="DIR", help="folder of an interrupted run to go on from")
     parser.add_argument("--time-limit", metavar="T", help="refuse what cannot end in so long: seconds, 90m or 1.5h")

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 from mw_pipeline.cli import EXIT_OK, EXIT_REFUSED, say
+from mw_pipeline.cli.arguments import local_path
 from mw_pipeline.digest import JSON
 from mw_pipeline.stages.place import Place
 from mw_pipeline.verdict.judge import Verdict, judge_run
@@ -24,7 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PATH",
         help="folder with steps.jsonl, evals.jsonl, run.json; or a trainer_state.json, CSV, JSON lines or event file",
     )
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the log and what was judged (.svg or .png)")
+    parser.add_argument(
+        "--plot", type=local_path, metavar="FILE", help="draw the log and what was judged (.svg or .png)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,10 +11,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mw_pipeline.corpus.census import bounded_connection, rows_in
+from mw_pipeline.corpus.census import rows_in, streamed
 from mw_pipeline.corpus.splits import SPLITS, TRAIN, in_holdout, place_fold
 
-BATCH_ROWS = 65_536
 MAX_EXAMPLES = 5
 
 # A place key is COUNTRY:REGION:NAME, and no part of it holds a colon.
@@ -35,7 +33,7 @@ def held_out_places_stay_out(files: Sequence[Path], share: float, exclusions: Pa
     or has no place, are found too. Excluded rows are left aside."""
     excluded = "(select '' as row_id)" if exclusions is None else rows_in([exclusions])
     rows, examples = Counter[str](), dict[str, list[str]]()
-    for batch in _streamed(_TOWNS.format(rows=rows_in(files), excluded=excluded)):
+    for batch in streamed(_TOWNS.format(rows=rows_in(files), excluded=excluded)):
         folds = [place_fold(batch["country"], batch[column], share) for column in ("town", "written")]
         early = pc.index_in(batch["split"], value_set=pa.array(SPLITS)).to_numpy() < np.maximum(*folds)
         for found in batch.filter(pa.array(early)).to_pylist():
@@ -70,7 +68,7 @@ def holdout_coverage(
     """One entry per source, by name: of a source whose rows say no region, or no place, none can be held out (M22)."""
     found: dict[str, Coverage] = {}
     grouped = f"select source, country, region_key, place, {_NAME} as town, count(*) as rows from {rows_in(files)}"
-    for batch in _streamed(f"{grouped} group by all order by all"):
+    for batch in streamed(f"{grouped} group by all order by all"):
         in_region = in_holdout(batch["region_key"], holdout_regions)
         in_place = place_fold(batch["country"], batch["town"], places_share) != TRAIN
         flags = zip(batch.to_pylist(), in_region, in_place, strict=True)
@@ -101,9 +99,3 @@ def holdout_is_covered(
         for found in coverage
         if places_share and not found.with_place
     ]
-
-
-def _streamed(sql: str) -> Iterator[pa.RecordBatch]:
-    """The batches of a query, in constant memory."""
-    with tempfile.TemporaryDirectory() as spill, bounded_connection(Path(spill)) as connection:
-        yield from connection.sql(sql).to_arrow_reader(BATCH_ROWS)

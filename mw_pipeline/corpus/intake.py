@@ -10,8 +10,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mw_pipeline.corpus.conventions import LINE_TAGS
+from mw_pipeline.corpus.mojibake import misdecoded
 from mw_pipeline.corpus.records import RECORD_SCHEMA, TAG_COLUMNS, Rejects
-from mw_pipeline.corpus.text import Hashes, Mask, edited, hash64, kept, mask_of, plain, tidy, utf8_bytes
+from mw_pipeline.corpus.text import (
+    Hashes,
+    Mask,
+    edited,
+    hash64,
+    kept,
+    mask_of,
+    plain,
+    tidy,
+    utf8_bytes,
+    without_placeholders,
+    without_remarks,
+)
 from mw_pipeline.errors import CorpusError
 
 MAX_VALUE_LENGTH = 200
@@ -19,6 +32,7 @@ MAX_VALUE_LENGTH = 200
 # Control characters other than white space, and the sign that stands for bytes nobody could decode.
 _UNPRINTABLE = r"[\x{0000}-\x{0008}\x{000E}-\x{001F}\x{007F}-\x{0084}\x{0086}-\x{009F}\x{FFFD}]"
 
+_PLACES = ("locality", "dependent_locality")
 
 NO_RECORDS = pa.RecordBatch.from_pylist([], schema=RECORD_SCHEMA)
 
@@ -48,7 +62,9 @@ def cut_pieces(
 def admit(batch: pa.RecordBatch, countries: Sequence[str], rejects: Rejects) -> pa.RecordBatch:
     """The records of a batch that can become rows, with tidy values; all others are counted in `rejects`.
 
-    Values are NFC with single spaces; a value without a letter or digit counts as absent.
+    Values are NFC with single spaces; a value without a letter or digit counts as absent, and so does one that says so
+    ("undefined"), but for the name of a town. Records that carry their text keep their values as they stand in it; of
+    all others a remark in brackets at the end of a value is cut.
     """
     reasons = _faults(batch)
     tidied = _tidied(batch)
@@ -90,12 +106,14 @@ def _faults(batch: pa.RecordBatch) -> dict[str, Mask]:
     faults = {
         "no_country": ~_holds(pc.match_substring_regex(batch["country_code"], "^[A-Z]{2}$")),
         "no_id": ~_holds(identified),
+        "mojibake": np.zeros(batch.num_rows, np.bool_),
         "control_character": np.zeros(batch.num_rows, np.bool_),
         "value_too_long": np.zeros(batch.num_rows, np.bool_),
     }
     for name in (*_written(batch), "raw"):
         odd = np.flatnonzero(~plain(batch[name]) | (_bytes_of(batch[name]) > MAX_VALUE_LENGTH))
         values = batch[name].take(pa.array(odd))
+        faults["mojibake"][odd] |= misdecoded(values)
         faults["control_character"][odd] |= _holds(pc.match_substring_regex(values, _UNPRINTABLE))
         faults["value_too_long"][odd] |= _holds(pc.greater(pc.utf8_length(values), MAX_VALUE_LENGTH))
     return faults
@@ -103,9 +121,18 @@ def _faults(batch: pa.RecordBatch) -> dict[str, Mask]:
 
 def _tidied(batch: pa.RecordBatch) -> pa.RecordBatch:
     columns = {name: batch[name] for name in batch.schema.names}
-    columns |= {tag: tidy(batch[tag]) for tag in _written(batch)}
+    columns |= {tag: _value(tag, batch) for tag in _written(batch)}
     columns["raw"] = edited(batch["raw"], ~plain(batch["raw"]), _trimmed_nfc)
     return pa.record_batch(list(columns.values()), schema=RECORD_SCHEMA)
+
+
+def _value(tag: str, batch: pa.RecordBatch) -> pa.StringArray:
+    """A column of values in which only places say that there is none: in Piedmont there is a town called None."""
+    values = tidy(batch[tag])
+    if batch["raw"].null_count < batch.num_rows:
+        return values
+    values = without_remarks(values)
+    return values if tag in _PLACES else without_placeholders(values)
 
 
 def _trimmed_nfc(texts: pa.StringArray) -> pa.StringArray:

@@ -2,8 +2,9 @@
 
 They are found by exact joins over all shards. Splitting by family keeps the variants of one address together, but a
 short text such as "Paris, France" is a variant of many families, and two sources may hold one address under two ids.
-Such rows are listed for exclusion, held-out first. So are rows that an earlier source has letter for letter: every
-text counts once in a corpus, for the first of its sources in alphabetical order.
+Such rows are listed for exclusion, held-out first; but a text of closed words alone ("Vermont, USA") is taught, and its
+held-out rows are left out: what is tested on may take no such word from training (M65). So are rows that an earlier
+source has letter for letter: every text counts once in a corpus, for the first of its sources in alphabetical order.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from mw_pipeline.corpus.census import bounded_connection, query
@@ -41,17 +44,25 @@ EXCLUSION_SCHEMA = pa.schema(
 """`repeats` is the row of another source that stays instead, where that is the reason."""
 
 _KEY_COLUMNS = ["row_id", "source", "split", "base_id"]
+_CLOSED_TAGS = pa.array(["country", "region", "subregion"])
 
-# Rows of a later split win: what is tested is neither validated nor trained on.
+# Rows of a later split win: what is tested is neither validated nor trained on. Of texts that some row labels as closed
+# words alone those of the first split win, where their family lets them stay.
 _CONFLICTS = """
     with ranked as (select *, case split when 'train' then 0 when 'validation' then 1 else 2 end as rank from keys),
-    texts as (select text_hash, max(rank) as text_top from ranked group by 1),
-    families as (select base_id, max(rank) as family_top from ranked group by 1)
+    families as (select base_id, max(rank) as family_top from ranked group by 1),
+    texts as (
+        select text_hash, max(rank) as text_top, bool_or(closed) as of_closed_words,
+            min(rank) filter (rank = family_top) as text_bottom
+        from ranked join families using (base_id) group by 1
+    )
     select row_id, source, split, raw_hash, case
         when rank < 2 and text_hash in (select text_hash from gold_texts) then 'gold'
         when rank < 2 and base_id in (select base_id from gold_families) then 'gold'
         when rank < family_top then 'family_held_out'
-        when rank < text_top then 'text_held_out'
+        when of_closed_words and rank > text_bottom and text_hash not in (select text_hash from gold_texts)
+            then 'text_is_taught'
+        when not of_closed_words and rank < text_top then 'text_held_out'
     end as reason
     from ranked join texts using (text_hash) join families using (base_id)
 """
@@ -76,8 +87,9 @@ def write_exclusions(
     """Writes the rows to leave out as EXCLUSION_SCHEMA, ordered by id, and returns how many per reason.
 
     Reasons: `gold` (rows of training or validation that are gold), `family_held_out`, `text_held_out` (rows whose
-    family or text stands in a later split), `other_source` (rows that an earlier source has letter for letter). For the
-    first three, texts count as equal under `normalised_text`. Without these rows the checks below find nothing.
+    family or text stands in a later split), `text_is_taught` (held-out rows of countries, regions and départements
+    alone, whose text an earlier split has), `other_source` (rows that an earlier source has letter for letter). But for
+    the last, texts count as equal under `normalised_text`. Without these rows the checks below find nothing.
     """
     reasons = Counter[str]()
     with _keys(files, None, gold_texts, gold_families, path.parent) as connection:
@@ -225,13 +237,26 @@ def _quoted(path: Path) -> str:
 
 def _key_schema() -> pa.Schema:
     return pa.schema(
-        [*((name, pa.string()) for name in _KEY_COLUMNS), ("text_hash", pa.uint64()), ("raw_hash", pa.uint64())]
+        [
+            *((name, pa.string()) for name in _KEY_COLUMNS),
+            *(("text_hash", pa.uint64()), ("raw_hash", pa.uint64()), ("closed", pa.bool_())),
+        ]
     )
 
 
 def _key_batches(files: Sequence[Path]) -> Iterator[pa.RecordBatch]:
     for path in files:
         with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(BATCH_ROWS, columns=[*_KEY_COLUMNS, "raw"]):
+            for batch in file.iter_batches(BATCH_ROWS, columns=[*_KEY_COLUMNS, "raw", "span_tags"]):
                 hashes = [pa.array(hash64(text), pa.uint64()) for text in (normalised_text(batch["raw"]), batch["raw"])]
-                yield pa.record_batch([*(batch[name] for name in _KEY_COLUMNS), *hashes], schema=_key_schema())
+                named = (batch[name] for name in _KEY_COLUMNS)
+                yield pa.record_batch([*named, *hashes, _of_closed_words(batch["span_tags"])], schema=_key_schema())
+
+
+def _of_closed_words(tags: pa.ListArray) -> pa.BooleanArray:
+    """Rows that have spans, and none but those of countries, regions and départements."""
+    open_spans = pc.invert(pc.is_in(pc.list_flatten(tags), value_set=_CLOSED_TAGS)).cast(pa.int64())
+    before = np.concatenate([np.zeros(1, np.int64), np.cumsum(open_spans.to_numpy())])
+    ends = np.cumsum(pc.list_value_length(tags).to_numpy())
+    begins = np.concatenate([np.zeros(1, np.int64), ends[:-1]])[: len(ends)]
+    return pa.array((before[ends] == before[begins]) & (ends > begins))

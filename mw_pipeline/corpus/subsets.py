@@ -35,11 +35,14 @@ _STANDS_ALONE = (
 
 def as_mailed(draft: Draft, rows: Mask, rng: np.random.Generator) -> Draft:
     """The draft with the rows under the mask as the mail of their country has them: the areas that it omits left out,
-    and the country's name on its share of rows. A row that would lose all it says about its place keeps it."""
+    and the country's name on its share of rows.
+
+    A row that would lose all it says about its place keeps it, and so does one in another script: it comes from abroad.
+    """
     section = country(draft.country)
     kept = draft.present()
     places = [TAG_INDEX[tag] for tag in ("street", "intersection_a", "po_box", "locality", "postcode")]
-    placed = rows & kept[:, places].any(axis=1)
+    placed = rows & ~draft.foreign & kept[:, places].any(axis=1)
     for tag in section["areas"]["omitted"]:
         kept[placed, TAG_INDEX[tag]] = False
     abroad = placed & (rng.random(draft.rows) >= section["written"]["country_share"])

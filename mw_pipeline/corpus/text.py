@@ -107,6 +107,38 @@ def _tidy(texts: pa.StringArray) -> pa.StringArray:
     return pc.if_else(pc.match_substring_regex(squeezed, r"[\p{L}\p{N}]"), squeezed, pa.scalar(None, pa.string()))
 
 
+def without_placeholders(texts: pa.StringArray) -> pa.StringArray:
+    """The texts, null where the whole of one says that there is none, in any case and however often: "undefined",
+    "Not Available", "NULL NULL NULL" (M83). Of "nan" the forms that programs write count; Nan is a town."""
+    return edited(texts, _may_be_placeholders(texts), _null_placeholders)
+
+
+def _may_be_placeholders(texts: pa.StringArray) -> Mask:
+    """(rows,): texts that begin and end as a placeholder does; most do not, and are spared the pattern."""
+    offsets, data = utf8_bytes(texts)
+    some = np.flatnonzero(offsets[1:] > offsets[:-1])
+    found = np.zeros(len(texts), np.bool_)
+    found[some] = _BEGINS[data[offsets[some]]] & _ENDS[data[offsets[some + 1] - 1]]
+    return found
+
+
+def _null_placeholders(texts: pa.StringArray) -> pa.Array:
+    return pc.if_else(pc.match_substring_regex(texts, _PLACEHOLDER), pa.scalar(None, pa.string()), texts)
+
+
+def without_remarks(texts: pa.StringArray) -> pa.StringArray:
+    """The texts without the remark in brackets that ends one: "Calgary" of "Calgary (Bow Trail)", of which a label
+    would keep one bracket, for values end in a letter or a digit. A bracket that stands alone goes too."""
+    return edited(texts, mask_of(pc.fill_null(pc.match_substring_regex(texts, "[()]"), False)), _cut_remarks)
+
+
+def _cut_remarks(texts: pa.StringArray) -> pa.Array:
+    cut = pc.replace_substring_regex(texts, r"(\s*\([^()]*\)*)+\s*$", "")
+    alone = pc.not_equal(pc.count_substring(cut, "("), pc.count_substring(cut, ")"))
+    cut = pc.if_else(alone, pc.utf8_trim_whitespace(pc.replace_substring_regex(cut, "[()]+", " ")), cut)
+    return pc.if_else(pc.equal(cut, ""), pa.scalar(None, pa.string()), cut)
+
+
 def plain(texts: pa.StringArray) -> Mask:
     """Where a text is of printable ASCII, with single spaces, and has a letter or digit at either end: most are, and
     what is seen by their bytes alone spares them every pattern. The empty text is not plain; null is."""
@@ -206,6 +238,17 @@ def mask_of(flags: pa.BooleanArray) -> Mask:
     return mask
 
 
+def _bytes_of(letters: str) -> Mask:
+    """(256,): which bytes are these characters, in either case."""
+    return np.isin(np.arange(256), np.frombuffer(f"{letters}{letters.upper()}".encode(), np.uint8))
+
+
+_SAYS_NOTHING = (
+    r"null|none|nil|undefined|unknown|unnamed|unspecified|unassigned|n\.?/?a\.?|(?-i:nan|NaN|NAN)|noname|tbd|tba|s/n|s\.n\.|\\n"
+    r"|not? (?:available|applicable|known|stated|specified|given|provided|assigned|recorded|data|name|address|value)"
+)
+_PLACEHOLDER = rf"(?i)^[\s<(\[{{\"'#]*(?:(?:{_SAYS_NOTHING})(?:[\s,;/|_.<>()\[\]{{}}\"'#-]+|$))+$"
+_BEGINS, _ENDS = _bytes_of("nust<([{\"'#\\"), _bytes_of("ldnease.>)]}\"'")
 _SPACE, _LAST_PRINTABLE, _PAST_ASCII = 0x20, 0x7E, 0x80
 _EIGHT = np.uint64(8)
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from mw_pipeline.corpus.text import hash64
 from mw_pipeline.dataset.labelling import (
     NO_TAG,
     Spans,
@@ -35,7 +36,7 @@ from mw_pipeline.tokenizer import Tokenizer
 
 DATASET_JSON = "dataset.json"
 SURVIVAL_SHARE = 0.995
-_COLUMNS = ["row_id", "raw", "source", "split", "span_tags", "span_starts", "span_ends"]
+_COLUMNS = ["row_id", "raw", "source", "place", "split", "span_tags", "span_starts", "span_ends"]
 
 
 @dataclass
@@ -62,8 +63,8 @@ def tokenize_rows(
 ) -> tuple[pa.Table, Losses]:
     """Aligned rows as TOKENIZED_SCHEMA, in their order, and what was lost on the way.
 
-    `table` needs row_id, raw, source and the three span columns. A row is dropped, and counted, when its spans are
-    unsound (`bad_spans`), it has no piece (`empty`), more than `max_length` (`too_long`), or labels that the
+    `table` needs row_id, raw, source, place and the three span columns. A row is dropped, and counted, when its spans
+    are unsound (`bad_spans`), it has no piece (`empty`), more than `max_length` (`too_long`), or labels that the
     transition mask forbids (`illegal_labels`, M31).
     """
     losses = Losses()
@@ -87,7 +88,8 @@ def tokenize_rows(
         losses.gold[name] += int(here.sum())
         losses.survived[name] += int((here & survived).sum())
     losses.dropped, losses.gold = +losses.dropped, +losses.gold
-    columns = [table.column("row_id"), table.column("source"), *_lists(pieces.ids, labels, pieces.offsets)]
+    named = [table.column("row_id"), table.column("source"), _place_ids(table.column("place"))]
+    columns = [*named, *_lists(pieces.ids, labels, pieces.offsets)]
     return pa.table(columns, schema=TOKENIZED_SCHEMA).filter(pa.array(keep)), losses
 
 
@@ -257,6 +259,12 @@ def _spans_of(table: pa.Table, label_set: LabelSet) -> Spans:
         starts=pc.list_flatten(table.column("span_starts")).to_numpy().astype(np.int64),
         ends=pc.list_flatten(table.column("span_ends")).to_numpy().astype(np.int64),
     )
+
+
+def _place_ids(places: pa.ChunkedArray) -> pa.Array:
+    """A number for each place, and 0 for none: what is dosed by place need not know its name."""
+    hashes = hash64(places.combine_chunks())
+    return pc.if_else(pc.equal(places, ""), pa.scalar(0, pa.uint64()), pa.array(hashes, pa.uint64()))
 
 
 def _lists(ids: NDArray[np.int32], labels: NDArray[np.uint8], offsets: NDArray[np.int64]) -> list[pa.Array]:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from mw_pipeline.digest import JSON
 from mw_pipeline.errors import ArtifactError
+from mw_pipeline.mix.places import Places
 
 SPLITS = ("train", "validation", "test")
 BATCH_ROWS = 65_536
@@ -26,6 +27,7 @@ TOKENIZED_SCHEMA = pa.schema(
     [
         pa.field("row_id", pa.string(), nullable=False),
         pa.field("source", pa.string(), nullable=False),
+        pa.field("place", pa.uint64(), nullable=False),
         pa.field("input_ids", pa.list_(pa.field("item", pa.int32(), nullable=False)), nullable=False),
         pa.field("labels", pa.list_(pa.field("item", pa.uint8(), nullable=False)), nullable=False),
     ]
@@ -34,6 +36,7 @@ TOKENIZED_SCHEMA = pa.schema(
 TOKENIZED_MEANINGS = {
     "row_id": "of the row in the corpus",
     "source": "name in the corpus spec",
+    "place": "hash of the town that the row's record lies in; 0 where it names none",
     "input_ids": "id of each piece in the recipe's tokenizer",
     "labels": "index of each piece's label in the recipe's label set",
 }
@@ -93,6 +96,13 @@ class TokenizedDataset:
     def rows_per_source(self) -> dict[str, int]:
         """Source → rows, in file order: what a sampler draws from."""
         return {source: stop - start for source, (start, stop) in self.source_ranges.items()}
+
+    def places_of(self, source: str) -> Places:
+        """The places of a source's rows, which are numbered from its first: eight bytes a row while they are used."""
+        named = [
+            batch.column("place").to_numpy() for batch in self._batches if batch.column("source")[0].as_py() == source
+        ]
+        return Places.of(np.concatenate(named))
 
     def lengths_of(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
         """(R,) pieces of each of these rows."""
@@ -207,14 +217,15 @@ class SplitWriter:
 
 
 class RowDigest:
-    """SHA-256 over row ids, piece ids and labels in row order; how rows are batched does not matter (M23)."""
+    """SHA-256 over row ids, places, piece ids and labels in row order; how rows are batched does not matter (M23)."""
 
     def __init__(self) -> None:
-        self._parts = {name: hashlib.sha256() for name in ("row_id", "lengths", "input_ids", "labels")}
+        self._parts = {name: hashlib.sha256() for name in ("row_id", "place", "lengths", "input_ids", "labels")}
 
     def update(self, batch: pa.RecordBatch) -> None:
         """Takes the next rows, as TOKENIZED_SCHEMA."""
         self._parts["row_id"].update("".join(f"{row_id}\n" for row_id in batch.column("row_id").to_pylist()).encode())
+        self._parts["place"].update(batch.column("place").to_numpy().astype("<u8").tobytes())
         lengths = pc.list_value_length(batch.column("input_ids")).to_numpy()
         self._parts["lengths"].update(lengths.astype("<i4").tobytes())
         self._parts["input_ids"].update(batch.column("input_ids").flatten().to_numpy().astype("<i4").tobytes())
@@ -236,7 +247,7 @@ def _opened(path: Path) -> tuple[pa.Buffer, pa.ipc.RecordBatchFileReader]:
         ) from None
     if not reader.schema.equals(TOKENIZED_SCHEMA):
         raise ArtifactError(
-            f"{path}: its columns are {reader.schema.names!r}, expected row_id, source, input_ids and labels with "
-            "their types. Rebuild the dataset."
+            f"{path}: its columns are {reader.schema.names!r}, expected row_id, source, place, input_ids and labels "
+            "with their types. Rebuild the dataset."
         )
     return buffer, reader

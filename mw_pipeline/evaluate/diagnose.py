@@ -14,7 +14,7 @@ from mw_pipeline.evaluate.buckets import BUCKETS, MEANINGS, bucket_of
 from mw_pipeline.evaluate.evaluation import Evaluation, evaluate, release_axes
 from mw_pipeline.evaluate.predictions import Prediction
 from mw_pipeline.golden.gold import GoldenSet
-from mw_pipeline.labels import STAGE2, LabelSet
+from mw_pipeline.labels import STAGE3, LabelSet
 from mw_pipeline.metrics.resampling import RESAMPLES
 from mw_pipeline.metrics.scores import compare
 
@@ -48,7 +48,7 @@ def diagnose(
     predictions: Sequence[Prediction],
     *,
     decoder: str,
-    labels: LabelSet = STAGE2,
+    labels: LabelSet = STAGE3,
     policy: str = "strict",
     compat: bool = False,
     baseline: Sequence[Prediction] | None = None,
@@ -71,7 +71,7 @@ def diagnose(
         "meanings": MEANINGS,
         "totals": {side: sum(side in m.sides for m in misses) for side in ("fn", "fp")},
         "buckets": _by_side(misses),
-        "per_tag": {tag: _tag_report(found, tag, [m for m in misses if m.tag == tag]) for tag in labels.tags},
+        "per_tag": {tag: _tag_report(found, tag, [m for m in misses if m.tag == tag]) for tag in found.report["tags"]},
         "examples": {bucket: [m.as_json() for m in misses if m.bucket == bucket][:EXAMPLES] for bucket in BUCKETS},
         "failure_modes": _failure_modes(found, misses),
     }

@@ -15,7 +15,7 @@ from mw_pipeline.digest import JSON
 from mw_pipeline.evaluate.predictions import Prediction
 from mw_pipeline.golden.gold import CONVENTIONS_HASH, GoldenSet
 from mw_pipeline.golden.rows import GoldenRow
-from mw_pipeline.labels import STAGE2, LabelSet
+from mw_pipeline.labels import STAGE3, LabelSet
 from mw_pipeline.metrics.calibration import Confidences, calibration, compare_calibration
 from mw_pipeline.metrics.matching import POLICIES, decoder_hash, policy_hash
 from mw_pipeline.metrics.resampling import LEVEL, RESAMPLES
@@ -42,21 +42,23 @@ def evaluate(
     predictions: Sequence[Prediction],
     *,
     decoder: str,
-    labels: LabelSet = STAGE2,
+    labels: LabelSet = STAGE3,
     policy: str = "strict",
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Evaluation:
     """Scores predictions that stand in the order of the gold rows.
 
-    The tags of the label set are scored; gold and predicted values of other tags are counted under `not_scored`.
+    Those tags of the label set are scored that the gold is complete for; gold and predicted values of other tags are
+    counted under `not_scored`.
     `decoder` says how values were decoded and becomes part of what is comparable (M44). Raises CorpusError for another
     number of predictions, an unknown policy, or a confidence that is no probability.
     """
+    tags = golden.scored(labels.tags)
     found = outcomes(
         golden.components,
         [prediction.components for prediction in predictions],
-        tags=labels.tags,
+        tags=tags,
         policy=policy,
         families=[row.family for row in golden.rows],
     )
@@ -77,13 +79,13 @@ def evaluate(
         **sliced(np.ones(len(golden.rows), dtype=np.bool_)),
         "policy": policy,
         "decoder": decoder,
-        "tags": list(labels.tags),
+        "tags": list(tags),
         "hashes": hashes,
         "bootstrap": {"resamples": resamples, "seed": seed, "level": LEVEL, "unit": "family"},
-        "policies": {name: _averages(golden, predictions, labels, name) for name in POLICIES},
-        "ceiling": golden.ceilings(labels.tags)[policy],
+        "policies": {name: _averages(golden, predictions, tags, name) for name in POLICIES},
+        "ceiling": golden.ceilings(tags)[policy],
         "calibration": calibration(confidences),
-        "not_scored": _not_scored(golden, predictions, labels),
+        "not_scored": _not_scored(golden, predictions, tags),
         "findings": len(golden.findings),
         "slices": _slices(golden, sliced),
     }
@@ -101,17 +103,17 @@ def _confidences(predictions: Sequence[Prediction], found: Outcomes) -> Confiden
 
 
 def _averages(
-    golden: GoldenSet, predictions: Sequence[Prediction], labels: LabelSet, policy: str
+    golden: GoldenSet, predictions: Sequence[Prediction], tags: Sequence[str], policy: str
 ) -> dict[str, float | None]:
     """The averages under one policy, without intervals: the other policy stands beside the one asked for (M48)."""
     predicted = [prediction.components for prediction in predictions]
-    found = scores(outcomes(golden.components, predicted, tags=labels.tags, policy=policy), resamples=0)
+    found = scores(outcomes(golden.components, predicted, tags=tags, policy=policy), resamples=0)
     return {name: found[name] for name in _AVERAGES}
 
 
-def _not_scored(golden: GoldenSet, predictions: Sequence[Prediction], labels: LabelSet) -> dict[str, dict[str, int]]:
+def _not_scored(golden: GoldenSet, predictions: Sequence[Prediction], tags: Sequence[str]) -> dict[str, dict[str, int]]:
     def others(rows: Sequence[GoldenRow] | Sequence[Prediction]) -> dict[str, int]:
-        counts = Counter(tag for row in rows for tag in row.components if tag not in labels.tags)
+        counts = Counter(tag for row in rows for tag in row.components if tag not in tags)
         return dict(sorted(counts.items()))
 
     return {"gold": others(golden.rows), "predicted": others(predictions)}

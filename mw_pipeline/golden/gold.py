@@ -27,7 +27,9 @@ from mw_pipeline.metrics.scores import ceiling
 CONVENTIONS = (
     "values as written, edges trimmed to letters and digits, one per tag; the highest written area below the country "
     "is region and a second one subregion; a borough, arrondissement or neighbourhood beside its city is "
-    "dependent_locality; street without number, directionals and type included; unit and po_box with their designator"
+    "dependent_locality; street without number, directionals and type included; unit and po_box with their designator; "
+    "venue is whoever or whatever the address is of, place, company or person, with c/o and attn inside; the streets "
+    "of a crossing are intersection_a and intersection_b"
 )
 CONVENTIONS_HASH = digest_of([CONVENTIONS, list(STAGE3_TAGS)])
 MANIFEST = "manifest.json"
@@ -35,15 +37,27 @@ MANIFEST = "manifest.json"
 
 @dataclass(frozen=True)
 class GoldenSet:
-    """Gold rows with everything that is known of them; every count and hash is computed from the rows (M50)."""
+    """Gold rows with everything that is known of them; every count and hash is computed from the rows (M50).
+
+    `tags` are those that the labels are complete for, None for all: a prediction of another is no error here."""
 
     rows: tuple[GoldenRow, ...]
+    tags: tuple[str, ...] | None = None
 
     @cached_property
     def hash(self) -> str:
-        """SHA-256 over what decides a score: texts, values, families and strata, whatever the order of the rows."""
+        """SHA-256 over what decides a score: texts, values, families, strata and complete tags, in any order."""
         content = [[r.raw, dict(r.components), r.country, r.family, r.stratum] for r in self.rows]
-        return digest_of([CONVENTIONS_HASH, sorted(content, key=digest_of)])
+        complete = [] if self.tags is None else [sorted(self.tags)]
+        return digest_of([CONVENTIONS_HASH, sorted(content, key=digest_of), *complete])
+
+    def scored(self, tags: Sequence[str]) -> tuple[str, ...]:
+        """Those of the tags that the labels are complete for, in their order: what is scored on this gold."""
+        return tuple(tag for tag in tags if self.tags is None or tag in self.tags)
+
+    def only(self, country: str) -> GoldenSet:
+        """The rows of one country."""
+        return GoldenSet(tuple(row for row in self.rows if row.country == country), self.tags)
 
     @property
     def families(self) -> frozenset[str]:
@@ -93,8 +107,8 @@ def _as_json(row: GoldenRow) -> dict[str, JSON]:
     return {"base_id" if key == "family" else key: value for key, value in fields.items() if key != "where"}
 
 
-def load_golden(paths: Sequence[Path]) -> GoldenSet:
-    """The rows of all files, in the order given.
+def load_golden(paths: Sequence[Path], *, tags: Sequence[str] | None = None) -> GoldenSet:
+    """The rows of all files, in the order given, and the tags that their labels are complete for (None: all).
 
     Raises CorpusError for a file or row that is not gold at all, and when a manifest beside a file disagrees with it.
     What is gold but breaks a convention is in `findings`."""
@@ -103,7 +117,7 @@ def load_golden(paths: Sequence[Path]) -> GoldenSet:
         raise CorpusError(f"{', '.join(map(str, paths)) or 'no file'}: holds no gold row. Name a file with JSON lines.")
     for folder in dict.fromkeys(path.parent for path in paths):
         demand_manifest(folder, [path for path in paths if path.parent == folder])
-    return GoldenSet(tuple(rows))
+    return GoldenSet(tuple(rows), None if tags is None else tuple(tags))
 
 
 def _read_file(path: Path) -> list[GoldenRow]:

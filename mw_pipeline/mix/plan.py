@@ -10,12 +10,15 @@ import itertools
 import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mw_pipeline.digest import JSON
 from mw_pipeline.errors import CorpusError, RecipeError
+from mw_pipeline.mix.place_doses import PlaceDose, PlaceTally, over_cap, rounds_under_cap, top_places
+from mw_pipeline.mix.places import Places
 from mw_pipeline.mix.sampler import MixSampler, shares_of
 from mw_pipeline.recipe import MixConfig
 
@@ -34,6 +37,7 @@ class SourceShare:
 
     declared_share is w_i / Σw; requested_share is that after `mix.max_repetitions`; window_shares is what the dry run
     drew in each tenth of the run; repetitions is how often the run sees each row; legacy_share is shards × weight.
+    place says what the run teaches of its towns; None where nobody counted them.
     """
 
     name: str
@@ -46,6 +50,7 @@ class SourceShare:
     repetitions: float
     shards: int
     legacy_share: float
+    place: PlaceDose | None = None
 
 
 @dataclass(frozen=True)
@@ -65,14 +70,16 @@ class Mix:
     def as_table(self) -> str:
         """A Markdown table with one line per source."""
         lines = [
-            "| source | rows | weight | requested | realised | worst window | repetitions | shards × weight |",
-            "|---|--:|--:|--:|--:|--:|--:|--:|",
+            "| source | rows | weight | requested | realised | worst window | repetitions | places | of one place "
+            "| shards × weight |",
+            "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
         ]
         for s in self.sources:
             worst = max(s.window_shares, key=lambda share: abs(share - s.requested_share), default=0.0)
             lines.append(
                 f"| {s.name} | {s.rows:,} | {s.weight:g} | {s.requested_share:.2%} | {s.realised_share:.2%} "
-                f"| {worst:.2%} | {s.repetitions:.2f} | {s.legacy_share:.2%} |"
+                f"| {worst:.2%} | {s.repetitions:.2f} | {s.place.as_cells() if s.place else '– | –'} "
+                f"| {s.legacy_share:.2%} |"
             )
         return "\n".join(lines)
 
@@ -85,27 +92,42 @@ def plan_mix(
     seed: int,
     batch_rows: int = 8192,
     shards: Mapping[str, int] | None = None,
+    places: Mapping[str, Places] = MappingProxyType({}),
 ) -> Mix:
     """The mix that a run of `samples` samples will see, counted on a dry run of its sampler.
 
     `rows_per_source` counts selectable training rows; `shards` the Parquet shards that the legacy view multiplies by
-    weight (default: one per 65,536 rows). Raises RecipeError when no weighted source has rows, or when
-    `mix.max_repetitions` leaves too few samples.
+    weight (default: one per 65,536 rows); `places` are those of each source, its rows counted by them. Raises
+    RecipeError when no weighted source has rows, or when a cap on repetitions leaves too few samples.
     """
-    sampler = sampler_for(rows_per_source, config, samples=samples, seed=seed)
-    windows, dry = _dry_run(sampler, samples=samples, batch_rows=batch_rows)
-    sources = _table(rows_per_source, config, sampler, windows, samples=samples, shards=shards)
+    sampler = sampler_for(rows_per_source, config, samples=samples, seed=seed, places=places)
+    tally = PlaceTally(sampler, places)
+    windows, dry = _dry_run(sampler, tally, samples=samples, batch_rows=batch_rows)
+    doses = tally.doses(samples)
+    sources = _table(rows_per_source, config, sampler, windows, samples=samples, shards=shards, doses=doses)
     concentrated = _is_concentrated([s.requested_share for s in sources])
     return Mix(
         sources=sources,
         samples=samples,
         concentrated=concentrated,
-        findings=(*_undeclared(rows_per_source, config), *dry, *_undelivered(sources, samples)),
-        warnings=(*_concentration(sources, concentrated), *_repetition(sources), *_caps(sources, config)),
+        findings=(
+            *_undeclared(rows_per_source, config),
+            *dry,
+            *_undelivered(sources, samples),
+            *over_cap(doses, config.max_repetitions_per_place),
+        ),
+        warnings=(
+            *_concentration(sources, concentrated),
+            *_repetition(sources),
+            *top_places(doses, samples=samples),
+            *_caps(sources, config),
+        ),
     )
 
 
-def _dry_run(sampler: MixSampler, *, samples: int, batch_rows: int) -> tuple[NDArray[np.float64], tuple[str, ...]]:
+def _dry_run(
+    sampler: MixSampler, tally: PlaceTally, *, samples: int, batch_rows: int
+) -> tuple[NDArray[np.float64], tuple[str, ...]]:
     """(windows, sources) shares drawn in each tenth of the run, and the error of a source that runs dry, if any."""
     edges = np.linspace(0, samples, min(WINDOWS, samples) + 1).astype(int).tolist()
     shares: list[NDArray[np.float64]] = []
@@ -113,18 +135,19 @@ def _dry_run(sampler: MixSampler, *, samples: int, batch_rows: int) -> tuple[NDA
     try:
         for begin, end in itertools.pairwise(edges):
             drawn = range(begin, min(end, begin + _DRY_RUN_SAMPLES))
-            shares.append(_shares_in(sampler, drawn, batch_rows=batch_rows))
+            shares.append(_shares_in(sampler, tally, drawn, batch_rows=batch_rows))
         sampler.demand_rows(samples)  # a source may run dry in the part of a window that was not drawn
     except CorpusError as error:
         dry = (str(error),)
     return np.asarray(shares).reshape(-1, len(sampler.sources)), dry
 
 
-def _shares_in(sampler: MixSampler, drawn: range, *, batch_rows: int) -> NDArray[np.float64]:
+def _shares_in(sampler: MixSampler, tally: PlaceTally, drawn: range, *, batch_rows: int) -> NDArray[np.float64]:
     counts = np.zeros(len(sampler.sources))
     for start in drawn[::batch_rows]:
-        source = sampler.draw(start, min(batch_rows, drawn.stop - start)).source
-        counts += np.bincount(source, minlength=len(sampler.sources))
+        draw = sampler.draw(start, min(batch_rows, drawn.stop - start))
+        counts += np.bincount(draw.source, minlength=len(sampler.sources))
+        tally.add(draw)
     return counts / len(drawn)
 
 
@@ -136,6 +159,7 @@ def _table(
     *,
     samples: int,
     shards: Mapping[str, int] | None,
+    doses: Mapping[str, PlaceDose],
 ) -> tuple[SourceShare, ...]:
     declared = shares_of(rows_per_source, config.weights)
     requested = capped_shares(rows_per_source, config, samples=samples)
@@ -155,6 +179,7 @@ def _table(
             repetitions=requested.get(name, 0.0) * samples / rows if rows else 0.0,
             shards=shards.get(name, 0),
             legacy_share=legacy.get(name, 0.0) / legacy_total,
+            place=doses.get(name),
         )
         for index, (name, rows) in enumerate(rows_per_source.items())
     )
@@ -225,11 +250,26 @@ def _caps(sources: tuple[SourceShare, ...], config: MixConfig) -> list[str]:
     ]
 
 
-def sampler_for(rows_per_source: Mapping[str, int], config: MixConfig, *, samples: int, seed: int) -> MixSampler:
-    """The sampler of a recipe, the cap on repetitions applied. `samples` is what the full run draws, in a smoke too:
-    a smoke that derived the cap from its own length would train on another mix."""
+def sampler_for(
+    rows_per_source: Mapping[str, int],
+    config: MixConfig,
+    *,
+    samples: int,
+    seed: int,
+    places: Mapping[str, Places] = MappingProxyType({}),
+) -> MixSampler:
+    """The sampler of a recipe, its caps on repetitions applied. `samples` is what the full run draws, in a smoke too:
+    a smoke that derived the cap from its own length would train on another mix.
+
+    Under `mix.max_repetitions_per_place` it needs the `places` of every weighted source."""
     weights = capped_shares(rows_per_source, config, samples=samples)
-    return MixSampler(rows_per_source, weights, seed=seed, cycle=config.cycle)
+    sampler = MixSampler(rows_per_source, weights, seed=seed, cycle=config.cycle)
+    if config.max_repetitions_per_place is None:
+        return sampler
+    unknown = [name for name, share in weights.items() if share > 0 and name not in places]
+    assert not unknown, f"the places of {unknown} are needed by mix.max_repetitions_per_place"
+    rounds = rounds_under_cap(sampler, places, samples=samples, cap=config.max_repetitions_per_place)
+    return MixSampler(rows_per_source, weights, seed=seed, cycle=config.cycle, rounds=rounds)
 
 
 def capped_shares(rows_per_source: Mapping[str, int], config: MixConfig, *, samples: int) -> dict[str, float]:

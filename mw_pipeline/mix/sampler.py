@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mw_pipeline.errors import CorpusError, RecipeError
 from mw_pipeline.mix.permutation import mixed, permuted
+from mw_pipeline.mix.places import Rounds
 
 _BLOCK = 65_536  # samples after which every source has had its exact quota; also the resolution of a share
 
@@ -23,7 +25,7 @@ class Draw:
 
     source  (N,) int16   index into `MixSampler.sources`
     row     (N,) int64   row within that source, 0-based
-    passes  (N,) int64   how many whole passes over its source the sample comes after
+    passes  (N,) int64   how many whole passes (or rounds) over its source the sample comes after
     """
 
     source: NDArray[np.int16]
@@ -37,15 +39,25 @@ class MixSampler:
     Sample n is a function of (seed, n) alone: a run resumes from its sample counter, and workers may draw any range.
     Within each block of 65,536 samples a source gets its quota, spread evenly with a seeded jitter. Every pass
     over a source is a fresh permutation of its rows. A source that runs dry starts its next pass (M13, M25); without
-    `cycle` it raises CorpusError.
+    `cycle` it raises CorpusError. A source with `rounds` is drawn in these instead of passes: no place of it more often
+    than its cap allows (M14), and no row twice in a round.
     """
 
     def __init__(
-        self, rows_per_source: Mapping[str, int], weights: Mapping[str, float], *, seed: int, cycle: bool = True
+        self,
+        rows_per_source: Mapping[str, int],
+        weights: Mapping[str, float],
+        *,
+        seed: int,
+        cycle: bool = True,
+        rounds: Mapping[str, Rounds] = MappingProxyType({}),
     ) -> None:
         self.sources: tuple[str, ...] = tuple(rows_per_source)
         shares = shares_of(rows_per_source, weights)
         self._rows = np.asarray([rows_per_source[name] for name in self.sources], dtype=np.int64)
+        self._rounds = {index: rounds[name] for index, name in enumerate(self.sources) if name in rounds}
+        slots = [rounds[name].slots if name in rounds else rows_per_source[name] for name in self.sources]
+        self._slots = np.asarray(slots, dtype=np.int64)
         self._quotas = _quotas(np.asarray([shares.get(name, 0.0) for name in self.sources]))
         self._seed = np.uint64(seed % 2**64)
         self._cycle = cycle
@@ -56,12 +68,20 @@ class MixSampler:
         parts = [self._draw_in_block(block, begin, end) for block, begin, end in _block_ranges(start, count)]
         source = np.concatenate([part[0] for part in parts]) if parts else np.empty(0, dtype=np.int16)
         turn = np.concatenate([part[1] for part in parts]) if parts else np.empty(0, dtype=np.int64)
-        rows = self._rows[source]
-        passes = turn // np.maximum(rows, 1)
+        slots = self._slots[source]
+        passes = turn // np.maximum(slots, 1)
         if not self._cycle and passes.any():
             self._refuse(start + int(np.argmax(passes > 0)), int(source[np.argmax(passes > 0)]))
         key = mixed(mixed(self._seed ^ mixed(source.astype(np.uint64))) + passes.astype(np.uint64))
-        return Draw(source, permuted(turn % np.maximum(rows, 1), size=rows, key=key), passes)
+        row = permuted(turn % np.maximum(slots, 1), size=slots, key=key)
+        for index, rounds in self._rounds.items():
+            here = np.flatnonzero(source == index)
+            row[here] = rounds.rows(row[here], passes[here], key[here])
+        return Draw(source, row, passes)
+
+    def rounds_of(self, source: str) -> Rounds | None:
+        """The rounds in which a source is drawn; None where it is drawn in plain passes."""
+        return self._rounds.get(self.sources.index(source))
 
     def turns(self, sample: int) -> dict[str, int]:
         """How often each source was drawn in samples 0 … sample − 1; divided by its rows, its passes so far."""
@@ -73,7 +93,7 @@ class MixSampler:
     def demand_rows(self, samples: int) -> None:
         """Raises CorpusError when one of the samples 0 … samples − 1 finds its source dry, and it must not cycle."""
         used = [] if self._cycle else np.flatnonzero(self._quotas).tolist()
-        first, source = min(((self._sample_of(int(self._rows[s]), s), s) for s in used), default=(samples, -1))
+        first, source = min(((self._sample_of(int(self._slots[s]), s), s) for s in used), default=(samples, -1))
         if first < samples:
             self._refuse(first, source)
 

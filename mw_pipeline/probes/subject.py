@@ -11,11 +11,11 @@ import torch
 
 from mw_pipeline.dataset.batches import Batch, BatchStream
 from mw_pipeline.dataset.build import read_dataset_json
+from mw_pipeline.dataset.sampling import training_sampler
 from mw_pipeline.dataset.tokenized import TokenizedDataset
 from mw_pipeline.digest import JSON, sha256_file
 from mw_pipeline.errors import ArtifactError
 from mw_pipeline.labels import label_set_of
-from mw_pipeline.mix.plan import sampler_for
 from mw_pipeline.model.checkpoint import FACTS, WEIGHTS, Checkpoint, load_checkpoint
 from mw_pipeline.model.losses import TaggingLoss
 from mw_pipeline.recipe import Recipe
@@ -71,9 +71,7 @@ class Subject:
     def training_batches(self, recipe: Recipe, count: int) -> list[Batch]:
         """The batches that training would have drawn next from this checkpoint on, mix and all."""
         train, config = self.split("train"), recipe.train
-        samples = config.steps * config.effective_batch
-        sampler = sampler_for(train.rows_per_source, recipe.mix, samples=samples, seed=config.seed)
-        stream = BatchStream(train, sampler, batch_size=config.batch_size, seed=config.seed)
+        stream = BatchStream(train, training_sampler(train, recipe), batch_size=config.batch_size, seed=config.seed)
         first = self.checkpoint.step * config.accumulation * config.processes
         return [stream.batch(first + number) for number in range(count)]
 

@@ -10,10 +10,9 @@ from pydantic import Field, field_validator, model_validator
 
 from mw_pipeline.countries import country_problem
 from mw_pipeline.digest import digest_of
-from mw_pipeline.recipe.section import Name, NotNegative, Positive, Section, Share, tuple_of
+from mw_pipeline.labels import STAGE3_TAGS
+from mw_pipeline.recipe.section import Name, NotNegative, Positive, Section, SetName, Share, tuple_of
 
-SetName = Annotated[str, Field(pattern="^[a-z0-9][a-z0-9-]*$")]
-"""Names a file and a line of a report."""
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -131,11 +130,24 @@ def url_problem(url: str) -> str:
 class GoldenSetSpec(Section):
     """A further gold set below MW_DATA: gold files, or with `adapter` the judging half of a labelled source.
 
-    It is scored beside the corpus's own gold, gates nothing, and is skipped where its files are not there."""
+    It is scored beside the corpus's own gold, and gates the recipes that name it. `tags` are those that its labels are
+    complete for (none named: all): only these are scored. `optional`: it is skipped where its files are not there."""
 
     input: str
     adapter: Name | None = None
     country: str | None = None
+    tags: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    optional: bool = False
+
+    _lists = field_validator("tags", mode="before")(tuple_of)
+
+    @field_validator("tags")
+    @classmethod
+    def _tags_are_known(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        for tag in value or ():
+            if tag not in STAGE3_TAGS:
+                raise ValueError(f"{tag!r} is not a tag: the tags are {', '.join(STAGE3_TAGS)}")
+        return value
 
     @field_validator("input")
     @classmethod

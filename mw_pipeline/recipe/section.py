@@ -14,6 +14,8 @@ Weight = Annotated[float, Field(ge=0.0)]
 Positive = Annotated[int, Field(gt=0, le=MOST)]
 NotNegative = Annotated[int, Field(ge=0, le=MOST)]
 Name = Annotated[str, Field(min_length=1)]
+SetName = Annotated[str, Field(pattern="^[a-z0-9][a-z0-9-]*$")]
+"""Names a gold set: a file and a line of a report."""
 
 
 class Section(BaseModel):

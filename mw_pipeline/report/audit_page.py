@@ -42,6 +42,7 @@ def _sections(audit: Mapping[str, JSON]) -> list[Section]:
     return [
         _changes_section(audit),
         _mix_section(audit),
+        _places_section(audit),
         _volume_section(audit),
         _losses_section(audit),
         _methods_section(audit),
@@ -117,6 +118,15 @@ def _mix_section(audit: Mapping[str, JSON]) -> Section:
     bars = (mix_bars_svg(sources),) if len(sources) > 1 else ()
     pictures = (*bars, audit_charts.window_shares_svg([source for source in sources if source["weight"]]))
     return Section("mix", "What the sampler draws", sentences, pictures, (audit_tables.dose_table(sources),))
+
+
+def _places_section(audit: Mapping[str, JSON]) -> Section:
+    sentence = (
+        "A place is a town of a country and region; a row without one counts as one. What repeats a town as if it were "
+        "a word of the language teaches that this is the town: mix.max_repetitions_per_place gives its draws to the "
+        "other towns of the source."
+    )
+    return Section("places", "Places", (sentence,), tables=(audit_tables.place_table(audit["sources"]),))
 
 
 def _volume_section(audit: Mapping[str, JSON]) -> Section:

@@ -61,6 +61,26 @@ def dose_table(sources: Sources) -> Table:
     return Table((*headers, "shards × weight"), rows)
 
 
+def place_table(sources: Sources) -> Table:
+    """Places of every source, the commonest with its rows, and how often the run draws the one that it draws most."""
+    rows = tuple(
+        (
+            source["name"],
+            count(place["places"]),
+            place["commonest"] or NOTHING,
+            count(place["commonest_rows"]),
+            share(place["commonest_rows"], source["rows"]),
+            count(round(place["repetitions"])),
+            count(place["drawn"]),
+            "yes" if place["capped"] else "no",
+        )
+        for source in sources
+        if (place := source["place"]) is not None
+    )
+    headers = ("source", "places", "the commonest", "its rows", "of the source")
+    return Table((*headers, "most repetitions of a place", "in the dry run", "capped"), rows)
+
+
 def content_table(sources: Sources) -> Table:
     """The most frequent countries, scripts and languages of every source."""
     rows = tuple(

@@ -63,6 +63,7 @@ def render_report(
     mix: Mapping[str, JSON] | None = None,
     held_out: Mapping[str, JSON] | None = None,
     golden_sets: Mapping[str, JSON] | None = None,
+    gated: Sequence[str] = (),
     skipped: Sequence[str] = (),
     lineage: Sequence[Mapping[str, str]] = (),
 ) -> Path:
@@ -76,13 +77,14 @@ def render_report(
     mix        `Mix.as_json()`
     held_out   the report of `evaluate` on rows that the corpus kept out of training
     golden_sets  the report of `evaluate` on each further gold set, by name
+    gated      the further gold sets that the recipe's gates ask
     skipped    a sentence for every gold set that was not there
     lineage    artifacts behind the scores: kind and digest of each
     """
     runs = {name: log for name, log in (("smoke", smoke), ("full", full)) if log is not None}
     sections = [
         _scores_section(scores),
-        *([_golden_sets_section(scores, golden_sets or {}, skipped)] if golden_sets or skipped else []),
+        *([_golden_sets_section(scores, golden_sets or {}, gated, skipped)] if golden_sets or skipped else []),
         _tags_section(scores),
         _slices_section(scores),
         *([_held_out_section(held_out)] if held_out else []),
@@ -169,13 +171,17 @@ def _scores_section(scores: Mapping[str, JSON]) -> Section:
     return Section("scores", "Scores", tuple(sentences), tables=(report_tables.score_table(scores),))
 
 
-def _golden_sets_section(scores: Mapping[str, JSON], sets: Mapping[str, JSON], skipped: Sequence[str]) -> Section:
+def _golden_sets_section(
+    scores: Mapping[str, JSON], sets: Mapping[str, JSON], gated: Sequence[str], skipped: Sequence[str]
+) -> Section:
     sentences = [
-        f"“{report_tables.OWN_SET}” is the gold of the corpus itself, which gates the release; further sets stand "
-        "beside it and gate nothing. Their rows are left out of training and validation by text and by family.",
+        f"“{report_tables.OWN_SET}” is the gold of the corpus itself, which gates the release; of the further sets "
+        f"{', '.join(gated) or 'none'} gate it too. The rows of all are left out of training and validation by text "
+        "and by family. Where the labels of a set are complete for some tags only, these alone are scored.",
         *(f"{text[0].upper()}{text[1:]}." for text in skipped),
     ]
-    return Section("golden-sets", "Gold sets", tuple(sentences), tables=(report_tables.golden_set_table(scores, sets),))
+    tables = (report_tables.golden_set_table(scores, sets), *report_tables.set_tag_tables(sets))
+    return Section("golden-sets", "Gold sets", tuple(sentences), tables=tables)
 
 
 def _tags_section(scores: Mapping[str, JSON]) -> Section:

@@ -8,11 +8,11 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mw_pipeline.dataset.tokenized import SPLITS
 from mw_pipeline.digest import JSON
-from mw_pipeline.labels import by_tag
+from mw_pipeline.labels import STAGE2_TAGS, by_tag
 from mw_pipeline.report.cells import (
     NOTHING,
     change,
@@ -32,7 +32,7 @@ AVERAGES = {
     "exact_match": "exact rows",
 }
 OWN_SET = "project"
-"""The corpus's own gold among the gold sets: the one that gates."""
+"""The corpus's own gold among the gold sets: the one that always gates."""
 WHOLE_SLICES = {"without_adversarial": "all but adversarial", "adversarial": "adversarial"}
 
 
@@ -80,7 +80,7 @@ def score_table(scores: Mapping[str, JSON]) -> Table:
 
 
 def golden_set_table(scores: Mapping[str, JSON], sets: Mapping[str, JSON]) -> Table:
-    """One line per gold set, the corpus's own first: averages with their intervals and the ceiling of the first."""
+    """One line per gold set, the corpus's own first: averages with their intervals, ceiling and scored tags."""
     names = ("core_macro_f1", "micro_f1", "exact_match")
     rows = tuple(
         (
@@ -89,11 +89,26 @@ def golden_set_table(scores: Mapping[str, JSON], sets: Mapping[str, JSON]) -> Ta
             f"{found['families']:,}",
             *(cell for name in names for cell in (number(found[name]), interval(found["intervals"].get(name)))),
             number(found["ceiling"].get("core_macro_f1")),
+            _tags_in_words(found),
         )
         for title, found in {OWN_SET: scores, **sets}.items()
     )
     averages = tuple(header for name in names for header in (AVERAGES[name], "95 % interval"))
-    return Table(("gold set", "rows", "families", *averages, "ceiling"), rows)
+    return Table(("gold set", "rows", "families", *averages, "ceiling", "scored tags"), rows)
+
+
+def _tags_in_words(scores: Mapping[str, JSON]) -> str:
+    """The tags that are scored on a set: by name where its labels are complete for some only."""
+    tags = scores["tags"]
+    return ", ".join(tags) if len(tags) < len(STAGE2_TAGS) else f"all {len(tags)}"
+
+
+def set_tag_tables(sets: Mapping[str, JSON]) -> list[Table]:
+    """The tag table of each further gold set, with its name, rows and scored tags as caption."""
+    return [
+        replace(tag_table(found), caption=f"{name}: {found['rows']:,} rows, scored tags: {_tags_in_words(found)}")
+        for name, found in sets.items()
+    ]
 
 
 def tag_table(scores: Mapping[str, JSON]) -> Table:

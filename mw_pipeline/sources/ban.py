@@ -12,7 +12,9 @@ département) and region (the région), which the file itself does not name.
 Oddities: the postcode may be empty. A hamlet without streets stands in nom_voie. Numbers 0 and 99999 mean "no number",
 and those from 5000 to 5999 are handed out by the land registry to points that have none: such records are filtered as
 `fictitious_number`, at the price of a few true ones on very long roads. An address with several positions (entrance,
-parcel) repeats its id, so the line is part of the source id.
+parcel) repeats its id, so the line is part of the source id. The commune of Paris, Lyon and Marseille is written with
+its arrondissement ("Paris 19e Arrondissement"), which people leave to the postcode: it is cut off, and is the
+dependent_locality of an address without a postcode only.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from mw_pipeline.corpus.records import ReadRequest, Rejects, record_batch
 from mw_pipeline.sources import columns
 from mw_pipeline.sources.delimited import read_request
 from mw_pipeline.sources.layout import Layout
-from mw_pipeline.sources.regions import insee_entry, region_keys
+from mw_pipeline.sources.regions import insee_entry, region_keys, without_arrondissements
 
 LAYOUT = Layout(
     title="Base Adresse Nationale: a semicolon CSV with numero, nom_voie and nom_commune",
@@ -74,10 +76,11 @@ def _sifted(batch: pa.RecordBatch, request: ReadRequest, rejects: Rejects) -> pa
 
 
 def _records(batch: pa.RecordBatch, licence: str) -> pa.RecordBatch:
-    country, street, locality = batch["country_code"], batch["nom_voie"], batch["nom_commune"]
+    country, street, locality = batch["country_code"], batch["nom_voie"], without_arrondissements(batch["nom_commune"])
     # null_handling="skip" would lose rows in which all parts are null (pyarrow 26.0.1)
-    number = pc.coalesce(pc.binary_join_element_wise(batch["numero"], batch["rep"], " "), batch["numero"])
-    postcode = pc.coalesce(batch["code_postal"], batch["code_post"])
+    numero = columns.whole_numbers(batch["numero"])
+    number = pc.coalesce(pc.binary_join_element_wise(numero, batch["rep"], " "), numero)
+    postcode = columns.whole_numbers(pc.coalesce(batch["code_postal"], batch["code_post"]))
     subregion = columns.mapped(batch["code_insee"], _departement)
     region = columns.mapped(batch["code_insee"], _region)
     line = pc.cast(batch["line"], pa.string())
@@ -96,11 +99,20 @@ def _records(batch: pa.RecordBatch, licence: str) -> pa.RecordBatch:
             "street": street,
             "postcode": postcode,
             "locality": locality,
-            "dependent_locality": columns.unlike(pc.coalesce(batch["nom_ld"], batch["nom_ancienne_commune"]), locality),
-            "subregion": columns.unlike(subregion, region),
+            "dependent_locality": _part_of_town(batch, locality, postcode),
+            "subregion": columns.unlike(columns.unlike(subregion, region), locality),
             "region": region,
         }
     )
+
+
+def _part_of_town(batch: pa.RecordBatch, locality: pa.Array, postcode: pa.Array) -> pa.Array:
+    """The hamlet or former commune of each address, else its arrondissement where no postcode tells it."""
+    parts = pc.coalesce(batch["nom_ld"], batch["nom_ancienne_commune"])
+    parts = columns.unlike(without_arrondissements(parts), locality)
+    behind = pc.utf8_trim_whitespace(pc.replace_substring_regex(batch["nom_commune"], r"^\S+", ""))
+    cut = pc.and_(pc.not_equal(locality, batch["nom_commune"]), pc.is_null(postcode))
+    return pc.coalesce(parts, pc.if_else(cut, behind, None))
 
 
 def _departement(code_insee: str) -> str | None:

@@ -9,7 +9,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mw_pipeline.corpus.records import ReadRequest, Rejects
-from mw_pipeline.corpus.text import any_byte, ascii_letter_or_digit, edited, filled, plain, utf8_bytes
+from mw_pipeline.corpus.text import (
+    any_byte,
+    ascii_letter_or_digit,
+    edited,
+    filled,
+    mask_of,
+    plain,
+    utf8_bytes,
+    without_placeholders,
+    without_remarks,
+)
 from mw_pipeline.countries import COUNTRY_CODES
 
 US_PUBLIC_DOMAIN = "Public Domain (US)"
@@ -24,10 +34,15 @@ _LANGUAGES = {
 
 
 def tidy(column: pa.Array) -> pa.Array:
-    """Trimmed text in which every run of white space is one space; null where nothing is left.
+    """Trimmed text in which every run of white space is one space; null where nothing is left, or where the text says
+    that there is none ("N/A").
 
     Other control characters stay, for the door of the corpus to quarantine.
     """
+    return without_placeholders(_spaced(column))
+
+
+def _spaced(column: pa.Array) -> pa.Array:
     return edited(column, ~plain(column), _tidy)
 
 
@@ -41,6 +56,15 @@ def tidied(batch: pa.RecordBatch, names: Iterable[str]) -> pa.RecordBatch:
     """The batch with the named columns tidy."""
     for name in names:
         batch = batch.set_column(batch.schema.get_field_index(name), name, tidy(batch[name]))
+    return batch
+
+
+def tidied_names(batch: pa.RecordBatch, names: Iterable[str]) -> pa.RecordBatch:
+    """The batch with the named columns tidy, as names of places: without remarks in brackets, and whatever they say,
+    for None is a town of Piedmont."""
+    for name in names:
+        column = without_remarks(_spaced(batch[name]))
+        batch = batch.set_column(batch.schema.get_field_index(name), name, column)
     return batch
 
 
@@ -160,13 +184,23 @@ def family_ids(*parts: pa.Array) -> pa.StringArray:
     return pa.array([hashlib.blake2b(text.encode(), digest_size=10).hexdigest() for text in joined.to_pylist()])
 
 
+def whole_numbers(column: pa.Array) -> pa.Array:
+    """The column with "359" for the "359.0" that a floating-point column makes of it."""
+    return edited(column, mask_of(pc.fill_null(pc.ends_with(column, ".0"), False)), _without_fraction)
+
+
+def _without_fraction(column: pa.Array) -> pa.Array:
+    return pc.replace_substring_regex(column, r"^([0-9]+)\.0$", r"\1")
+
+
 def zip_codes(zip_code: pa.Array, plus4: pa.Array | None = None) -> pa.Array:
     """US postcodes as they are written, "06242" or "99577-7743", from what the files hold.
 
-    Leading zeros that a spreadsheet has eaten come back, nine digits get their dash, "0000" is no add-on, and what is
-    not a ZIP code at all, 00000 among it, is null.
+    What passed through a floating-point column ("74401.0") is whole again, leading zeros that a spreadsheet has eaten
+    come back, nine digits get their dash, "0000" is no add-on, and what is not a ZIP code at all, 00000 among it, is
+    null.
     """
-    digits = pc.replace_substring(zip_code, "-", "")
+    digits = pc.replace_substring(whole_numbers(zip_code), "-", "")
     first = pc.utf8_lpad(
         pc.if_else(pc.greater(pc.utf8_length(digits), 5), pc.utf8_slice_codeunits(digits, 0, -4), digits), 5, "0"
     )

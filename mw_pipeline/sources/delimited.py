@@ -7,15 +7,16 @@ does not swallow what follows it.
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from mw_pipeline.corpus.records import ReadRequest, Rejects
+from mw_pipeline.errors import CorpusError
 from mw_pipeline.sources.columns import at_most
-from mw_pipeline.sources.layout import Header, Layout, header_of
+from mw_pipeline.sources.layout import Header, Layout, header_of, lies_beside
 from mw_pipeline.sources.plain_blocks import plain_table
 from mw_pipeline.sources.reading import (
     MAX_BLOCK_LINES,
@@ -45,32 +46,58 @@ def read_delimited(files: Sequence[RawFile], layout: Layout, rejects: Rejects) -
 
     A column that the file lacks is null throughout; other values are as the file has them. Quarantined: what
     `lines_of` refuses, and `ragged`, `unclosed_quote`, `bad_quoting`. A record may lack the fields under trailing
-    nameless header columns, and may have further empty ones. Raises CorpusError, before the first batch of any file,
-    when a header lacks a needed column.
+    nameless header columns, and may have further empty ones. Filtered: `no_address_table`, once for each table that the
+    upstream packs beside. Raises CorpusError, before the first batch of any file, when a header lacks a needed column,
+    and at the end when there was no table of the layout.
     """
     for file in files[1:]:
         check_header(file, layout)
+    tables = 0
     for file in files:
         with opened(file) as members:
             for label, stream in members:
-                yield from _member_batches(stream, label, layout, rejects)
+                tables += yield from read_table(stream, label, layout, rejects)
+    if files and not tables:
+        raise CorpusError(
+            f"{files[0].path}: holds other tables of its upstream alone, with {layout.companion!r}, expected "
+            f"{layout.title}. Name the file that is one."
+        )
 
 
 def check_header(file: RawFile, layout: Layout) -> None:
-    """Raises CorpusError for a file whose first member is not of the layout."""
-    unused = Rejects(source=file.label)
+    """Raises CorpusError for a file whose first member is neither of the layout nor of a table beside it."""
     with opened(file) as members:
         label, stream = next(members)
-        lines = line_blocks(stream, label=label, encoding=layout.encoding, rejects=unused)
-        header_of(next(lines, None), label, layout)
+        is_table(stream, label, layout)
 
 
-def _member_batches(stream: ByteStream, label: str, layout: Layout, rejects: Rejects) -> Iterator[pa.RecordBatch]:
+def is_table(stream: ByteStream, label: str, layout: Layout) -> bool:
+    """Whether a member is of the layout, by its beginning; False for a table beside it. Raises CorpusError for
+    others."""
+    unused = Rejects(source=label)
+    lines = line_blocks(stream, label=label, encoding=layout.encoding, rejects=unused)
+    first = next(lines, None)
+    if lies_beside(first, layout):
+        return False
+    header_of(first, label, layout, unused.counts)
+    return True
+
+
+def read_table(
+    stream: ByteStream, label: str, layout: Layout, rejects: Rejects
+) -> Generator[pa.RecordBatch, None, bool]:
+    """The batches of one member, as `read_delimited` has them; returns False for a table beside the layout's, which is
+    filtered as `no_address_table`."""
     blocks = text_blocks(stream, label=label, encoding=layout.encoding)
     first: list[LineBlock] = []
+    before = rejects.counts.copy()
     while not first and (block := next(blocks, None)) is not None:
         first = list(lines_of(block, label=label, rejects=rejects))
-    records = _Records(header_of(first[0] if first else None, label, layout), label, layout, rejects)
+    head = first[0] if first else None
+    if lies_beside(head, layout):
+        rejects.filtered("no_address_table")
+        return False
+    records = _Records(header_of(head, label, layout, rejects.counts - before), label, layout, rejects)
     if not layout.names:
         first[0] = LineBlock(first[0].numbers[1:], first[0].lines[1:])
     for lines in first:
@@ -78,6 +105,7 @@ def _member_batches(stream: ByteStream, label: str, layout: Layout, rejects: Rej
     for block in blocks:
         yield from records.of_block(block)
     yield from records.still_open()
+    return True
 
 
 class _Records:

@@ -1,4 +1,5 @@
-"""GeoJSON text with one Feature per line, as columns of its properties."""
+"""GeoJSON text with one Feature per line, as columns of its properties; a text sequence (RFC 8142), too, whose records
+begin with the sign RS."""
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ from mw_pipeline.corpus.records import Rejects
 from mw_pipeline.errors import CorpusError
 from mw_pipeline.sources.reading import ByteStream, LineBlock, line_blocks
 
+RECORD_SEPARATOR = "\x1e"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -66,7 +68,7 @@ def _batches(block: LineBlock, names: tuple[str, ...], label: str, rejects: Reje
 def _properties(line: str) -> dict[str, Any] | str:
     """The properties of a Feature, or the reason why there are none."""
     try:
-        feature = json.loads(line)
+        feature = json.loads(line.removeprefix(RECORD_SEPARATOR))
     except (ValueError, RecursionError):
         return "bad_json"
     if not isinstance(feature, dict) or feature.get("type") != "Feature":

@@ -12,11 +12,12 @@ the United States and France by our own, which write "Bretagne" where the upstre
 
 Oddities: alternate names carry no language. Where a country does not write Latin letters, the alternate name in its own
 script becomes a further record of the same family, without its areas, whose names are known in Latin letters only. A
-part of a town (PPLX) does not say of which: it stands in the town's place, so it is a locality. The names of many
-towns repeat that of their region or district ("Hamburg, Hamburg"): written once, but for the United States, where
-"New York, New York" is what people write. A territory has a country code of its own: its places are of the United
-States or France, it is their region, and its first areas, the towns of Puerto Rico, are subregions of American ones
-only.
+part of a town (PPLX) does not say of which: it stands in the town's place, so it is a locality. The names of many towns
+repeat that of their region or district ("Hamburg, Hamburg"): written once, but for the United States, where "New York,
+New York" is what people write. Remarks in brackets ("Frankfurt (Oder)") are cut off, and areas that are named in
+another language are left out: see written_areas. A territory has a country code of its own: its places are of the
+United States or France, it is their region, and its first areas, the towns of Puerto Rico, are subregions of American
+ones only.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ from mw_pipeline.sources.geonames_postal import of_geonames
 from mw_pipeline.sources.layout import Layout
 from mw_pipeline.sources.own_scripts import OWN_SCRIPTS, own_name
 from mw_pipeline.sources.reading import raw_files
-from mw_pipeline.sources.regions import region_keys, territories, territories_as_regions
+from mw_pipeline.sources.regions import region_keys, territories, territories_as_regions, without_arrondissements
+from mw_pipeline.sources.written_areas import written_areas
 
 LAYOUT = Layout(
     title="GeoNames gazetteer: 19 tab-separated columns (geonameid, name, …, country, …) without a header",
@@ -108,7 +110,8 @@ def _sifted(batch: pa.RecordBatch, request: ReadRequest, rejects: Rejects) -> pa
     """The usable records, with tidy values and the tag that each one's name has."""
     batch = territories_as_regions(columns.of_known_countries(batch, rejects))
     batch = columns.of_wanted_countries(batch, request, rejects)
-    batch = columns.tidied(batch, ("geonameid", "name", "asciiname", "class", "code", "admin1", "admin2"))
+    batch = columns.tidied_names(batch, ("name", "asciiname"))
+    batch = columns.tidied(batch, ("geonameid", "class", "code", "admin1", "admin2"))
     batch = columns.quarantined(batch, pc.is_null(batch["name"]), reason="no_name", detail="name", rejects=rejects)
     unknown = pc.invert(pc.is_in(batch["class"], value_set=pa.array(list(_CLASSES))))
     batch = columns.quarantined(batch, unknown, reason="unknown_feature_class", detail="class", rejects=rejects)
@@ -142,19 +145,22 @@ def _tag(batch: pa.RecordBatch) -> pa.Array:
 
 
 def _records(batch: pa.RecordBatch, areas: AreaNames, licence: str) -> pa.RecordBatch:
-    country, tag, name = batch["country_code"], batch["tag"], batch["name"]
+    country, tag = batch["country_code"], batch["tag"]
+    name = pc.if_else(pc.equal(country, "FR"), without_arrondissements(batch["name"]), batch["name"])
     territory = columns.mapped(batch["territory"], territories().get)
     region, subregion = _areas(batch, areas, territory)
     own = {value: pc.if_else(pc.equal(tag, value), name, None) for value in _TAGS}
     region = pc.if_else(pc.equal(tag, "country"), None, pc.coalesce(own["region"], region))
     key = region_keys(country, pc.coalesce(territory, region), pa.nulls(batch.num_rows, pa.string()))
     subregion = pc.if_else(pc.is_in(tag, value_set=_HIGHEST), None, pc.coalesce(own["subregion"], subregion))
-    town = pc.if_else(pc.equal(country, "US"), None, own["locality"])
-    region = columns.unlike(region, town)
+    subregion = columns.unlike(subregion, region)
+    region, subregion = written_areas(country, town=own["locality"], region=region, subregion=subregion)
+    itself = pc.and_(pc.is_valid(own["subregion"]), pc.is_null(subregion))
+    region = pc.if_else(itself, None, region)  # of a district in another language than its region, the district stays
     # a district without its region would be the highest area written; that of a part of a town often is the town
     of_part = pc.and_(pc.equal(batch["code"], "PPLX"), pc.not_equal(country, "US"))
     lower = pc.and_(pc.is_valid(region), pc.invert(pc.fill_null(of_part, False)))
-    subregion = pc.if_else(lower, columns.unlike(columns.unlike(subregion, town), region), own["subregion"])
+    subregion = pc.if_else(lower, subregion, own["subregion"])
     identified = pc.binary_join_element_wise(pc.coalesce(batch["geonameid"], ""), batch["source_id"], "@")
     return record_batch(
         {

@@ -9,11 +9,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mw_pipeline.areas import fr_departements, us_states
 from mw_pipeline.corpus.records import Rejects
+from mw_pipeline.corpus.text import without_remarks
 from mw_pipeline.sources.delimited import read_delimited
 from mw_pipeline.sources.layout import Layout
 from mw_pipeline.sources.reading import RawFile
-from mw_pipeline.sources.regions import fr_departements, us_states
 
 _TABLES = ("admin1codesascii.txt", "admin2codes.txt")
 _PACKINGS = ("", ".gz", ".zst")
@@ -50,7 +51,7 @@ class AreaNames:
         return pc.coalesce(regions.take(french), region), pc.coalesce(departements.take(french), subregion)
 
     def _names_of(self, codes: pa.Array) -> pa.Array:
-        return self.names.take(pc.index_in(codes, value_set=self.codes, skip_nulls=True))
+        return without_remarks(self.names.take(pc.index_in(codes, value_set=self.codes, skip_nulls=True)))
 
 
 def area_names(files: Sequence[RawFile]) -> AreaNames:

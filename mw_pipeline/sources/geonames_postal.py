@@ -10,9 +10,10 @@ region; admin2_name → subregion.
 Oddities: 510 US rows are military post offices without a state ("APO AE"): the second word is theirs. A few French
 codes carry a delivery service ("75303 SP 07", "17133 AIR"): quarantined, for no envelope reads like that. Places in
 Paris, Lyon and Marseille end in the number of their arrondissement ("Paris 08"), which a postal line leaves to the
-code: cut off. A territory has a country code of its own: its rows are of the United States or France, and it is their
-region; what is named as its region, "Gu" and "Reunion (general)" as well as the towns of Puerto Rico, is the subregion
-of American ones where it adds anything, and is left out of French ones.
+code: cut off, as is a remark in brackets ("Calgary (Bow Trail)"). Areas that repeat their town or are named in another
+language are left out: see written_areas. A territory has a country code of its own: its rows are of the United States
+or France, and it is their region; what is named as its region, "Gu" and "Reunion (general)" as well as the towns of
+Puerto Rico, is the subregion of American ones where it adds anything, and is left out of French ones.
 """
 
 from __future__ import annotations
@@ -29,7 +30,13 @@ from mw_pipeline.sources import columns
 from mw_pipeline.sources.delimited import read_delimited
 from mw_pipeline.sources.layout import Layout
 from mw_pipeline.sources.reading import raw_files
-from mw_pipeline.sources.regions import region_keys, territories, territories_as_regions
+from mw_pipeline.sources.regions import (
+    region_keys,
+    territories,
+    territories_as_regions,
+    without_arrondissements,
+)
+from mw_pipeline.sources.written_areas import written_areas
 
 LAYOUT = Layout(
     title="GeoNames postal codes: 12 tab-separated columns (country, postcode, place, …) without a header",
@@ -88,7 +95,7 @@ def _sifted(batch: pa.RecordBatch, request: ReadRequest, rejects: Rejects) -> pa
     """The usable records with tidy values, and the cedex in a column of its own."""
     batch = territories_as_regions(columns.of_known_countries(batch, rejects))
     batch = columns.of_wanted_countries(batch, request, rejects)
-    batch = columns.tidied(batch, ("postcode", "place", "admin1_name", "admin2_name"))
+    batch = columns.tidied_names(columns.tidied(batch, ("postcode",)), ("place", "admin1_name", "admin2_name"))
     for name in ("postcode", "place"):
         batch = columns.quarantined(batch, pc.is_null(batch[name]), reason=f"no_{name}", detail=name, rejects=rejects)
     parts = pc.extract_regex(batch["postcode"], _CEDEX)
@@ -101,7 +108,8 @@ def _sifted(batch: pa.RecordBatch, request: ReadRequest, rejects: Rejects) -> pa
 
 def _records(batch: pa.RecordBatch, licence: str) -> pa.RecordBatch:
     country, locality = batch["country_code"], _locality(batch)
-    region, subregion = _areas(batch, locality)
+    first, second = _areas(batch, locality)
+    region, subregion = written_areas(country, town=locality, region=first, subregion=second)
     return record_batch(
         {
             "source_id": batch["source_id"],
@@ -110,7 +118,7 @@ def _records(batch: pa.RecordBatch, licence: str) -> pa.RecordBatch:
             "locale": columns.locales(country),
             "license": columns.constant(licence, batch),
             "line": batch["line"],
-            "region_key": region_keys(country, region, batch["code"]),
+            "region_key": region_keys(country, first, batch["code"]),
             "postcode": batch["code"],
             "cedex": batch["cedex"],
             "locality": locality,
@@ -121,7 +129,7 @@ def _records(batch: pa.RecordBatch, licence: str) -> pa.RecordBatch:
 
 
 def _locality(batch: pa.RecordBatch) -> pa.Array:
-    city = pc.replace_substring_regex(batch["place"], r"^(Paris|Lyon|Marseille) [0-9]{2}$", r"\1")
+    city = without_arrondissements(batch["place"])
     city = pc.if_else(pc.equal(batch["country_code"], "FR"), city, batch["place"])
     return pc.coalesce(_military(batch, "office"), city)
 

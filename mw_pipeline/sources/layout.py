@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mw_pipeline.errors import CorpusError
@@ -17,8 +17,9 @@ class Layout:
     """What a delimited format looks like.
 
     `needed` columns must be in the header, at least one of `needed_one_of`, and `optional` ones may be; all others are
-    not read. `names` are the columns of a format without a header line. Header names compare without case and outer
-    blanks.
+    not read. `names` are the columns of a format without a header line. `companion` is a column of the other tables
+    that the upstream packs beside this one: a file that has it and lacks what is needed is no address table. Header
+    names compare without case and outer blanks.
     """
 
     title: str
@@ -27,6 +28,7 @@ class Layout:
     needed_one_of: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
+    companion: str | None = None
     quoted: bool = True
     encoding: str = "utf-8"
 
@@ -45,25 +47,48 @@ class Header:
     min_width: int
 
 
-def header_of(first: LineBlock | None, label: str, layout: Layout) -> Header:
+def header_of(first: LineBlock | None, label: str, layout: Layout, reasons: Mapping[str, int]) -> Header:
     """The header of a file that begins with these lines; of a format without one, its own names.
 
-    Raises CorpusError for lines of another format, and where there is none."""
+    Raises CorpusError for lines of another format, and where there is none, with the reasons why none could be read."""
     if first is None:
-        raise CorpusError(
-            f"{label}: holds no line of text of at most {MAX_LINE_BYTES >> 20} MiB, expected {layout.title}. Check the "
-            "input of the source."
-        )
+        raise CorpusError(_no_line(label, layout, reasons))
     return _fixed_header(first, label, layout) if layout.names else _named_header(first, label, layout)
+
+
+def lies_beside(first: LineBlock | None, layout: Layout) -> bool:
+    """Whether a file that begins with these lines is one of the other tables of its upstream."""
+    if layout.companion is None or first is None:
+        return False
+    names = [name.strip().casefold() for name in _header_fields(first.lines[0], layout)]
+    return layout.companion.casefold() in names and bool(_missing(names, layout))
+
+
+def _no_line(label: str, layout: Layout, reasons: Mapping[str, int]) -> str:
+    if undecoded := reasons.get("invalid_encoding", 0):
+        return (
+            f"{label}: is not {layout.encoding.upper()}: none of its first {undecoded} lines can be decoded, expected "
+            f"{layout.title}. Convert it (Latin-1, perhaps: iconv -f latin1 -t {layout.encoding})."
+        )
+    return (
+        f"{label}: holds no line of text of at most {MAX_LINE_BYTES >> 20} MiB, expected {layout.title}. Check the "
+        "input of the source."
+    )
+
+
+def _missing(folded: Sequence[str], layout: Layout) -> list[str]:
+    """The needed columns that are not among these names in lower case."""
+    missing = [name for name in layout.needed if name.casefold() not in folded]
+    if layout.needed_one_of and not any(name.casefold() in folded for name in layout.needed_one_of):
+        missing.append(" or ".join(layout.needed_one_of))
+    return missing
 
 
 def _named_header(block: LineBlock, label: str, layout: Layout) -> Header:
     line = block.lines[0]
     names = [name.strip() for name in _header_fields(line, layout)]
     folded = [name.casefold() for name in names]
-    missing = [name for name in layout.needed if name.casefold() not in folded]
-    if layout.needed_one_of and not any(name.casefold() in folded for name in layout.needed_one_of):
-        missing.append(" or ".join(layout.needed_one_of))
+    missing = _missing(folded, layout)
     if missing:
         raise CorpusError(
             f"{label}: the header has no {', '.join(missing)}: found {_shortened(names)}"

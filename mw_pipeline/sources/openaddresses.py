@@ -10,12 +10,15 @@ locality; DISTRICT → subregion; REGION, or the state that the folders tell →
 
 Oddities: values may be blank, null, or spell that out ("<Null>", "n/a"). A number of zeros means none. Some sources put
 a code into CITY ("02") or every code of the town into POSTCODE ("06000;06100"): dropped. ZIP codes may have lost their
-leading zero.
+leading zero, and numbers may have become decimals ("359.0"). Units, streets and whole address lines turn up in NUMBER
+and STREET: see openaddresses_cells. Collections are archives of such files, with summaries, licences and other layers
+between them, and the folders of each table are within.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,13 +26,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mw_pipeline.corpus.records import ReadRequest, Rejects, record_batch
+from mw_pipeline.errors import CorpusError
 from mw_pipeline.sources import columns
-from mw_pipeline.sources.delimited import check_header, read_delimited
+from mw_pipeline.sources.delimited import is_table, read_table
 from mw_pipeline.sources.feature_lines import read_features
 from mw_pipeline.sources.layout import Layout
-from mw_pipeline.sources.openaddresses_facts import UNKNOWN_LICENCE, FileFacts, description_beside, facts_of
-from mw_pipeline.sources.reading import RawFile, opened, raw_files
-from mw_pipeline.sources.regions import region_keys
+from mw_pipeline.sources.openaddresses_cells import in_their_cells
+from mw_pipeline.sources.openaddresses_facts import UNKNOWN_LICENCE, FileFacts, credit_of, description_beside, facts_of
+from mw_pipeline.sources.reading import RawFile, begun, opened, raw_files
+from mw_pipeline.sources.regions import region_keys, without_arrondissements
+from mw_pipeline.sources.us_towns import us_towns_and_counties
 
 _NAMES = ("NUMBER", "STREET", "UNIT", "CITY", "DISTRICT", "REGION", "POSTCODE")
 
@@ -39,9 +45,11 @@ LAYOUT = Layout(
     needed=(),
     needed_one_of=("NUMBER", "STREET"),
     optional=("UNIT", "CITY", "DISTRICT", "REGION", "POSTCODE"),
+    companion="count",  # a summary: count,lon,lat,area
 )
 
-_SAYS_NOTHING = r"(?i)^(<?null>?|none|n/a|na|unknown|s/n|-+)$"
+# what collections hold beside addresses: us/or/lake-parcels-county.geojson
+_OTHER_LAYERS = re.compile(r"-(?:buildings|parcels|centerlines)(?:-[^/]*)?\.[a-z.]+$")
 
 
 @dataclass(frozen=True)
@@ -57,37 +65,67 @@ class Openaddresses:
     def read(self, request: ReadRequest, rejects: Rejects) -> Iterator[pa.RecordBatch]:
         """The columns of either layout, with what is known of each file.
 
-        Quarantined: what `read_delimited` and `read_features` refuse. Raises CorpusError as `facts_of` does.
+        Filtered: `no_address_table`, once for each summary, parcel or building table that is packed with addresses.
+        Quarantined: what `read_table` and `read_features` refuse. Raises CorpusError as `facts_of` does, and for a file
+        without an address table.
         """
         files = raw_files(request.paths, suffixes=(".csv", ".geojson"))
-        facts = {file: facts_of(file, request) for file in files}
-        readers = {file: _read_v2 if _is_json(file) else _read_v1 for file in files}
-        for file in files:
-            if readers[file] is _read_v1:
-                check_header(file, LAYOUT)
-        batches = (batch for file in files for batch in _with_facts(readers[file](file, rejects), facts[file]))
+        facts = [_facts_by_member(file, request) for file in files]
+        batches = (
+            batch for file, known in zip(files, facts, strict=True) for batch in _read_file(file, known, rejects)
+        )
         yield from columns.at_most(batches, request.max_records)
 
     def records(self, raw: pa.RecordBatch, request: ReadRequest, rejects: Rejects) -> pa.RecordBatch:
         """One record per address point.
 
         Filtered: `country_not_wanted`. Quarantined: `no_street_or_number`, `number_without_place` (a number and nothing
-        else), `number_without_digit`.
+        else), `number_without_digit`, and what `in_their_cells` refuses.
         """
         return _records(_sifted(raw, request, rejects))
 
     def credits(self, request: ReadRequest) -> tuple[str, ...]:
         """The attribution that the description beside each file asks for."""
         files = raw_files(request.paths, suffixes=(".csv", ".geojson"))
-        return tuple(sorted({credit for file in files if (credit := facts_of(file, request).credit)}))
+        return tuple(sorted({credit for file in files if (credit := credit_of(file))}))
 
     def beside(self, paths: Sequence[Path]) -> tuple[Path, ...]:
         """The descriptions of these files."""
         return tuple(sorted({found for path in paths if (found := description_beside(path))}))
 
 
+def _facts_by_member(file: RawFile, request: ReadRequest) -> dict[str, FileFacts]:
+    """What is known of each address table of a file, by its label. Raises CorpusError where there is none."""
+    found = {}
+    with opened(file) as members:
+        for label, stream in members:
+            start, whole = begun(stream)
+            if not _OTHER_LAYERS.search(label) and (_is_json(start) or is_table(whole, label, LAYOUT)):
+                member = label.removeprefix(file.label).lstrip("/") or None
+                found[label] = facts_of(file, request, member)
+    if not found:
+        raise CorpusError(
+            f"{file.path}: holds no address table, expected {LAYOUT.title}. Check the input of the source."
+        )
+    return found
+
+
+def _read_file(file: RawFile, facts: Mapping[str, FileFacts], rejects: Rejects) -> Iterator[pa.RecordBatch]:
+    with opened(file) as members:
+        for label, stream in members:
+            if label not in facts:
+                rejects.filtered("no_address_table")
+                continue
+            start, whole = begun(stream)
+            if _is_json(start):
+                batches: Iterator[pa.RecordBatch] = read_features(whole, _NAMES, label=label, rejects=rejects)
+            else:
+                batches = read_table(whole, label, LAYOUT, rejects)
+            yield from _with_facts(batches, facts[label])
+
+
 def _with_facts(batches: Iterator[pa.RecordBatch], known: FileFacts) -> Iterator[pa.RecordBatch]:
-    """The batches of one file, with what holds for all of its rows as columns."""
+    """The batches of one table, with what holds for all of its rows as columns."""
     stated = {"country_code": known.country, "state": known.state, "license": known.licence}
     for batch in batches:
         for name, value in stated.items():
@@ -95,32 +133,23 @@ def _with_facts(batches: Iterator[pa.RecordBatch], known: FileFacts) -> Iterator
         yield batch
 
 
-def _read_v1(file: RawFile, rejects: Rejects) -> Iterator[pa.RecordBatch]:
-    yield from read_delimited([file], LAYOUT, rejects)
-
-
-def _read_v2(file: RawFile, rejects: Rejects) -> Iterator[pa.RecordBatch]:
-    with opened(file) as members:
-        for label, stream in members:
-            yield from read_features(stream, _NAMES, label=label, rejects=rejects)
-
-
-def _is_json(file: RawFile) -> bool:
-    """Told by the first byte of the text, for v2 files are called .geojson, .json and .txt."""
-    with opened(file) as members:
-        return any(stream.read(64).lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"{", b"[")) for _, stream in members)
+def _is_json(start: bytes) -> bool:
+    """Told by the first sign of the text, for v2 files are called .geojson, .json and .txt."""
+    return start.lstrip(b"\xef\xbb\xbf \t\r\n\x1e").startswith((b"{", b"["))
 
 
 def _sifted(batch: pa.RecordBatch, request: ReadRequest, rejects: Rejects) -> pa.RecordBatch:
     """The usable records, with tidy values and nulls for what says nothing."""
     batch = columns.of_wanted_countries(columns.tidied(batch, _NAMES), request, rejects)
-    for name in _NAMES:
-        batch = columns.blanked(batch, name, pc.match_substring_regex(batch[name], _SAYS_NOTHING))
+    for name in ("NUMBER", "POSTCODE"):
+        whole = columns.whole_numbers(batch[name])
+        batch = batch.set_column(batch.schema.get_field_index(name), name, whole)
     batch = columns.blanked(batch, "NUMBER", pc.match_substring_regex(batch["NUMBER"], "^0+$"))
     batch = columns.blanked(batch, "STREET", pc.invert(pc.match_substring_regex(batch["STREET"], r"[\p{L}\p{N}]")))
     batch = columns.blanked(batch, "POSTCODE", pc.match_substring(batch["POSTCODE"], ";"))
     for name in ("CITY", "DISTRICT", "REGION"):
         batch = columns.blanked(batch, name, pc.invert(pc.match_substring_regex(batch[name], r"\p{L}")))
+    batch = in_their_cells(batch, rejects)
     number, street = batch["NUMBER"], batch["STREET"]
     nothing = pc.and_(pc.is_null(number), pc.is_null(street))
     batch = columns.quarantined(batch, nothing, reason="no_street_or_number", detail="STREET", rejects=rejects)
@@ -131,7 +160,8 @@ def _sifted(batch: pa.RecordBatch, request: ReadRequest, rejects: Rejects) -> pa
 
 
 def _records(batch: pa.RecordBatch) -> pa.RecordBatch:
-    country, locality = batch["country_code"], batch["CITY"]
+    country = batch["country_code"]
+    locality, district = _towns_and_districts(batch)
     region = pc.coalesce(batch["REGION"], batch["state"])
     american = pc.equal(country, "US")
     postcode = pc.if_else(american, columns.zip_codes(batch["POSTCODE"]), batch["POSTCODE"])
@@ -150,8 +180,17 @@ def _records(batch: pa.RecordBatch) -> pa.RecordBatch:
             "street": batch["STREET"],
             "unit": batch["UNIT"],
             "locality": locality,
-            "subregion": columns.unlike(batch["DISTRICT"], locality),
+            "subregion": columns.unlike(district, locality),
             "region": region,
             "postcode": postcode,
         }
     )
+
+
+def _towns_and_districts(batch: pa.RecordBatch) -> tuple[pa.Array, pa.Array]:
+    """CITY as people write it; an American county that was filed there is the district, where there is no other."""
+    country, city = batch["country_code"], batch["CITY"]
+    american = pc.equal(country, "US")
+    town, county = us_towns_and_counties(pc.if_else(american, city, None), pc.coalesce(batch["REGION"], batch["state"]))
+    french = without_arrondissements(pc.if_else(pc.equal(country, "FR"), city, None))
+    return pc.if_else(american, town, pc.coalesce(french, city)), pc.coalesce(batch["DISTRICT"], county)

@@ -1,23 +1,25 @@
 """What OpenAddresses says about a file rather than in it: country, state, licence and whether rows are share-alike.
 
-The rows of an OpenAddresses file carry no licence. It stands in the source description (`sources/us/ca/alameda.json`
-of their repository), which is read when it lies beside the data under the same name (`alameda.json` beside
-`alameda.csv.gz`). The country and the state come from there or from the folders (`us/ca/alameda.csv`).
+The rows of an OpenAddresses file carry no licence. It stands in the source description (`sources/us/ca/alameda.json` of
+their repository), which is read when it lies beside the data under the same name (`alameda.json` beside
+`alameda.csv.gz`). The country and the state come from there or from the folders (`us/ca/alameda.csv`), which an archive
+of collected files has within. The upstream keeps its share-alike sources in collections of their own, whose names end
+in `-sa`.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
+from mw_pipeline.areas import fr_departements, us_states
 from mw_pipeline.corpus.records import ReadRequest
 from mw_pipeline.countries import COUNTRY_CODES, TERRITORIES
 from mw_pipeline.errors import CorpusError
 from mw_pipeline.licences import asks_to_share_alike
 from mw_pipeline.sources.reading import RawFile
-from mw_pipeline.sources.regions import fr_departements, us_states
 
 UNKNOWN_LICENCE = "unknown (OpenAddresses source)"
 
@@ -34,8 +36,9 @@ class FileFacts:
     credit: str = ""
 
 
-def facts_of(file: RawFile, request: ReadRequest) -> FileFacts:
-    """The facts of a file. A stated country outranks the description, which outranks the folders.
+def facts_of(file: RawFile, request: ReadRequest, member: str | None = None) -> FileFacts:
+    """The facts of a file, or of one member of an archive, by its path in there. A stated country outranks the
+    description, which outranks the folders, of which those of the member come first.
 
     Raises CorpusError when nothing tells the country, when the description is not readable, and when it says
     share-alike and the request does not allow that.
@@ -44,22 +47,32 @@ def facts_of(file: RawFile, request: ReadRequest) -> FileFacts:
     coverage = description.get("coverage", {})
     stated = _stated_licence(description)
     licence, share_alike = _licence(stated)
-    if share_alike and not request.share_alike_allowed:
+    collected_to_share_alike = file.path.name.split(".", 1)[0].endswith("-sa")
+    if (share_alike or collected_to_share_alike) and not request.share_alike_allowed:
         raise CorpusError(
-            f"{file.path}: its source description says share-alike ({licence or 'no licence name'}). "
+            f"{file.path}: its {'name' if collected_to_share_alike else 'source description'} says share-alike "
+            f"({licence or 'no licence name'}). "
             "Set share_alike_allowed = true for the source, or leave the file out."
         )
-    folder_country, folder_state = _from_folders(file.path)
+    folder_country, folder_state = _from_folders(file.path.resolve())
+    if member is not None and (within := _from_folders(PurePath("/", member)))[0] is not None:
+        folder_country, folder_state = within
     country = request.country or _code(coverage, "country") or folder_country
     if country not in COUNTRY_CODES:
         raise CorpusError(
-            f"{file.path}: nothing says its country, neither the folders (us/ca/…) nor a source description beside it. "
+            f"{file.path}{'' if member is None else f': {member}'}: nothing says its country, neither the folders "
+            "(us/ca/…) nor a source description beside it. "
             "Give --country, or `country` in the corpus spec."
         )
     territory, country = (country, TERRITORIES[country]) if country in TERRITORIES else (None, country)
     state = territory or _code(coverage, "state") or folder_state
     known_state = state if country == "US" and state in us_states() else None
     return FileFacts(country, known_state, licence or request.licence or UNKNOWN_LICENCE, _credit(stated))
+
+
+def credit_of(file: RawFile) -> str:
+    """Whom the description beside a file asks to name; empty where it names nobody."""
+    return _credit(_stated_licence(_description(file.path)))
 
 
 def description_beside(path: Path) -> Path | None:
@@ -110,9 +123,9 @@ def _code(coverage: dict[str, Any], key: str) -> str | None:
     return value.upper() if isinstance(value, str) else None
 
 
-def _from_folders(path: Path) -> tuple[str | None, str | None]:
+def _from_folders(path: PurePath) -> tuple[str | None, str | None]:
     """(country, US state) from the folders of a file: "us/ca/x.csv", "us/x.csv" or "fr/34/x.csv"."""
-    parent, grandparent = (folder.name.upper() for folder in list(path.resolve().parents)[:2])
+    parent, grandparent = [*(folder.name.upper() for folder in path.parents), "", ""][:2]
     if grandparent == "US" and parent in us_states():
         return "US", parent
     if grandparent == "FR" and parent in fr_departements():

@@ -67,6 +67,7 @@ _NUMBER = re.compile(
     rf"|{_GRID}|{_BLOCK_AND_LOT}|ONE(?!\s+MILE\b))),?\s+(?P<street>.+)$",
     re.IGNORECASE,
 )
+_WHOLE_NUMBER = re.compile(r"[0-9]+[A-Z]?(?:[-&/][0-9]+[A-Z]?)?(?: [1-9]/[1-9])?", re.IGNORECASE)
 # words that no street is called by: one that the split leaves in a street has no identifier that it knows
 _STRAY_WORD = r"\b(?:APTS?|APARTMENT|BLDG|COND|FLR|OFC|OFICINA|PMB|RM|SPC|STES?|SUITES?|TRLR|UNITS?|URB)\b"
 # nine lines of ten: a whole number, then words of which none is a designator
@@ -134,6 +135,17 @@ def number_letter(street: str) -> str | None:
     """The letter in front of a street that belongs to the house number: "B" of "B Tuskeena Street"."""
     found = _LETTERED.fullmatch(street)
     return found["letter"] if found else None
+
+
+def number_and_unit(text: str) -> tuple[str, str] | None:
+    """House number and unit of "24047 UNIT 21"; None for anything else."""
+    found = _LAST_UNITS.fullmatch(text)
+    return (found["rest"], found["units"]) if found and _WHOLE_NUMBER.fullmatch(found["rest"]) else None
+
+
+def is_street_type(text: str) -> bool:
+    """Whether the text is nothing but a word for a kind of street: "AVENUE", "St"."""
+    return re.fullmatch(rf"(?:{_STREET_TYPE}|RD|ROAD|HWY|HIGHWAY)\.?", text, re.IGNORECASE) is not None
 
 
 def written_unit(value: str, designator: str) -> str | None:

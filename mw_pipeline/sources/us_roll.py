@@ -11,9 +11,10 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mw_pipeline.areas import us_states
 from mw_pipeline.corpus.records import ReadRequest, Rejects, record_batch
 from mw_pipeline.sources import columns
-from mw_pipeline.sources.regions import region_keys, us_states
+from mw_pipeline.sources.regions import region_keys
 from mw_pipeline.sources.street_line import PARTS, split_column
 
 _MILITARY = ("AA", "AE", "AP")  # Armed Forces Americas, Europe and Pacific stand where a state would

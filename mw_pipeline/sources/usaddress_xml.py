@@ -8,12 +8,12 @@ unless allowed.
 
 Tags to ours: AddressNumberPrefix, AddressNumber and AddressNumberSuffix → house_number; all StreetName tags → street;
 OccupancyType and -Identifier, SubaddressType and -Identifier → unit; USPSBoxType and -ID, USPSBoxGroupType and -ID →
-po_box; BuildingName and LandmarkName → venue; PlaceName → locality; StateName → region; ZipCode and ZipPlus4 →
-postcode; CountryName → country; the streets on both sides of an IntersectionSeparator → intersection_a and
+po_box; BuildingName, LandmarkName and Recipient → venue; PlaceName → locality; StateName → region; ZipCode and ZipPlus4
+→ postcode; CountryName → country; the streets on both sides of an IntersectionSeparator → intersection_a and
 intersection_b. CornerOf and NotAddress stay without a label.
 
-Oddities: Recipient is a person, a client number or a company alike, of which ours label the last alone: such addresses
-are left out. So are those that write two values for one tag: an address given twice, two towns ("Brooklyn, New York").
+Oddities: an address that writes two values for one tag is quarantined: one given twice, two towns ("Brooklyn, New
+York"), a Recipient and the building that it is in, which are two venues even side by side.
 """
 
 from __future__ import annotations
@@ -38,12 +38,13 @@ _STREET = ("PreModifier", "PreDirectional", "PreType", "", "PostType", "PostDire
 _UNIT = ("OccupancyType", "OccupancyIdentifier", "SubaddressType", "SubaddressIdentifier")
 _BOX = ("USPSBoxType", "USPSBoxID", "USPSBoxGroupType", "USPSBoxGroupID")
 _SEPARATOR = "IntersectionSeparator"
+_RECIPIENT = "Recipient"
 _TAGS: dict[str, str] = {
     **dict.fromkeys(("AddressNumberPrefix", "AddressNumber", "AddressNumberSuffix"), "house_number"),
     **{f"StreetName{part}": "street" for part in _STREET},
     **dict.fromkeys(_UNIT, "unit"),
     **dict.fromkeys(_BOX, "po_box"),
-    **dict.fromkeys(("BuildingName", "LandmarkName"), "venue"),
+    **dict.fromkeys(("BuildingName", "LandmarkName", _RECIPIENT), "venue"),
     **dict.fromkeys(("ZipCode", "ZipPlus4"), "postcode"),
     "PlaceName": "locality",
     "StateName": "region",
@@ -86,7 +87,7 @@ class UsaddressXml:
     def read(self, request: ReadRequest, rejects: Rejects) -> Iterator[pa.RecordBatch]:
         """One record with its own text per address.
 
-        Filtered: `country_not_wanted`, `recipient`. Quarantined: `unknown_tag`, `two_values`, `two_towns`, `crossing`
+        Filtered: `country_not_wanted`. Quarantined: `unknown_tag`, `two_values`, `two_towns`, `crossing`
         (not two streets and a separator), `inside_a_word`, `box_without_number`, `no_value`, and what
         `read_token_texts` refuses. Raises CorpusError for a file that is no collection, and for a share-alike one that
         the request does not allow.
@@ -129,9 +130,6 @@ def _labelled(licence: str, source_id: str, text: TokenText, rejects: Rejects) -
     """The address in our tags; None for one that is counted in `rejects`."""
     raw = _plain("".join(piece for _, piece in text.pieces))
     tags = {tag for tag, _ in text.pieces}
-    if "Recipient" in tags:
-        rejects.filtered("recipient")
-        return None
     unknown = sorted(tags - _TAGS.keys())
     values = "unknown_tag" if unknown else _values(text)
     if isinstance(values, str):
@@ -172,20 +170,21 @@ def _splits_a_word(pieces: Sequence[tuple[str, str]]) -> bool:
 
 
 def _runs(pieces: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
-    """(our tag, value) in the order of the text: neighbours of one tag are one value, unless a word parts them."""
+    """(our tag, value) in the order of the text: neighbours of one tag are one value, unless a word parts them, or one
+    is a recipient and the other a place."""
     runs: list[tuple[str, str]] = []
-    between, parted = "", True
+    between, parted, last = "", True, ""
     for theirs, piece in pieces:
         ours = _TAGS[theirs]
         if not ours:
             between += piece
             parted |= theirs == _SEPARATOR or _WORDS.search(piece) is not None
             continue
-        if not parted and runs[-1][0] == ours:
+        if not parted and runs[-1][0] == ours and (theirs == _RECIPIENT) == (last == _RECIPIENT):
             runs[-1] = ours, runs[-1][1] + between + piece
         else:
             runs.append((ours, piece))
-        between, parted = "", False
+        between, parted, last = "", False, theirs
     trimmed = [(tag, _EDGES.sub("", _plain(value))) for tag, value in runs]
     return [(tag, value) for tag, value in trimmed if value]
 

@@ -9,11 +9,10 @@ order → street; Building, Floor, Unit and Room → unit, a bare identifier beh
 Post_City (Post_Comm), Inc_Muni, Census_Plc and Uninc_Comm that names a town → locality, and the first that names a
 county → subregion; State → region; Zip_Code and Plus_4 → postcode; LandmkName → venue.
 
-Oddities: a name in capitals stands beside a type that is not ("MAIN Street"): written in capitals throughout. Census
-places end in "CDP" and Virginia's independent cities in "City", which nobody writes. Some counties fill the town with
-the county ("Warren County", "JESSAMINE CO") or say that there is none ("Unincorporated", "Not stated"). A number 0
-means none. The letter of a number may stand before the street ("B MAIN Street"). A UUID may
-stand on several equal lines.
+Oddities: a name in capitals stands beside a type that is not ("MAIN Street"): written in capitals throughout. Towns are
+written as the Census Bureau does ("Baton Rouge city"), or the county fills their place, or a word for none: see
+us_towns. A number 0 means none. The letter of a number may stand before the street ("B MAIN Street"). A UUID may stand
+on several equal lines.
 """
 
 from __future__ import annotations
@@ -25,12 +24,14 @@ from functools import partial
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mw_pipeline.areas import us_states
 from mw_pipeline.corpus.records import ReadRequest, Rejects, record_batch
 from mw_pipeline.sources import columns
 from mw_pipeline.sources.delimited import read_request
 from mw_pipeline.sources.layout import Layout
-from mw_pipeline.sources.regions import region_keys, us_states
+from mw_pipeline.sources.regions import region_keys
 from mw_pipeline.sources.street_line import number_letter, written_unit
+from mw_pipeline.sources.us_towns import us_towns_and_counties
 
 # a column of the 60, and what the 42 call it
 _OLDER = {
@@ -58,10 +59,6 @@ LAYOUT = Layout(
     ),
 )
 
-_SAYS_NOTHING = r"(?i)^(<?null>?|none|n/?a|unknown|unincorporated( area)?|not (stated|applicable)|0)$"
-_COUNTY = r"(?i) (county|parish|co\.?|census area)$"
-_ALASKAN_COUNTY = "(?i) borough$"  # elsewhere a borough is a town
-
 
 @dataclass(frozen=True)
 class UsgovNad:
@@ -87,9 +84,11 @@ class UsgovNad:
 
 
 def _in_new_names(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """The batch with nulls for what says nothing, and every column under the name that newer releases give it."""
+    """The batch with nulls for zeros, and every column under the name that newer releases give it."""
     for name in LAYOUT.wanted:
-        batch = columns.blanked(batch, name, pc.match_substring_regex(batch[name], _SAYS_NOTHING))
+        batch = columns.blanked(batch, name, pc.equal(batch[name], "0"))
+    for name in _NUMBER:
+        batch = batch.set_column(batch.schema.get_field_index(name), name, columns.whole_numbers(batch[name]))
     for new, old in _OLDER.items():
         batch = batch.set_column(batch.schema.get_field_index(new), new, pc.coalesce(batch[new], batch[old]))
     return batch
@@ -168,18 +167,8 @@ def _units(batch: pa.RecordBatch) -> pa.Array:
 
 def _towns_and_counties(batch: pa.RecordBatch) -> tuple[pa.Array, pa.Array]:
     """The first name that is a town, and the first that is a county."""
-    alaskan, virginian = (pc.equal(pc.utf8_upper(batch["State"]), state) for state in ("AK", "VA"))
-    towns, counties = [], []
-    for column in _TOWNS:
-        name = pc.replace_substring_regex(batch[column], r"(?i)\s+CDP$", "")
-        independent = pc.and_(virginian, pc.not_equal(pc.utf8_lower(name), "charles city"))  # which is a town
-        name = pc.if_else(independent, pc.replace_substring_regex(name, r"(?i)\s+City$", ""), name)
-        is_county = pc.or_(
-            pc.match_substring_regex(name, _COUNTY), pc.and_(alaskan, pc.match_substring_regex(name, _ALASKAN_COUNTY))
-        )
-        towns.append(pc.if_else(is_county, None, name))
-        counties.append(pc.if_else(is_county, name, None))
-    return pc.coalesce(*towns), pc.coalesce(*counties)
+    found = [us_towns_and_counties(batch[column], batch["State"]) for column in _TOWNS]
+    return pc.coalesce(*(town for town, _ in found)), pc.coalesce(*(county for _, county in found))
 
 
 def _joined(*parts: pa.Array, between: str) -> pa.Array:

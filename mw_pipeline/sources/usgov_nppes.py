@@ -9,8 +9,9 @@ its city → locality; its state → region; its postal code → postcode; the l
 Providers who are people are not named.
 
 Oddities: ZIP+4 is nine digits without a dash. A deactivated NPI keeps its number and loses every other field. A state
-is two letters where the provider is in the United States and free text elsewhere. The monthly archive holds other
-files beside this one, with other columns: unpack it.
+is two letters where the provider is in the United States and free text elsewhere. The monthly archive holds tables of
+other names, secondary locations and endpoints beside this one: they have the NPI and none of its columns, and are left
+out, packed or not.
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mw_pipeline.areas import us_states
 from mw_pipeline.corpus.records import ReadRequest, Rejects
 from mw_pipeline.sources import columns
 from mw_pipeline.sources.delimited import read_request
 from mw_pipeline.sources.layout import Layout
-from mw_pipeline.sources.regions import us_states
 from mw_pipeline.sources.us_roll import Roll, roll_records
 
 _PLACE = "Business Practice Location Address"
@@ -39,6 +40,7 @@ LAYOUT = Layout(
     delimiter=",",
     needed=(_LINE, _CITY, _STATE, _ZIP),
     optional=("NPI", _SECOND, _COUNTRY, _ORGANISATION, _DEACTIVATED),
+    companion="NPI",
 )
 
 ROLL = Roll(
@@ -55,7 +57,8 @@ ROLL = Roll(
 
 @dataclass(frozen=True)
 class UsgovNppes:
-    """Adapter of `npidata_pfile_*.csv`, packed or not, and of its weekly updates."""
+    """Adapter of `npidata_pfile_*.csv`, packed or not, of its weekly updates, and of the archive or folder around
+    it."""
 
     name: str = "usgov-nppes"
     licence: str = columns.US_PUBLIC_DOMAIN

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
 from mw_pipeline.artifact import Artifact
+from mw_pipeline.corpus.census import town_counts
 from mw_pipeline.dataset.build import build_dataset as write_dataset
 from mw_pipeline.dataset.text_sample import sample_texts
 from mw_pipeline.digest import JSON, write_json_atomically
 from mw_pipeline.mix.doses import weights_for
+from mw_pipeline.mix.places import Places
 from mw_pipeline.mix.plan import Mix, plan_mix
 from mw_pipeline.recipe import MixWishes, Recipe
 from mw_pipeline.stages import requests
-from mw_pipeline.stages.corpus import excluded_rows, row_files, training_rows
+from mw_pipeline.stages.corpus import EXCLUSIONS_FILE, excluded_rows, row_files, training_rows
 from mw_pipeline.stages.place import Place, Progress, quiet
 from mw_pipeline.store import Built
 from mw_pipeline.tokenizer import MODEL_NAME as TOKENIZER_FILE
@@ -42,14 +45,26 @@ def build_mix(place: Place, recipe_name: str) -> Built:
 def audit_mix(place: Place, recipe: Recipe) -> Mix:
     """The mix of a recipe on its corpus, from a dry run of the sampler that training will use."""
     manifest = requests.manifest(place, recipe.corpus).demand(place.store)
+    files_of = row_files(place.store, manifest)
     return plan_mix(
         training_rows(manifest),
         recipe.mix,
         samples=requests.samples_of(recipe),
         seed=recipe.train.seed,
         batch_rows=recipe.train.effective_batch,
-        shards={name: len(files) for name, files in row_files(place.store, manifest).items()},
+        shards={name: len(files) for name, files in files_of.items()},
+        places=_places(files_of, manifest),
     )
+
+
+def _places(files_of: Mapping[str, Sequence[Path]], manifest: Artifact) -> dict[str, Places]:
+    """The places of the training rows of every source, counted over its shards; a row without one is one of its own."""
+    files = [path for paths in files_of.values() for path in paths]
+    counted = town_counts(files, manifest.file(EXCLUSIONS_FILE))
+    return {
+        source: Places(np.concatenate([found.rows, np.ones(found.placeless, np.int64)]), commonest=found.commonest)
+        for source, found in counted.items()
+    }
 
 
 def weigh(place: Place, recipe: Recipe, wishes: MixWishes) -> tuple[dict[str, float], Mix]:

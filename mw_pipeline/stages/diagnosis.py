@@ -18,6 +18,8 @@ from mw_pipeline.verdict.gate import VERDICT_FILE
 
 DIAGNOSIS_FILE = "diagnosis.json"
 PREDICTIONS_FILE = "predictions.jsonl"
+SCORES_FILE = "scores.json"
+SETS_FILE = "golden_sets.json"
 POLICY = "normalised"
 
 

@@ -20,7 +20,7 @@ from mw_pipeline.recipe import Recipe
 from mw_pipeline.report.page import render_report
 from mw_pipeline.stages import checks, requests
 from mw_pipeline.stages.corpus import row_files
-from mw_pipeline.stages.diagnosis import POLICY, PREDICTIONS_FILE
+from mw_pipeline.stages.diagnosis import POLICY, PREDICTIONS_FILE, SCORES_FILE, SETS_FILE
 from mw_pipeline.stages.findings import demand
 from mw_pipeline.stages.golden import facts_of, golden_of, golden_sets_of
 from mw_pipeline.stages.lock import unlock
@@ -32,7 +32,6 @@ from mw_pipeline.verdict.runlog import read_run
 
 HELD_OUT_ROWS = 2000
 THRESHOLDS_FILE = "thresholds.json"
-SETS_FILE = "golden_sets.json"
 
 
 def eval_report(place: Place, recipe_name: str, *, progress: Progress = quiet) -> Built:
@@ -109,7 +108,7 @@ def _scored(recipe: Recipe, golden: GoldenSet, predictions: Sequence[Prediction]
 
 
 def _write(out: Path, golden: GoldenSet, predictions: Sequence[Prediction], scores: JSON, held_out: JSON) -> None:
-    write_json_atomically(out / "scores.json", scores)
+    write_json_atomically(out / SCORES_FILE, scores)
     write_json_atomically(out / "held_out.json", held_out)
     (out / "scores.md").write_text(as_table(scores) + "\n", encoding="utf-8")
     lines = (
@@ -131,6 +130,7 @@ def _render(out: Path, place: Place, recipe: Recipe, scores: JSON, held_out: JSO
         full=read_run(full.folder()),
         held_out=held_out,
         golden_sets=sets,
+        gated=tuple(recipe.eval.gates),
         skipped=skipped_sets(place, recipe),
         diagnosis=misses,
         dataset=requests.dataset(place, recipe).demand(place.store).read_json("dataset.json"),

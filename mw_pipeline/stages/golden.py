@@ -10,6 +10,7 @@ from mw_pipeline.digest import JSON, write_json_atomically
 from mw_pipeline.errors import CorpusError
 from mw_pipeline.golden.gold import GoldenSet, load_golden
 from mw_pipeline.golden.judge import judge_golden
+from mw_pipeline.golden.regions import judged_by_region
 from mw_pipeline.sources.registry import get_adapter
 from mw_pipeline.stages import requests
 from mw_pipeline.stages.golden_sets import read_set
@@ -26,7 +27,7 @@ def build_golden(place: Place, corpus: str) -> Built:
 
     Raises CorpusError when no row of the corpus's own gold can be read; rows that cannot are findings."""
     spec = place.corpus_spec(corpus)
-    judged = judge_golden(place.golden_paths(spec), below=place.project)
+    judged, regions = judged_by_region(judge_golden(place.golden_paths(spec), below=place.project), spec.countries)
     if not judged.golden.rows:
         first = judged.findings[0]
         raise CorpusError(f"{first.where}: {first.problem}, and no other row of gold can be read. {first.remedy}")
@@ -34,7 +35,7 @@ def build_golden(place: Place, corpus: str) -> Built:
     def make(out: Path) -> Mapping[str, JSON]:
         _write_rows(out / GOLDEN_FILE, judged.golden)
         sets = {name: _build_set(place, corpus, name, out) for name in spec.golden_sets}
-        write_json_atomically(out / FACTS_FILE, {**judged.as_json(), "sets": sets})
+        write_json_atomically(out / FACTS_FILE, {**judged.as_json(), "regions": regions, "sets": sets})
         golden = judged.golden
         return {"rows": len(golden.rows), "families": len(golden.families), "hash": golden.hash}
 
@@ -44,8 +45,13 @@ def build_golden(place: Place, corpus: str) -> Built:
 def _build_set(place: Place, corpus: str, name: str, out: Path) -> JSON:
     spec = place.corpus_spec(corpus)
     settings, paths = spec.golden_sets[name], place.golden_set_files(spec, name)
-    if not paths:
+    if not paths and settings.optional:
         return {"skipped": f"{name} is not scored: {settings.input!r} matches no file below MW_DATA"}
+    if not paths:
+        raise CorpusError(
+            f"corpora/{corpus}.toml: golden_sets.{name}: {settings.input!r} matches no file below MW_DATA. "
+            "Put its files there, or say optional = true."
+        )
     adapter = None if settings.adapter is None else get_adapter(settings.adapter)
     judged, left_out = read_set(settings, name, paths, adapter, below=place.data)
     if not judged.golden.rows:
@@ -55,7 +61,7 @@ def _build_set(place: Place, corpus: str, name: str, out: Path) -> JSON:
             "Name gold files, or a labelled source and its adapter."
         )
     _write_rows(out / f"{_SETS}{name}.jsonl", judged.golden)
-    return {**judged.as_json(), "left_out": left_out}
+    return {**judged.as_json(), "left_out": left_out, "tags": None if settings.tags is None else list(settings.tags)}
 
 
 def _write_rows(path: Path, golden: GoldenSet) -> None:
@@ -71,7 +77,11 @@ def golden_of(place: Place, corpus: str) -> GoldenSet:
 def golden_sets_of(place: Place, corpus: str) -> dict[str, GoldenSet]:
     """The further sets of a corpus by name, without those whose files were not there."""
     artifact = requests.golden(place, corpus).demand(place.store)
-    return {name: load_golden([artifact.file(f"{_SETS}{name}.jsonl")]) for name in _sets_in(artifact)}
+    facts = artifact.read_json(FACTS_FILE)["sets"]
+    return {
+        name: load_golden([artifact.file(f"{_SETS}{name}.jsonl")], tags=facts[name]["tags"])
+        for name in _sets_in(artifact)
+    }
 
 
 def gold_texts_and_families(place: Place, corpus: str) -> tuple[list[str], frozenset[str]]:

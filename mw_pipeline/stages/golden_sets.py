@@ -8,6 +8,7 @@ they come from.
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -35,7 +36,8 @@ def read_set(
     labelled source these are left out: `without_text`, `other_half`, `unreachable_value`, `repeated_text`, and what its
     adapter turned away, by reason."""
     if adapter is None:
-        return judge_golden(paths, below=below), {}
+        judged = judge_golden(paths, below=below)
+        return Judgement(dataclasses.replace(judged.golden, tags=settings.tags), judged.findings), {}
     rejects = Rejects(name)
     request = ReadRequest(tuple(paths), name, country=settings.country, share_alike_allowed=True)
     left_out: Counter[str] = Counter()
@@ -45,7 +47,7 @@ def read_set(
             if row.raw in rows:
                 left_out["repeated_text"] += 1
             rows.setdefault(row.raw, row)
-    golden = GoldenSet(tuple(rows.values()))
+    golden = GoldenSet(tuple(rows.values()), settings.tags)
     return Judgement(golden, golden.findings), dict(sorted((left_out + rejects.counts + rejects.filters).items()))
 
 

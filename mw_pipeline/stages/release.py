@@ -22,10 +22,11 @@ from mw_pipeline.stages.checks import PARITY_FILE
 from mw_pipeline.stages.corpus import CENSUS_FILE
 from mw_pipeline.stages.diagnosis import DIAGNOSIS_FILE, POLICY
 from mw_pipeline.stages.export import exported
-from mw_pipeline.stages.golden import golden_of
+from mw_pipeline.stages.golden import golden_of, golden_sets_of
 from mw_pipeline.stages.lock import unlock_package
 from mw_pipeline.stages.matrices import matrix_of, summary_of
 from mw_pipeline.stages.place import Place, Progress, quiet
+from mw_pipeline.stages.release_gates import OWN_GOLD, country_of, own_rows
 from mw_pipeline.store import Built
 
 _SHOWN_RUN_FACTS = (
@@ -45,6 +46,7 @@ def packaged_weights(place: Place, recipe_name: str, *, progress: Progress = qui
 
     def make(out: Path) -> Mapping[str, JSON]:
         golden = golden_of(place, recipe.corpus)
+        sets = golden_sets_of(place, recipe.corpus)
         evidence = _evidence(place, recipe)
         with tempfile.TemporaryDirectory() as work:
             model = exported(place, recipe, Path(work))
@@ -57,13 +59,15 @@ def packaged_weights(place: Place, recipe_name: str, *, progress: Progress = qui
                     model=model,
                     locale=locale,
                     version=recipe.package.version,
-                    measure=functools.partial(scores_of_package, recipe=recipe, golden=golden, locale=locale),
+                    measure=functools.partial(
+                        scores_of_package, recipe=recipe, golden=golden, sets=sets, locale=locale
+                    ),
                     evidence=evidence,
                     capability=summary_of(matrix_of(place, recipe_name, locale), sha256_file(model.int8_path)),
                 )
         tree = lineage_tree(evidence.lineage)
         (out / "lineage.md").write_text(f"```\n{tree}\n```\n", encoding="utf-8")
-        measured = next(iter(cards.values()))["metrics"]["golden"]
+        measured = next(iter(cards.values()))["metrics"][OWN_GOLD]
         return {
             "locales": len(cards),
             "core_macro_f1": measured["core_macro_f1"],
@@ -73,13 +77,14 @@ def packaged_weights(place: Place, recipe_name: str, *, progress: Progress = qui
     return request.build(place.store, make)
 
 
-def scores_of_package(folder: Path, *, recipe: Recipe, golden: GoldenSet, locale: str) -> dict[str, JSON]:
-    """Scores of the packaged bytes on all gold rows and on those of the locale's country."""
-    country = locale.rpartition("-")[2].upper()
-    own = GoldenSet(tuple(row for row in golden.rows if row.country == country))
-    parser = Parser.load(folder)
-    found = {"golden": golden, f"golden, {country} rows": own} if own.rows else {"golden": golden}
-    return {name: _headline(recipe, rows, parser) for name, rows in found.items()}
+def scores_of_package(
+    folder: Path, *, recipe: Recipe, golden: GoldenSet, sets: Mapping[str, GoldenSet], locale: str
+) -> dict[str, JSON]:
+    """Scores of the packaged bytes on all gold rows, and on those of the locale's country in every gold set (M78)."""
+    parser, country = Parser.load(folder), country_of(locale)
+    own = {own_rows(name, locale): rows.only(country) for name, rows in {OWN_GOLD: golden, **sets}.items()}
+    judging = {OWN_GOLD: golden, **{name: rows for name, rows in own.items() if rows.rows}}
+    return {name: _headline(recipe, rows, parser) for name, rows in judging.items()}
 
 
 def _headline(recipe: Recipe, golden: GoldenSet, parser: Parser) -> dict[str, JSON]:

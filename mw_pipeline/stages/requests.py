@@ -22,8 +22,8 @@ from mw_pipeline.verdict.gate import BINDING_SECTIONS, VERDICT_FILE
 CODE: dict[str, tuple[str, ...]] = {
     "corpus_shards": ("mw_pipeline.corpus.build",),
     "corpus_manifest": ("mw_pipeline.corpus.leaks",),
-    "golden_set": ("mw_pipeline.golden.judge", "mw_pipeline.stages.golden_sets"),
-    "source_mix": ("mw_pipeline.mix.plan",),
+    "golden_set": ("mw_pipeline.golden.judge", "mw_pipeline.stages.golden_sets", "mw_pipeline.golden.regions"),
+    "source_mix": ("mw_pipeline.mix.plan", "mw_pipeline.corpus.census"),
     "closed_words": ("mw_pipeline.corpus.taught_words", "mw_pipeline.report.closed_words_page"),
     "source_audit": ("mw_pipeline.mix.changes", "mw_pipeline.report.audit_page", "mw_pipeline.corpus.waterfall"),
     "tokenizer": ("mw_pipeline.tokenizer", "mw_pipeline.dataset.text_sample"),
@@ -49,7 +49,12 @@ CODE: dict[str, tuple[str, ...]] = {
         "mw_pipeline.package.build",
         "mw_pipeline.report.capability_page",
     ),
-    "packaged_weights": ("mw_pipeline.package.build", "mw_pipeline.parse", "mw_pipeline.evaluate.evaluation"),
+    "packaged_weights": (
+        "mw_pipeline.package.build",
+        "mw_pipeline.parse",
+        "mw_pipeline.evaluate.evaluation",
+        "mw_pipeline.stages.release_gates",
+    ),
 }
 """The modules whose code makes each kind of artifact; shards add the adapter that reads their source."""
 

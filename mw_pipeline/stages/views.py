@@ -15,9 +15,9 @@ from mw_pipeline.report.charts import curves_svg, tag_scores_svg
 from mw_pipeline.report.probe_charts import probe_svg
 from mw_pipeline.report.probe_tables import PROBE_FILE, probe_markdown, stopped_run_sentence
 from mw_pipeline.report.runs import run_table, verdict_table
-from mw_pipeline.report.tables import Table, bucket_table, golden_set_table, split_table, survival_table
+from mw_pipeline.report.tables import Table, bucket_table, golden_set_table, set_tag_tables, split_table, survival_table
 from mw_pipeline.stages.corpus import waterfall_of
-from mw_pipeline.stages.diagnosis import DIAGNOSIS_FILE, POLICY
+from mw_pipeline.stages.diagnosis import DIAGNOSIS_FILE, POLICY, SCORES_FILE, SETS_FILE
 from mw_pipeline.verdict.gate import VERDICT_FILE
 from mw_pipeline.verdict.runlog import read_run
 
@@ -42,15 +42,16 @@ def verdict_facts(verdict: Artifact) -> str:
 
 def tags_picture(report: Artifact) -> str:
     """F1 of every tag with its interval and ceiling."""
-    scores = report.read_json("scores.json")
+    scores = report.read_json(SCORES_FILE)
     return _picture("F1 of each tag", tag_scores_svg(scores["per_tag"], scores["ceiling"]["per_tag"]))
 
 
 def golden_set_facts(report: Artifact) -> str:
-    """Averages on every gold set with their intervals, and which sets were not there."""
-    found = report.read_json("golden_sets.json")
-    table = golden_set_table(report.read_json("scores.json"), found["scores"]).as_markdown()
-    return "\n\n".join([table, *found["skipped"]])
+    """Averages on every gold set with their intervals, the tags of each further set, and which sets were not there."""
+    found = report.read_json(SETS_FILE)
+    table = golden_set_table(report.read_json(SCORES_FILE), found["scores"]).as_markdown()
+    of_sets = [f"{tags.caption}\n\n{tags.as_markdown()}" for tags in set_tag_tables(found["scores"])]
+    return "\n\n".join([table, *of_sets, *found["skipped"]])
 
 
 def bucket_facts(diagnosis: Artifact) -> str:
@@ -74,6 +75,22 @@ def ceiling_facts(golden: Artifact) -> str:
     values, ceilings = facts["counts"]["tag"], facts["ceilings"][POLICY]["per_tag"]
     rows = tuple((tag, f"{values[tag]:,}", number(ceilings[tag])) for tag in STAGE3_TAGS if tag in values)
     return Table(("tag", "gold values", "ceiling"), rows).as_markdown()
+
+
+def region_facts(golden: Artifact) -> str:
+    """Gold rows of each country by region: how many regions have one, the fewest rows, and the regions without any."""
+    rows = tuple(
+        (
+            country,
+            f"{len(found['rows']) - len(found['missing'])} of {len(found['rows'])}",
+            f"{sum(found['rows'].values()):,}",
+            f"{found['elsewhere']:,}",
+            ", ".join(found["missing"]) or "none",
+        )
+        for country, found in golden.read_json("golden.json")["regions"].items()
+    )
+    headers = ("country", "regions with a row", "rows in them", "rows that tell no region", "regions without a row")
+    return Table(headers, rows).as_markdown() if rows else "no row of a country whose regions are listed"
 
 
 def method_facts(shards: Artifact) -> str:

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from mw_pipeline.dataset.batches import Batch, BatchStream, batches_of, fixed_batches
 from mw_pipeline.dataset.build import read_dataset_json
+from mw_pipeline.dataset.sampling import training_sampler
 from mw_pipeline.dataset.tokenized import TokenizedDataset
 from mw_pipeline.digest import JSON, sha256_file
 from mw_pipeline.errors import ArtifactError
-from mw_pipeline.mix.plan import sampler_for
 from mw_pipeline.mix.sampler import MixSampler
 from mw_pipeline.train.plan import RunPlan
 
@@ -40,8 +40,7 @@ class TrainingData:
         summary = read_dataset_json(plan.dataset_path)
         _demand_fit(plan, summary)
         train, recipe, course = TokenizedDataset(plan.dataset_path, "train"), plan.recipe, plan.course
-        samples = recipe.train.steps * recipe.train.effective_batch
-        sampler = sampler_for(train.rows_per_source, recipe.mix, samples=samples, seed=recipe.train.seed)
+        sampler = training_sampler(train, recipe)
         stream = BatchStream(train, sampler, batch_size=course.batch_size, seed=recipe.train.seed)
         held_out = TokenizedDataset(plan.dataset_path, "validation")
         validation = tuple(fixed_batches(held_out, recipe.train.eval_rows))

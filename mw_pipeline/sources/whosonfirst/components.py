@@ -2,7 +2,8 @@
 
 Of the areas above a place an address writes two: the highest is the region, the next the subregion. In France, where
 Who's On First calls the région macroregion and the département region, that is région and département; elsewhere region
-and county. A département whose région is not known stands alone, and then it is the region.
+and county. A département whose région is not known stands alone, and then it is the region; a county is a subregion
+also where nothing stands above it.
 """
 
 from __future__ import annotations
@@ -49,11 +50,13 @@ def _town(above: Mapping[str, str]) -> str | None:
 
 def _written_areas(named: Mapping[str, str], country: str) -> dict[str, str]:
     unwritten = _UNWRITTEN.get(country, ())
-    names: list[str] = []
-    for name in (named[level] for level in _AREAS if level in named and level not in unwritten):
-        if not any(_same(name, other) for other in names):
-            names.append(name)
-    return dict(zip(("region", "subregion"), names, strict=False))
+    written: dict[str, str] = {}
+    for level in _AREAS:
+        name = named.get(level)
+        if name is None or level in unwritten or any(_same(name, other) for other in written.values()):
+            continue
+        written.setdefault("subregion" if level == "county" or "region" in written else "region", name)
+    return written
 
 
 def _town_and_areas(town: str | None, areas: Mapping[str, str], country: str) -> dict[str, str]:

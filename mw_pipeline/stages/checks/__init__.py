@@ -17,6 +17,7 @@ from mw_pipeline.stages.checks.corpus import (
 from mw_pipeline.stages.checks.dataset import (
     data_is_enough,
     dataset_matches_schema,
+    every_tag_is_taught,
     labels_survive_tokenizing,
     mix_is_as_declared,
     mix_is_not_concentrated,
@@ -51,6 +52,7 @@ __all__ = [
     "data_is_enough",
     "dataset_matches_schema",
     "eval_is_comparable",
+    "every_tag_is_taught",
     "golden_is_not_in_train",
     "golden_is_valid",
     "holdout_is_covered",

@@ -71,5 +71,14 @@ def data_is_enough(place: Place, partition: str) -> Findings:
     return found(problems, f"{rows:,} training rows")
 
 
+def every_tag_is_taught(place: Place, partition: str) -> Findings:
+    """Every tag of the label set is held by rows of the recipe's sources: what no row holds, no training can teach."""
+    recipe, summary = place.recipe(partition), _dataset_summary(place, partition)
+    values = {tag: summary["survival"].get(tag, {"gold": 0})["gold"] for tag in recipe.label_set.tags}
+    problems = [f"no row of corpus {recipe.corpus!r} holds {tag}" for tag, count in values.items() if not count]
+    fewest = min(values, key=lambda tag: values[tag])
+    return found(problems, f"the rarest tag is {fewest}, in {values[fewest]:,} rows", values=values)
+
+
 def _dataset_summary(place: Place, partition: str) -> JSON:
     return requests.dataset(place, place.recipe(partition)).demand(place.store).read_json("dataset.json")

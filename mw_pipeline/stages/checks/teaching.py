@@ -70,11 +70,11 @@ def methods_apply(place: Place, partition: str) -> Findings:
 def holdout_is_covered(place: Place, partition: str) -> Findings:
     """Every source says the places and regions of its rows, so that the held-out ones can be held out of it (M22)."""
     spec = place.corpus_spec(partition)
-    regions, places_share = spec.holdout_regions, spec.holdout_places_share
-    coverage = holdouts.holdout_coverage(all_rows(place, partition), holdout_regions=regions, places_share=places_share)
+    regions, of_places = spec.holdout_regions, spec.holdout_places_share
+    coverage = holdouts.holdout_coverage(all_rows(place, partition), holdout_regions=regions, places_share=of_places)
     return found(
-        holdouts.holdout_is_covered(coverage, holdout_regions=regions, places_share=places_share),
-        f"held out: {places_share:.1%} of places, and {', '.join(regions) or 'no region'}",
+        holdouts.holdout_is_covered(coverage, holdout_regions=regions, places_share=of_places),
+        f"held out: {of_places:.1%} of places, and {', '.join(regions) or 'no region'}",
         coverage=_coverage_table(coverage),
     )
 
