@@ -159,7 +159,7 @@ def plan_in(folder: Path, recipe: Recipe) -> RunPlan:
 def padded_to(longest: int, batch: Batch) -> Batch:
     """The batch as a trainer sees it that pads every row to the longest that the model takes."""
     room = ((0, 0), (0, longest - batch.input_ids.shape[1]))
-    wide = (np.pad(array, room) for array in (batch.input_ids, batch.labels, batch.attention_mask))
+    wide = (np.pad(array, room) for array in (batch.input_ids, batch.labels, batch.kinds, batch.attention_mask))
     return Batch(*wide, batch.rows, batch.passes)
 
 

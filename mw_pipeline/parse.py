@@ -1,6 +1,6 @@
 """The parser: text in, spans and components out. Needs onnxruntime, sentencepiece and numpy, nothing of training.
 
-Shape letters: B rows, T pieces, K labels.
+Shape letters: B rows, T pieces, S words, K labels, R texts, N pieces of all texts.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from numpy.typing import NDArray
 from mw_pipeline.decode import (
     Floats,
     Ids,
-    LabelSpan,
     Mask,
     Posterior,
     Span,
+    Words,
     best_paths,
     components_of,
     constrained_viterbi,
     hard_mask,
     label_spans,
-    trim,
 )
 from mw_pipeline.digest import JSON
 from mw_pipeline.errors import ArtifactError
 from mw_pipeline.labels import LabelSet
 from mw_pipeline.package_files import PackageFiles
 from mw_pipeline.tokenizer import Pieces, Tokenizer
+from mw_pipeline.words import Characters, PieceKinds
 
 LogitsOf: TypeAlias = Callable[[Ids, Ids], NDArray[np.float32]]
 """(input_ids (B, T) int64, attention_mask (B, T) int64) -> logits (B, T, K) float32."""
@@ -115,39 +115,37 @@ class Parser:
 
     def parse_many(self, texts: Sequence[str], *, batch_size: int = 64) -> list[ParsedAddress]:
         """The best reading of every text, in order. Any str is answered, however long, empty or broken."""
-        pieces, truncated = self._encode(texts)
+        read = ReadTexts.of(self.tokenizer, texts, self.max_length)
 
         def answer(rows: Ids) -> _Found:
-            batch = PieceBatch.of(pieces, rows, self.max_length)
-            logits = self._logits_of(batch.input_ids, batch.mask.astype(np.int64))
-            labels = constrained_viterbi(logits, batch.mask, self._transitions, self._starts)
-            posterior = Posterior.of(logits, batch.mask, self._transitions, self._starts)
-            found = self._spans(batch, labels, posterior, [texts[row] for row in rows])
-            return {int(rows[index]): spans for index, spans in found.items()}
+            batch, words = self._scored(read, rows)
+            labels = constrained_viterbi(words, self._transitions, self._starts)
+            return self._spans(read, batch, labels, Posterior.of(words, self._transitions, self._starts))
 
         spans_of: _Found = {}
-        for found in self._map(answer, list(batches_of(np.diff(pieces.offsets), self.max_length, batch_size))):
+        for found in self._map(answer, list(batches_of(np.diff(read.pieces.offsets), batch_size))):
             spans_of |= found
         spans = [spans_of.get(row, ()) for row in range(len(texts))]
-        return [ParsedAddress(t, s, components_of(s), cut) for t, s, cut in zip(texts, spans, truncated, strict=True)]
+        parsed = zip(texts, spans, read.truncated, strict=True)
+        return [ParsedAddress(text, found, components_of(found), cut) for text, found, cut in parsed]
 
     def candidates(self, text: str, count: int) -> list[Candidate]:
         """Up to `count` different readings of one text, most probable first.
 
         Label sequences that differ only outside the trimmed spans are one reading: four times `count` are examined."""
-        pieces, truncated = self._encode([text])
-        if len(pieces.ids) == 0:
-            return [Candidate(ParsedAddress(text, (), {}, truncated[0]), 1.0)]
-        batch = PieceBatch.of(pieces, np.zeros(1, dtype=np.int64), self.max_length)
-        logits = self._logits_of(batch.input_ids, batch.mask.astype(np.int64))
-        posterior = Posterior.of(logits, batch.mask, self._transitions, self._starts)
-        paths, scores = best_paths(logits[0], self._transitions, self._starts, 4 * count)
+        read = ReadTexts.of(self.tokenizer, [text], self.max_length)
+        (truncated,) = read.truncated
+        if len(read.pieces.ids) == 0:
+            return [Candidate(ParsedAddress(text, (), {}, truncated), 1.0)]
+        batch, words = self._scored(read, np.zeros(1, dtype=np.int64))
+        posterior = Posterior.of(words, self._transitions, self._starts)
+        paths, scores = best_paths(words, self._transitions, self._starts, 4 * count)
         found: dict[tuple[tuple[str, int, int], ...], Candidate] = {}
         for path, log_probability in zip(paths, scores - posterior.log_total[0], strict=True):
-            spans = self._spans(batch, path[None, :], posterior, [text]).get(0, ())
+            spans = self._spans(read, batch, path[None, :], posterior).get(0, ())
             reading = tuple((span.tag, span.start, span.end) for span in spans)
             known = found.get(reading)
-            parsed = known.parsed if known else ParsedAddress(text, spans, components_of(spans), truncated[0])
+            parsed = known.parsed if known else ParsedAddress(text, spans, components_of(spans), truncated)
             probability = min(1.0, (known.probability if known else 0.0) + float(np.exp(log_probability)))
             found[reading] = Candidate(parsed, probability)
         return sorted(found.values(), key=lambda candidate: -candidate.probability)[:count]
@@ -160,63 +158,96 @@ class Parser:
         with ThreadPoolExecutor(self.threads) as pool:
             yield from pool.map(answer, batches)
 
-    def _encode(self, texts: Sequence[str]) -> tuple[Pieces, list[bool]]:
-        """Pieces of every text, and whether a text is longer than what will be read of it."""
-        limit = self.max_length * _CODE_POINTS_PER_PIECE
-        pieces = self.tokenizer.encode([text[:limit] for text in checked_texts(texts)])
-        long = np.diff(pieces.offsets) > self.max_length
-        return pieces, [bool(cut) or len(text) > limit for cut, text in zip(long, texts, strict=True)]
+    def _scored(self, read: ReadTexts, rows: Ids) -> tuple[PieceBatch, Words]:
+        """Some of the texts as a batch, and the network's scores of their words."""
+        batch = PieceBatch.of(read, rows)
+        logits = self._logits_of(batch.input_ids, batch.mask.astype(np.int64))
+        return batch, Words.of(logits, batch.mask, batch.kinds, self._transitions)
 
-    def _spans(self, batch: PieceBatch, labels: Ids, posterior: Posterior, texts: list[str]) -> _Found:
-        """Index within the batch → its spans, for every row that has any."""
-        found = label_spans(labels, batch.mask)
-        confidences = posterior.of_spans(labels, batch.mask, found).tolist()
+    def _spans(self, read: ReadTexts, batch: PieceBatch, labels: Ids, posterior: Posterior) -> _Found:
+        """Number of a text → its spans, for every text of the batch that has any; labels (B, S) are of words."""
+        words = posterior.words
+        found = label_spans(labels, words.mask)
+        confidences = posterior.of_spans(labels, found)
+        starts = batch.starts[found.rows, words.firsts[found.rows, found.firsts]]
+        ends = batch.ends[found.rows, words.lasts[found.rows, found.ends - 1]]
+        rows = batch.rows[found.rows]
+        starts, ends = read.characters.trimmed(rows, starts, ends)
+        columns = (rows.tolist(), found.tags.tolist(), starts.tolist(), ends.tolist(), confidences.tolist())
         by_row: dict[int, list[Span]] = {}
-        for label_span, confidence in zip(found, confidences, strict=True):
-            start, end = batch.code_points(label_span)
-            kept = trim(texts[label_span.row], start, end)
-            if kept is not None:
-                value = texts[label_span.row][kept[0] : kept[1]]
-                span = Span(self.labels.tags[label_span.tag], value, *kept, confidence)
-                by_row.setdefault(label_span.row, []).append(span)
+        for row, tag, start, end, confidence in zip(*columns, strict=True):
+            if start < end:
+                span = Span(self.labels.tags[tag], read.texts[row][start:end], start, end, confidence)
+                by_row.setdefault(row, []).append(span)
         return {row: tuple(spans) for row, spans in by_row.items()}
 
 
 @dataclass(frozen=True)
-class PieceBatch:
-    """Rows of similar length, padded with piece 0: ids, mask and code-point ranges, (B, T) each."""
+class ReadTexts:
+    """R texts as the network reads them: at most `max_length` pieces of each, and what these are to its words.
 
+    texts       R        what was given
+    pieces      N        their first pieces
+    kinds       (N,)     INSIDE, BEGINS, BARRED or UNREAD, by mw_pipeline.words
+    characters           their code points
+    truncated   R        whether a text is longer than what is read of it
+    """
+
+    texts: Sequence[str]
+    pieces: Pieces
+    kinds: PieceKinds
+    characters: Characters
+    truncated: list[bool]
+
+    @classmethod
+    def of(cls, tokenizer: Tokenizer, texts: Sequence[str], max_length: int) -> ReadTexts:
+        """Raises TypeError naming the first that is no str."""
+        limit = max_length * _CODE_POINTS_PER_PIECE
+        near = [text[:limit] for text in checked_texts(texts)]
+        pieces = tokenizer.encode(near)
+        long = np.diff(pieces.offsets) > max_length
+        truncated = [bool(cut) or len(text) > limit for cut, text in zip(long, texts, strict=True)]
+        pieces, characters = pieces.head(max_length), Characters(near)
+        kinds = characters.piece_kinds(pieces.starts, pieces.ends, pieces.offsets)
+        return cls(texts, pieces, kinds, characters, truncated)
+
+
+@dataclass(frozen=True)
+class PieceBatch:
+    """Rows of similar length, padded with piece 0: ids, mask, kinds and code-point ranges (B, T) of their pieces.
+
+    `rows` (B,) are the numbers of their texts."""
+
+    rows: Ids
     input_ids: Ids
     mask: Mask
+    kinds: PieceKinds
     starts: Ids
     ends: Ids
 
     @classmethod
-    def of(cls, pieces: Pieces, rows: Ids, max_length: int) -> PieceBatch:
-        """The first `max_length` pieces of some rows."""
-        lengths = np.minimum(np.diff(pieces.offsets)[rows], max_length)
+    def of(cls, read: ReadTexts, rows: Ids) -> PieceBatch:
+        """Some of the texts that were read."""
+        pieces = read.pieces
+        lengths = np.diff(pieces.offsets)[rows]
         columns = np.arange(lengths.max())
         mask = columns < lengths[:, None]
         where = np.where(mask, pieces.offsets[rows][:, None] + columns, 0)
         ids, starts, ends = (
             np.where(mask, flat[where], 0).astype(np.int64) for flat in (pieces.ids, pieces.starts, pieces.ends)
         )
-        return cls(ids, mask, starts, ends)
-
-    def code_points(self, span: LabelSpan) -> tuple[int, int]:
-        """The code-point range of a span of pieces."""
-        return int(self.starts[span.row, span.first_piece]), int(self.ends[span.row, span.end_piece - 1])
+        return cls(rows, ids, mask, np.where(mask, read.kinds[where], 0), starts, ends)
 
 
-def batches_of(lengths: NDArray[np.int64], max_length: int, batch_size: int) -> Iterator[Ids]:
+def batches_of(lengths: NDArray[np.int64], batch_size: int) -> Iterator[Ids]:
     """Row numbers in batches of similar length, shortest first; rows without pieces are in none."""
-    capped = np.minimum(lengths, max_length)
-    order = np.argsort(capped, kind="stable")
-    order = order[capped[order] > 0]
+    order = np.argsort(lengths, kind="stable")
+    order = order[lengths[order] > 0]
+    rising = lengths[order]
     first = 0
     while first < len(order):
-        limit = max(capped[order[first]] / (1 - _MAX_PADDING_SHARE), capped[order[first]] + 1)
-        end = min(first + batch_size, int(np.searchsorted(capped[order], limit, side="right")))
+        limit = max(rising[first] / (1 - _MAX_PADDING_SHARE), rising[first] + 1)
+        end = min(first + batch_size, int(np.searchsorted(rising, limit, side="right")))
         yield order[first:end]
         first = end
 

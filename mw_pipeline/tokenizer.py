@@ -65,6 +65,15 @@ class Pieces:
         """(N,) the row of every piece."""
         return np.repeat(np.arange(len(self), dtype=np.int64), np.diff(self.offsets))
 
+    def head(self, count: int) -> Pieces:
+        """The first `count` pieces of every text, or all that it has."""
+        lengths = np.diff(self.offsets)
+        if lengths.max(initial=0) <= count:
+            return self
+        kept = np.arange(len(self.ids)) - np.repeat(self.offsets[:-1], lengths) < count
+        offsets = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(np.minimum(lengths, count))])
+        return Pieces(self.ids[kept], offsets, self.starts[kept], self.ends[kept])
+
 
 class Tokenizer:
     """A trained SentencePiece model. Encoding is a pure function of the text; ids are `0 pad, 1 unk, 2.. pieces`."""

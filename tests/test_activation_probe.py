@@ -29,6 +29,7 @@ MASK = np.array([[True, True, True, False], [True, True, True, True]])
 BATCH = Batch(
     input_ids=np.array([[3, 4, 5, 0], [6, 7, 8, 9]]),
     labels=np.zeros((2, 4), dtype=np.int64),
+    kinds=MASK.astype(np.uint8),
     attention_mask=MASK,
     rows=np.arange(2),
     passes=np.zeros(2, dtype=np.int64),
@@ -43,7 +44,9 @@ def encoder() -> Encoder:
 
 def one_row(row: int, pieces: int) -> Batch:
     part = (slice(row, row + 1), slice(0, pieces))
-    return Batch(BATCH.input_ids[part], BATCH.labels[part], MASK[part], BATCH.rows[:1], BATCH.passes[:1])
+    return Batch(
+        BATCH.input_ids[part], BATCH.labels[part], BATCH.kinds[part], MASK[part], BATCH.rows[:1], BATCH.passes[:1]
+    )
 
 
 def test_the_numbers_of_a_stage_are_those_of_its_finite_values() -> None:
@@ -181,7 +184,7 @@ def test_another_token_set_of_the_same_rows_is_not_comparable(encoder: Encoder) 
 
 def test_as_many_pieces_of_other_ids_are_not_comparable(encoder: Encoder) -> None:
     # M59
-    other = Batch(BATCH.input_ids[:, ::-1].copy(), BATCH.labels, MASK, BATCH.rows, BATCH.passes)
+    other = Batch(BATCH.input_ids[:, ::-1].copy(), BATCH.labels, BATCH.kinds, MASK, BATCH.rows, BATCH.passes)
 
     with pytest.raises(ArtifactError, match="not comparable: both have 7 pieces, but of other ids"):
         compare(trace(encoder, BATCH), trace(encoder, other))

@@ -12,6 +12,7 @@ from aligned_rows import address, aligned_row, shard, small_tokenizer, table_of
 
 from mw_pipeline.dataset.build import (
     build_dataset,
+    dropped_rows,
     label_entropy,
     labels_survive_tokenizing,
     read_dataset_json,
@@ -20,6 +21,7 @@ from mw_pipeline.dataset.build import (
 from mw_pipeline.dataset.tokenized import TOKENIZED_SCHEMA, TokenizedDataset
 from mw_pipeline.errors import ArtifactError, CorpusError
 from mw_pipeline.labels import STAGE2, STAGE3
+from mw_pipeline.tokenizer import Pieces
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +87,64 @@ def test_rows_that_cannot_be_used_are_counted_by_reason(tokenizer):
 
     assert table.column("row_id").to_pylist() == [kept["row_id"]]
     assert losses.dropped == {"bad_spans": 3, "empty": 1, "too_long": 1}
+
+
+def test_a_row_whose_value_ends_inside_a_word_is_left_out_and_counted(tokenizer):
+    """M67: no decoder that knows words can find it, and a model that learns it learns half words."""
+    half = aligned_row("half", [("venue", "MERIDIAN HAL"), ("", "LORAN"), ("", " "), ("street", "rue")])
+    glued = aligned_row("glued", [("house_number", "12"), ("street", "rue")])
+    other = aligned_row(
+        "other", [("", "12"), ("unit", "bis"), ("", " "), ("street", "rue")]
+    )  # no tag of stage 2 is cut
+    whole = aligned_row("whole", [("venue", "MERIDIAN"), ("", " d'"), ("street", "Assas"), ("", ", "), ("unit", "5")])
+
+    table, losses = tokenize_rows(table_of([half, glued, other, whole]), tokenizer, STAGE2, 64)
+
+    assert table.column("row_id").to_pylist() == ["other", "whole"]
+    assert losses.dropped == {"span_inside_word": 2}
+    assert losses.survival() == {
+        "house_number": {"gold": 1, "survived": 0},
+        "street": {"gold": 4, "survived": 3},
+        "venue": {"gold": 2, "survived": 1},
+    }
+
+
+def test_a_row_with_two_words_in_one_piece_is_left_out_and_counted(tmp_path):
+    """M67: the piece `d'As` belongs to Assas, which begins in it, and to d, which ends in it."""
+    row = aligned_row("r", [("", "d'"), ("street", "Assas")])
+
+    class TwoInOne:
+        def encode(self, texts):
+            starts, ends = np.array([[0, 4], [4, 7]], dtype=np.int32)
+            return Pieces(np.full(2, 2, dtype=np.int32), np.array([0, 2]), starts, ends)
+
+    table, losses = tokenize_rows(table_of([row]), TwoInOne(), STAGE2, 64)
+
+    assert table.num_rows == 0
+    assert losses.dropped == {"piece_across_words": 1}
+    assert losses.survival() == {"street": {"gold": 1, "survived": 0}}
+
+
+def test_what_was_left_out_for_its_words_is_counted_even_when_that_is_nothing(tmp_path, tokenizer):
+    files = two_sources(tmp_path)
+    half = aligned_row("half", [("venue", "HAL"), ("", "LORAN")], source="tiger")
+    with_half = {**files, "tiger": [*files["tiger"], shard(tmp_path / "half.parquet", [half])]}
+
+    clean = dropped_rows(build(tmp_path, tokenizer, files))
+
+    assert clean == {"span_inside_word": 0, "piece_across_words": 0}
+    assert dropped_rows(build(tmp_path, tokenizer, with_half)) == clean | {"span_inside_word": 1}
+
+
+def test_values_that_end_inside_words_are_a_finding(tmp_path, tokenizer):
+    """M67. A clean dataset has none: `test_tokenized_addresses_survive`."""
+    files = two_sources(tmp_path)
+    halves = [aligned_row(f"half{n}", [("street", "rue HAL"), ("", "LORAN")], source="tiger") for n in range(3)]
+    files["tiger"].append(shard(tmp_path / "half.parquet", halves))
+
+    findings = labels_survive_tokenizing(build(tmp_path, tokenizer, files))
+
+    assert findings == ("street: 150 of 153 spans survive (98.04%), expected at least 99.5%",)
 
 
 def test_illegal_labels_drop_their_row(tokenizer, monkeypatch):
@@ -314,7 +374,7 @@ def test_a_split_with_other_columns_is_refused(tmp_path):
         sink.write_table(table)
 
     with pytest.raises(
-        ArtifactError, match=r"its columns are \['ids'\], expected row_id, source, place, input_ids and labels"
+        ArtifactError, match=r"its columns are \['ids'\], expected row_id, source, place, input_ids, labels and kinds"
     ):
         TokenizedDataset(tmp_path, "train")
 

@@ -50,7 +50,9 @@ def test_a_built_dataset_matches(dataset):
         ("input_ids", [], "train: input_ids 1 to 64 pieces: 1 rows fail, first []"),
         ("input_ids", [5] * 65, "train: input_ids 1 to 64 pieces: 1 rows fail"),
         ("labels", [21], "train: labels items from 0 to 20: 1 rows fail, first [21]"),
-        ("labels", [1, 2], "train: row as many labels as pieces: 1 rows fail"),
+        ("labels", [1, 2], "train: row as many labels and kinds as pieces: 1 rows fail"),
+        ("kinds", [3], "train: kinds items from 0 to 2: 1 rows fail, first [3]"),
+        ("kinds", [1, 0], "train: row as many labels and kinds as pieces: 1 rows fail"),
     ],
 )
 def test_a_bad_value_is_found(dataset, column, value, finding):

@@ -17,8 +17,9 @@ from mw_pipeline.labels import STAGE2
 from mw_pipeline.model.checkpoint import load_checkpoint
 from mw_pipeline.package.build import export_model
 from mw_pipeline.package.export import compare, export_onnx, quantise, torch_logits
-from mw_pipeline.parse import onnx_logits
+from mw_pipeline.parse import ReadTexts, onnx_logits
 from mw_pipeline.tokenizer import Tokenizer
+from mw_pipeline.words import BEGINS, INSIDE
 
 
 @pytest.fixture(scope="module")
@@ -84,14 +85,24 @@ def test_a_row_is_answered_the_same_in_any_company(exported):
         np.testing.assert_allclose(logits_of(ids[row : row + 1], mask[:1])[0], together[row], atol=1e-5)
 
 
+def never_in_a_span(read: ReadTexts) -> int:
+    """Pieces that both models below leave outside: each row's first word, and what no span may begin with."""
+    found = 0
+    for kinds in np.split(read.kinds, read.pieces.offsets[1:-1]):
+        words = np.cumsum(kinds != INSIDE)
+        found += int(((words == 1) | (kinds[np.searchsorted(words, words)] != BEGINS)).sum())
+    return found
+
+
 def test_the_comparison_counts_differing_labels_and_the_largest_difference(tokenizer):
     transitions, starts = hard_mask(STAGE2)
 
     def constant(label: int):
         def logits_of(input_ids, attention_mask):
-            logits = np.zeros((*input_ids.shape, len(STAGE2)), dtype=np.float32)
-            logits[:, :, label] = 4.0
-            logits[:, 0, 0] = 9.0  # both say O first
+            logits = np.full((*input_ids.shape, len(STAGE2)), -1, dtype=np.float32)
+            logits[:, :, 0] = 0.0
+            logits[:, :, label] = 40.0
+            logits[:, 0, 0] = 999.0  # both say O first, and so of the whole first word
             return logits
 
         return logits_of
@@ -107,9 +118,12 @@ def test_the_comparison_counts_differing_labels_and_the_largest_difference(token
         starts=starts,
     )
 
-    pieces = sum(min(32, len(tokenizer.encode([text]).ids)) for text in texts)
-    assert (found.texts, found.pieces, found.max_logit_difference) == (20, pieces, 4.0)
-    assert found.label_agreement_share == pytest.approx(20 / pieces)
+    read = ReadTexts.of(tokenizer, texts, 32)
+    pieces = len(read.pieces.ids)
+    outside = never_in_a_span(read)
+    assert (found.texts, found.pieces, found.max_logit_difference) == (20, pieces, 41.0)
+    assert 20 < outside < pieces
+    assert found.label_agreement_share == pytest.approx(outside / pieces)
 
 
 def test_a_comparison_over_nothing_is_refused(tokenizer):

@@ -13,7 +13,7 @@ import pytest
 
 FLOORS = (
     {"errors", "native", "licences"},
-    {"areas", "countries", "digest", "failures", "labels", "schedule", "sufficiency"},
+    {"areas", "countries", "digest", "failures", "labels", "schedule", "sufficiency", "words"},
     {"recipe", "artifact", "checksums", "decode", "metrics"},
     {"store", "mix", "tokenizer", "golden", "corpus", "sources"},
     {"dataset", "package_files", "verdict"},
@@ -43,6 +43,7 @@ BASE_INSTALL = (
     "failures",
     "labels",
     "schedule",
+    "words",
     "artifact",
     "checksums",
     "decode",

@@ -162,7 +162,7 @@ def test_a_smoke_whose_rate_decays_opens_nothing(place: Place) -> None:
     from mw_pipeline.stages.training import full_checkpoint, smoke_checkpoint
 
     change(
-        place.project, "[smoke]\nsteps = 300\neval_every = 15", '[smoke]\nmode = "cosine"\nsteps = 80\neval_every = 20'
+        place.project, "[smoke]\nsteps = 300\neval_every = 30", '[smoke]\nmode = "cosine"\nsteps = 80\neval_every = 20'
     )
     smoke_checkpoint(place, "demo")
 

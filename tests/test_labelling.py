@@ -15,11 +15,11 @@ from mw_pipeline.dataset.labelling import (
     Spans,
     Texts,
     labels_of,
-    letters_and_digits,
     rows_are_legal,
     spans_are_sound,
     spans_from,
     spans_survive,
+    words_are_whole,
 )
 from mw_pipeline.labels import STAGE2, LabelSet
 from mw_pipeline.recipe import TokenizerConfig
@@ -149,6 +149,23 @@ def test_a_row_is_legal_when_the_transition_mask_allows_every_move(labels, legal
     assert rows_are_legal(flat_labels, offsets, SMALL).tolist() == [True, legal, True]
 
 
+@pytest.mark.parametrize(
+    ("pieces", "span", "whole"),
+    [
+        ([(0, 2), (2, 7)], (2, 7), True),  # d' | Assas
+        ([(0, 2), (2, 4), (4, 7)], (2, 7), True),  # d' | As | sas
+        ([(0, 4), (4, 7)], (2, 7), False),  # d'As | sas: no label begins Assas
+        ([(0, 4), (4, 7)], (0, 1), False),  # and none ends d
+        ([(0, 4), (4, 7)], (0, 7), True),
+    ],
+)
+def test_labels_keep_words_whole_unless_a_piece_holds_the_end_of_one_and_the_start_of_the_next(pieces, span, whole):
+    texts, found = Texts(["d'Assas", "12"]), pieces_of(pieces, [(0, 2)])
+    labels = labels_of(texts, found, flat([[(0, *span)], [(1, 0, 2)]]))
+
+    assert words_are_whole(labels, texts.kinds_of(found), found.offsets).tolist() == [whole, True]
+
+
 def test_spans_from_labels_end_with_their_row():
     pieces = pieces_of([(0, 1), (1, 2)], [(0, 1), (1, 3)])
     spans = spans_from(np.array([0, 1, 3, 4], dtype=np.uint8), pieces)
@@ -163,15 +180,9 @@ def test_spans_from_labels_end_with_their_row():
     [(", 7647", "7647"), ("(Montréal)", "Montréal"), ("Sainte-Livrade-sur-Lot", "Sainte-Livrade-sur-Lot"), ("—", None)],
 )
 def test_trimming_follows_its_vectors(text, expected):
-    spans = Texts(["x", text]).trimmed(flat([[], [(0, 0, len(text))]]))
+    spans = Texts(["x", text]).values(flat([[], [(0, 0, len(text))]]))
 
     assert [text[s:e] for s, e in zip(spans.starts, spans.ends, strict=True)] == ([expected] if expected else [])
-
-
-def test_letters_and_digits_are_the_categories_l_and_n():
-    sample = [0x41, 0xE9, 0x301, 0x2D, 0x660, 0x4E00, 0x1F3E0, 0x1D7D9, 0xD800, 0x10FFFF, 0xBD]
-
-    assert letters_and_digits()[sample].tolist() == [unicodedata.category(chr(c))[0] in "LN" for c in sample]
 
 
 def test_a_span_inside_one_piece_does_not_survive():
@@ -231,9 +242,12 @@ def oracle_decoded(text: str, labels: list[int], starts: list[int], ends: list[i
 def oracle_trim(text: str, tag: int, start: int, end: int) -> list[tuple[int, int, int]]:
     while start < end and unicodedata.category(text[start])[0] not in "LN":
         start += 1
-    while start < end and unicodedata.category(text[end - 1])[0] not in "LN":
-        end -= 1
-    return [(tag, start, end)] if start < end else []
+    kept = end
+    while start < kept and unicodedata.category(text[kept - 1])[0] not in "LN":
+        kept -= 1
+    while start < kept < end and unicodedata.category(text[kept])[0] == "M":
+        kept += 1
+    return [(tag, start, kept)] if start < kept else []
 
 
 @settings(max_examples=300, deadline=None)

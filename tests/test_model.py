@@ -120,7 +120,7 @@ def test_fresh_logits_are_near_uniform(encoder):
 def _batch(*lengths: int) -> Batch:
     mask = np.arange(max(lengths)) < np.array(lengths)[:, None]
     zeros = np.zeros(len(lengths), dtype=np.int64)
-    return Batch(mask.astype(np.int64) * 5, mask.astype(np.int64), mask, zeros, zeros)
+    return Batch(mask.astype(np.int64) * 5, mask.astype(np.int64), mask.astype(np.uint8), mask, zeros, zeros)
 
 
 def test_a_batch_without_padding_has_no_mask_to_work_on():

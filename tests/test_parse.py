@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
 import time
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +19,11 @@ from tiny_package import TEXTS
 
 from mw_pipeline.checksums import SUMS_NAME, sums_findings, write_sums
 from mw_pipeline.errors import ArtifactError
-from mw_pipeline.labels import STAGE2, STAGE3
+from mw_pipeline.labels import STAGE2, STAGE3, LabelSet
 from mw_pipeline.package_files import FACTS_NAME, ONNX_NAME, TRANSITIONS_NAME, PackageFiles, package_at
 from mw_pipeline.parse import Parser, batches_of, onnx_logits
-from mw_pipeline.tokenizer import Tokenizer
+from mw_pipeline.recipe import TokenizerConfig
+from mw_pipeline.tokenizer import Tokenizer, train_tokenizer
 
 MEBIBYTE = 1 << 20
 
@@ -113,6 +116,81 @@ def test_spans_are_trimmed_and_their_offsets_are_code_points(tiny_release):
     assert parsed.spans[0].confidence > 0.9
 
 
+@pytest.fixture(scope="module")
+def letters(tmp_path_factory) -> Tokenizer:
+    """A tokenizer that cuts most words: it knows little more than single characters."""
+    path = tmp_path_factory.mktemp("letters") / "tokenizer.model"
+    train_tokenizer(TEXTS, TokenizerConfig(vocab_size=340), path)
+    return Tokenizer(path)
+
+
+def random_parser(tokenizer: Tokenizer, labels: LabelSet, seed: int, max_length: int) -> Parser:
+    """A parser whose model says of each piece, by its id and place, something random and strong."""
+    rng = np.random.default_rng(seed)
+    table = rng.normal(scale=6, size=(tokenizer.vocab_size, len(labels))).astype(np.float32)
+    places = rng.normal(scale=6, size=(max_length, len(labels))).astype(np.float32)
+    size = (len(labels), len(labels))
+    return Parser(
+        tokenizer=tokenizer,
+        labels=labels,
+        logits_of=lambda ids, mask: table[ids] + places[: ids.shape[1]],
+        max_length=max_length,
+        transitions=rng.normal(size=size).astype(np.float32),
+        starts=rng.normal(size=size[0]).astype(np.float32),
+    )
+
+
+def in_one_word(text: str, index: int) -> bool:
+    """Whether the characters on both sides of an index are letters, marks or digits of scripts that have spaces."""
+    sides = text[index - 1 : index + 1] if index else ""
+    unspaced = re.compile("CJK|IDEOGRAPH|HIRAGANA|KATAKANA|HENTAIGANA|KANA |THAI |LAO |KHMER |MYANMAR |MASU")
+    named = [unicodedata.name(side, "") for side in sides]
+    return len(sides) == 2 and all(
+        unicodedata.category(side)[0] in "LMN" and not unspaced.search(name)
+        for side, name in zip(sides, named, strict=True)
+    )
+
+
+wild_texts = st.lists(
+    st.text(st.one_of(st.sampled_from("aZé9 '-,\u0301東กิ🏠"), st.characters()), max_size=40), max_size=4
+)
+
+
+@given(wild_texts, st.integers(0, 2**32 - 1), st.sampled_from([3, 8, 64]))
+@example(["MERIDIAN TRADING ROBERT J HALLORAN", "QLD", "12bis, rue d'Assas", "鹿児島県出水市"], 5, 64)
+@settings(max_examples=150, deadline=None)
+def test_whatever_the_model_says_no_value_begins_or_ends_inside_a_word(letters, texts, seed, max_length):
+    """M67."""
+    parser = random_parser(letters, STAGE3, seed, max_length)
+    candidates = [candidate.parsed for text in texts for candidate in parser.candidates(text, 3)]
+    for parsed in (*parser.parse_many(texts), *candidates):
+        for span in parsed.spans:
+            assert not in_one_word(parsed.raw, span.start), (parsed.raw, span)
+            assert not in_one_word(parsed.raw, span.end), (parsed.raw, span)
+
+
+@given(wild_texts, st.integers(0, 2**32 - 1))
+@settings(max_examples=50, deadline=None)
+def test_neither_company_nor_batch_size_changes_a_bit_of_an_answer(letters, texts, seed):
+    """The network here answers each row the same in any company, so whatever differs is the decoder's doing."""
+    parser = random_parser(letters, STAGE2, seed, 16)
+
+    together = parser.parse_many([*texts, *TEXTS[:20]], batch_size=7)
+
+    assert together == parser.parse_many([*texts, *TEXTS[:20]], batch_size=64)
+    assert together[: len(texts)] == [parser.parse(text) for text in texts]
+
+
+def test_a_word_that_max_length_cuts_off_is_in_no_value(tiny_release):
+    parser = street_parser(Tokenizer(tiny_release / "tokenizer.model"))
+    text = "Oak " + "q" * 60
+
+    parsed = parser.parse(text)
+
+    assert parsed.truncated
+    assert parsed.components == {"street": "Oak"}
+
+
 def test_a_text_without_letters_has_no_spans(tiny_release):
     assert street_parser(Tokenizer(tiny_release / "tokenizer.model")).parse("— ( ) …").spans == ()
 
@@ -157,7 +235,7 @@ def test_one_text_given_as_many_is_a_type_error(parser):
 def test_every_row_with_pieces_is_in_one_batch_and_padding_stays_below_its_share(lengths, size):
     capped = np.minimum(np.array(lengths, dtype=np.int64), 32)
 
-    batches = list(batches_of(np.array(lengths, dtype=np.int64), 32, size))
+    batches = list(batches_of(capped, size))
 
     assert sorted(row for batch in batches for row in batch) == [row for row, n in enumerate(lengths) if n]
     for batch in batches:

@@ -22,7 +22,7 @@ from mw_pipeline.stages.place import Place
 
 pytestmark = pytest.mark.slow
 
-STEPS = ("steps = 240\n", "steps = 120\n"), ("steps = 300\neval_every = 15", "steps = 150\neval_every = 10")
+STEPS = ("steps = 240\n", "steps = 120\n"), ("steps = 300\neval_every = 30", "steps = 150\neval_every = 10")
 TWO_PROCESSES = ("batch_size = 64", "batch_size = 32\nprocesses = 2")
 ONE_PROCESS = ("processes = 2", "accumulation = 2")
 

@@ -43,9 +43,9 @@ def test_counts_equal_those_of_sets_of_spans(gold, predicted):
     counts = count_spans(gold, predicted, tags=2)
 
     for tag in (0, 1):
-        assert counts.gold[tag] == sum(span.tag == tag for span in gold_spans)
-        assert counts.predicted[tag] == sum(span.tag == tag for span in predicted_spans)
-        assert counts.correct[tag] == sum(span.tag == tag for span in gold_spans & predicted_spans)
+        assert counts.gold[tag] == sum(span[1] == tag for span in gold_spans)
+        assert counts.predicted[tag] == sum(span[1] == tag for span in predicted_spans)
+        assert counts.correct[tag] == sum(span[1] == tag for span in gold_spans & predicted_spans)
 
 
 def test_a_span_of_another_length_or_tag_is_wrong():

@@ -71,7 +71,7 @@ steps = 240
 peak_lr = 5e-3
 warmup_steps = 60
 batch_size = 64
-eval_every = 12
+eval_every = 24
 eval_rows = 200
 checkpoint_every = 20
 log_every = 1
@@ -79,7 +79,7 @@ threads = 1
 
 [smoke]
 steps = 300
-eval_every = 15
+eval_every = 30
 
 [eval]
 max_quantisation_cost = 1.0

@@ -117,8 +117,10 @@ def _may_be_placeholders(texts: pa.StringArray) -> Mask:
     """(rows,): texts that begin and end as a placeholder does; most do not, and are spared the pattern."""
     offsets, data = utf8_bytes(texts)
     some = np.flatnonzero(offsets[1:] > offsets[:-1])
+    some = some[_BEGINS[data[offsets[some]]]]
+    some = some[_ENDS[data[offsets[some + 1] - 1]]]
     found = np.zeros(len(texts), np.bool_)
-    found[some] = _BEGINS[data[offsets[some]]] & _ENDS[data[offsets[some + 1] - 1]]
+    found[some] = True
     return found
 
 
@@ -129,7 +131,8 @@ def _null_placeholders(texts: pa.StringArray) -> pa.Array:
 def without_remarks(texts: pa.StringArray) -> pa.StringArray:
     """The texts without the remark in brackets that ends one: "Calgary" of "Calgary (Bow Trail)", of which a label
     would keep one bracket, for values end in a letter or a digit. A bracket that stands alone goes too."""
-    return edited(texts, mask_of(pc.fill_null(pc.match_substring_regex(texts, "[()]"), False)), _cut_remarks)
+    offsets, data = utf8_bytes(texts)
+    return edited(texts, any_byte((data == ord("(")) | (data == ord(")")), offsets), _cut_remarks)
 
 
 def _cut_remarks(texts: pa.StringArray) -> pa.Array:

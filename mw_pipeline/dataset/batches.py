@@ -22,6 +22,7 @@ class Batch:
 
     input_ids       (B, T)  int64   piece ids, 0 under padding
     labels          (B, T)  int64   label ids, 0 under padding: read them through the mask
+    kinds           (B, T)  uint8   what each piece is to its word, by mw_pipeline.words; 0 under padding
     attention_mask  (B, T)  bool    True on real pieces; column 0 is all True
     rows            (B,)    int64   row numbers in the split
     passes          (B,)    int64   whole passes over its source before each row; 0 in validation
@@ -29,6 +30,7 @@ class Batch:
 
     input_ids: NDArray[np.int64]
     labels: NDArray[np.int64]
+    kinds: NDArray[np.uint8]
     attention_mask: NDArray[np.bool_]
     rows: NDArray[np.int64]
     passes: NDArray[np.int64]
@@ -126,9 +128,11 @@ def padded(found: TokenRows, begin: int, end: int, rows: NDArray[np.int64], pass
     mask = np.arange(lengths.max(initial=1)) < lengths[:, None]
     input_ids = np.full(mask.shape, PAD_ID, dtype=np.int64)
     labels = np.zeros(mask.shape, dtype=np.int64)
+    kinds = np.zeros(mask.shape, dtype=np.uint8)
     input_ids[mask] = found.ids[offsets[0] : offsets[-1]]
     labels[mask] = found.labels[offsets[0] : offsets[-1]]
-    return Batch(input_ids, labels, mask, rows[begin:end], passes[begin:end])
+    kinds[mask] = found.kinds[offsets[0] : offsets[-1]]
+    return Batch(input_ids, labels, kinds, mask, rows[begin:end], passes[begin:end])
 
 
 def _source_bounds(dataset: TokenizedDataset, sampler: MixSampler) -> NDArray[np.int64]:

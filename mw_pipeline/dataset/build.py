@@ -27,6 +27,7 @@ from mw_pipeline.dataset.labelling import (
     rows_are_legal,
     spans_are_sound,
     spans_survive,
+    words_are_whole,
 )
 from mw_pipeline.dataset.tokenized import BATCH_ROWS, SPLITS, TOKENIZED_SCHEMA, SplitWriter
 from mw_pipeline.digest import JSON, json_value, write_json_atomically
@@ -36,6 +37,7 @@ from mw_pipeline.tokenizer import Tokenizer
 
 DATASET_JSON = "dataset.json"
 SURVIVAL_SHARE = 0.995
+WORD_REASONS = ("span_inside_word", "piece_across_words")
 _COLUMNS = ["row_id", "raw", "source", "place", "split", "span_tags", "span_starts", "span_ends"]
 
 
@@ -53,6 +55,13 @@ class Losses:
         self.gold.update(other.gold)
         self.survived.update(other.survived)
 
+    def left(self, keep: NDArray[np.bool_], **demands: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """The rows (R,) of `keep` that meet every demand; each of the others is counted under the first it fails."""
+        for reason, holds in demands.items():
+            self.dropped[reason] += int((keep & ~holds).sum())
+            keep = keep & holds
+        return keep
+
     def survival(self) -> dict[str, dict[str, int]]:
         """Tag → gold spans and survivors, for every tag of the label set that has gold spans."""
         return {tag: {"gold": n, "survived": self.survived[tag]} for tag, n in sorted(self.gold.items())}
@@ -65,31 +74,38 @@ def tokenize_rows(
 
     `table` needs row_id, raw, source, place and the three span columns. A row is dropped, and counted, when its spans
     are unsound (`bad_spans`), it has no piece (`empty`), more than `max_length` (`too_long`), or labels that the
-    transition mask forbids (`illegal_labels`, M31).
+    transition mask forbids (`illegal_labels`, M31). So is one of which the decoder, which knows words, could never find
+    a span (M67): it begins or ends inside a word (`span_inside_word`), or in a piece that holds the end of one word and
+    the start of the next (`piece_across_words`). The spans of these rows count among those that may not survive.
     """
     losses = Losses()
     table, spans = _sound_rows(table, label_set, losses)
     raws: list[str] = table.column("raw").to_pylist()
     texts, pieces = Texts(raws), tokenizer.encode(raws)
-    labels = labels_of(texts, pieces, spans)
+    labels, kinds = labels_of(texts, pieces, spans), texts.kinds_of(pieces)
     lengths = np.diff(pieces.offsets)
-    keep = np.ones(len(raws), dtype=bool)
-    for reason, holds in (
-        ("empty", lengths > 0),
-        ("too_long", lengths <= max_length),
-        ("illegal_labels", rows_are_legal(labels, pieces.offsets, label_set)),
-    ):
-        losses.dropped[reason] += int((keep & ~holds).sum())
-        keep &= holds
-    counted = keep[spans.row] & (spans.tag != NO_TAG)
-    survived = spans_survive(texts, pieces, labels, spans)
+    keep = losses.left(
+        np.ones(len(raws), dtype=bool),
+        empty=lengths > 0,
+        too_long=lengths <= max_length,
+        illegal_labels=rows_are_legal(labels, pieces.offsets, label_set),
+    )
+    tagged = spans.tag != NO_TAG
+    counted = keep[spans.row] & tagged
+    whole = texts.whole_words(spans.row, spans.starts, spans.ends)
+    survived = spans_survive(texts, pieces, labels, spans) & whole
     for tag, name in enumerate(label_set.tags):
         here = counted & (spans.tag == tag)
         losses.gold[name] += int(here.sum())
         losses.survived[name] += int((here & survived).sum())
+    keep = losses.left(
+        keep,
+        span_inside_word=np.bincount(spans.row[tagged & ~whole], minlength=len(raws)) == 0,
+        piece_across_words=words_are_whole(labels, kinds, pieces.offsets),
+    )
     losses.dropped, losses.gold = +losses.dropped, +losses.gold
     named = [table.column("row_id"), table.column("source"), _place_ids(table.column("place"))]
-    columns = [*named, *_lists(pieces.ids, labels, pieces.offsets)]
+    columns = [*named, *_lists((pieces.ids, labels, kinds), pieces.offsets)]
     return pa.table(columns, schema=TOKENIZED_SCHEMA).filter(pa.array(keep)), losses
 
 
@@ -146,6 +162,14 @@ def labels_survive_tokenizing(summary: Mapping[str, JSON]) -> tuple[str, ...]:
     if illegal:
         findings.append(f"{illegal} rows have labels that the transition mask forbids")
     return tuple(findings)
+
+
+def dropped_rows(summary: Mapping[str, JSON]) -> dict[str, int]:
+    """Reason → rows that tokenizing left out, of all sources of a dataset.json; the reasons about words always."""
+    total = Counter(dict.fromkeys(WORD_REASONS, 0))
+    for reasons in summary["dropped"].values():
+        total.update(reasons)
+    return dict(total)
 
 
 def label_entropy(counts: Sequence[int]) -> float:
@@ -267,11 +291,11 @@ def _place_ids(places: pa.ChunkedArray) -> pa.Array:
     return pc.if_else(pc.equal(places, ""), pa.scalar(0, pa.uint64()), pa.array(hashes, pa.uint64()))
 
 
-def _lists(ids: NDArray[np.int32], labels: NDArray[np.uint8], offsets: NDArray[np.int64]) -> list[pa.Array]:
-    """The two list columns over one set of row boundaries."""
+def _lists(columns: Sequence[NDArray[np.generic]], offsets: NDArray[np.int64]) -> list[pa.Array]:
+    """The list columns of TOKENIZED_SCHEMA over one set of row boundaries."""
     bounds = pa.array(offsets.astype(np.int32))
-    types = [TOKENIZED_SCHEMA.field(name).type for name in ("input_ids", "labels")]
+    types = [TOKENIZED_SCHEMA.field(name).type for name in ("input_ids", "labels", "kinds")]
     return [
         pa.ListArray.from_arrays(bounds, pa.array(values), type=kind)
-        for values, kind in zip((ids, labels), types, strict=True)
+        for values, kind in zip(columns, types, strict=True)
     ]

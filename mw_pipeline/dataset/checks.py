@@ -18,14 +18,15 @@ from pandera.errors import SchemaErrors
 from mw_pipeline.dataset.tokenized import SPLITS, TOKENIZED_SCHEMA, TokenizedDataset
 from mw_pipeline.digest import JSON
 from mw_pipeline.tokenizer import PAD_ID
+from mw_pipeline.words import INSIDE, UNREAD
 
 
 def dataset_matches_schema(path: Path, summary: Mapping[str, JSON]) -> tuple[str, ...]:
     """Findings on the split files below `path` against what its dataset.json (`summary`) says.
 
     Every batch goes through the pandera schema: column types, non-empty row ids, ids inside the vocabulary, labels
-    inside the label set, as many labels as pieces, 1 … max_length of them. Row counts and digests must agree, and
-    training and validation must not be empty: an empty table passes every other check.
+    inside the label set, a label and a kind for each piece, 1 … max_length of them. Row counts and digests must agree,
+    and training and validation must not be empty: an empty table passes every other check.
     """
     schema = tokenized_schema(summary["vocab_size"], len(summary["labels"]), summary["max_length"])
     findings: list[str] = []
@@ -55,8 +56,9 @@ def tokenized_schema(vocab_size: int, label_count: int, max_length: int) -> pap.
                 [_items_between(PAD_ID + 1, vocab_size), _lengths_between(1, max_length)],
             ),
             "labels": pap.Column(types["labels"], _items_between(0, label_count)),
+            "kinds": pap.Column(types["kinds"], _items_between(INSIDE, UNREAD)),
         },
-        checks=pap.Check(_as_many_labels_as_pieces, name="as many labels as pieces"),
+        checks=pap.Check(_as_many_labels_and_kinds, name="as many labels and kinds as pieces"),
         strict=True,
         ordered=True,
     )
@@ -121,5 +123,6 @@ def _lengths_between(low: int, high: int) -> pap.Check:
     return pap.Check(holds, name=f"{low} to {high} pieces")
 
 
-def _as_many_labels_as_pieces(data: PyArrowData) -> pa.ChunkedArray:
-    return pc.equal(pc.list_value_length(data.table["input_ids"]), pc.list_value_length(data.table["labels"]))
+def _as_many_labels_and_kinds(data: PyArrowData) -> pa.ChunkedArray:
+    pieces, labels, kinds = (pc.list_value_length(data.table[name]) for name in ("input_ids", "labels", "kinds"))
+    return pc.and_(pc.equal(pieces, labels), pc.equal(pieces, kinds))

@@ -5,15 +5,14 @@ Shape letters: R rows, C code points of all rows together, N pieces of all rows,
 
 from __future__ import annotations
 
-import unicodedata
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mw_pipeline.labels import LabelSet
 from mw_pipeline.tokenizer import Pieces
+from mw_pipeline.words import BEGINS, INSIDE, Characters, PieceKinds
 
 NO_TAG = -1
 _OUTSIDE = -1
@@ -39,17 +38,8 @@ class Spans:
         return Spans(self.row[keep], self.tag[keep], self.starts[keep], self.ends[keep])
 
 
-class Texts:
-    """The code points of R texts, flat, with what trimming needs: the nearest letter or digit on either side."""
-
-    def __init__(self, texts: list[str]) -> None:
-        joined = "".join(texts).encode("utf-32-le", "surrogatepass")
-        self.lengths: NDArray[np.int64] = np.fromiter(map(len, texts), dtype=np.int64, count=len(texts))
-        self.offsets: NDArray[np.int64] = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(self.lengths)])
-        is_core = letters_and_digits()[np.frombuffer(joined, dtype=np.uint32)]
-        positions = np.arange(len(is_core), dtype=np.int64)
-        self._next_core = np.minimum.accumulate(np.where(is_core, positions, len(is_core))[::-1])[::-1]
-        self._last_core = np.maximum.accumulate(np.where(is_core, positions, -1))
+class Texts(Characters):
+    """The code points of R texts, with what pieces and spans mean there."""
 
     def anchors(self, pieces: Pieces) -> NDArray[np.int64]:
         """(N,) the position in C whose span decides a piece's label, _OUTSIDE for the empty piece before a text.
@@ -60,27 +50,20 @@ class Texts:
         base = self.offsets[pieces.row_of]
         starts, ends = base + pieces.starts, base + pieces.ends
         has_content = starts < ends
-        core = np.append(self._next_core, len(self._next_core))[np.where(has_content, starts, -1)]
+        core = self.next_core(starts)
         anchor = np.where(has_content, np.where(core < ends, core, starts), ends - 1)
         return np.where(anchor >= base, anchor, _OUTSIDE)
 
-    def trimmed(self, spans: Spans) -> Spans:
-        """Spans shrunk past everything that is no letter or digit at either end; the empty ones are dropped."""
+    def values(self, spans: Spans) -> Spans:
+        """Spans trimmed to the values that a parser gives; those of which nothing is left are dropped."""
         if not len(spans.row):
             return spans
-        base = self.offsets[spans.row]
-        has_text = spans.starts < spans.ends
-        safe_start = np.where(has_text, base + spans.starts, 0)
-        safe_end = np.where(has_text, base + spans.ends, 1)
-        starts, ends = self._next_core[safe_start], self._last_core[safe_end - 1] + 1
-        shrunk = Spans(spans.row, spans.tag, starts - base, ends - base)
-        return shrunk.only(has_text & (starts < ends))
+        starts, ends = self.trimmed(spans.row, spans.starts, spans.ends)
+        return Spans(spans.row, spans.tag, starts, ends).only(starts < ends)
 
-
-@cache
-def letters_and_digits() -> NDArray[np.bool_]:
-    """(0x110000,) True where the code point is in Unicode's L or N categories: the rule of span trimming."""
-    return np.fromiter((unicodedata.category(chr(c))[0] in "LN" for c in range(0x110000)), dtype=bool, count=0x110000)
+    def kinds_of(self, pieces: Pieces) -> PieceKinds:
+        """(N,) what each piece is to its word."""
+        return self.piece_kinds(pieces.starts, pieces.ends, pieces.offsets)
 
 
 def spans_are_sound(spans: Spans, lengths: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -123,9 +106,23 @@ def rows_are_legal(labels: NDArray[np.uint8], offsets: NDArray[np.int64], label_
     filled = offsets[:-1] < offsets[1:]
     begin = offsets[:-1][filled]
     legal[begin] = known[begin] & starts[safe[begin]]
-    illegal_before = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(~legal)])
-    rows_legal: NDArray[np.bool_] = illegal_before[offsets[1:]] == illegal_before[offsets[:-1]]
-    return rows_legal
+    return _all_of_row(legal, offsets)
+
+
+def words_are_whole(labels: NDArray[np.uint8], kinds: PieceKinds, offsets: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """(R,) True for rows with legal labels whose spans the decoder can find: made of the pieces of whole words.
+
+    A span of whole words fails where one piece holds the end of a word and the start of the next."""
+    whole = (labels % 2 == 0) | (kinds == BEGINS)
+    whole[1:] &= (kinds[1:] != INSIDE) | ((labels[1:] > 0) == (labels[:-1] > 0))
+    return _all_of_row(whole, offsets)
+
+
+def _all_of_row(holds: NDArray[np.bool_], offsets: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """(R,) True for rows of whose pieces it holds for all (N,)."""
+    fails_before = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(~holds)])
+    found: NDArray[np.bool_] = fails_before[offsets[1:]] == fails_before[offsets[:-1]]
+    return found
 
 
 def spans_from(labels: NDArray[np.uint8], pieces: Pieces) -> Spans:
@@ -146,13 +143,13 @@ def spans_from(labels: NDArray[np.uint8], pieces: Pieces) -> Spans:
 
 
 def spans_survive(texts: Texts, pieces: Pieces, labels: NDArray[np.uint8], spans: Spans) -> NDArray[np.bool_]:
-    """(S,) True for gold spans that decoding their own labels gives back: same tag, same letters and digits.
+    """(S,) True for gold spans that decoding their own labels gives back: same tag, same value.
 
     Both sides are trimmed, since the parser trims: what is lost here is lost to the tokenizer alone. A gold span
     without a single letter or digit does not survive.
     """
-    decoded = texts.trimmed(spans_from(labels, pieces))
-    gold = texts.trimmed(Spans(spans.row, np.arange(len(spans.row)), spans.starts, spans.ends))
+    decoded = texts.values(spans_from(labels, pieces))
+    gold = texts.values(Spans(spans.row, np.arange(len(spans.row)), spans.starts, spans.ends))
     survived = np.zeros(len(spans.row), dtype=bool)
     if not len(decoded.row):
         return survived

@@ -30,6 +30,7 @@ TOKENIZED_SCHEMA = pa.schema(
         pa.field("place", pa.uint64(), nullable=False),
         pa.field("input_ids", pa.list_(pa.field("item", pa.int32(), nullable=False)), nullable=False),
         pa.field("labels", pa.list_(pa.field("item", pa.uint8(), nullable=False)), nullable=False),
+        pa.field("kinds", pa.list_(pa.field("item", pa.uint8(), nullable=False)), nullable=False),
     ]
 )
 
@@ -39,6 +40,7 @@ TOKENIZED_MEANINGS = {
     "place": "hash of the town that the row's record lies in; 0 where it names none",
     "input_ids": "id of each piece in the recipe's tokenizer",
     "labels": "index of each piece's label in the recipe's label set",
+    "kinds": "what each piece is to its word: 0 goes on with it, 1 begins it, 2 no span begins with it",
 }
 """What the columns of TOKENIZED_SCHEMA hold."""
 
@@ -49,11 +51,13 @@ class TokenRows:
 
     ids      (N,)    int32   piece ids
     labels   (N,)    uint8   label ids
+    kinds    (N,)    uint8   what each piece is to its word, by mw_pipeline.words
     offsets  (R+1,)  int64   row boundaries
     """
 
     ids: NDArray[np.int32]
     labels: NDArray[np.uint8]
+    kinds: NDArray[np.uint8]
     offsets: NDArray[np.int64]
 
     def __len__(self) -> int:
@@ -76,6 +80,7 @@ class TokenizedDataset:
         self._bounds = self._addresses("input_ids", 0, 4)
         self._ids = self._addresses("input_ids", 1, 4)
         self._labels = self._addresses("labels", 1, 1)
+        self._kinds = self._addresses("kinds", 1, 1)
         file_bytes = np.frombuffer(self._buffer, dtype=np.uint8)
         self._as_bytes = file_bytes
         self._as_int32 = file_bytes[: len(file_bytes) // 4 * 4].view(np.int32)
@@ -116,8 +121,10 @@ class TokenizedDataset:
         offsets = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(lengths)])
         within = np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths)
         ids = self._as_int32[np.repeat(self._ids[batch] + first, lengths) + within]
-        labels = self._as_bytes[np.repeat(self._labels[batch] + first, lengths) + within]
-        return TokenRows(ids=ids, labels=labels, offsets=offsets)
+        labels, kinds = (
+            self._as_bytes[np.repeat(column[batch] + first, lengths) + within] for column in (self._labels, self._kinds)
+        )
+        return TokenRows(ids=ids, labels=labels, kinds=kinds, offsets=offsets)
 
     def row_ids(self, indices: NDArray[np.int64]) -> list[str]:
         """The row ids of the rows with these numbers."""
@@ -217,10 +224,11 @@ class SplitWriter:
 
 
 class RowDigest:
-    """SHA-256 over row ids, places, piece ids and labels in row order; how rows are batched does not matter (M23)."""
+    """SHA-256 over row ids, places, piece ids, labels and kinds, in row order; batching does not matter (M23)."""
 
     def __init__(self) -> None:
-        self._parts = {name: hashlib.sha256() for name in ("row_id", "place", "lengths", "input_ids", "labels")}
+        names = ("row_id", "place", "lengths", "input_ids", "labels", "kinds")
+        self._parts = {name: hashlib.sha256() for name in names}
 
     def update(self, batch: pa.RecordBatch) -> None:
         """Takes the next rows, as TOKENIZED_SCHEMA."""
@@ -229,7 +237,8 @@ class RowDigest:
         lengths = pc.list_value_length(batch.column("input_ids")).to_numpy()
         self._parts["lengths"].update(lengths.astype("<i4").tobytes())
         self._parts["input_ids"].update(batch.column("input_ids").flatten().to_numpy().astype("<i4").tobytes())
-        self._parts["labels"].update(batch.column("labels").flatten().to_numpy().tobytes())
+        for name in ("labels", "kinds"):
+            self._parts[name].update(batch.column(name).flatten().to_numpy().tobytes())
 
     def hexdigest(self) -> str:
         """64 hex digits."""
@@ -247,7 +256,7 @@ def _opened(path: Path) -> tuple[pa.Buffer, pa.ipc.RecordBatchFileReader]:
         ) from None
     if not reader.schema.equals(TOKENIZED_SCHEMA):
         raise ArtifactError(
-            f"{path}: its columns are {reader.schema.names!r}, expected row_id, source, place, input_ids and labels "
-            "with their types. Rebuild the dataset."
+            f"{path}: its columns are {reader.schema.names!r}, expected row_id, source, place, input_ids, labels and "
+            "kinds with their types. Rebuild the dataset."
         )
     return buffer, reader

@@ -21,7 +21,7 @@ from mw_pipeline.metrics.matching import POLICIES, decoder_hash, policy_hash
 from mw_pipeline.metrics.resampling import LEVEL, RESAMPLES
 from mw_pipeline.metrics.scores import Flags, Outcomes, Scored, compare, demand_comparable, is_present, outcomes, scores
 
-CONSTRAINED_DECODER = "constrained-viterbi+trim"
+CONSTRAINED_DECODER = "constrained-viterbi+whole-words+trim"
 EXTERNAL_DECODER = "external"
 
 _AVERAGES = ("macro_f1", "core_macro_f1", "coarse_f1", "fine_f1", "micro_f1", "exact_match")

@@ -49,7 +49,7 @@ def policy_hash(name: str) -> str:
 
 
 def decoder_hash(description: str) -> str:
-    """A hash of how predictions were decoded: "constrained-viterbi+trim", "external", …"""
+    """A hash of how predictions were decoded: "constrained-viterbi+whole-words+trim", "external", …"""
     return _hash(f"decoder:{description}")
 
 

@@ -180,7 +180,7 @@ def _described(model: ExportedModel, parser: Parser) -> dict[str, JSON]:
         "pad_id": PAD_ID,
         "vocab_size": parser.tokenizer.vocab_size,
         "tokenizer_sha256": parser.tokenizer.sha256,
-        "decoder": "constrained Viterbi; span confidence is the exact posterior of the span; edges trimmed",
+        "decoder": "constrained Viterbi over whole words; confidence is the exact posterior of the span; edges trimmed",
     }
 
 

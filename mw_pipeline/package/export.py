@@ -26,9 +26,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mw_pipeline.decode import Floats, Ids, constrained_viterbi
+from mw_pipeline.decode import Floats, Ids, word_viterbi
 from mw_pipeline.errors import ArtifactError
-from mw_pipeline.parse import LogitsOf, PieceBatch, batches_of
+from mw_pipeline.parse import LogitsOf, PieceBatch, ReadTexts, batches_of
 from mw_pipeline.tokenizer import Tokenizer
 
 OPSET = 20
@@ -177,15 +177,15 @@ def compare(
 
     Raises ArtifactError when the texts hold no piece to compare, or one side answers with NaN or infinity."""
     count, equal, largest = 0, 0, 0.0
-    pieces = tokenizer.encode(texts)
-    for rows in batches_of(np.diff(pieces.offsets), max_length, _COMPARED_ROWS):
-        batch = PieceBatch.of(pieces, rows, max_length)
+    read = ReadTexts.of(tokenizer, texts, max_length)
+    for rows in batches_of(np.diff(read.pieces.offsets), _COMPARED_ROWS):
+        batch = PieceBatch.of(read, rows)
         both = [logits_of(batch.input_ids, batch.mask.astype(np.int64)) for logits_of in (reference, other)]
         if not all(np.isfinite(logits[batch.mask]).all() for logits in both):
             raise ArtifactError(
                 f"logits of {texts[rows[0]]!r:.80} or its neighbours are NaN or infinite. Use an earlier checkpoint."
             )
-        labels = [constrained_viterbi(logits, batch.mask, transitions, starts) for logits in both]
+        labels = [word_viterbi(logits, batch.mask, batch.kinds, transitions, starts) for logits in both]
         count += int(batch.mask.sum())
         equal += int(((labels[0] == labels[1]) & batch.mask).sum())
         largest = max(largest, float(np.abs(both[0] - both[1])[batch.mask].max()))

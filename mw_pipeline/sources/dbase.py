@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from mw_pipeline.corpus.records import Rejects
 from mw_pipeline.errors import CorpusError
-from mw_pipeline.sources.reading import ByteStream
+from mw_pipeline.sources.beginnings import ByteStream
 
 BATCH_RECORDS = 16_384
 

@@ -15,12 +15,12 @@ import pyarrow.compute as pc
 
 from mw_pipeline.corpus.records import ReadRequest, Rejects
 from mw_pipeline.errors import CorpusError
+from mw_pipeline.sources.beginnings import ByteStream
 from mw_pipeline.sources.columns import at_most
 from mw_pipeline.sources.layout import Header, Layout, header_of, lies_beside
 from mw_pipeline.sources.plain_blocks import plain_table
 from mw_pipeline.sources.reading import (
     MAX_BLOCK_LINES,
-    ByteStream,
     LineBlock,
     RawFile,
     TextBlock,

@@ -28,12 +28,13 @@ import pyarrow.compute as pc
 from mw_pipeline.corpus.records import ReadRequest, Rejects, record_batch
 from mw_pipeline.errors import CorpusError
 from mw_pipeline.sources import columns
+from mw_pipeline.sources.beginnings import begun
 from mw_pipeline.sources.delimited import is_table, read_table
 from mw_pipeline.sources.feature_lines import read_features
 from mw_pipeline.sources.layout import Layout
 from mw_pipeline.sources.openaddresses_cells import in_their_cells
 from mw_pipeline.sources.openaddresses_facts import UNKNOWN_LICENCE, FileFacts, credit_of, description_beside, facts_of
-from mw_pipeline.sources.reading import RawFile, begun, opened, raw_files
+from mw_pipeline.sources.reading import RawFile, opened, raw_files
 from mw_pipeline.sources.regions import region_keys, without_arrondissements
 from mw_pipeline.sources.us_towns import us_towns_and_counties
 

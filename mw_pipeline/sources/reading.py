@@ -15,12 +15,13 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO
 
 import pyarrow as pa
 
 from mw_pipeline.corpus.records import Rejects
 from mw_pipeline.errors import CorpusError
+from mw_pipeline.sources.beginnings import ByteStream, check_start
 
 BLOCK_BYTES = 1 << 20
 MAX_LINE_BYTES = 1 << 20
@@ -32,16 +33,7 @@ _UNPACKING_ERRORS = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMA
 _PACKED_SUFFIXES = {".gz": _GZIP, ".zst": _ZSTD, ".zip": b"PK"}
 _ENCRYPTED = 0x1  # flag bit 0 of a zip member, APPNOTE 4.4.4
 _NOT_DATA = (".doc", ".docx", ".htm", ".html", ".ini", ".md", ".meta", ".pdf", ".vrt", ".xls", ".xlsx")
-_UTF8_BOM, _UTF16_BOMS = b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
-_START_BYTES = 1 << 12  # of a file, by which its encoding is told
-
-
-class ByteStream(Protocol):
-    """Anything that hands out its bytes from front to back."""
-
-    def read(self, size: int, /) -> bytes:
-        """The next bytes, at most `size` of them; none at the end."""
-        ...
+_UTF8_BOM = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True)
@@ -202,24 +194,6 @@ def _is_data(name: str) -> bool:
     return not (paper or name.startswith("__MACOSX/"))
 
 
-class _Begun:
-    """A stream of which the first bytes have been read already."""
-
-    def __init__(self, start: bytes, rest: ByteStream) -> None:
-        self._start, self._rest = start, rest
-
-    def read(self, size: int, /) -> bytes:
-        """The next bytes, at most `size` of them; none at the end."""
-        taken, self._start = self._start[:size], self._start[size:]
-        return taken or self._rest.read(size)
-
-
-def begun(stream: ByteStream) -> tuple[bytes, ByteStream]:
-    """The first bytes of a stream, and the stream as if nobody had looked."""
-    start = stream.read(_START_BYTES)
-    return start, _Begun(start, stream)
-
-
 def line_blocks(stream: ByteStream, *, label: str, encoding: str, rejects: Rejects) -> Iterator[LineBlock]:
     """Every line of a stream, as `lines_of` has them. Raises CorpusError as `text_blocks` does."""
     for block in text_blocks(stream, label=label, encoding=encoding):
@@ -234,31 +208,12 @@ def text_blocks(stream: ByteStream, *, label: str, encoding: str) -> Iterator[Te
     number = 1
     for data in _line_aligned(stream):
         if number == 1:
-            _check_start(data, label, encoding)
+            check_start(data, label, encoding)
             if data.startswith(_UTF8_BOM):
                 data, encoding = data[len(_UTF8_BOM) :], "utf-8"
         block = TextBlock(number, data, encoding)
         yield block
         number = block.end
-
-
-def _check_start(data: bytes, label: str, encoding: str) -> None:
-    """Raises CorpusError for a first block that no reader of lines in this encoding can make sense of."""
-    if data.startswith(_UTF16_BOMS):
-        raise CorpusError(f"{label}: starts with a UTF-16 byte order mark, expected {encoding}. Convert it.")
-    if _every_other_byte_is_nul(data[:_START_BYTES]):
-        raise CorpusError(f"{label}: every other byte is NUL, as in UTF-16, expected {encoding}. Convert it.")
-    if b"\n" not in data and b"\r" in data.rstrip(b"\r"):
-        raise CorpusError(
-            f"{label}: its lines end in a carriage return alone, expected line feeds. Convert it: tr '\\r' '\\n'."
-        )
-
-
-def _every_other_byte_is_nul(start: bytes) -> bool:
-    """Latin text in UTF-16 holds a NUL in nearly every pair of bytes, always on the same side, and hardly another."""
-    pairs = len(start) // 2
-    low, high = start[1::2].count(0), start[0::2].count(0)
-    return pairs >= 8 and max(low, high) > 0.7 * pairs and min(low, high) < 0.1 * pairs
 
 
 def lines_of(block: TextBlock, *, label: str, rejects: Rejects) -> Iterator[LineBlock]:

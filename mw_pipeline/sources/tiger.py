@@ -28,8 +28,9 @@ from mw_pipeline.areas import us_states_by_fips
 from mw_pipeline.corpus.records import ReadRequest, Rejects, record_batch
 from mw_pipeline.errors import CorpusError
 from mw_pipeline.sources import columns
+from mw_pipeline.sources.beginnings import ByteStream
 from mw_pipeline.sources.dbase import read_head, read_records
-from mw_pipeline.sources.reading import ByteStream, RawFile, opened, raw_files
+from mw_pipeline.sources.reading import RawFile, opened, raw_files
 from mw_pipeline.sources.regions import region_keys
 
 _NEEDED = ("TLID", "FULLNAME", "LFROMHN", "LTOHN", "RFROMHN", "RTOHN")

@@ -8,6 +8,7 @@ lists say "Norfolk City" and "Culpeper Town". A county that fills the town ("War
 
 from __future__ import annotations
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -26,6 +27,13 @@ _ALASKAN_COUNTY = r"(?i) borough$"  # elsewhere a borough is a town
 
 def us_towns_and_counties(name: pa.Array, state: pa.Array) -> tuple[pa.Array, pa.Array]:
     """(town, county): each name as the one or the other, null where it is neither; the state is a code or a name."""
+    places = pc.binary_join_element_wise(pc.fill_null(name, ""), pc.fill_null(state, ""), "\x1f").dictionary_encode()
+    rows = pa.array(np.unique(places.indices.to_numpy(), return_index=True)[1])  # each place is looked at once
+    town, county = _of_places(name.take(rows), state.take(rows))
+    return town.take(places.indices), county.take(places.indices)
+
+
+def _of_places(name: pa.Array, state: pa.Array) -> tuple[pa.Array, pa.Array]:
     state = pc.fill_null(pc.utf8_upper(state), "")
     alaskan, virginian = (
         pc.is_in(state, value_set=pa.array(names)) for names in (("AK", "ALASKA"), ("VA", "VIRGINIA"))

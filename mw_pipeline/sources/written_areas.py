@@ -21,7 +21,8 @@ import pyarrow.compute as pc
 import pycountry
 from babel.languages import get_official_languages
 
-from mw_pipeline.sources.columns import mapped, unlike
+from mw_pipeline.corpus.text import by_distinct
+from mw_pipeline.sources.columns import folded, mapped
 
 _ENGLISH = re.compile(
     r"\b(?:upper|lower|middle|central|greater|north|south|east|west|north(?:ern|east|west)|south(?:ern|east|west)|eastern"
@@ -49,14 +50,17 @@ def written_areas(
     A region that has the name of its town is left out, but in the United States, where "New York, New York" is what
     people write; below it a district would be the highest area of the row, and goes too.
     """
-    american = pc.equal(country, "US")
-    written = unlike(region, pc.if_else(american, None, town))
-    subregion = unlike(pc.if_else(pc.and_(pc.is_null(written), pc.is_valid(region)), None, subregion), town)
+    named, above, below = (pc.fill_null(by_distinct(column, folded), "") for column in (town, region, subregion))
+    repeats = pc.and_(pc.equal(above, named), pc.not_equal(country, "US"))
+    written = pc.if_else(repeats, None, region)
+    repeated = pc.or_(pc.equal(below, named), pc.and_(repeats, pc.is_valid(region)))
+    subregion = pc.if_else(repeated, None, subregion)
     elsewhere = pc.invert(pc.is_in(country, value_set=pa.array(["US", "FR", "MC"])))
+    if not pc.any(elsewhere).as_py():
+        return written, subregion
     parts = [pc.if_else(elsewhere, country, None), pc.fill_null(town, ""), written, subregion]
     doubtful = pc.binary_join_element_wise(*parts, "\x1f")
-    sound = mapped(doubtful, _sound_subregion)
-    return written, pc.if_else(pc.is_valid(doubtful), sound, subregion)
+    return written, pc.if_else(pc.is_valid(doubtful), mapped(doubtful, _sound_subregion), subregion)
 
 
 def _sound_subregion(joined: str) -> str | None:

@@ -12,6 +12,7 @@ import pyarrow as pa
 from mw_pipeline.artifact import Artifact
 from mw_pipeline.corpus.census import town_counts
 from mw_pipeline.dataset.build import build_dataset as write_dataset
+from mw_pipeline.dataset.build import dropped_rows
 from mw_pipeline.dataset.text_sample import sample_texts
 from mw_pipeline.digest import JSON, write_json_atomically
 from mw_pipeline.mix.doses import weights_for
@@ -110,6 +111,7 @@ def build_dataset(place: Place, recipe_name: str, *, progress: Progress = quiet)
         return {
             "rows": sum(split["rows"] for split in summary["splits"].values()),
             "tokens": sum(split["pieces"] for split in summary["splits"].values()),
+            **{f"rows_{reason}": rows for reason, rows in dropped_rows(summary).items()},
             "label_entropy": summary["label_entropy"],
         }
 

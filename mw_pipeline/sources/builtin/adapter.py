@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -13,12 +14,15 @@ from mw_pipeline.errors import CorpusError
 from mw_pipeline.sources.builtin.drafts import Drafts, as_batch, joined
 from mw_pipeline.sources.builtin.foreign import script_drafts, world_drafts
 from mw_pipeline.sources.builtin.grammar import cumulated, groups_of
-from mw_pipeline.sources.builtin.kinds import kind_drafts, kinds
+from mw_pipeline.sources.builtin.kinds import Kind, kind_drafts, kinds
+from mw_pipeline.sources.builtin.scripts import countries_in_turn
 
 DEFAULT_RECORDS = 400_000
 # Percent of the records, beside the kinds of the two countries.
 SCRIPT_SHARE = 16.0
-WORLD_SHARE = 3.0
+WORLD_SHARE = 6.0
+# Every country of the world is met within the first four batches.
+_COUNTRIES_A_BATCH = 60
 
 COUNTRIES = ("US", "FR")
 
@@ -52,27 +56,33 @@ class Builtin:
                 f"source {request.source!r}: input {str(request.paths[0])!r} was given, but builtin reads no file. "
                 "Remove the input, or name another adapter."
             )
-        makers, shares = _makers(request.countries)
+        kinds_wanted = _kinds_of(request.countries)
         total = DEFAULT_RECORDS if request.max_records is None else request.max_records
         for number, start in enumerate(range(0, total, RECORD_BATCH_ROWS)):
             rng = np.random.default_rng([request.seed, number])
             count = min(RECORD_BATCH_ROWS, total - start)
+            makers, shares = _makers(kinds_wanted, number)
             drafts = _mixed(makers, shares, count, rng)
             licence = request.licence or self.licence
             order = rng.permutation(count)
             yield as_batch(drafts, order, source=request.source, licence=licence, first_line=start + 1)
 
 
-def _makers(countries: Sequence[str]) -> tuple[list[Make], list[float]]:
+def _kinds_of(countries: Sequence[str]) -> list[Kind]:
     wanted = [country for country in COUNTRIES if not countries or country in countries]
     if not wanted:
         raise CorpusError(
             f"countries {tuple(countries)!r}: builtin has addresses of {' and '.join(COUNTRIES)} only. "
             "Ask for one of them, or leave the source out."
         )
-    chosen = [kind for kind in kinds() if kind.country in wanted]
-    makers: list[Make] = [lambda count, rng, kind=kind: kind_drafts(kind, count, rng) for kind in chosen]  # type: ignore[misc]
-    return [*makers, script_drafts, world_drafts], [*(kind.share for kind in chosen), SCRIPT_SHARE, WORLD_SHARE]
+    return [kind for kind in kinds() if kind.country in wanted]
+
+
+def _makers(wanted: Sequence[Kind], number: int) -> tuple[list[Make], list[float]]:
+    """What makes the records of a batch, and the share of each."""
+    makers: list[Make] = [functools.partial(kind_drafts, kind) for kind in wanted]
+    world = functools.partial(world_drafts, abroad=countries_in_turn(number, _COUNTRIES_A_BATCH))
+    return [*makers, script_drafts, world], [*(kind.share for kind in wanted), SCRIPT_SHARE, WORLD_SHARE]
 
 
 def _mixed(makers: Sequence[Make], shares: Sequence[float], count: int, rng: np.random.Generator) -> Drafts:

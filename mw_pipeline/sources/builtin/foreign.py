@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -98,14 +98,13 @@ def script_drafts(count: int, rng: np.random.Generator) -> Drafts:
     return joined(parts)
 
 
-def world_drafts(count: int, rng: np.random.Generator) -> Drafts:
-    """That many cities of other countries in Latin letters, most with their country in English or French."""
+def world_drafts(count: int, rng: np.random.Generator, *, abroad: Sequence[str]) -> Drafts:
+    """That many cities of some other countries in Latin letters, most with their country in English or French."""
     names = latin_world()
-    drawn = names.draw_abroad(rng, count, abroad=draw_abroad(rng, _COUNTRIES_A_BATCH))
+    drawn = names.draw_evenly(rng, count, abroad)
     countries = names.countries[drawn]
-    english = _named(countries, "en")
-    named = np.where(rng.random(count) < 0.7, english, _named(countries, "fr"))
-    shown = (rng.random(count) < 0.85) & written(named)
+    named = np.where(rng.random(count) < 0.5, _named(countries, "en"), _named(countries, "fr"))
+    shown = (rng.random(count) < 0.95) & written(named)
     postcodes = _postcodes(countries, names.regions[drawn], rng)
     return Drafts(
         tags={

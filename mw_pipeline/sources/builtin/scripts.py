@@ -10,6 +10,7 @@ import functools
 import itertools
 import re
 import unicodedata
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 
 from mw_pipeline.countries import TERRITORIES
 from mw_pipeline.sources.builtin.drafts import region_key
-from mw_pipeline.sources.builtin.grammar import Rows, Strings
+from mw_pipeline.sources.builtin.grammar import Rows, Strings, groups_of
 from mw_pipeline.sources.builtin.places import City, Places, cities, region_names
 from mw_pipeline.sources.builtin.tsv import rows_of
 
@@ -69,6 +70,8 @@ _SCRIPT_SHARES = {
 _HOME = ("US", "FR")
 _SCRIPT_HOMES = ("RU", "UA", "SA", "EG", "IR", "CN", "TW", "JP", "KR", "GR", "IL", "IN", "TH", "GE", "AM", "BD")
 _POPULARITY_EXPONENT = 0.8
+_LARGEST = 5
+_TURNS_SEED = 0x1A_57
 # Kanji names of Japan are read in Japanese, Han names elsewhere in Chinese.
 _JAPAN = "JP"
 
@@ -106,9 +109,13 @@ class ScriptNames:
             return at_home
         return np.where(rng.random(count) < home_share, at_home, self._draw_from(away, rng, count))
 
-    def draw_abroad(self, rng: np.random.Generator, count: int, *, abroad: frozenset[str]) -> Rows:
-        """Indices of places in these countries. They must have some."""
-        return self._draw_from(self._in_countries(abroad), rng, count)
+    def draw_evenly(self, rng: np.random.Generator, count: int, countries: Sequence[str]) -> Rows:
+        """Indices of places in these countries, of each country as many. They must have some."""
+        country = rng.integers(len(countries), size=count)
+        drawn = np.empty(count, np.int64)
+        for number, rows in groups_of(country):
+            drawn[rows] = self._draw_from(np.arange(*self.runs[countries[number]]), rng, len(rows))
+        return drawn
 
     def _in_countries(self, countries: frozenset[str]) -> Rows:
         """Indices of the places abroad that lie in these countries; side by side by country."""
@@ -184,9 +191,13 @@ def home_regions(language: str) -> Mapping[tuple[str, str], str]:
 
 @functools.cache
 def latin_world() -> ScriptNames:
-    """Cities of other countries under their Latin names, from 100,000 inhabitants."""
-    rows = [(city["name"], city) for city in cities() if _is_known_abroad(city)]
-    return _as_arrays("Latin", rows)
+    """Cities of other countries under their Latin names: the five largest of each, and all from 100,000 inhabitants."""
+    by_country: dict[str, list[City]] = defaultdict(list)
+    for city in sorted(cities(), key=lambda city: -city["population"]):
+        if _is_latin_abroad(city):
+            by_country[city["countrycode"]].append(city)
+    known = [city for found in by_country.values() for place, city in enumerate(found) if _is_known(city, place)]
+    return _as_arrays("Latin", [(city["name"], city) for city in known])
 
 
 def home_indices(names: ScriptNames, rows: Rows, places: Places) -> Rows:
@@ -196,9 +207,24 @@ def home_indices(names: ScriptNames, rows: Rows, places: Places) -> Rows:
     return np.where(places.ids[order][at] == names.ids[rows], order[at], -1)
 
 
-def _is_known_abroad(city: City) -> bool:
-    known = city["population"] >= 100_000 and city["countrycode"] not in (*_HOME, *TERRITORIES)
-    return known and all("LATIN" in unicodedata.name(letter, "") for letter in city["name"] if letter.isalpha())
+def _is_known(city: City, place: int) -> bool:
+    return place < _LARGEST or city["population"] >= 100_000
+
+
+def _is_latin_abroad(city: City) -> bool:
+    abroad = city["countrycode"] not in (*_HOME, *TERRITORIES)
+    return abroad and all("LATIN" in unicodedata.name(letter, "") for letter in city["name"] if letter.isalpha())
+
+
+def countries_in_turn(number: int, count: int) -> tuple[str, ...]:
+    """The countries abroad whose turn it is in a batch, so that all of them have had theirs after a few batches.
+
+    A batch keeps to some because rows are composed country by country, and two hundred small groups would take long.
+    """
+    every = sorted(latin_world().runs, key=_position)
+    shuffled = np.random.default_rng(_TURNS_SEED).permutation(len(every))
+    turns = np.arange(number * count, number * count + min(count, len(every))) % len(every)
+    return tuple(every[place] for place in shuffled[turns])
 
 
 def _names_in_scripts(city: City) -> Iterator[tuple[str, str]]:

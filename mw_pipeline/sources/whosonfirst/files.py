@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from mw_pipeline.errors import CorpusError
-from mw_pipeline.sources.reading import ByteStream, RawFile, files_below, opened, written_name
+from mw_pipeline.sources.beginnings import ByteStream
+from mw_pipeline.sources.reading import RawFile, files_below, opened, written_name
 
 MAGIC = b"SQLite format 3\0"
 

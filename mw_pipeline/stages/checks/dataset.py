@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mw_pipeline.dataset.build import WORD_REASONS, dropped_rows
 from mw_pipeline.dataset.build import labels_survive_tokenizing as survival_findings
 from mw_pipeline.dataset.checks import dataset_matches_schema as schema_findings
 from mw_pipeline.dataset.checks import splits_share_no_rows
@@ -52,7 +53,10 @@ def labels_survive_tokenizing(place: Place, partition: str) -> Findings:
     summary = _dataset_summary(place, partition)
     lost = sum(counts["gold"] - counts["survived"] for counts in summary["survival"].values())
     spans = sum(counts["gold"] for counts in summary["survival"].values())
-    return found(survival_findings(summary), f"{lost:,} of {spans:,} spans are lost", spans=spans, lost=lost)
+    dropped = dropped_rows(summary)
+    left_out = {f"rows_{reason}": dropped[reason] for reason in WORD_REASONS}
+    fine = f"{lost:,} of {spans:,} spans are lost"
+    return found(survival_findings(summary), fine, spans=spans, lost=lost, **left_out)
 
 
 def dataset_matches_schema(place: Place, partition: str) -> Findings:

@@ -1,0 +1,188 @@
+"""How many addresses a second the packaged parser reads, on one core and on two, beside the usaddress package.
+
+    python benchmarks/parse.py --package PACKAGE
+    python benchmarks/parse.py --package PACKAGE --addresses FILE
+
+FILE holds one address a line; without it the builtin grammar makes `--rows` of them. Prints JSON: the rates, the best
+of `--rounds` in which both parsers take turns in this one process; where the parser's own time goes on one core; and
+how many answers another batch size or number of threads changes, which should be none.
+
+To compare with an earlier commit, check that out beside this one and run the same file in both, in turns, on the same
+package and addresses (a package from before labels were searched among whole words is read by both):
+
+    git worktree add ../before COMMIT
+    for round in 1 2 3; do
+        PYTHONPATH=. python benchmarks/parse.py --package PACKAGE --addresses FILE
+        (cd ../before && PYTHONPATH=. python ../NEW/benchmarks/parse.py --package PACKAGE --addresses FILE)
+    done
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import usaddress
+
+from mw_pipeline.digest import JSON
+from mw_pipeline.errors import MwError
+from mw_pipeline.failures import EXIT_BAD_INPUT
+from mw_pipeline.package_files import PackageFiles
+from mw_pipeline.parse import ParsedAddress, Parser, onnx_logits
+from mw_pipeline.recipe import load_corpus_spec
+from mw_pipeline.stages.corpus import build_source
+
+PROJECT = Path(__file__).resolve().parent.parent
+BATCH_SIZES = (1, 7, 256)
+THREADS = (2, 3)
+ALLOWED = os.sched_getaffinity(0)
+
+
+def builtin_addresses(rows: int) -> list[str]:
+    """Addresses of the builtin grammar, as its corpus writes them."""
+    spec = load_corpus_spec(PROJECT / "corpora" / "builtin.toml")
+    settings = spec.sources["builtin"].model_copy(update={"max_records": max(1000, rows)})
+    spec = spec.model_copy(update={"sources": {"builtin": settings}})
+    with tempfile.TemporaryDirectory() as folder:
+        shards = build_source(spec, "builtin", Path(folder), Path(folder) / "out").shards
+        texts = [text for path in shards for text in pq.read_table(path, columns=["raw"]).column("raw").to_pylist()]
+    return texts[:: max(1, len(texts) // rows)][:rows]
+
+
+def on_cores(count: int) -> int:
+    """Keeps this process on that many cores, or on as many as there are; how many these are."""
+    cores = sorted(ALLOWED)[:count]
+    os.sched_setaffinity(0, cores)
+    return len(cores)
+
+
+def seconds_of(work: Callable[[], object]) -> float:
+    """Wall seconds of one call."""
+    begun = time.perf_counter()
+    work()
+    return time.perf_counter() - begun
+
+
+class Stopwatch:
+    """Adds up the seconds spent in functions that are called through it."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def timed(self, function: Callable[..., object]) -> Callable[..., object]:
+        """The same function, on the clock."""
+
+        def call(*given: object) -> object:
+            begun = time.perf_counter()
+            found = function(*given)
+            self.seconds += time.perf_counter() - begun
+            return found
+
+        return call
+
+
+def split_of_time(package: Path, texts: Sequence[str], *, rounds: int) -> dict[str, float]:
+    """Microseconds an address costs the tokenizer, the network and the decoding on one core: of the fastest round."""
+    on_cores(1)
+    found = []
+    files = PackageFiles.read(package)
+    for _ in range(rounds):
+        encoding, network = Stopwatch(), Stopwatch()
+        tokenizer = files.tokenizer()
+        tokenizer.encode = encoding.timed(tokenizer.encode)
+        parser = Parser(
+            tokenizer=tokenizer,
+            labels=files.labels,
+            logits_of=network.timed(onnx_logits(files.model_path, label_count=len(files.labels))),
+            max_length=files.max_length,
+            transitions=files.transitions,
+            starts=files.starts,
+        )
+        parser.parse_many(texts[:100])
+        encoding.seconds = network.seconds = 0.0
+        whole = seconds_of(lambda parser=parser: parser.parse_many(texts))
+        rest = whole - encoding.seconds - network.seconds
+        found.append((whole, encoding.seconds, network.seconds, rest))
+    names = ("whole", "tokenizer", "network", "decoding")
+    return {name: round(1e6 * part / len(texts), 1) for name, part in zip(names, min(found), strict=True)}
+
+
+def rates(package: Path, texts: Sequence[str], *, rounds: int) -> dict[str, JSON]:
+    """Addresses per second of this parser on one core and on two, and of usaddress, which takes one text at a time."""
+    best: dict[str, float] = {}
+    cores = {}
+    for _ in range(rounds):
+        for count in (1, 2):
+            cores[count] = on_cores(count)
+            parser = Parser.load(package, threads=count)
+            parser.parse_many(texts[:100])
+            name = f"mw_pipeline_{count}_core"
+            best[name] = min(best.get(name, 1e9), seconds_of(lambda parser=parser: parser.parse_many(texts)))
+        on_cores(1)
+        best["usaddress_1_core"] = min(
+            best.get("usaddress_1_core", 1e9), seconds_of(lambda: [usaddress.parse(text) for text in texts])
+        )
+    found: dict[str, JSON] = {name: round(len(texts) / seconds) for name, seconds in best.items()}
+    if cores[2] < 2:
+        found["mw_pipeline_2_core"] = None  # this machine gives the process one core
+    return found
+
+
+def changed_answers(package: Path, texts: Sequence[str]) -> dict[str, JSON]:
+    """Addresses whose spans another batch size or number of threads changes, and by how much a confidence differs."""
+    on_cores(2)
+    expected = Parser.load(package, threads=1).parse_many(texts)
+    others = {f"batch_size_{size}": (1, size) for size in BATCH_SIZES} | {f"threads_{n}": (n, 64) for n in THREADS}
+    found: dict[str, JSON] = {}
+    for name, (threads, size) in others.items():
+        answers = Parser.load(package, threads=threads).parse_many(texts, batch_size=size)
+        found[name] = difference(expected, answers)
+    return found
+
+
+def difference(expected: Sequence[ParsedAddress], found: Sequence[ParsedAddress]) -> dict[str, JSON]:
+    """How many answers differ in a span, and the largest difference of confidence where none does."""
+    changed, largest = 0, 0.0
+    for one, other in zip(expected, found, strict=True):
+        same = [(s.tag, s.start, s.end) for s in one.spans] == [(s.tag, s.start, s.end) for s in other.spans]
+        changed += not same
+        if same:
+            gaps = (abs(a.confidence - b.confidence) for a, b in zip(one.spans, other.spans, strict=True))
+            largest = max(largest, *gaps, 0.0)
+    return {"changed": changed, "largest_confidence_difference": largest}
+
+
+def main() -> None:
+    """Measure one package."""
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--package", type=Path, required=True)
+    arguments.add_argument("--addresses", type=Path, metavar="FILE", help="one address a line")
+    arguments.add_argument("--rows", type=int, default=5000, help="how many addresses the builtin grammar makes")
+    arguments.add_argument("--rounds", type=int, default=3)
+    args = arguments.parse_args()
+    try:
+        if args.addresses:
+            texts = [line for line in args.addresses.read_text(encoding="utf-8").splitlines() if line.strip()]
+        else:
+            texts = builtin_addresses(args.rows)
+        print(f"{len(texts):,} addresses, {args.rounds} rounds", file=sys.stderr)
+        figures: dict[str, JSON] = {
+            "addresses": len(texts),
+            "addresses_per_second": rates(args.package, texts, rounds=args.rounds),
+            "microseconds_per_address": split_of_time(args.package, texts, rounds=args.rounds),
+            "answers": changed_answers(args.package, texts),
+        }
+    except (MwError, OSError, UnicodeDecodeError) as error:
+        arguments.exit(EXIT_BAD_INPUT, f"{error}\n")
+    print(json.dumps(figures, indent=2))
+
+
+if __name__ == "__main__":
+    main()

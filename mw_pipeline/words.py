@@ -1,0 +1,161 @@
+"""Where the words of a text begin and end, character by character and piece by piece. numpy only.
+
+A word is a maximal run of letters, marks and digits (Unicode L, M, N). In scripts that are written without spaces every
+character is a word of its own, and a mark belongs to the character before it. A span holds a word whole or not at all,
+or a value is half a word: `MERIDIAN TRADING ROBERT J HAL` of `… HALLORAN` (M67).
+
+Shape letters: R texts, C code points of all texts together, N pieces of all texts, S spans of all texts.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+Positions = NDArray[np.int64]
+Offsets = NDArray[np.signedinteger]
+Mask = NDArray[np.bool_]
+PieceKinds = NDArray[np.uint8]
+
+INSIDE = 0
+"""A piece that goes on with the word before it: it is in a span exactly if that is."""
+BEGINS = 1
+"""The first piece of a word: a span may end before it, and begin with it."""
+BARRED = 2
+"""A piece before which a span may end, but none begin with it: a lone space, or a mark that belongs to no letter."""
+UNREAD = 3
+"""The first piece of a word whose end was not read: it is in no span."""
+
+_MARK, _CORE, _UNSPACED = np.uint8(1), np.uint8(2), np.uint8(4)  # _CORE is a letter or digit
+
+# Han, Hiragana, Katakana, Thai, Lao, Khmer and Myanmar (Unicode Scripts.txt), with the marks and the lengthening sign
+# that kana share; all of planes 2 and 3 is Han.
+_UNSPACED_RANGES = (
+    (0x0E00, 0x0EFF),
+    (0x1000, 0x109F),
+    (0x1780, 0x17FF),
+    (0x3005, 0x3007),
+    (0x3021, 0x302D),
+    (0x3031, 0x3035),
+    (0x3038, 0x303C),
+    (0x3040, 0x30FF),
+    (0x31F0, 0x31FF),
+    (0x3400, 0x4DBF),
+    (0x4E00, 0x9FFF),
+    (0xA9E0, 0xA9FF),
+    (0xAA60, 0xAA7F),
+    (0xF900, 0xFAFF),
+    (0xFF66, 0xFF9F),
+    (0x116D0, 0x116FF),
+    (0x16FE2, 0x16FE3),
+    (0x16FF0, 0x16FFF),
+    (0x1AFF0, 0x1B16F),
+    (0x20000, 0x3FFFF),
+)
+# Above these no code point is a letter, mark or digit: planes 4 to 13 are empty, 15 and 16 for private use.
+_ASSIGNED = (range(0x40000), range(0xE0000, 0xE1000))
+
+
+@cache
+def character_kinds() -> NDArray[np.uint8]:
+    """(0x110000,) what each code point is to a word: bit 1 a mark, bit 2 a letter or digit, bit 4 unspaced."""
+    kinds = np.zeros(0x110000, dtype=np.uint8)
+    category = unicodedata.category
+    for assigned in _ASSIGNED:
+        letters = "".join(category(chr(code_point))[0] for code_point in assigned).encode()
+        found = np.frombuffer(letters, dtype=np.uint8)
+        core = (found == ord("L")) | (found == ord("N"))
+        kinds[assigned.start : assigned.stop] = _CORE * core + _MARK * (found == ord("M"))
+    for first, last in _UNSPACED_RANGES:
+        kinds[first : last + 1] |= _UNSPACED * (kinds[first : last + 1] > 0)
+    return kinds
+
+
+class Characters:
+    """The code points of R texts, flat: where words begin and end, and the nearest letter or digit on either side.
+
+    lengths  (R,)    int64  code points of each text
+    offsets  (R+1,)  int64  its first position in C
+    joints   (C+1,)  bool   True between two words, or outside any: position p lies before code point p
+    """
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        joined = "".join(texts).encode("utf-32-le", "surrogatepass")
+        self.lengths: Positions = np.fromiter(map(len, texts), dtype=np.int64, count=len(texts))
+        self.offsets: Positions = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(self.lengths)])
+        kinds = character_kinds()[np.frombuffer(joined, dtype=np.uint32)]
+        self.in_word: Mask = kinds > 0
+        is_core, is_mark, unspaced = ((kinds & bit) > 0 for bit in (_CORE, _MARK, _UNSPACED))
+        self.joints: Mask = np.ones(len(kinds) + 1, dtype=bool)
+        self.joints[1:-1] = ~(self.in_word[:-1] & self.in_word[1:])
+        self.joints[1:-1] |= self.in_word[:-1] & ~is_mark[1:] & (unspaced[:-1] | unspaced[1:])
+        self.joints[self.offsets] = True
+        count = len(kinds)
+        places = np.arange(count, dtype=np.int64)
+        self._next_core = _next_of(is_core)
+        self._next_other = _next_of(~is_mark)
+        self._last_core = np.maximum.accumulate(np.where(is_core, places, -1))
+
+    def next_core(self, positions: Positions) -> Positions:
+        """The first letter or digit at or after each position, C where there is none in any text."""
+        return self._next_core[positions]
+
+    def trimmed(self, row: Positions, starts: Positions, ends: Positions) -> tuple[Positions, Positions]:
+        """Starts and ends (S,) within their texts, shrunk to letters and digits and the marks of the last of them.
+
+        The rule of `decode.trim`, for many at a time; where nothing is left, start and end are equal.
+        """
+        base = self.offsets[row]
+        if not len(self._last_core):
+            return starts, starts
+        first = self._next_core[base + starts]
+        last = self._last_core[np.maximum(base + ends - 1, 0)]
+        kept = np.minimum(self._next_other[last + 1], base + ends)
+        empty = (starts >= ends) | (first > last)
+        return np.where(empty, starts, first - base), np.where(empty, starts, kept - base)
+
+    def whole_words(self, row: Positions, starts: Positions, ends: Positions) -> Mask:
+        """(S,) True for spans that begin and end where words do, once they are trimmed."""
+        starts, ends = self.trimmed(row, starts, ends)
+        base = self.offsets[row]
+        whole: Mask = (self.joints[base + starts] & self.joints[base + ends]) | (starts == ends)
+        return whole
+
+    def piece_kinds(self, starts: Offsets, ends: Offsets, offsets: Positions) -> PieceKinds:
+        """(N,) INSIDE, BEGINS, BARRED or UNREAD for the pieces of R texts, whatever they cut the texts into.
+
+        starts   (N,)    first code point of each piece in its own text
+        ends     (N,)    one past its last: equal to its start for a lone space or a byte that continues a character
+        offsets  (R+1,)  which pieces are whose
+
+        Spans of whole words, trimmed, begin and end at joints: a word is the pieces from one that is not INSIDE to the
+        next such, so a piece that holds the end of one word and the start of another binds both together.
+        """
+        counts = np.diff(offsets)
+        base = np.repeat(self.offsets[:-1], counts)
+        first, end = base + starts, base + ends
+        opens = self.joints[first]
+        opens[1:] &= self.joints[end[:-1]]
+        bare = np.flatnonzero((first == end) & (ends > 0))
+        opens[bare] &= ~self.in_word[end[bare] - 1]
+        filled = counts > 0
+        head = offsets[:-1][filled]
+        opens[head] = True
+        core = self._next_core[first]
+        leads = self.joints[first] & (self.joints[core] | (core >= np.repeat(self.offsets[1:], counts))) & (first < end)
+        kinds = np.where(opens, np.where(leads, BEGINS, BARRED), INSIDE).astype(np.uint8)
+        tail = offsets[1:][filled] - 1
+        cut = ~self.joints[end[tail]]
+        word = np.maximum.accumulate(np.where(opens, np.arange(len(opens)), 0))
+        kinds[word[tail[cut]]] = UNREAD
+        return kinds
+
+
+def _next_of(holds: Mask) -> Positions:
+    """(C+1,) the first place at or after each where it holds, C where there is none."""
+    places = np.where(holds, np.arange(len(holds), dtype=np.int64), len(holds))
+    return np.append(np.minimum.accumulate(places[::-1])[::-1], len(holds))
