@@ -23,6 +23,8 @@ from mw_pipeline.errors import ArtifactError
 from mw_pipeline.labels import STAGE2_TAGS, STAGE3_TAGS
 from mw_pipeline.metrics.scores import Components
 
+pytestmark = pytest.mark.slow
+
 LOCALES = ("en-us", "fr-fr")
 AREAS = ("region name", "region code", "subregion name")
 
@@ -115,7 +117,7 @@ def test_five_digits_first_are_a_number_or_a_postcode_as_the_region_beside_them_
     rows_of: Callable[[str], MatrixRows],
 ) -> None:
     # M66
-    rows = {"house number": [], "postcode": []}  # type: ignore[var-annotated]
+    rows: dict[str, list[MatrixRow]] = {"house number": [], "postcode": []}
     for row in rows_of("en-us").rows:
         if row.keys[0].family == "five digits first":
             rows[row.keys[0].values[0]].append(row)
