@@ -99,15 +99,17 @@ def script_drafts(count: int, rng: np.random.Generator) -> Drafts:
 
 
 def world_drafts(count: int, rng: np.random.Generator, *, abroad: Sequence[str]) -> Drafts:
-    """That many cities of some other countries in Latin letters, most with their country in English or French."""
+    """That many cities of some other countries in Latin letters, most with their country in English or French, and most
+    with somebody who is written to: few towns could not teach their country in as many texts."""
     names = latin_world()
     drawn = names.draw_evenly(rng, count, abroad)
-    countries = names.countries[drawn]
+    countries, rows = names.countries[drawn], np.arange(count)
     named = np.where(rng.random(count) < 0.5, _named(countries, "en"), _named(countries, "fr"))
     shown = (rng.random(count) < 0.95) & written(named)
     postcodes = _postcodes(countries, names.regions[drawn], rng)
     return Drafts(
         tags={
+            "venue": where_asked(rng.random(count) < 0.7, Expansion(grammar(), rng, {}).expand("world_venue", rows)),
             "locality": names.names[drawn],
             "postcode": where_asked(rng.random(count) < 0.3, postcodes),
             "country": where_asked(shown, named),
