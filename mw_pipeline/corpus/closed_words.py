@@ -34,6 +34,9 @@ A direction behind a street does not count as its last word."""
 
 DIRECTIONAL: ClosedKind = "directional"
 
+# CLDR tells two countries of one name apart in brackets, which no letter does.
+_REMARK = re.compile(r" \(.*\)$")
+
 # A lower area that stands alone is the region of its address (docs/labels.md).
 _LOWER = ("region", "subregion")
 
@@ -158,7 +161,8 @@ def _countries(code: str, language: str) -> Iterator[ClosedWord]:
     names = babel.Locale.parse(language).territories
     for other in sorted(COUNTRY_CODES - TERRITORIES.keys()):
         if other in names and inhabited.get(other, {}).get("population"):
-            yield ClosedWord("country" if other == code else "country abroad", names[other], ("country",))
+            name = _REMARK.sub("", names[other])
+            yield ClosedWord("country" if other == code else "country abroad", name, ("country",))
 
 
 def _street_words(code: str) -> Iterator[ClosedWord]:
