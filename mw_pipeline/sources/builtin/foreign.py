@@ -99,13 +99,13 @@ def script_drafts(count: int, rng: np.random.Generator) -> Drafts:
 
 
 def world_drafts(count: int, rng: np.random.Generator, *, abroad: Sequence[str]) -> Drafts:
-    """That many cities of some other countries in Latin letters, most with their country in English or French, and most
+    """That many cities of some other countries in Latin letters, with their country in English or French, and most
     with somebody who is written to: few towns could not teach their country in as many texts."""
     names = latin_world()
     drawn = names.draw_evenly(rng, count, abroad)
     countries, rows = names.countries[drawn], np.arange(count)
     named = np.where(rng.random(count) < 0.5, _named(countries, "en"), _named(countries, "fr"))
-    shown = (rng.random(count) < 0.95) & written(named)
+    shown = written(named)
     postcodes = _postcodes(countries, names.regions[drawn], rng)
     return Drafts(
         tags={
