@@ -70,7 +70,7 @@ _SCRIPT_SHARES = {
 _HOME = ("US", "FR")
 _SCRIPT_HOMES = ("RU", "UA", "SA", "EG", "IR", "CN", "TW", "JP", "KR", "GR", "IL", "IN", "TH", "GE", "AM", "BD")
 _POPULARITY_EXPONENT = 0.8
-_LARGEST = 20
+_LARGEST = 30
 _TURNS_SEED = 0x1A_57
 # Kanji names of Japan are read in Japanese, Han names elsewhere in Chinese.
 _JAPAN = "JP"
@@ -191,7 +191,7 @@ def home_regions(language: str) -> Mapping[tuple[str, str], str]:
 
 @functools.cache
 def latin_world() -> ScriptNames:
-    """Cities abroad under their Latin names: the twenty largest of each country, and all from 100,000 inhabitants."""
+    """Cities abroad under their Latin names: the thirty largest of each country, and all from 100,000 inhabitants."""
     by_country: dict[str, list[City]] = defaultdict(list)
     for city in sorted(cities(), key=lambda city: -city["population"]):
         if _is_latin_abroad(city):
