@@ -87,7 +87,7 @@ def _areas(stock: Stock) -> Iterator[CellPlan]:
         key = CellKey(word.kind, (word.word,))
         area = stock.towns.areas.get(folded(names.get(word.word.lower(), word.word)), Area())
         own_town, of_a_town = folded(word.word) in area.names, folded(word.word) in stock.towns.names
-        if len(area.held_out) >= (_TOWNS_ENOUGH if own_town else 1):
+        if len(area.held_out) >= (1 if not (own_town or area.postcodes) else _TOWNS_ENOUGH):
             yield CellPlan(key, _in_area(stock, key, word, area.held_out))
         elif own_town or (of_a_town and not area.postcodes):
             yield CellPlan(key, None, _A_TOWN_TOO)
@@ -168,7 +168,9 @@ def _street_words(stock: Stock) -> Iterator[CellPlan]:
 
     def plan(family: str, word: str, draw: Callable[[random.Random], str]) -> CellPlan:
         key = CellKey(family, (word,))
-        return CellPlan(key, row_maker(stock, key, contexts, with_text("street", draw)))
+        # A rare type without a number in front could as well end the name of a venue: "Low Canyon Station".
+        asked = [context for context in contexts if "house_number" in context or family != STREET_TYPE]
+        return CellPlan(key, row_maker(stock, key, asked, with_text("street", draw)))
 
     def of_type(word: str) -> Callable[[random.Random], str]:
         return lambda rng: stock.habits.street(rng.choice(stock.streets), word)

@@ -99,20 +99,24 @@ def script_drafts(count: int, rng: np.random.Generator) -> Drafts:
 
 
 def world_drafts(count: int, rng: np.random.Generator, *, abroad: Sequence[str]) -> Drafts:
-    """That many cities of some other countries in Latin letters, with their country in English or French, and most
-    with somebody who is written to: few towns could not teach their country in as many texts."""
+    """That many cities of some other countries in Latin letters with their country in English or French, and most with
+    somebody or some street that is written to: few towns could not teach their country in as many texts."""
     names = latin_world()
     drawn = names.draw_evenly(rng, count, abroad)
     countries, rows = names.countries[drawn], np.arange(count)
-    named = np.where(rng.random(count) < 0.5, _named(countries, "en"), _named(countries, "fr"))
-    shown = written(named)
-    postcodes = _postcodes(countries, names.regions[drawn], rng)
+    english = rng.random(count) < 0.5
+    write = Expansion(grammar(), rng, {}).expand
+    streets = np.where(english, write("world_street_en", rows), write("world_street_fr", rows))
+    with_street = rng.random(count) < 0.5
+    numbered = with_street & (rng.random(count) < 0.9)
     return Drafts(
         tags={
-            "venue": where_asked(rng.random(count) < 0.7, Expansion(grammar(), rng, {}).expand("world_venue", rows)),
+            "venue": where_asked(rng.random(count) < 0.6, write("world_venue", rows)),
+            "house_number": where_asked(numbered, write("world_number", rows)),
+            "street": where_asked(with_street, streets),
             "locality": names.names[drawn],
-            "postcode": where_asked(rng.random(count) < 0.3, postcodes),
-            "country": where_asked(shown, named),
+            "postcode": where_asked(rng.random(count) < 0.3, _postcodes(countries, names.regions[drawn], rng)),
+            "country": np.where(english, _named(countries, "en"), _named(countries, "fr")),
         },
         countries=countries,
         locales=np.full(count, "en", dtype=object),
