@@ -56,7 +56,8 @@ class Case:
 
     def recipe(self, **more: Mapping[str, Any]) -> Recipe:
         """The recipe of this case, with `more` laid over it."""
-        return Recipe.model_validate({"name": "backtest", "corpus": "builtin", **self._tables(more)})
+        # The labels that its corpus is tokenized with (corpus.py).
+        return Recipe.model_validate({"name": "backtest", "corpus": "builtin", "labels": 2, **self._tables(more)})
 
     def digest(self, **more: Mapping[str, Any]) -> str:
         """Names a run of this case by what is written here: a new key of the recipe with a default renames nothing."""
