@@ -170,7 +170,8 @@ class EvalConfig(Section):
     `gates` ask the same of further gold sets, by their names in the corpus spec (M78, M86). `baseline` names the recipe
     whose eval report the diagnosis compares with; without one it only explains misses. A gate that the baseline's own
     report does not pass is stale, and refuses the release. A cell of the capability matrix that is certainly read right
-    less often than `min_cell` refuses it too; 0 lets every cell pass."""
+    less often than `min_cell` refuses it too; 0 lets every cell pass. `known_blind` names families of cells in which
+    this recipe's packages are known to have blind ones: they are shown and refuse nothing."""
 
     baseline: str | None = None
     min_core_macro_f1: Share = 0.0
@@ -178,6 +179,9 @@ class EvalConfig(Section):
     max_quantisation_cost: Share = 0.005
     min_label_agreement: Share = 0.995
     min_cell: Share = 0.8
+    known_blind: tuple[str, ...] = ()
+
+    _lists = field_validator("known_blind", mode="before")(tuple_of)
 
 
 class PackageConfig(Section):
