@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -15,7 +14,6 @@ import pytest
 
 from mw_pipeline.corpus.records import RECORD_SCHEMA, TAG_COLUMNS, ReadRequest, Rejects
 from mw_pipeline.errors import CorpusError
-from mw_pipeline.recipe import SourceSpec, load_corpus_spec
 from mw_pipeline.sources.builtin import adapter as builtin_adapter
 from mw_pipeline.sources.builtin import kinds, places, scripts
 from mw_pipeline.sources.builtin.drafts import region_key
@@ -23,7 +21,6 @@ from mw_pipeline.sources.builtin.grammar import (
     Expansion,
 )
 from mw_pipeline.sources.registry import get_adapter
-from mw_pipeline.stages.corpus import build_source
 
 SPEC_PATH = Path(__file__).parents[1] / "corpora" / "builtin.toml"
 
@@ -248,17 +245,3 @@ def test_the_licence_is_that_of_the_names_unless_the_source_says_otherwise():
     assert "GeoNames" in adapter.attribution
     assert not adapter.needs_input
     assert not adapter.share_alike
-
-
-@pytest.mark.slow
-def test_records_are_made_and_composed_at_twenty_thousand_rows_a_second(tmp_path: Path):
-    spec = load_corpus_spec(SPEC_PATH)
-    small = spec.model_copy(update={"sources": {"builtin": SourceSpec(adapter="builtin", max_records=131_072)}})
-    read(max_records=10)  # the gazetteer is read once per process
-    began = time.process_time()
-    summary = build_source(small, "builtin", tmp_path, tmp_path / "out")
-    seconds = time.process_time() - began
-
-    kept = sum(summary.counts["split"].values())
-    assert kept > 200_000
-    assert kept / seconds > 20_000

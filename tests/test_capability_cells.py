@@ -6,6 +6,7 @@ import pytest
 
 from mw_pipeline.capability.cells import Cell, CellKey, MatrixRow, cell_of, score_cells, wilson
 from mw_pipeline.errors import CorpusError
+from mw_pipeline.stages.checks.release import told_apart
 
 KEY = CellKey("region name", ("Vermont",))
 OTHER = CellKey("subset × order", ("street + region", "native"))
@@ -83,3 +84,11 @@ def test_an_answer_for_each_row_is_demanded() -> None:
 def test_a_cell_comes_back_from_its_json() -> None:
     for cell in scored({"street": "Elm St"}, {}).values():
         assert Cell.from_json(cell.as_json()) == cell
+
+
+def test_blind_cells_of_families_that_the_recipe_knows_of_refuse_nothing_and_all_others_do():
+    vermont = ("en-us", cell_of(CellKey("region name", ("Vermont",)), right=0, rows=40, min_cell=0.8))
+    latvia = ("en-us", cell_of(CellKey("country abroad", ("Latvia",)), right=1, rows=40, min_cell=0.8))
+
+    assert told_apart([vermont, latvia], ("country abroad",)) == ([latvia], [vermont])
+    assert told_apart([vermont, latvia], ()) == ([], [vermont, latvia])
