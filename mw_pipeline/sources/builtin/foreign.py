@@ -186,7 +186,7 @@ def _postcodes(countries: Strings, areas: Strings, rng: np.random.Generator) -> 
     """A postcode in the shape of each country, in Japan one of the prefecture; None where the shape is not known."""
     found = empty_column(len(countries))
     expansion = Expansion(postcode_grammar(), rng, {})
-    for country in set(countries.tolist()) & set(postcode_grammar().symbols):
+    for country in sorted(set(countries.tolist()) & set(postcode_grammar().symbols)):
         rows = np.flatnonzero(countries == country)
         found[rows] = expansion.expand(country, rows)
     for row in np.flatnonzero(countries == "JP"):
