@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import hypothesis
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from tiny_project import change, copy_project, write_project
 
+from mw_pipeline.corpus.records import ROW_SCHEMA
 from mw_pipeline.stages.place import Place
 
 if TYPE_CHECKING:
@@ -112,3 +115,18 @@ def in_a_process_of_its_own(project: Path, folder: Path, *stages: str) -> None:
     """Runs stages of a tiny project, or all of them, without loading torch here."""
     script = Path(__file__).parent / "tiny_line.py"
     subprocess.run([sys.executable, str(script), str(folder), *stages], cwd=project, check=True, timeout=600)
+
+
+@pytest.fixture
+def shards(tmp_path: Path) -> Any:
+    """Writes rows, one file per list, and returns the paths; a quote in the folder's name must not matter."""
+
+    def write(*parts: list[dict[str, Any]]) -> list[Path]:
+        folder = tmp_path / "o'shards"
+        folder.mkdir(exist_ok=True)
+        paths = [folder / f"part-{number}.parquet" for number in range(len(parts))]
+        for path, rows in zip(paths, parts, strict=True):
+            pq.write_table(pa.Table.from_pylist(rows, schema=ROW_SCHEMA), path)
+        return paths
+
+    return write

@@ -7,7 +7,6 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from test_rows_schema import row
@@ -31,21 +30,6 @@ from mw_pipeline.corpus.leaks import (
     write_exclusions,
 )
 from mw_pipeline.corpus.records import ROW_SCHEMA
-
-
-@pytest.fixture
-def shards(tmp_path: Path) -> Any:
-    """Writes rows, one file per list, and returns the paths; a quote in the folder's name must not matter."""
-
-    def write(*parts: list[dict[str, Any]]) -> list[Path]:
-        folder = tmp_path / "o'shards"
-        folder.mkdir(exist_ok=True)
-        paths = [folder / f"part-{number}.parquet" for number in range(len(parts))]
-        for path, rows in zip(paths, parts, strict=True):
-            pq.write_table(pa.Table.from_pylist(rows, schema=ROW_SCHEMA), path)
-        return paths
-
-    return write
 
 
 def text(number: int, raw: str, split: str = "train", **changes: Any) -> dict[str, Any]:

@@ -4,14 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
-import pytest
 from test_rows_schema import row
 
 from mw_pipeline.corpus.holdouts import held_out_places_stay_out, holdout_coverage, holdout_is_covered
 from mw_pipeline.corpus.leaks import write_exclusions
 from mw_pipeline.corpus.places import place_keys
-from mw_pipeline.corpus.records import ROW_SCHEMA
 from mw_pipeline.corpus.splits import TEST, TRAIN, VALIDATION, place_fold
 
 SHARE = 0.3
@@ -21,21 +18,6 @@ def town_of(fold: int) -> str:
     """The first made-up town of the United States that falls into a fold."""
     towns = [f"Town {number}" for number in range(100)]
     return towns[place_fold(pa.array(["US"] * 100), pa.array(towns), SHARE).tolist().index(fold)]
-
-
-@pytest.fixture
-def shards(tmp_path: Path) -> Any:
-    """Writes rows, one file per list, and returns the paths; a quote in the folder's name must not matter."""
-
-    def write(*parts: list[dict[str, Any]]) -> list[Path]:
-        folder = tmp_path / "o'shards"
-        folder.mkdir(exist_ok=True)
-        paths = [folder / f"part-{number}.parquet" for number in range(len(parts))]
-        for path, rows in zip(paths, parts, strict=True):
-            pq.write_table(pa.Table.from_pylist(rows, schema=ROW_SCHEMA), path)
-        return paths
-
-    return write
 
 
 def lying_in(number: int, town: str, split: str = "train", **changes: Any) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from mw_pipeline.capability.cells import Cell
 from mw_pipeline.digest import JSON, sha256_file
@@ -96,6 +96,7 @@ def no_cell_is_blind(place: Place, partition: str) -> Findings:
     blind = [(matrix.locale, cell) for matrix in matrices for cell in matrix.blind]
     known, unknown = told_apart(blind, recipe.eval.known_blind)
     problems = [f"{locale}: {cell.sentence()}" for locale, cell in unknown]
+    problems += no_families(recipe.eval.known_blind, {cell.key.family for matrix in matrices for cell in matrix.cells})
     for matrix in matrices:
         if matrix.measured_on != sha256_file(packaged.file(f"{matrix.locale}/{ONNX_NAME}")):
             problems.append(f"{matrix.locale}: the matrix was measured on other bytes than the packaged {ONNX_NAME}")
@@ -108,6 +109,15 @@ def no_cell_is_blind(place: Place, partition: str) -> Findings:
     summary = f"no cell of {cells:,} is certainly below eval.min_cell = {recipe.eval.min_cell:g}"
     summary += f", but {len(known)} in families that eval.known_blind names" if known else ""
     return found(shown, summary, cells=cells, blind=len(blind), known_blind=len(known), worst=worst)
+
+
+def no_families(named: Sequence[str], families: Collection[str]) -> list[str]:
+    """Findings: names in `eval.known_blind` that no family of cells has, which would let nothing pass."""
+    return [
+        f"eval.known_blind: {name!r} is no family of cells; they are {', '.join(sorted(families))}"
+        for name in named
+        if name not in families
+    ]
 
 
 def told_apart(blind: Sequence[Blind], families: Sequence[str]) -> tuple[list[Blind], list[Blind]]:
