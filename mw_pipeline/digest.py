@@ -92,9 +92,10 @@ def _file_of(module: str) -> Path | None:
 
 
 def _tables_beside(path: Path) -> list[Path]:
-    """The data files that a package carries: everything in a `tables` or `templates` folder next to its modules."""
+    """The data files that a package carries: TOML files next to its modules, and all in `tables` and `templates`."""
     folders = [path.parent / name for name in ("tables", "templates")]
-    return sorted(f for folder in folders if folder.is_dir() for f in folder.rglob("*") if f.is_file())
+    found = [f for folder in folders if folder.is_dir() for f in folder.rglob("*") if f.is_file()]
+    return sorted([*path.parent.glob("*.toml"), *found])
 
 
 def _imported_by(path: Path) -> list[str]:

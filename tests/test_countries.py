@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+import mw_pipeline.countries
+from mw_pipeline import digest
 from mw_pipeline.corpus.conventions import area_codes
 from mw_pipeline.countries import COUNTRY_CODES, KNOWN_COUNTRIES, country
 from mw_pipeline.countries.country import _over
@@ -23,7 +25,13 @@ def test_every_file_is_of_a_country():
 
 
 @pytest.mark.parametrize(
-    ("own", "path"), [({"naems": []}, "naems"), ({"order": {"unit": {"behnid": 1}}}, "order.unit.behnid")]
+    ("own", "path"),
+    [
+        ({"naems": []}, "naems"),
+        ({"order": {"unit": {"behnid": 1}}}, "order.unit.behnid"),
+        ({"words": {"stret": {"type": {}}}}, "words.stret"),
+        ({"words": {"street": {"ending": {}}}}, "words.street.ending"),
+    ],
 )
 def test_a_key_that_no_default_knows_is_refused_with_its_path(own: dict[str, object], path: str):
     with pytest.raises(CorpusError, match=rf"countries/XX.toml: {re.escape(path)} is not a key"):
@@ -50,3 +58,9 @@ def test_the_page_explains_every_key(project: Path):
         assert f"`{section}" in page or f"`[{section}" in page
         for key in value if isinstance(value, dict) else ():
             assert f"`{key}`" in page, f"{section}.{key}"
+
+
+def test_a_country_file_is_part_of_the_code_that_composes_rows():
+    read = [path.name for path in digest._tables_beside(Path(mw_pipeline.countries.__file__))]
+
+    assert {"US.toml", "FR.toml", "default.toml"} <= set(read)

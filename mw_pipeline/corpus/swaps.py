@@ -8,10 +8,8 @@ import pyarrow.compute as pc
 
 from mw_pipeline.corpus.conventions import Swaps, Way, word_swaps
 from mw_pipeline.corpus.text import BEFORE, Mask, differs, mask_of, replaced
+from mw_pipeline.countries import WORD_PLACES
 from mw_pipeline.countries import country as country_file
-
-# Which words of a component a table of swaps is about: see _at_place.
-PLACES = ("type", "direction", "first", "inner", "last", "any")
 
 
 def swap_words(texts: pa.StringArray, country: str, tag: str, way: Way, rng: np.random.Generator) -> pa.StringArray:
@@ -23,7 +21,7 @@ def swap_words(texts: pa.StringArray, country: str, tag: str, way: Way, rng: np.
     """
     if country_file(country)["words"]["hyphenated_saints"]:
         texts = swap_saints(texts, way)
-    tables = {place: word_swaps(country, tag, place, way) for place in PLACES}
+    tables = {place: word_swaps(country, tag, place, way) for place in WORD_PLACES}
     if not any(tables.values()) or not len(texts):
         return texts
     lists = pc.split_pattern(texts, " ")

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import functools
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import Any
 
 from mw_pipeline.errors import CorpusError
 
 # Sections whose keys are words, not settings: a country file fills them as it likes.
-_OPEN = frozenset({"areas.short", "words", "run_on"})
+_OPEN = frozenset({"areas.short", "run_on"})
+WORD_PLACES = ("type", "direction", "first", "inner", "last", "any")
+"""Which words of a component a table of words is about: see corpus/swaps.py."""
+_WORD_TAGS = ("venue", "street", "unit", "dependent_locality", "locality", "subregion", "region")
 
 KNOWN_COUNTRIES: tuple[str, ...] = tuple(
     sorted(
@@ -37,12 +40,26 @@ def _over(default: Mapping[str, Any], own: Mapping[str, Any], file: str, path: s
     merged = dict(default)
     for key, value in own.items():
         here = f"{path}.{key}" if path else key
-        if key not in default and path not in _OPEN and not path.startswith("words."):
-            known = ", ".join(default)
-            raise CorpusError(f"{file}: {here} is not a key of countries/default.toml. Known here: {known}.")
-        known_section = isinstance(value, dict) and isinstance(default.get(key), dict) and here != "areas.short"
-        merged[key] = _over(default[key], value, file, here) if known_section else value
+        known = _known(default, path)
+        if known is not None and key not in known:
+            raise CorpusError(f"{file}: {here} is not a key of countries/default.toml. Known here: {', '.join(known)}.")
+        merged[key] = value if _is_leaf(here, value) else _over(default.get(key, {}), value, file, here)
     return merged
+
+
+def _is_leaf(path: str, value: object) -> bool:
+    """Whether a country's value stands for itself: no section, but a setting or a table of words."""
+    table_of_words = path == "areas.short" or (path.startswith("words.") and path.count(".") == 2)
+    return table_of_words or not isinstance(value, dict)
+
+
+def _known(default: Mapping[str, Any], path: str) -> Sequence[str] | None:
+    """The keys that a section may hold; None where it may hold any."""
+    if path == "words":
+        return (*default, *_WORD_TAGS)
+    if path.startswith("words."):
+        return WORD_PLACES if path.count(".") == 1 else None
+    return None if path in _OPEN else tuple(default)
 
 
 def _read(name: str) -> dict[str, Any]:
