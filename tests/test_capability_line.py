@@ -77,6 +77,7 @@ def test_a_matrix_of_other_bytes_says_nothing_of_the_package(line: Place, monkey
 
     monkeypatch.setattr(release, "matrix_of", lambda place, recipe, locale: dataclasses.replace(other, locale=locale))
 
-    assert "en-us: the matrix was measured on other bytes than the packaged model.onnx" in (
-        checks.no_cell_is_blind(line, "demo").problems
-    )
+    assert (
+        "en-us: the matrix was measured on other bytes than the packaged model.onnx: "
+        "materialize capability_matrix and packaged_weights again"
+    ) in checks.no_cell_is_blind(line, "demo").problems

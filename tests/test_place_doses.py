@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mw_pipeline.errors import RecipeError
-from mw_pipeline.mix.places import Places, capped_rounds
+from mw_pipeline.mix.places import Places, TooManyDrawsError, capped_rounds
 from mw_pipeline.mix.plan import plan_mix, sampler_for
 from mw_pipeline.mix.sampler import MixSampler
 from mw_pipeline.recipe import MixConfig
@@ -61,7 +61,7 @@ def test_no_place_is_drawn_more_often_than_its_cap_and_every_draw_is_a_row(count
 
 def test_the_most_draws_that_a_cap_allows_are_given_and_one_more_is_refused() -> None:
     assert capped_rounds(towns(1000, 1000), draws=600, cap=300).rounds == 1
-    with pytest.raises(ValueError, match="600"):
+    with pytest.raises(TooManyDrawsError, match="600"):
         capped_rounds(towns(1000, 1000), draws=601, cap=300)
 
 

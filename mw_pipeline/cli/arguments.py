@@ -26,6 +26,17 @@ def seed_number(text: str) -> int:
     return _whole_number(text, least=0)
 
 
+def share(text: str) -> float:
+    """A number from 0 to 1, for argparse."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a share from 0 to 1")
+    return value
+
+
 def local_path(text: str) -> Path:
     """A place on this machine to write to, for argparse: as a path, s3://bucket/rows would be a folder called "s3:"."""
     if _URL.match(text):

@@ -9,7 +9,7 @@ from pathlib import Path
 from mw_pipeline.capability.matrix import CapabilityMatrix
 from mw_pipeline.capability.packages import measure_package
 from mw_pipeline.cli import EXIT_OK, EXIT_REFUSED, say
-from mw_pipeline.cli.arguments import seed_number
+from mw_pipeline.cli.arguments import local_path, seed_number, share
 from mw_pipeline.package_files import package_at
 from mw_pipeline.recipe import EvalConfig
 
@@ -23,10 +23,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """--package DIR [--locale L] [--page FILE] [--seed N] [--min-cell X]."""
     parser.add_argument("--package", type=Path, required=True, metavar="DIR", help="a package, or a release folder")
     parser.add_argument("--locale", help="which package of a release folder, such as fr-fr")
-    parser.add_argument("--page", type=Path, metavar="FILE", help="also write the page for people here, as HTML")
+    parser.add_argument("--page", type=local_path, metavar="FILE", help="also write the page for people here, as HTML")
     parser.add_argument("--seed", type=seed_number, default=0, help="other rows of the same cells")
     parser.add_argument(
-        "--min-cell", type=_share, default=EvalConfig().min_cell, metavar="X", help="a cell certainly below it is blind"
+        "--min-cell", type=share, default=EvalConfig().min_cell, metavar="X", help="a cell certainly below it is blind"
     )
 
 
@@ -60,14 +60,3 @@ def _write_page(path: Path, found: CapabilityMatrix) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     render_capability(path, found.as_json())
     say(f"page: {path}")
-
-
-def _share(text: str) -> float:
-    """A number from 0 to 1, for argparse."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a share from 0 to 1")
-    return value

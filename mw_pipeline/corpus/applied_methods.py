@@ -8,8 +8,8 @@ from pathlib import Path
 
 from mw_pipeline.corpus.augment import METHODS
 from mw_pipeline.corpus.census import query, rows_in
-from mw_pipeline.corpus.conventions import directions, postcode_joints
-from mw_pipeline.corpus.phrases import phrases
+from mw_pipeline.corpus.conventions import crossing_leads, directions, postcode_joints
+from mw_pipeline.corpus.phrases import people, phrases
 
 MIN_COUNTRY_SHARE = 0.05
 """A country with fewer of the corpus's rows is there for its names: its towns have no streets to abbreviate."""
@@ -19,7 +19,11 @@ MIN_EXPECTED_ROWS = 50
 # Habits of some countries alone; where a country's conventions do not have one, its rows are right to lack it.
 _HABITS: Mapping[str, Callable[[str], object | None]] = {
     "cedex": lambda country: phrases(country, "cedex"),
+    "corner": crossing_leads,
     "direction": directions,
+    "person": people,
+    "po_box": lambda country: phrases(country, "po_box"),
+    "unit": lambda country: phrases(country, "unit"),
     "zip4": postcode_joints,
 }
 

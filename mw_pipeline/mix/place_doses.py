@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mw_pipeline.errors import RecipeError
-from mw_pipeline.mix.places import Places, Rounds, capped_rounds
+from mw_pipeline.mix.places import Places, Rounds, TooManyDrawsError, capped_rounds
 from mw_pipeline.mix.sampler import Draw, MixSampler
 
 TOP_PLACE_SHARE = 0.05
@@ -74,8 +74,9 @@ def rounds_under_cap(sampler: MixSampler, places: Mapping[str, Places], *, sampl
     for name, draws in sampler.turns(samples).items():
         try:
             rounds = capped_rounds(places[name], draws=draws, cap=cap) if draws else None
-        except ValueError as error:
-            problems.append(f"{name!r} has {len(places[name].counts):,} places and {draws:,} draws, allowed {error}")
+        except TooManyDrawsError as error:
+            have = f"{len(places[name].counts):,} places and {draws:,} draws"
+            problems.append(f"{name!r} has {have}, allowed {error.allowed}")
             continue
         if rounds is not None:
             found[name] = rounds

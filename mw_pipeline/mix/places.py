@@ -99,11 +99,18 @@ class Rounds:
         return float(self.widths.max()) / _UNIT * self.rounds
 
 
+class TooManyDrawsError(Exception):
+    """A source is drawn more often than its places may be."""
+
+    def __init__(self, allowed: int) -> None:
+        super().__init__(f"allowed {allowed}")
+        self.allowed = allowed
+
+
 def capped_rounds(places: Places, *, draws: int, cap: int) -> Rounds | None:
     """The rounds that draw a source `draws` times and none of its places more than `cap` times.
 
-    None where its plain passes do that. Raises ValueError with the most draws that the cap allows when these are too
-    many."""
+    None where its plain passes do that. Raises TooManyDrawsError when these are more than the cap allows."""
     counts, rows = places.counts, int(places.counts.sum())
     if not draws or places.most() * -(-draws // rows) <= cap:
         return None
@@ -115,7 +122,7 @@ def capped_rounds(places: Places, *, draws: int, cap: int) -> Rounds | None:
     room = ahead[below] + (len(counts) - below) * each
     enough = np.flatnonzero(room >= -(-draws // tries))
     if not len(enough):
-        raise ValueError(int((room * tries).max()))
+        raise TooManyDrawsError(int((room * tries).max()))
     rounds, per_round = int(tries[enough[0]]), int(each[enough[0]])
     slots = -(-draws // rounds)
     return Rounds(places, slots, per_round, rounds, _widths(counts, slots, per_round))

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from mw_pipeline.countries import country as country_file
 from mw_pipeline.sources.builtin.drafts import Drafts, empty_column, region_key, where_asked, written
 from mw_pipeline.sources.builtin.grammar import (
     Expansion,
@@ -32,7 +33,6 @@ _EVEN_SHARE = 0.36
 LATIN_TABLES = (
     "areas", "persons", "us_streets", "us_numbers", "us_venues", "fr_streets", "fr_numbers", "fr_venues",
 )  # fmt: skip
-_LOCALES = {"US": "en-US", "FR": "fr-FR"}
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def drafts_at(kind: Kind, places: Places, chosen: Rows, rng: np.random.Generator
     return Drafts(
         tags=tags,
         countries=np.full(len(rows), kind.country, dtype=object),
-        locales=np.full(len(rows), _LOCALES[kind.country], dtype=object),
+        locales=np.full(len(rows), f"{country_file(kind.country)['languages'][0]}-{kind.country}", dtype=object),
         place_ids=places.ids[chosen],
         region_keys=_region_keys(kind.places)[chosen],
     )

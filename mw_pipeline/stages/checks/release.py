@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import get_args
 
-from mw_pipeline.capability.cells import Cell
+from mw_pipeline.capability.cells import ROWS_PER_CELL, Cell
 from mw_pipeline.digest import JSON, sha256_file
 from mw_pipeline.package_files import ONNX_NAME
-from mw_pipeline.recipe import Recipe
+from mw_pipeline.recipe import ClosedKind, Recipe
 from mw_pipeline.report.tables import Table
 from mw_pipeline.stages import release_gates, requests
 from mw_pipeline.stages.diagnosis import SCORES_FILE, SETS_FILE
@@ -17,6 +18,7 @@ from mw_pipeline.stages.matrices import matrix_of
 from mw_pipeline.stages.place import Place
 
 PARITY_FILE = "parity.json"
+CLOSED_FAMILIES = frozenset(get_args(ClosedKind))
 Blind = tuple[str, Cell]
 """A blind cell and the locale whose package has it."""
 MOST_NAMED = 20
@@ -96,10 +98,19 @@ def no_cell_is_blind(place: Place, partition: str) -> Findings:
     blind = [(matrix.locale, cell) for matrix in matrices for cell in matrix.blind]
     known, unknown = told_apart(blind, recipe.eval.known_blind)
     problems = [f"{locale}: {cell.sentence()}" for locale, cell in unknown]
+    problems += [
+        f"{matrix.locale}: {cell.sentence()}: a closed word is judged by {ROWS_PER_CELL} rows at least"
+        for matrix in matrices
+        for cell in matrix.cells
+        if cell.verdict == "too few" and cell.key.family in CLOSED_FAMILIES
+    ]
     problems += no_families(recipe.eval.known_blind, {cell.key.family for matrix in matrices for cell in matrix.cells})
     for matrix in matrices:
         if matrix.measured_on != sha256_file(packaged.file(f"{matrix.locale}/{ONNX_NAME}")):
-            problems.append(f"{matrix.locale}: the matrix was measured on other bytes than the packaged {ONNX_NAME}")
+            problems.append(
+                f"{matrix.locale}: the matrix was measured on other bytes than the packaged {ONNX_NAME}: "
+                "materialize capability_matrix and packaged_weights again"
+            )
     cells = sum(len(matrix.cells) for matrix in matrices)
     shown = (
         *problems[:MOST_NAMED],
