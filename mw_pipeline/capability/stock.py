@@ -66,7 +66,7 @@ def stock_of(locale: str, *, seed: int, share: float) -> Stock:
 
     Raises ArtifactError for a locale that there is no table for."""
     habits = habits_of(locale)
-    rng = np.random.default_rng([seed, len(locale)])
+    rng = np.random.default_rng([seed, *locale.encode()])
 
     names = dict.fromkeys(habits.drawn("street", rng, _DRAWS))
     return Stock(

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mw_pipeline.corpus.compose import Draft, named_by_rank
-from mw_pipeline.corpus.conventions import TAG_INDEX
+from mw_pipeline.corpus.conventions import TAG_INDEX, cumulated
 from mw_pipeline.corpus.text import Mask
 from mw_pipeline.countries import country
 
@@ -53,10 +53,9 @@ def as_mailed(draft: Draft, rows: Mask, rng: np.random.Generator) -> Draft:
 def cut_down(draft: Draft, asked: Mask, rng: np.random.Generator) -> tuple[Draft, Mask]:
     """Rows cut down to a subset of their components, each kept with a probability of the country's file."""
     present = draft.present()
-    address, place, address_share = _shares(draft.country)
-    whole_address = rng.random(draft.rows) < address_share
-    drawn = rng.random(present.shape) < np.where(whole_address[:, None], address, place)
-    kept = _sensible(present & drawn)
+    cumulative, shares = _shares(draft.country)
+    about = np.searchsorted(cumulative, rng.random(draft.rows), side="right")
+    kept = _sensible(present & (rng.random(present.shape) < shares[about]))
     said = kept[:, [TAG_INDEX[tag] for tag in _STANDS_ALONE]].any(axis=1)
     kept[~said] = present[~said]  # nothing was drawn: the row stays whole
     kept[~asked] = present[~asked]
@@ -72,18 +71,18 @@ def _sensible(kept: Mask) -> Mask:
 
 
 @functools.cache
-def _shares(code: str) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], float]:
-    """(T,) each: how often a component is kept in a row about an address and in one about a place; the share of the
-    first kind. A crossing keeps both streets or none."""
+def _shares(code: str) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Cumulative shares of what a row may be about, and (about, T): how often each component is kept in such a row.
+
+    A crossing keeps both streets or none."""
     written = country(code)["written"]
-    tables = []
-    for kind in ("address", "place"):
-        shares = np.zeros(len(TAG_INDEX))
+    kinds = written["shares"]
+    shares = np.zeros((len(kinds), len(TAG_INDEX)))
+    for row, kind in zip(shares, kinds, strict=True):
         for tag, share in written[kind].items():
-            shares[TAG_INDEX[tag]] = share
-        shares[TAG_INDEX["intersection_b"]] = shares[TAG_INDEX["intersection_a"]] > 0
-        tables.append(shares)
-    return tables[0], tables[1], written["address_share"]
+            row[TAG_INDEX[tag]] = share
+        row[TAG_INDEX["intersection_b"]] = row[TAG_INDEX["intersection_a"]] > 0
+    return cumulated(np.array(list(kinds.values()), np.float64)), shares
 
 
 def _keeping(draft: Draft, kept: Mask) -> Draft:
