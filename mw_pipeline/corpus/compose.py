@@ -31,8 +31,10 @@ NAME_TAGS = ("venue", "street", "dependent_locality", "locality", "subregion", "
 
 @dataclass(frozen=True)
 class Draft:
-    """Addresses of one country before they are written out.
+    """Addresses that are written by one country's file, before they are written out.
 
+    country  whose file it is; "default" for those without one
+    codes    (N,) text  ISO code of each row's country
     values   tag -> (N,) text  the component as it will be written, "" where absent
     order    (N, S) int64      tag index at each position
     block    (N, S) int64      block number at each position
@@ -45,6 +47,7 @@ class Draft:
     """
 
     country: str
+    codes: pa.StringArray
     values: Mapping[str, pa.StringArray]
     order: Ints
     block: Ints
@@ -97,11 +100,16 @@ class Draft:
 
 
 def native_draft(
-    country: str, columns: Mapping[str, pa.StringArray], rng: np.random.Generator, pool: Ints | None = None
+    country: str,
+    columns: Mapping[str, pa.StringArray],
+    rng: np.random.Generator,
+    pool: Ints | None = None,
+    codes: pa.StringArray | None = None,
 ) -> Draft:
     """A draft in the country's own form with plain separators; columns may hold nulls, unplaced tags drop out.
 
-    pool  (N,) int64  see Draft; all rows are of one pool where it is not given
+    pool   (N,) int64  see Draft; all rows are of one pool where it is not given
+    codes  (N,) text   see Draft; all rows are of `country` where it is not given
     """
     table = forms(country)
     used = [tag for tag, texts in columns.items() if tag in LINE_TAGS and texts.null_count < len(texts)]
@@ -110,6 +118,7 @@ def native_draft(
     zeros = np.zeros(rows, np.int64)
     draft = Draft(
         country=country,
+        codes=pa.array([country] * rows, pa.string()) if codes is None else codes,
         values=values,
         order=zeros[:, None],
         block=zeros[:, None],

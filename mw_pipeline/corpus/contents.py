@@ -144,14 +144,15 @@ def write_country(draft: Draft, asked: Mask, rng: np.random.Generator) -> tuple[
     """Rows with their country written in one of its names, added where it was left out.
 
     A street alone gets none, and a row in another script keeps what it has."""
-    names = country_names(draft.country)
-    if names is None:
-        return draft, np.zeros(draft.rows, np.bool_)
     present = draft.present()
     placed = present[:, [TAG_INDEX[tag] for tag in ("locality", "region", "postcode", "country")]].any(axis=1)
     target = asked & placed & ~draft.in_other_script(asked)
-    old = draft.texts("country")
-    new = replaced(old, target, names.texts.take(pa.array(names.draw(int(target.sum()), rng))))
+    old = new = draft.texts("country")
+    for code in pc.unique(draft.codes.filter(pa.array(target))).to_pylist():
+        names = country_names(code)
+        if names is not None:
+            rows = target & mask_of(pc.equal(draft.codes, code))
+            new = replaced(new, rows, names.texts.take(pa.array(names.draw(int(rows.sum()), rng))))
     return draft.with_values({"country": new}), differs(old, new)
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mw_pipeline.corpus.conventions import TAG_INDEX, cumulated, read_toml
-from mw_pipeline.countries import KNOWN_COUNTRIES, country
+from mw_pipeline.countries import country, writer_of
 
 Block = tuple[str, ...]
 Form = tuple[Block, ...]
@@ -47,7 +47,7 @@ class Forms:
 
 def forms(code: str) -> Forms:
     """The native form of a country, with no share, and what its moves make of it, each as often as it was drawn."""
-    return _forms(code if code in KNOWN_COUNTRIES else "default")
+    return _forms(writer_of(code))
 
 
 @functools.cache

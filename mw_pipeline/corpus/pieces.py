@@ -39,6 +39,7 @@ from mw_pipeline.corpus.shards import (
 from mw_pipeline.corpus.splits import TRAIN, in_holdout, place_fold, split_of
 from mw_pipeline.corpus.text import hash64, kept, mask_of
 from mw_pipeline.corpus.waterfall import MethodFlow, Waterfall
+from mw_pipeline.countries import writer_of
 from mw_pipeline.recipe import CorpusSpec
 from mw_pipeline.sources.adapter import Adapter, records_of
 
@@ -186,11 +187,13 @@ def compose_piece(job: Job, piece: int) -> Receipt:
 
 
 def _composed(job: Job, piece: int, records: pa.Table) -> Iterator[tuple[pa.Table, Composed]]:
-    for place, country in enumerate(pc.unique(records["country_code"]).to_pylist()):
-        of_country = kept(records, mask_of(pc.equal(records["country_code"], country)))
+    codes = _column(records, "country_code").dictionary_encode()
+    writers = [writer_of(code) for code in codes.dictionary.to_pylist()]
+    for place, writer in enumerate(dict.fromkeys(writers)):
+        its_own = np.array([other == writer for other in writers])[codes.indices.to_numpy()]
         for variant in range(job.spec.variants):
             rng = np.random.default_rng([job.spec.seed, *job.source.encode(), piece, place, variant])
-            yield from _variant(job, of_country, variant, rng)
+            yield from _variant(job, kept(records, its_own), variant, rng)
 
 
 def _variant(

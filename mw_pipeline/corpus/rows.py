@@ -20,6 +20,7 @@ from mw_pipeline.corpus.records import ROW_SCHEMA, TAG_COLUMNS
 from mw_pipeline.corpus.spans import unsound_rows
 from mw_pipeline.corpus.subsets import as_mailed
 from mw_pipeline.corpus.text import kept, mask_of
+from mw_pipeline.countries import writer_of
 
 SPANS_DO_NOT_FIT = "spans_do_not_fit"
 
@@ -36,15 +37,15 @@ class Composed:
 def compose_rows(
     records: pa.Table, *, source: str, variant: int, doses: Mapping[str, float], rng: np.random.Generator
 ) -> Composed:
-    """One row per record of one country. Variant 0 is the plain native row, later ones are augmented by dose.
+    """One row per record, all written by one country's file. Variant 0 is the plain native row, later ones take doses.
 
-    records   RECORD_SCHEMA columns and `split`, all of one country
+    records   RECORD_SCHEMA columns and `split`, all of countries with the same writer
     Every row has passed the round trip of its spans; one that does not is unfit, with the methods it had (M17).
     """
-    country = records["country_code"][0].as_py()
+    codes = records["country_code"].combine_chunks()
     columns = {tag: records[tag].combine_chunks() for tag in LINE_TAGS}
     pool = records["split"].combine_chunks().dictionary_encode().indices.to_numpy().astype(np.int64)
-    draft = native_draft(country, columns, rng, pool)
+    draft = native_draft(writer_of(codes[0].as_py()), columns, rng, pool, codes)
     if variant == 0:
         draft = as_mailed(draft, np.ones(draft.rows, np.bool_), rng)
         methods, tallies = pa.nulls(len(records), pa.string()), dict[str, Tally]()

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from mw_pipeline.countries.codes import COUNTRY_CODES, TERRITORIES, country_problem
-from mw_pipeline.countries.country import KNOWN_COUNTRIES, WORD_PLACES, country
+from mw_pipeline.countries.country import KNOWN_COUNTRIES, WORD_PLACES, country, writer_of
 
-__all__ = ["COUNTRY_CODES", "KNOWN_COUNTRIES", "TERRITORIES", "WORD_PLACES", "country", "country_problem"]
+__all__ = ["COUNTRY_CODES", "KNOWN_COUNTRIES", "TERRITORIES", "WORD_PLACES", "country", "country_problem", "writer_of"]

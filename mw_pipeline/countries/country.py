@@ -26,6 +26,11 @@ KNOWN_COUNTRIES: tuple[str, ...] = tuple(
 """Codes of the countries that have a file of their own."""
 
 
+def writer_of(code: str) -> str:
+    """Whose file says how a country's addresses are written: its own, or "default"."""
+    return code if code in KNOWN_COUNTRIES else "default"
+
+
 @functools.cache
 def country(code: str) -> Mapping[str, Any]:
     """The sections of a country's file over those of `default.toml`, which alone serve a country without a file.
