@@ -31,7 +31,7 @@ from mw_pipeline.dataset.build import build_dataset
 from mw_pipeline.model.checkpoint import Tagger
 from mw_pipeline.model.encoder import tensors_of
 from mw_pipeline.model.losses import TaggingLoss
-from mw_pipeline.model.optimizer import adamw_of
+from mw_pipeline.model.optimizer import optimizer_of
 from mw_pipeline.recipe import Recipe, load_corpus_spec, load_recipe
 from mw_pipeline.stages.corpus import build_source
 from mw_pipeline.tokenizer import Tokenizer, train_tokenizer
@@ -59,7 +59,7 @@ class BareLoop:
         self._loss = TaggingLoss(recipe.loss, recipe.label_set, label_counts=label_counts, device=self._device)
         self._tagger.crf.requires_grad_(self._loss.crf_weight > 0)
         self._tagger.log_variances.requires_grad_(self._loss.learns_weights)
-        self._optimizer = adamw_of(self._tagger, self._config)
+        self._optimizer = optimizer_of(self._tagger, self._config)
         self.seconds, self.pieces, self.steps = Counter[str](), 0, 0
 
     def step(self, batch: Batch) -> None:
@@ -78,7 +78,7 @@ class BareLoop:
         marks.append(time.process_time())
         torch.nn.utils.clip_grad_norm_([p for p in tagger.parameters() if p.requires_grad], self._config.clip_norm)
         self._optimizer.step()
-        self._optimizer.zero_grad(set_to_none=True)
+        self._optimizer.zero_grad()
         marks.append(time.process_time())
         for phase, begun, ended in zip(PHASES, marks, marks[1:], strict=False):
             self.seconds[phase] += ended - begun

@@ -1,15 +1,18 @@
-"""What AdamW decays, and that its state survives a round trip."""
+"""What the optimizer decays and which part of it moves what, and that its state survives a round trip."""
 
 from __future__ import annotations
 
+import pytest
 import torch
 from toy_run import toy_recipe
 
 from mw_pipeline.labels import STAGE2
 from mw_pipeline.model.checkpoint import Tagger
-from mw_pipeline.model.optimizer import adamw_of, flat_state, restore_flat_state
+from mw_pipeline.model.optimizer import TaggerOptimizer, flat_state, optimizer_of, restore_flat_state
+from mw_pipeline.recipe import TrainConfig
 
 RECIPE = toy_recipe()
+MUON = RECIPE.train.model_copy(update={"optimizer": "muon"})
 
 
 def tagger() -> Tagger:
@@ -18,7 +21,7 @@ def tagger() -> Tagger:
     return Tagger(RECIPE.model, vocab_size=40, labels=STAGE2).eval()
 
 
-def _step(model: Tagger, optimizer: torch.optim.AdamW) -> None:
+def _step(model: Tagger, optimizer: TaggerOptimizer) -> None:
     ids = torch.arange(1, 7)[None]
     optimizer.zero_grad()
     model.crf(model.encoder(ids), torch.zeros_like(ids), None).sum().backward()
@@ -27,7 +30,7 @@ def _step(model: Tagger, optimizer: torch.optim.AdamW) -> None:
 
 def test_decay_falls_on_the_matrices_of_linear_layers_only():
     model = tagger()
-    decayed, kept = adamw_of(model, RECIPE.train).param_groups
+    decayed, kept = optimizer_of(model, RECIPE.train).param_groups
     names = {id(parameter): name for name, parameter in model.named_parameters()}
 
     assert decayed["weight_decay"] == 0.01 and kept["weight_decay"] == 0.0
@@ -47,21 +50,39 @@ def test_frozen_parameters_are_left_out():
     model = tagger()
     model.crf.requires_grad_(False)
 
-    chosen = [p for group in adamw_of(model, RECIPE.train).param_groups for p in group["params"]]
+    chosen = [p for group in optimizer_of(model, RECIPE.train).param_groups for p in group["params"]]
 
     assert not any(p is model.crf.start for p in chosen)
 
 
-def test_a_restored_optimizer_goes_on_as_the_first_would_have():
+def test_muon_moves_the_matrices_of_the_layers_and_adamw_the_rest():
+    model = tagger()
+    *adamw, muon = optimizer_of(model, MUON).param_groups
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+
+    assert muon["adjust_lr_fn"] == "match_rms_adamw" and muon["weight_decay"] == 0.01
+    assert {names[id(p)].split(".", maxsplit=3)[-1] for p in muon["params"]} == {
+        "attention.query_key_value.weight",
+        "attention.output.weight",
+        "expand.weight",
+        "contract.weight",
+    }
+    assert len(muon["params"]) == 4 * RECIPE.model.layers
+    assert sum(len(group["params"]) for group in adamw) + len(muon["params"]) == len(names)
+
+
+@pytest.mark.parametrize("config", [RECIPE.train, MUON], ids=["adamw", "muon"])
+def test_a_restored_optimizer_goes_on_as_the_first_would_have(config: TrainConfig):
     first, second = tagger(), tagger()
-    ahead, behind = adamw_of(first, RECIPE.train), adamw_of(second, RECIPE.train)
+    ahead, behind = optimizer_of(first, config), optimizer_of(second, config)
     _step(first, ahead)
     second.load_state_dict(first.state_dict())
-    restore_flat_state(behind, second, {name: value.clone() for name, value in flat_state(ahead, first).items()})
+    kept = flat_state(ahead, first)
+    restore_flat_state(behind, second, {name: value.clone() for name, value in kept.items()})
 
     _step(first, ahead)
     _step(second, behind)
 
     assert all(torch.equal(value, second.state_dict()[name]) for name, value in first.state_dict().items())
-    assert {"exp_avg.crf.start", "exp_avg_sq.crf.start", "step.crf.start"} <= set(flat_state(ahead, first))
-    assert {value.dtype for value in flat_state(ahead, first).values()} == {torch.float32}
+    assert {"exp_avg.crf.start", "exp_avg_sq.crf.start", "step.crf.start"} <= set(kept)
+    assert {value.dtype for value in kept.values()} == {torch.float32}

@@ -10,7 +10,7 @@ import torch
 from mw_pipeline.labels import LabelSet
 from mw_pipeline.model.checkpoint import Tagger
 from mw_pipeline.model.losses import TaggingLoss
-from mw_pipeline.model.optimizer import adamw_of
+from mw_pipeline.model.optimizer import optimizer_of
 from mw_pipeline.model.uncertainty import sigmas, uncertainty_weighted
 from mw_pipeline.recipe import LossConfig, ModelConfig, TrainConfig
 
@@ -67,7 +67,9 @@ def test_micro_batches_count_the_logarithm_once(tagger):
 
 
 def test_log_variances_are_never_decayed(tagger):
-    optimizer = adamw_of(tagger, TrainConfig(steps=10, peak_lr=1e-3, warmup_steps=1, batch_size=1, weight_decay=0.5))
+    optimizer = optimizer_of(
+        tagger, TrainConfig(steps=10, peak_lr=1e-3, warmup_steps=1, batch_size=1, weight_decay=0.5)
+    )
 
     (group,) = [g for g in optimizer.param_groups if any(p is tagger.log_variances for p in g["params"])]
     assert group["weight_decay"] == 0.0

@@ -17,7 +17,7 @@ from mw_pipeline.dataset.batches import Batch, BatchStream
 from mw_pipeline.digest import digest_of
 from mw_pipeline.model.checkpoint import Tagger
 from mw_pipeline.model.losses import TaggingLoss
-from mw_pipeline.model.optimizer import adamw_of
+from mw_pipeline.model.optimizer import optimizer_of
 from mw_pipeline.train.data import TrainingData
 from mw_pipeline.train.folder import digests_of
 from mw_pipeline.train.log import EVALS, STEPS, TrainingLog
@@ -74,7 +74,7 @@ class _Unwatched:
         self.tagger = Tagger(recipe.model, vocab_size=self.data.summary["vocab_size"], labels=recipe.label_set).train()
         self.loss = TaggingLoss(recipe.loss, recipe.label_set)
         self.tagger.crf.requires_grad_(self.loss.crf_weight > 0)
-        self.optimizer = adamw_of(self.tagger, recipe.train)
+        self.optimizer = optimizer_of(self.tagger, recipe.train)
         self.stepper = Stepper(
             self.tagger,
             self.optimizer,
@@ -111,7 +111,7 @@ class _Unwatched:
     @torch.no_grad()
     def _round_weights(self) -> None:
         for parameter in self.tagger.parameters():
-            held = [parameter, *self.optimizer.state.get(parameter, {}).values()]
+            held = [parameter, *self.optimizer.state_of(parameter).values()]
             for tensor in held:
                 if tensor.dim():  # the step counter is no weight
                     tensor.copy_(tensor.bfloat16())

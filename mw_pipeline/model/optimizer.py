@@ -1,43 +1,83 @@
-"""AdamW over a tagger's parameters, and its state as named tensors that a checkpoint can keep."""
+"""The optimizer of a tagger, and its state as named tensors that a checkpoint can keep."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from mw_pipeline.model.checkpoint import Tagger
 from mw_pipeline.recipe import TrainConfig
 
 
-def adamw_of(model: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
-    """AdamW with weight decay on the matrices of linear layers only.
+class TaggerOptimizer:
+    """Optimizers of disjoint parameters that step as one. Each parameter is in one group of one of them."""
 
-    Norms, biases, embeddings and CRF scores are not decayed: pulling them to zero changes what is predicted for rare
-    pieces and labels without bounding any matrix product. Parameters and state are float32 in every precision (M34).
+    def __init__(self, parts: Sequence[torch.optim.Optimizer]) -> None:
+        self._parts = tuple(parts)
+
+    @property
+    def param_groups(self) -> list[dict[str, Any]]:
+        """The groups of all parts; a learning rate that is written into a group counts from the next step on."""
+        return [group for part in self._parts for group in part.param_groups]
+
+    def zero_grad(self) -> None:
+        """Forgets all gradients."""
+        for part in self._parts:
+            part.zero_grad(set_to_none=True)
+
+    def step(self) -> None:
+        """One step of every part."""
+        for part in self._parts:
+            part.step()
+
+    def state_of(self, parameter: nn.Parameter) -> dict[str, Tensor]:
+        """What is kept of a parameter between steps, to be read and written; empty before its first step."""
+        part = next(part for part in self._parts if any(parameter is p for g in part.param_groups for p in g["params"]))
+        state: dict[str, Tensor] = part.state[parameter]
+        return state
+
+
+def optimizer_of(model: Tagger, config: TrainConfig) -> TaggerOptimizer:
+    """AdamW over all that is trained, or Muon over the weight matrices of the encoder's layers and AdamW over the rest.
+
+    Weight decay falls on the matrices of linear layers only. Norms, biases, embeddings and CRF scores are not decayed:
+    pulling them to zero changes what is predicted for rare pieces and labels without bounding any matrix product.
+    Parameters and state are float32 in every precision (M34). Muon (Jordan et al. 2024) takes steps of AdamW's size, so
+    both go with one learning rate (Liu et al. 2025, "Muon is scalable for LLM training").
     """
+    hidden = {id(layer.weight) for layer in model.encoder.layers.modules() if isinstance(layer, nn.Linear)}
     decayed = {id(layer.weight) for layer in model.modules() if isinstance(layer, nn.Linear)}
+    by_muon = hidden if config.optimizer == "muon" else set()
     trained = [p for p in model.parameters() if p.requires_grad]
     groups = [
-        {"params": [p for p in trained if id(p) in decayed], "weight_decay": config.weight_decay},
+        {"params": [p for p in trained if id(p) in decayed - by_muon], "weight_decay": config.weight_decay},
         {"params": [p for p in trained if id(p) not in decayed], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=config.peak_lr, fused=True)
+    parts: list[torch.optim.Optimizer] = [torch.optim.AdamW(groups, lr=config.peak_lr, fused=True)]
+    matrices = [p for p in trained if id(p) in by_muon]
+    if matrices:
+        decay = config.weight_decay
+        parts.append(torch.optim.Muon(matrices, lr=config.peak_lr, weight_decay=decay, adjust_lr_fn="match_rms_adamw"))
+    return TaggerOptimizer(parts)
 
 
-def flat_state(optimizer: torch.optim.AdamW, model: nn.Module) -> dict[str, Tensor]:
+def flat_state(optimizer: TaggerOptimizer, model: nn.Module) -> dict[str, Tensor]:
     """The optimizer's state as `KEY.PARAMETER` → tensor, for example `exp_avg.crf.start`."""
     return {
         f"{key}.{name}": value
         for name, parameter in model.named_parameters()
-        for key, value in optimizer.state.get(parameter, {}).items()
+        if parameter.requires_grad
+        for key, value in optimizer.state_of(parameter).items()
     }
 
 
-def restore_flat_state(optimizer: torch.optim.AdamW, model: nn.Module, state: Mapping[str, Tensor]) -> None:
+def restore_flat_state(optimizer: TaggerOptimizer, model: nn.Module, state: Mapping[str, Tensor]) -> None:
     """Puts a state of `flat_state` back; a parameter that it does not name starts afresh."""
     parameters = dict(model.named_parameters())
     for full_name, value in state.items():
         key, name = full_name.split(".", maxsplit=1)
         parameter = parameters[name]
-        optimizer.state[parameter][key] = value.to(parameter.device)
+        optimizer.state_of(parameter)[key] = value.to(parameter.device)

@@ -100,6 +100,7 @@ class TrainConfig(Section):
     processes: Positive = 1
     schedule: Literal["cosine", "constant", "linear_cooldown"] = "cosine"
     cooldown_from: NotNegative | None = None
+    optimizer: Literal["adamw", "muon"] = "adamw"
     weight_decay: Weight = 0.01
     clip_norm: Annotated[float, Field(gt=0.0)] = 1.0
     precision: Literal["fp32", "bf16"] = "fp32"

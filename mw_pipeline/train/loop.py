@@ -17,7 +17,7 @@ from mw_pipeline.digest import JSON
 from mw_pipeline.errors import GateError
 from mw_pipeline.model.checkpoint import Tagger, load_checkpoint, load_optimizer_state
 from mw_pipeline.model.losses import TaggingLoss
-from mw_pipeline.model.optimizer import adamw_of, flat_state, restore_flat_state
+from mw_pipeline.model.optimizer import flat_state, optimizer_of, restore_flat_state
 from mw_pipeline.train.control import RunClock, device_as_asked, memory_by_name, stop_signals
 from mw_pipeline.train.data import TrainingData
 from mw_pipeline.train.facts import opening_facts
@@ -71,7 +71,7 @@ class Run:
         self.loss = TaggingLoss(plan.recipe.loss, plan.recipe.label_set, label_counts=counts, device=device)
         self.tagger.crf.requires_grad_(self.loss.crf_weight > 0)
         self.tagger.log_variances.requires_grad_(self.loss.learns_weights)
-        self.optimizer = adamw_of(self.tagger, plan.recipe.train)
+        self.optimizer = optimizer_of(self.tagger, plan.recipe.train)
         self.stepper = Stepper(
             self.tagger,
             self.optimizer,

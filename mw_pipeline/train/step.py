@@ -1,4 +1,4 @@
-"""One optimizer step: the window's micro-batches forward and backward, the finite check, then AdamW."""
+"""One optimizer step: the window's micro-batches forward and backward, the finite check, then the optimizer."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from mw_pipeline.mix.permutation import mixed
 from mw_pipeline.model.checkpoint import Tagger
 from mw_pipeline.model.encoder import tensors_of
 from mw_pipeline.model.losses import Extent, LossShare, TaggingLoss
+from mw_pipeline.model.optimizer import TaggerOptimizer
 from mw_pipeline.model.uncertainty import sigmas
 from mw_pipeline.recipe import TrainConfig
 from mw_pipeline.train.plan import Course
@@ -59,7 +60,7 @@ class Stepper:
     def __init__(
         self,
         tagger: Tagger,
-        optimizer: torch.optim.AdamW,
+        optimizer: TaggerOptimizer,
         loss: TaggingLoss,
         stream: BatchStream,
         *,
@@ -85,7 +86,7 @@ class Stepper:
         tensors = [tensors_of(batch, self._device) for batch in window]
         extents = [self._loss.extent(tags, mask) for _, tags, mask in tensors]
         extent = self._processes.total(sum(extents[1:], start=extents[0]))
-        self._optimizer.zero_grad(set_to_none=True)
+        self._optimizer.zero_grad()
         values = torch.zeros(4)
         for index, micro_batch in zip(indices, tensors, strict=True):
             torch.manual_seed(dropout_seed(self._config.seed, index))
