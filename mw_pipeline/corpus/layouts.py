@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from mw_pipeline.corpus.compose import Draft, drawn_separators, joints, placed_in, sequence
 from mw_pipeline.corpus.conventions import TAG_INDEX, cumulated, line_separators, separators
-from mw_pipeline.corpus.orders import forms
+from mw_pipeline.corpus.orders import forms, postcode_first_forms
 from mw_pipeline.corpus.text import Mask
 from mw_pipeline.countries import country
 
@@ -22,8 +22,14 @@ _RUN_ON = 99
 
 
 def reorder(draft: Draft, asked: Mask, rng: np.random.Generator) -> tuple[Draft, Mask]:
-    """Rows in another order, drawn by the habits of the country's file."""
-    moved = placed_in(draft, forms(draft.country), asked, rng)
+    """Rows in another order, drawn by the habits of the country's file.
+
+    A street without a number is as often led by its postcode as the file says: taught beside house numbers of as many
+    digits, such rows show that the places around a number tell what it is (M66)."""
+    numberless = asked & draft.writes("street") & draft.writes("postcode") & ~draft.writes("house_number")
+    led = numberless & (rng.random(draft.rows) < country(draft.country)["order"]["postcode_leads"])
+    moved = placed_in(draft, forms(draft.country), asked & ~led, rng)
+    moved = placed_in(moved, postcode_first_forms(draft.country), led, rng)
     return moved, _moved(draft, moved, asked)
 
 

@@ -58,6 +58,22 @@ def _forms(code: str) -> Forms:
     return _table([native, *drawn], [0, *drawn.values()])
 
 
+def postcode_first_forms(code: str) -> Forms:
+    """Orders with the postcode where a house number would stand: what it is, only the places in the row tell."""
+    return _postcode_first_forms(writer_of(code))
+
+
+@functools.cache
+def _postcode_first_forms(code: str) -> Forms:
+    native = native_form(code)
+    rest = _without(native, "postcode")
+    beside = _postcode_moved(native, "before_street")
+    with_region = (("postcode", "region"), *_without(rest, "region"))
+    weighted = {_postcode_moved(native, "first"): 4, beside: 4, _first(native, AREA_TAGS): 3, with_region: 1}
+    weighted[_first(beside, ("region",))] = 2
+    return _table(list(weighted), list(weighted.values()))
+
+
 @functools.cache
 def unit_forms(code: str) -> Forms:
     """The native form with the unit in each place that people give it."""
@@ -142,6 +158,11 @@ def _apart(form: Form, tag: str, anchor: str, *, behind: bool) -> Form:
     return (*form[:place], (tag,), *form[place:])
 
 
+def _ahead(form: Form, tag: str, block: Block) -> Form:
+    """The form with a tag at the head of a block."""
+    return tuple((tag, *held) if held == block else held for held in form)
+
+
 def _at_end(form: Form, tag: str) -> Form:
     """The form with a tag last of all but the country."""
     return _apart(form, tag, "country", behind=False)
@@ -182,6 +203,7 @@ def _postcode_moved(form: Form, place: str) -> Form:
         "behind_locality": lambda: _beside(rest, "postcode", "locality", behind=True),
         "behind_region": lambda: _beside(rest, "postcode", "region", behind=True),
         "before_region": lambda: _beside(rest, "postcode", "region", behind=False),
+        "before_street": lambda: _ahead(rest, "postcode", _block_of(rest, "street")),
         "apart": lambda: _apart(rest, "postcode", "region", behind=True),
     }
     return moves[place]()
