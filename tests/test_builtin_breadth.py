@@ -200,8 +200,18 @@ def test_japanese_rows_have_the_prefecture_of_their_town_and_a_code_of_it():
         region, code = drafts.tags["region"][row], drafts.tags["postcode"][row]
         written += region is not None and code is not None
         assert region in (None, name)
-        assert code is None or (re.fullmatch(r"\d{3}-\d{4}", code) and code.startswith(beginnings))
+        assert code is None or (re.fullmatch(r"〒?\d{3}-\d{4}", code) and code.lstrip("〒").startswith(beginnings))
     assert written > 50
+
+
+def test_japanese_towns_carry_the_word_for_what_they_are():
+    drafts = foreign.script_drafts(40_000, np.random.default_rng(2))
+    rows = (drafts.countries == "JP") & (drafts.locales == "ja-JP")
+    kanji = [name for name in drafts.tags["locality"][rows] if "\u4e00" <= name[-1] <= "\u9fff"]
+
+    assert sum(name[-1] in "市町村区" for name in kanji) > len(kanji) / 2
+    assert any("郡" in name and name[-1] in "町村" for name in kanji)
+    assert not any(re.search("市.*市$|区.*区$", name) for name in kanji)
 
 
 def test_an_american_town_in_another_script_may_stand_beside_its_latin_code():

@@ -115,6 +115,15 @@ def test_chinese_and_japanese_run_either_way_with_the_separators_of_their_script
     assert {"法国巴黎卢浮宫", "卢浮宫，巴黎，法国", "卢浮宫巴黎法国", "法国 巴黎 卢浮宫"} <= texts
 
 
+def test_names_of_an_unspaced_row_may_follow_each_other_behind_their_code():
+    record = {"postcode": "〒791-3100", "region": "愛媛県", "locality": "松山市"}
+    lines = native_lines("JP", *[record] * 400)
+
+    texts = set(lines.raw.to_pylist())
+    assert "〒791-3100 愛媛県松山市" in texts and "〒791-3100愛媛県松山市" in texts
+    assert all(set(values) == {"791-3100", "愛媛県", "松山市"} for values in lines.texts.to_pylist())
+
+
 def test_no_letters_meet_without_a_separator_where_a_row_is_not_wholly_unspaced():
     mixed = native_lines("FR", *[{"street": "rue Cler", "house_number": "3", "locality": "巴黎"}] * 400)
     korean = native_lines("FR", *[{"locality": "파리", "country": "프랑스"}] * 50)

@@ -139,7 +139,7 @@ def drawn_separators(draft: Draft, rows: Mask, rng: np.random.Generator) -> Ints
 
 def _separators_in(manner: Ints, rng: np.random.Generator) -> Ints:
     drawn = separators()[0].draw(len(manner), rng)
-    for script in ("mixed", "unspaced", "arabic"):
+    for script in ("mixed", "numbered", "unspaced", "arabic"):
         rows = manner == MANNER[script]
         drawn[rows] = script_separators(script).draw(int(rows.sum()), rng)
     return drawn
@@ -150,15 +150,18 @@ def _in_script_manner(draft: Draft, rng: np.random.Generator) -> Draft:
     if not draft.foreign.any():
         return draft
     manner = manners(draft.values.values(), draft.foreign)
-    share, order, block = large_to_small()
-    east = np.isin(manner, [MANNER["unspaced"], MANNER["mixed"], MANNER["korean"]])
-    turned = (east & (rng.random(draft.rows) < share))[:, None]
-    own = np.isin(manner, [MANNER["unspaced"], MANNER["mixed"], MANNER["arabic"]])
+    habit = large_to_small()
+    east = np.isin(manner, [MANNER[name] for name in ("unspaced", "numbered", "mixed", "korean")])
+    turned = east & (rng.random(draft.rows) < habit.share)
+    together = turned & (manner == MANNER["numbered"]) & (rng.random(draft.rows) < habit.together_share)
+    own = east & (manner != MANNER["korean"]) | (manner == MANNER["arabic"])
+    block = np.where(turned[:, None], habit.block, draft.block)
     return replace(
         draft,
-        order=np.where(turned, order, draft.order),
-        block=np.where(turned, block, draft.block),
+        order=np.where(turned[:, None], habit.order, draft.order),
+        block=np.where(together[:, None], habit.together, block),
         between=np.where(own, _separators_in(manner, rng), draft.between),
+        within=np.where(together, separators()[1].texts.index("").as_py(), draft.within),
     )
 
 

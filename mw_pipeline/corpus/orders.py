@@ -81,12 +81,32 @@ def unit_forms(code: str) -> Forms:
     return _table([_unit_moved(native_form(code), place) for place in places], list(places.values()))
 
 
+@dataclass(frozen=True)
+class LargeToSmall:
+    """How Chinese, Japanese and Korean text runs from large to small.
+
+    share            how often it does
+    order, block     (S,) int64  tag index and block number at each position
+    together_share   how often its names follow each other without a sign in rows with numbers
+    together         (S,) int64  block numbers of such rows
+    """
+
+    share: float
+    order: npt.NDArray[np.int64]
+    block: npt.NDArray[np.int64]
+    together_share: float
+    together: npt.NDArray[np.int64]
+
+
 @functools.cache
-def large_to_small() -> tuple[float, npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """How often unspaced scripts and Korean write from large to small, and that form's tags and blocks by position."""
+def large_to_small() -> LargeToSmall:
+    """The habits of `separators.toml`."""
     section = read_toml("separators.toml")["large_to_small"]
     form = blocks_of(section["blocks"])
-    return section["share"], np.array(form_order(form)), np.array(form_block(form))
+    order, block = np.array(form_order(form)), np.array(form_block(form))
+    joined = np.isin(order, [TAG_INDEX[tag] for tag in section["together"]["tags"].split()])
+    together = np.where(joined, block[joined].min(), block)
+    return LargeToSmall(section["share"], order, block, section["together"]["share"], together)
 
 
 def native_form(code: str) -> Form:

@@ -20,11 +20,13 @@ OTHER = (
 UNSPACED = r"[\p{Han}\p{Hiragana}\p{Katakana}]"
 _BETWEEN = "\x1f"
 _UNSPACED_TEXT = r"[\p{Han}\p{Hiragana}\p{Katakana}][\p{Han}\p{Hiragana}\p{Katakana}ー・]*"
+_UNSPACED_WITH_NUMBERS = r"[\p{Han}\p{Hiragana}\p{Katakana}0-9〒][\p{Han}\p{Hiragana}\p{Katakana}ー・0-9-]*"
 
 # How scripts with habits of their own are written, by what all texts of a row together look like; the first that fits.
 MANNERS = {
     "plain": r"^$",
     "unspaced": rf"^{_BETWEEN}*(?:{_UNSPACED_TEXT}{_BETWEEN}+)*$",
+    "numbered": rf"^{_BETWEEN}*(?:{_UNSPACED_WITH_NUMBERS}{_BETWEEN}+)*$",
     "mixed": UNSPACED,
     "arabic": r"\p{Arabic}",
     "korean": r"\p{Hangul}",

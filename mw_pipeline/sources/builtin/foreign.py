@@ -57,6 +57,8 @@ _OWN_COUNTRIES = {
     "he": "IL", "bg": "BG", "sr": "RS", "ka": "GE", "hy": "AM", "bn": "BD", "fa": "IR", "ur": "PK",
     "ar": "EG SA AE DZ IQ JO KW LB MA SY TN",
 }  # fmt: skip
+# City, town, village and ward.
+_JAPANESE_KINDS = "市町村区"
 # Tables written for one language serve those that read them too.
 _TABLE_OF = {"zh_Hant": "zh", "mr": "hi", "ne": "hi"}
 
@@ -157,9 +159,11 @@ def _language_drafts(group: _Group) -> Drafts:
     at_home = np.zeros(len(group), np.bool_)
     for rows, _ in home.values():
         at_home[rows] = True
-    tags = {"locality": group.places, "country": _country_column(group)}
+    tags = {"locality": _localities(group, own), "country": _country_column(group)}
     tags["region"] = where_asked(group.often(0.6), _regions(group, own))
-    tags["postcode"] = where_asked(own & group.often(0.4), _postcodes(group.countries, _areas(group), group.rng))
+    tags["postcode"] = where_asked(own & group.often(0.45), _postcodes(group.countries, _areas(group), group.rng))
+    if group.language == "ja":
+        tags["postcode"] = _with_post_mark(tags["postcode"], group.often(0.4))
     tags |= _local_words(group, own, at_home)
     _add_latin_parts(tags, group, home)
     return Drafts(
@@ -169,6 +173,40 @@ def _language_drafts(group: _Group) -> Drafts:
         place_ids=group.names.ids[group.drawn],
         region_keys=group.names.keys[group.drawn],
     )
+
+
+def _localities(group: _Group, own: NDArray[np.bool_]) -> Strings:
+    """The names of the places; in Japan most with the word for city or town, which gazetteers leave out, and some with
+    the district or the ward beside it."""
+    names = group.places
+    if group.language != "ja" or not own.any():
+        return names
+    names, others = names.copy(), group.rng.permutation(names)
+    ways = group.rng.random(len(names))
+    for row in np.flatnonzero(own & (ways < 0.75)):
+        if _is_kanji(names[row][-1]):
+            names[row] = _municipality(names[row], others[row], ways[row])
+    return names
+
+
+def _municipality(name: str, other: str, way: float) -> str:
+    """A name as a city, or as a town or village of a district, or with a ward of another name; `way` is below 0.75."""
+    whole = name if name[-1] in _JAPANESE_KINDS else f"{name}市"
+    bare, beside = whole.rstrip(_JAPANESE_KINDS), other.rstrip(_JAPANESE_KINDS)
+    if bare == beside or not whole.endswith("市") or not (beside and _is_kanji(beside[-1])):
+        return whole
+    written = (f"{beside}郡{bare}町", f"{beside}郡{bare}村", f"{whole}{beside}区", whole)
+    return written[int(np.searchsorted((0.1, 0.13, 0.23), way, side="right"))]
+
+
+def _is_kanji(character: str) -> bool:
+    return "\u4e00" <= character <= "\u9fff"
+
+
+def _with_post_mark(postcodes: Strings, marked: NDArray[np.bool_]) -> Strings:
+    """Postcodes as Japanese mail has them, some behind the sign of its post."""
+    pairs = zip(postcodes, marked, strict=True)
+    return np.array([f"〒{code}" if code and mark else code for code, mark in pairs], dtype=object)
 
 
 def _country_column(group: _Group) -> Strings:
