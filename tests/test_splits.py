@@ -79,11 +79,19 @@ def test_a_larger_share_holds_out_the_same_places_and_more():
         ("Sainte-Geneviève", "STE GENEVIEVE"),
         ("Marcq-en-Barœul", "MARCQ EN BAROEUL"),
         ("Marseille 13e Arrondissement", "marseille"),
+        ("Lyon 3e", "LYON", "Lyon 1er"),
+        ("South Hero", "S Hero", "S. HERO"),
+        ("Coral Springs", "CORAL SPGS"),
+        ("Rocky Mount", "Rocky Mt"),
     ],
 )
 def test_one_place_has_one_fold_however_it_is_spelt(spellings: tuple[str, ...]):
     assert len(set(place_names(pa.array(spellings)).to_pylist())) == 1
     assert len(set(folds(list(spellings), 0.5))) == 1
+
+
+def test_a_place_whose_words_run_together_has_the_same_fold():
+    assert len(set(folds(["Eau Claire", "EAUCLAIRE", "Eau-Claire"], 0.5))) == 1
 
 
 def test_a_town_is_held_out_whatever_its_region_and_where_no_region_is_known():

@@ -11,15 +11,20 @@ import pycountry
 
 from mw_pipeline.corpus.text import Mask, by_distinct, mask_of, normalised_text, without_accents
 
-# How sources shorten the first words of a town; what follows its name is the district or office that it is served by.
-_SPELT_OUT = ((r"\bst\b", "saint"), (r"\bste\b", "sainte"), (r"^mt\b", "mount"), (r"^ft\b", "fort"))
+# How sources shorten words of a town; what follows its name is the district or office that it is served by.
+_SPELT_OUT = (
+    (r"\bst\b", "saint"), (r"\bste\b", "sainte"), (r"\bmt\b", "mount"), (r"^ft\b", "fort"), (r"\bpt\b", "point"),
+    ("^n ", "north "), ("^s ", "south "), ("^e ", "east "), ("^w ", "west "),
+    (" hts$", " heights"), (" spgs?$", " springs"), (" twp$", " township"), (" vlg$", " village"), (" bch$", " beach"),
+    (" jct$", " junction"), (" fls$", " falls"), (" ctr$", " center"), (" pk$", " park"), (" vly$", " valley"),
+)  # fmt: skip
 _ARMED_FORCES = ("APO", "FPO", "DPO")  # what American military mail writes for a town
-_DISTRICT = r"( cedex( \d+)?| \d+\w{0,3} arrondissement)$"
+_DISTRICT = r"( cedex( \d+)?| \d+\w{0,3} arrondissement| \d+(er?|e|eme|nd|st|th))$"
 
 
 def place_names(localities: pa.StringArray) -> pa.StringArray:
-    """Each locality as one name for all its spellings: case, accents, hyphens, `St` and `Saint`, `Lyon CEDEX 03`
-    and `Lyon` are alike. Empty where there is none."""
+    """Each locality as one name for all its spellings: case, accents, hyphens, `St` and `Saint`, `S Hero` and
+    `South Hero`, `Lyon CEDEX 03`, `Lyon 3e` and `Lyon` are alike. Empty where there is none."""
     return by_distinct(pc.fill_null(localities, ""), _names)
 
 

@@ -64,11 +64,13 @@ def place_fold(countries: pa.StringArray, localities: pa.StringArray, share: flo
     countries   ISO codes of the records
     localities  as written, in any case, spelling and script; null or empty is no place, and never held out
 
-    A stable hash of country and name decides, in every source, corpus, machine and version; a larger share holds out
-    what a smaller one does, and more. Towns named like a region, département or country are never held out (M65).
+    A stable hash of country and name, its spaces left out, decides, in every source, corpus, machine and version; a
+    larger share holds out what a smaller one does, and more. Towns named like a region, département or country are
+    never held out (M65).
     """
     names = place_names(localities)
-    drawn = hash64(pc.binary_join_element_wise(countries, names, ":"), salt=_PLACE_SALT)
+    whole = pc.replace_substring(names, " ", "")
+    drawn = hash64(pc.binary_join_element_wise(countries, whole, ":"), salt=_PLACE_SALT)
     held_out = (drawn / 2.0**64 < share) & ~mask_of(pc.equal(names, "")) & ~has_closed_name(countries, names)
     return np.where(held_out, VALIDATION + (drawn & np.uint64(1)).astype(np.int8), TRAIN).astype(np.int8)
 
