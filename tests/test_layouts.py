@@ -59,3 +59,12 @@ def test_lines_in_another_script_keep_their_own_separators_within_a_line():
     record = {"venue": "Музей", "locality": "Омск", "region": "Омская область"}
 
     assert "Музей\nОмск, Омская область" in texts_of("multi_line", "RU", record)
+
+
+def test_a_street_without_a_number_is_led_by_its_postcode_where_a_place_tells_what_that_is():
+    record = {"street": "Larkspur Dr", "region": "ND", "postcode": "58554"}
+    texts = texts_of("order", "US", record, rows=600)
+
+    assert {"58554 Larkspur Dr, ND", "58554, Larkspur Dr, ND", "ND, 58554 Larkspur Dr"} <= texts
+    bare = {"street": "Larkspur Dr", "postcode": "58554"}
+    assert texts_of("order", "US", bare) == {"Larkspur Dr, 58554"}

@@ -25,10 +25,12 @@ def reorder(draft: Draft, asked: Mask, rng: np.random.Generator) -> tuple[Draft,
     """Rows in another order, drawn by the habits of the country's file.
 
     A street without a number is as often led by its postcode as the file says: taught beside house numbers of as many
-    digits, such rows show that the places around a number tell what it is (M66)."""
-    numberless = asked & draft.writes("street") & draft.writes("postcode") & ~draft.writes("house_number")
-    led = numberless & (rng.random(draft.rows) < country(draft.country)["order"]["postcode_leads"])
-    moved = placed_in(draft, forms(draft.country), asked & ~led, rng)
+    digits, such rows show that the places around a number tell what it is (M66). With no place around, nothing does,
+    and the row stays as it is."""
+    numberless = draft.writes("street") & draft.writes("postcode") & ~draft.writes("house_number")
+    placed = draft.present()[:, [TAG_INDEX[tag] for tag in ("locality", "subregion", "region")]].any(axis=1)
+    led = asked & numberless & placed & (rng.random(draft.rows) < country(draft.country)["order"]["postcode_leads"])
+    moved = placed_in(draft, forms(draft.country), asked & ~led & (placed | ~numberless), rng)
     moved = placed_in(moved, postcode_first_forms(draft.country), led, rng)
     return moved, _moved(draft, moved, asked)
 
