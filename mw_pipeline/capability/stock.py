@@ -84,10 +84,11 @@ def stock_of(locale: str, *, seed: int, share: float) -> Stock:
 
 
 def _phrases(country: str, tag: str, rng: np.random.Generator) -> list[str]:
-    """Phrases of a country that end in a number or a letter of their own: what stands behind them begins anew."""
+    """Phrases of a country with a word or sign and a number at their end: what stands behind them begins anew, and a
+    bare number could be anything."""
     found = phrases(country, tag)
     texts = [] if found is None else dict.fromkeys(found.draw(_DRAWS, rng).to_pylist())
-    return [text for text in texts if text[-1].isdigit()]
+    return [text for text in texts if text[-1].isdigit() and not text.isalnum()]
 
 
 def _clear_streets(habits: Habits, names: Iterable[str]) -> list[str]:
