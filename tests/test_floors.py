@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 FLOORS = (
-    {"errors", "native", "licences"},
+    {"errors", "native", "licences", "urls"},
     {"areas", "countries", "digest", "failures", "labels", "schedule", "sufficiency", "words"},
     {"recipe", "artifact", "checksums", "decode", "metrics"},
     {"store", "mix", "tokenizer", "golden", "corpus", "sources"},
