@@ -96,7 +96,8 @@ def _doubtful(batch: pa.RecordBatch) -> Mask:
     numbered = pc.match_substring_regex(batch["STREET"], r"^[0-9]+[A-Za-z]?(?:-[0-9]+[A-Za-z]?)?(?:\s|$)")
     with_place = pc.match_substring_regex(batch["STREET"], r",|[0-9]{4}")
     flags = (number, again, pc.and_(american, numbered), with_place)
-    return np.logical_or.reduce([mask_of(pc.fill_null(flag, False)) for flag in flags])
+    doubtful: Mask = np.logical_or.reduce([mask_of(pc.fill_null(flag, False)) for flag in flags])
+    return doubtful
 
 
 def put_right(cells: Cells, *, american: bool) -> Cells | str:
