@@ -13,7 +13,7 @@ import pytest
 
 FLOORS = (
     {"errors", "native", "licences", "urls"},
-    {"areas", "countries", "digest", "failures", "labels", "schedule", "sufficiency", "words"},
+    {"areas", "countries", "digest", "draws", "failures", "labels", "schedule", "sufficiency", "words"},
     {"recipe", "artifact", "checksums", "decode", "metrics"},
     {"store", "mix", "tokenizer", "golden", "corpus", "sources"},
     {"dataset", "package_files", "verdict"},

@@ -10,10 +10,10 @@ import pyarrow.compute as pc
 import pycountry
 
 from mw_pipeline.corpus.text import Mask, by_distinct, mask_of, normalised_text, without_accents
+from mw_pipeline.countries import KNOWN_COUNTRIES, country
 
 # How sources shorten the first words of a town; what follows its name is the district or office that it is served by.
 _SPELT_OUT = ((r"\bst\b", "saint"), (r"\bste\b", "sainte"), (r"^mt\b", "mount"), (r"^ft\b", "fort"))
-_ARMED_FORCES = ("APO", "FPO", "DPO")  # what American military mail writes for a town
 _DISTRICT = r"( cedex( \d+)?| \d+\w{0,3} arrondissement)$"
 
 
@@ -45,8 +45,9 @@ def _closed_names() -> tuple[pa.StringArray, pa.StringArray]:
     """`FR:la reunion` for the areas of every country, and the names that are closed wherever they stand."""
     areas = [(area.country_code, area.name) for area in pycountry.subdivisions]
     codes, names = (pa.array(column, pa.string()) for column in zip(*areas, strict=True))
-    countries = [country.name for country in pycountry.countries]
-    everywhere = _names(pa.array([*countries, *_ARMED_FORCES], pa.string()))
+    countries = [found.name for found in pycountry.countries]
+    armed_forces = [office for code in KNOWN_COUNTRIES for office in country(code)["military"]["offices"]]
+    everywhere = _names(pa.array([*countries, *armed_forces], pa.string()))
     return pc.binary_join_element_wise(codes, _names(names), ":"), everywhere
 
 
