@@ -47,16 +47,17 @@ def sha256_file(path: Path) -> str:
 
 
 def sha256_remembered(path: Path) -> str:
-    """SHA-256 of a file, remembered in this process for as long as its size, time and inode stay as they are.
+    """SHA-256 of a file, remembered in this process for as long as its size, times and inode stay as they are.
 
     For what is asked for again and again and is large: the raw files that name a request, the files of an artifact
     that one stage after another reads. A gate calls `sha256_file`."""
     stat = path.stat()
-    return _sha256_seen(path, stat.st_size, stat.st_mtime_ns, stat.st_ino)
+    return _sha256_seen(path, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
 
 
 @functools.lru_cache(maxsize=4096)
-def _sha256_seen(path: Path, size: int, mtime_ns: int, inode: int) -> str:
+def _sha256_seen(path: Path, size: int, mtime_ns: int, ctime_ns: int, inode: int) -> str:
+    # Whoever writes a file may set the first of its times back; the second is the kernel's own.
     return sha256_file(path)
 
 

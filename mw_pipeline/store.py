@@ -28,6 +28,7 @@ from mw_pipeline.artifact import (
 )
 from mw_pipeline.digest import JSON, code_digest, sha256_file, toolchain, write_json_atomically
 from mw_pipeline.errors import ArtifactError
+from mw_pipeline.urls import is_url, meant_url
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,11 @@ class Store:
 
     def __init__(self, url: str | Path) -> None:
         self.url = str(url)
+        if meant := meant_url(self.url):
+            raise ArtifactError(
+                f"the store {self.url!r} has one slash where a URL has two: did you mean {meant!r}? A folder of that "
+                f"name is './{self.url}'."
+            )
         self._remote = _remote_of(self.url)
         self.root = _mirror_of(self.url) if self._remote else Path(self.url.removeprefix("file://")).absolute()
 
@@ -208,7 +214,7 @@ class _Remote:
 
 
 def _remote_of(url: str) -> _Remote | None:
-    return _Remote(url) if "://" in url and not url.startswith("file://") else None
+    return _Remote(url) if is_url(url) and not url.startswith("file://") else None
 
 
 def _mirror_of(url: str) -> Path:

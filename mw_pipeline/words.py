@@ -2,7 +2,8 @@
 
 A word is a maximal run of letters, marks and digits (Unicode L, M, N). In scripts that are written without spaces every
 character is a word of its own, and a mark belongs to the character before it. A span holds a word whole or not at all,
-or a value is half a word: `MERIDIAN TRADING ROBERT J HAL` of `… HALLORAN` (M67).
+or a value is half a word: `MERIDIAN TRADING ROBERT J HAL` of `… HALLORAN` (M67). Gold, labelled sources, labels and
+parses all ask here: what is a value to one of them is possible to the others.
 
 Shape letters: R texts, C code points of all texts together, N pieces of all texts, S spans of all texts.
 """
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,6 +74,14 @@ def character_kinds() -> NDArray[np.uint8]:
     for first, last in _UNSPACED_RANGES:
         kinds[first : last + 1] |= _UNSPACED * (kinds[first : last + 1] > 0)
     return kinds
+
+
+@lru_cache(maxsize=64)
+def word_edges(text: str) -> Mask:
+    """(length + 1,) True where a word may begin or end: position p lies before code point p. Read only."""
+    edges = Characters([text]).joints
+    edges.setflags(write=False)
+    return edges
 
 
 class Characters:

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mw_pipeline.artifact import MANIFEST, Artifact, read_artifact, verify_artifact
-from mw_pipeline.digest import code_digest, digest_of
+from mw_pipeline.digest import code_digest, digest_of, sha256_remembered
 from mw_pipeline.errors import ArtifactError
 from mw_pipeline.store import Store
 
@@ -115,6 +115,39 @@ def test_nothing_is_made_from_a_damaged_input_and_nothing_damaged_is_found_again
         store.build("another heir", make=lambda out: {}, inputs=[source])
     with pytest.raises(ArtifactError, match=message):
         build(store)
+
+
+def put_in_place_of(path: Path, text: str) -> None:
+    """Other bytes of the same number in the same file, with the time of the old ones put back."""
+    before = path.stat()
+    while path.stat().st_ctime_ns == before.st_ctime_ns:  # the kernel's clock has a tick of its own
+        path.write_text(text)
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    after = path.stat()
+    assert (after.st_size, after.st_mtime_ns, after.st_ino) == (before.st_size, before.st_mtime_ns, before.st_ino)
+
+
+def test_a_file_rewritten_with_its_time_put_back_is_hashed_again(tmp_path: Path) -> None:
+    artifact = build(Store(tmp_path))
+    path = artifact.file("sub/a.txt")
+    remembered = sha256_remembered(path)
+
+    put_in_place_of(path, "h3ll0")
+
+    assert sha256_remembered(path) != remembered
+    with pytest.raises(ArtifactError, match=r"a\.txt: its bytes are not those that the manifest hashed"):
+        artifact.file("sub/a.txt")
+
+
+def test_a_file_rewritten_with_the_same_bytes_is_still_what_it_was(tmp_path: Path) -> None:
+    artifact = build(Store(tmp_path))
+    path = artifact.file("sub/a.txt")
+    remembered = sha256_remembered(path)
+
+    put_in_place_of(path, "hello")
+
+    assert sha256_remembered(path) == remembered
+    assert artifact.file("sub/a.txt") == path
 
 
 def test_an_edited_manifest_no_longer_fits_its_digest(tmp_path: Path) -> None:

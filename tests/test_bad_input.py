@@ -25,6 +25,7 @@ from mw_pipeline.model.checkpoint import load_checkpoint
 from mw_pipeline.package.inspection import inspect_path
 from mw_pipeline.package_files import read_json
 from mw_pipeline.recipe import load_recipe
+from mw_pipeline.stages.place import Place
 from mw_pipeline.store import Store
 from mw_pipeline.train.log import EVALS, RUN, STEPS, TrainingLog, adopt_run
 from mw_pipeline.verdict.runlog import read_run
@@ -203,6 +204,14 @@ def test_a_maker_that_fails_gives_its_room_back(tmp_path: Path) -> None:
 def test_a_store_that_cannot_be_opened_is_named(url: str) -> None:
     with pytest.raises(MwError, match=f"the store '{url}' cannot be opened: .*Name a folder, or install"):
         Store(url)
+
+
+def test_a_store_whose_url_lacks_a_slash_is_named_as_the_url_that_was_meant(tmp_path: Path) -> None:
+    for make in (Store, lambda url: Place.of(store=url, project=str(tmp_path))):
+        with pytest.raises(MwError, match=r"the store 's3:/bucket/mw' has one slash .* did you mean 's3://bucket/mw'"):
+            make("s3:/bucket/mw")
+
+    assert Place.of(store="./s3:/mw", project=str(tmp_path)).store.root == tmp_path / "s3:" / "mw"
 
 
 DEEP = b"[" * 200_000

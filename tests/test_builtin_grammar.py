@@ -7,11 +7,11 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from mw_pipeline.draws import cumulated
 from mw_pipeline.errors import CorpusError
 from mw_pipeline.sources.builtin.grammar import (
     Expansion,
     Grammar,
-    cumulated,
     french_at,
     french_of,
     groups_of,

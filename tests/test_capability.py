@@ -12,10 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from mw_pipeline.capability.cells import ROWS_PER_CELL, CellKey, MatrixRow
-from mw_pipeline.capability.compositions import subsets
+from mw_pipeline.capability.compositions import ORDER_BY_STYLE, subsets
 from mw_pipeline.capability.matrix import CapabilityMatrix, measure
 from mw_pipeline.capability.orders import NATIVE, is_fair, orders, reads_as
-from mw_pipeline.capability.rows import HELD_OUT_SHARE, MatrixRows, matrix_rows
+from mw_pipeline.capability.rows import HELD_OUT_SHARE, MatrixRows, cells_always_asked, matrix_rows
 from mw_pipeline.capability.training_rows import unseen_rows
 from mw_pipeline.corpus.closed_words import closed_words
 from mw_pipeline.corpus.splits import TRAIN, place_fold
@@ -211,7 +211,21 @@ def test_what_the_labels_have_no_tag_for_is_not_asked(rows_of: Callable[[str], M
 def test_a_matrix_comes_back_from_its_json(rows_of: Callable[[str], MatrixRows]) -> None:
     found = matrix(rows_of("en-us"), lambda tag, text: tag == "region")
 
-    assert CapabilityMatrix.from_json(found.as_json()) == found
+    assert CapabilityMatrix.from_json(found.as_json(), min_cell=found.min_cell) == found
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+def test_the_cells_that_are_always_asked_are_those_of_the_matrix(
+    rows_of: Callable[[str], MatrixRows], locale: str
+) -> None:
+    for tags in (STAGE3_TAGS, STAGE2_TAGS):
+        there = {cell.key for cell in matrix(rows_of(locale), lambda tag, text: False, tags=tags).cells}
+        always = set(cells_always_asked(locale, tags, share=HELD_OUT_SHARE))
+
+        assert always <= there
+        # Without boxes and crossings in the labels some rows of these ask nothing.
+        left_open = {ORDER_BY_STYLE, "crossing"} if tags == STAGE2_TAGS else set()
+        assert {key.family for key in there - always} <= left_open
 
 
 def training_file(path: Path, rows: list[tuple[str, dict[str, str], str]]) -> Path:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
+from matrix_inputs import VERMONT, small_matrix
 
 from mw_pipeline.capability.cells import Cell, CellKey, MatrixRow, cell_of, score_cells, wilson
-from mw_pipeline.errors import CorpusError
-from mw_pipeline.stages.checks.release import no_families, told_apart
+from mw_pipeline.capability.matrix import CapabilityMatrix
+from mw_pipeline.errors import ArtifactError, CorpusError
+from mw_pipeline.stages.checks.capability import lacking_cells, no_families, of_other_rows, told_apart
 
 KEY = CellKey("region name", ("Vermont",))
 OTHER = CellKey("subset × order", ("street + region", "native"))
@@ -83,7 +87,58 @@ def test_an_answer_for_each_row_is_demanded() -> None:
 
 def test_a_cell_comes_back_from_its_json() -> None:
     for cell in scored({"street": "Elm St"}, {}).values():
-        assert Cell.from_json(cell.as_json()) == cell
+        assert Cell.from_json(cell.as_json(), min_cell=0.8) == cell
+
+
+def test_a_verdict_that_was_written_by_hand_is_taken_from_the_counts_again() -> None:
+    # M65: the counts of Vermont say 0 of 40, whatever stands beside them.
+    true = small_matrix()
+    forged = true.as_json()
+    forged |= {"min_cell": 0.0, "blind": 0}
+    forged["matrix"] = [{**cell, "verdict": "seen", "low": 0.9, "high": 1.0} for cell in forged["matrix"]]
+
+    found = CapabilityMatrix.from_json(forged, min_cell=0.8)
+
+    assert [cell.key for cell in found.blind] == [VERMONT]
+    assert found == true
+
+
+@pytest.mark.parametrize("counts", [{"right": 41}, {"right": -1}, {"rows": -1, "right": -1}])
+def test_counts_that_no_rows_have_are_refused(counts: dict[str, int]) -> None:
+    value = cell_of(KEY, right=40, rows=40, min_cell=0.8).as_json()
+    assert Cell.from_json(value, min_cell=0.8).right == 40
+
+    with pytest.raises(ArtifactError, match=r"cell 'region name: Vermont' of a capability matrix: right on -?\d+ of "):
+        Cell.from_json({**value, **counts}, min_cell=0.8)
+
+
+def test_a_matrix_that_lacks_a_cell_or_has_none_is_a_finding_by_its_names() -> None:
+    whole = small_matrix()
+    asked = [cell.key for cell in whole.cells]
+    without = dataclasses.replace(whole, cells=tuple(cell for cell in whole.cells if cell.key != VERMONT))
+
+    assert lacking_cells(whole, asked) == []
+    assert lacking_cells(without, asked) == [
+        "en-us: the matrix lacks 1 of 6 cells, region name: Vermont: "
+        "materialize capability_matrix and packaged_weights again"
+    ]
+    (nothing,) = lacking_cells(dataclasses.replace(whole, cells=()), asked)
+    assert nothing.startswith("en-us: the matrix lacks 6 of 6 cells, region name: Vermont; region name: Ohio; ")
+
+
+def test_a_matrix_of_other_bytes_places_or_training_rows_is_a_finding() -> None:
+    matrix = dataclasses.replace(small_matrix(), compared="c" * 64)
+
+    def said(changed: CapabilityMatrix) -> list[str]:
+        return of_other_rows(changed, locale="en-us", network="a" * 64, corpus="c" * 64)
+
+    assert said(matrix) == []
+    for name, value in {"locale": "fr-fr", "seed": 7, "policy": "strict", "compared": ""}.items():
+        (finding,) = said(dataclasses.replace(matrix, **{name: value}))
+        assert finding.startswith(f"en-us: the matrix has {name} = {value!r}, expected ")
+    assert said(dataclasses.replace(matrix, measured_on="b" * 64))[0].startswith(
+        "en-us: the matrix was measured on other"
+    )
 
 
 def test_blind_cells_of_families_that_the_recipe_knows_of_refuse_nothing_and_all_others_do():

@@ -7,15 +7,16 @@ import json
 from pathlib import Path
 
 import pytest
-from matrix_inputs import small_matrix
-from tiny_project import place_at
+from tiny_project import change, place_at, rewrite
 
+from mw_pipeline.capability.cells import CellKey, cell_of
 from mw_pipeline.capability.matrix import CapabilityMatrix
-from mw_pipeline.digest import sha256_file
+from mw_pipeline.digest import JSON, sha256_file, write_json_atomically
 from mw_pipeline.errors import ArtifactError, GateError
 from mw_pipeline.stages import checks, requests
-from mw_pipeline.stages.checks import release
-from mw_pipeline.stages.matrices import matrix_of, page_file, summary_of
+from mw_pipeline.stages.checks import capability
+from mw_pipeline.stages.diagnosis import build_diagnosis
+from mw_pipeline.stages.matrices import matrix_file, matrix_of, page_file, summary_of
 from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.shipping import demand_gates
 
@@ -51,22 +52,57 @@ def test_every_locale_has_a_page_and_rows_that_training_met_are_left_out(line: P
 
 
 def blind_as(line: Place, locale: str) -> CapabilityMatrix:
-    """The small matrix that is blind to Vermont, as if the recipe's own bytes had been asked."""
-    return dataclasses.replace(small_matrix(), locale=locale, measured_on=matrix_of(line, "demo", locale).measured_on)
+    """The true matrix of a locale, but for a word that no row was read right of."""
+    true = matrix_of(line, "demo", locale)
+    key = CellKey("region name", ("Vermont" if locale == "en-us" else "Bretagne",))
+    cells = [cell if cell.key != key else cell_of(key, right=0, rows=40, min_cell=0.8) for cell in true.cells]
+    return dataclasses.replace(true, cells=tuple(cells))
 
 
 def test_a_release_with_a_blind_cell_is_refused_by_its_name(line: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     # M65
     assert checks.no_cell_is_blind(line, "demo").problems == ()
 
-    monkeypatch.setattr(release, "matrix_of", lambda place, recipe, locale: blind_as(line, locale))
+    found = {locale: blind_as(line, locale) for locale in line.recipe("demo").package.locales}
+    monkeypatch.setattr(capability, "matrix_of", lambda place, recipe, locale: found[locale])
 
     assert checks.no_cell_is_blind(line, "demo").problems == (
         "en-us: region name: Vermont is right on 0 of 40 rows (0.000 to 0.088)",
-        "fr-fr: region name: Vermont is right on 0 of 40 rows (0.000 to 0.088)",
+        "fr-fr: region name: Bretagne is right on 0 of 40 rows (0.000 to 0.088)",
     )
     with pytest.raises(GateError, match=r"no_cell_is_blind does not hold for 'demo': en-us: region name: Vermont"):
         demand_gates(line, "demo")
+
+
+def without_vermont(matrix: JSON) -> JSON:
+    return {**matrix, "matrix": [cell for cell in matrix["matrix"] if cell["values"] != ["Vermont"]]}
+
+
+def all_seen(matrix: JSON) -> JSON:
+    cells = [{**cell, "verdict": "seen", "low": 0.9, "high": 1.0} for cell in matrix["matrix"]]
+    return {**matrix, "min_cell": 0.0, "blind": 0, "matrix": cells}
+
+
+def test_a_matrix_that_was_forged_before_packaging_is_judged_by_cells_and_counts(place: Place) -> None:
+    # M65: whole artifacts made by hand, packaged and carded as if they were the true ones.
+    from mw_pipeline.stages.tensor import STAGES
+
+    change(place.project, "min_cell = 0.0", "min_cell = 0.8")
+    STAGES["eval_report"](place, "demo")
+    build_diagnosis(place, "demo")
+    made = STAGES["capability_matrix"](place, "demo").artifact
+    true = made.read_json(matrix_file("en-us"))
+    assert true["blind"], "a network of a minute reads little"
+    blind = {f"en-us: {cell.sentence()}" for cell in matrix_of(place, "demo", "en-us").blind}
+
+    for forge, said in ((all_seen, " is right on 0 of "), (without_vermont, "cells, region name: Vermont: ")):
+        made = rewrite(made, matrix_file("en-us"), lambda path, forge=forge: write_json_atomically(path, forge(true)))
+        packages = STAGES["packaged_weights"](place, "demo").artifact
+
+        problems = checks.no_cell_is_blind(place, "demo").problems
+        assert said in problems[0]
+        assert set(problems[1:10]) <= blind
+        assert packages.read_json("en-us/model-card.json")["capability"]["blind"] >= true["blind"] - 1
 
 
 def test_a_matrix_of_other_bytes_says_nothing_of_the_package(line: Place, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,7 +111,7 @@ def test_a_matrix_of_other_bytes_says_nothing_of_the_package(line: Place, monkey
     with pytest.raises(ArtifactError, match="was measured on network bbbbbbbbbbbb, and cccccccccccc is to be packaged"):
         summary_of(other, "c" * 64)
 
-    monkeypatch.setattr(release, "matrix_of", lambda place, recipe, locale: dataclasses.replace(other, locale=locale))
+    monkeypatch.setattr(capability, "matrix_of", lambda place, recipe, locale: other)
 
     assert (
         "en-us: the matrix was measured on other bytes than the packaged model.onnx: "

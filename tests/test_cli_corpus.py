@@ -129,6 +129,34 @@ def test_a_url_is_no_place_to_write_to(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("url", "meant"), [("s3:/bucket/rows", "s3://bucket/rows"), ("file:/tmp/rows", "file:///tmp/rows")]
+)
+@pytest.mark.parametrize("argument", ["--input", "--out"])
+def test_a_url_that_lacks_a_slash_is_named_as_the_url_that_was_meant(
+    adapter: HandMade, tmp_path: Path, capsys: pytest.CaptureFixture[str], argument: str, url: str, meant: str
+):
+    other = ["--out", str(tmp_path / "out")] if argument == "--input" else []
+
+    with pytest.raises(SystemExit) as ended:
+        main(["corpus", "--adapter", "hand-made", *other, argument, url])
+
+    assert ended.value.code == 2
+    assert (
+        f"argument {argument}: {url!r} is the URL {meant!r} with a slash missing, expected" in capsys.readouterr().err
+    )
+
+
+def test_a_url_is_no_input_of_the_command(adapter: HandMade, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit):
+        main(["corpus", "--adapter", "hand-made", "--input", "s3://bucket/rows", "--out", str(tmp_path / "out")])
+
+    assert (
+        "argument --input: 's3://bucket/rows' is a URL, expected a path on this machine. Fetch"
+        in capsys.readouterr().err
+    )
+
+
 def test_a_source_of_which_nothing_is_kept_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):

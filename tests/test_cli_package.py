@@ -12,6 +12,7 @@ from mw_pipeline.cli import main
 from mw_pipeline.cli import package as command
 from mw_pipeline.errors import ArtifactError, GateError
 from mw_pipeline.stages import shipping
+from mw_pipeline.stages.capability import capability_matrix
 from mw_pipeline.stages.findings import Findings
 from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.release import packaged_weights
@@ -68,6 +69,8 @@ def test_a_recipe_whose_corpus_withholds_a_region_is_refused_before_anything_els
     for refused in (
         lambda: packaged_weights(place, "demo"),
         lambda: find_made("packaged_weights", place, "demo"),
+        lambda: capability_matrix(place, "demo"),
+        lambda: find_made("capability_matrix", place, "demo"),
         lambda: shipping.demand_gates(place, "demo"),
     ):
         with pytest.raises(GateError, match="no row taught their names"):
@@ -75,8 +78,12 @@ def test_a_recipe_whose_corpus_withholds_a_region_is_refused_before_anything_els
 
 
 def test_a_corpus_that_withholds_towns_alone_gets_as_far_as_its_verdict(place):
-    with pytest.raises(GateError, match="may not start: no verdict can be for it"):
-        packaged_weights(place, "demo")
+    for refused in (
+        lambda: packaged_weights(place, "demo"),
+        lambda: find_made("capability_matrix", place, "demo"),
+    ):
+        with pytest.raises(GateError, match="may not start: no verdict can be for it"):
+            refused()
 
 
 def test_an_output_folder_in_use_is_bad_input(place, tiny_release, tmp_path, capsys):

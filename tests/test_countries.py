@@ -5,14 +5,19 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 import mw_pipeline.countries
 from mw_pipeline import digest
+from mw_pipeline.capability.habits import habits_of
 from mw_pipeline.corpus.conventions import area_codes
+from mw_pipeline.corpus.places import has_closed_name, place_names
 from mw_pipeline.countries import COUNTRY_CODES, KNOWN_COUNTRIES, country
 from mw_pipeline.countries.country import _over
 from mw_pipeline.errors import CorpusError
+from mw_pipeline.sources.builtin.tsv import rows_of
+from mw_pipeline.sources.us_roll import _MILITARY as MILITARY_REGIONS
 
 
 def test_a_country_without_a_file_is_written_by_the_defaults():
@@ -64,3 +69,14 @@ def test_a_country_file_is_part_of_the_code_that_composes_rows():
     read = [path.name for path in digest._tables_beside(Path(mw_pipeline.countries.__file__))]
 
     assert {"US.toml", "FR.toml", "default.toml"} <= set(read)
+
+
+def test_every_list_of_military_mail_names_the_same_offices_and_regions() -> None:
+    rows = rows_of("us_military.tsv")
+    offices, regions = {row["office"] for row in rows}, {row["region"] for row in rows}
+
+    assert set(country("US")["military"]["offices"]) == offices
+    assert set(habits_of("en-us").military) == regions == set(MILITARY_REGIONS)
+    names = place_names(pa.array(sorted(offices)))
+    assert has_closed_name(pa.array(["US"] * len(offices)), names).all()
+    assert not has_closed_name(pa.array(["US"]), place_names(pa.array(["Burlington"]))).any()

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 FLOORS = (
-    {"errors", "native", "licences"},
-    {"areas", "countries", "digest", "failures", "labels", "schedule", "sufficiency", "words"},
+    {"errors", "native", "licences", "urls"},
+    {"areas", "countries", "digest", "draws", "failures", "labels", "schedule", "sufficiency", "words"},
     {"recipe", "artifact", "checksums", "decode", "metrics"},
     {"store", "mix", "tokenizer", "golden", "corpus", "sources"},
     {"dataset", "package_files", "verdict"},

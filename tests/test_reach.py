@@ -17,9 +17,15 @@ def test_a_short_value_is_not_found_inside_a_word():  # M18
     assert list(occurrences("1600 160", "160")) == [(5, 8)]
 
 
-def test_a_letter_may_follow_a_digit_and_a_chinese_character_another():
-    assert list(occurrences("37BIS", "37")) == [(0, 2)]
+def test_a_number_with_its_letters_is_one_word_and_a_chinese_character_is_one_too():
+    assert list(occurrences("37BIS", "37")) == []
+    assert list(occurrences("37BIS", "37BIS")) == [(0, 5)]
     assert list(occurrences("法国巴黎", "巴黎")) == [(2, 4)]
+
+
+def test_korean_is_written_in_words():
+    assert list(occurrences("서울특별시 중구", "서울")) == []
+    assert list(occurrences("서울특별시 중구", "서울특별시")) == [(0, 5)]
 
 
 def test_a_value_does_not_end_before_a_mark_of_its_last_letter():

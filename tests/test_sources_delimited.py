@@ -47,6 +47,18 @@ def test_a_missing_needed_column_is_named_with_what_was_found(path: Path) -> Non
         read(path, "A,C\n1,2\n")
 
 
+@pytest.mark.parametrize("header", ["A,B,A", "a,B, A "])
+def test_a_wanted_column_that_stands_twice_is_refused_with_its_places(path: Path, header: str) -> None:
+    with pytest.raises(
+        CorpusError, match=r"^f: the header has A 2 times, in columns 1 and 3, expected it once\. Rename"
+    ):
+        read(path, f"{header}\n1,2,3\n")
+
+
+def test_a_column_that_nobody_wants_may_stand_twice(path: Path) -> None:
+    assert read(path, "x,A,B,x\n9,1,2,9\n")[0] == [{"source_id": "f:2", "line": 2, "A": "1", "B": "2", "C": None}]
+
+
 def test_a_long_header_is_quoted_in_part(path: Path) -> None:
     with pytest.raises(CorpusError, match=r"found 'c0', .*'c11' and 8 more"):
         read(path, ",".join(f"c{n}" for n in range(20)) + "\n")

@@ -24,6 +24,20 @@ def read(folder: Path, row: str, country: str = "US") -> Reading:
     [
         ("77 UNIT 4,Quarry Rd,,,,", "77|Quarry Rd|UNIT 4"),
         ("77 Apt B,Quarry Rd,APT B,,,", "77|Quarry Rd|APT B"),
+        ("77 # 4,Quarry Rd,,,,", "77|Quarry Rd|# 4"),
+        # the unit is in both cells, and stands once in the address
+        ("77 #4,Quarry Rd,#4,,,", "77|Quarry Rd|#4"),
+        ("77 #4,Quarry Rd,4,,,", "77|Quarry Rd|#4"),
+        ("77 UNIT 4,Quarry Rd,4,,,", "77|Quarry Rd|UNIT 4"),
+        ("77 Quarry Rd Apt 4,Quarry Rd,4,,,", "77|Quarry Rd|Apt 4"),
+        ("101A,Quarry Rd,a,,,", "101A|Quarry Rd"),
+        ("101 A,Quarry Rd,A,,,", "101 A|Quarry Rd"),
+        ("2/34,Quarry Rd,2,,,", "2/34|Quarry Rd"),
+        # another unit than the letter of the number, and numbers that are no unit
+        ("101A,Quarry Rd,Apt A,,,", "101A|Quarry Rd|Apt A"),
+        ("101A,Quarry Rd,B,,,", "101A|Quarry Rd|B"),
+        ("4,Quarry Rd,4,,,", "4|Quarry Rd|4"),
+        ("12-14,Quarry Rd,14,,,", "12-14|Quarry Rd|14"),
         ("811-823 SYCAMORE AVE,,,,,", "811-823|SYCAMORE AVE"),
         ("811 SYCAMORE AVE,Sycamore Ave,,,,", "811|SYCAMORE AVE"),
         ("359.0,Quarry Rd,,,,74401.0", "359|Quarry Rd|74401"),
@@ -56,6 +70,9 @@ def test_what_stands_in_the_wrong_cell_goes_back_to_its_own(tmp_path: Path, row:
     [
         ("416-18 GRANT ST,416-18 Grant Street,,,,", "street_in_number"),
         ("77 UNIT 4,Quarry Rd,Unit 9,,,", "unit_in_number"),
+        ("77 #4,Quarry Rd,Apt 9,,,", "unit_in_number"),
+        ("77 APT 4,Quarry Rd,Ste 4,,,", "unit_in_number"),
+        ("77 Quarry Rd Apt 4,Quarry Rd,Apt 9,,,", "unit_in_number"),
         ("77 ATTN OFFICE,Quarry Rd,,,,", "words_in_number"),
         ("77.31,Quarry Rd,,,,", "decimal_number"),
         (",460 Cotton Rd,,,,", "number_in_street"),
@@ -89,6 +106,13 @@ def test_elsewhere_words_in_the_number_and_the_place_in_the_street_are_recognise
     tmp_path: Path, row: str, country: str, kept: bool
 ) -> None:
     assert bool(read(tmp_path, row, country).records) == kept
+
+
+@pytest.mark.parametrize(("row", "unit"), [("12a,Gasse,a,Wien,,", None), ("12,Gasse,a,Wien,,", "a")])
+def test_elsewhere_a_unit_that_the_number_holds_stands_once_too(tmp_path: Path, row: str, unit: str | None) -> None:
+    (record,) = read(tmp_path, row, "AT").records
+
+    assert record.get("unit") == unit
 
 
 @pytest.mark.parametrize(

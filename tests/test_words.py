@@ -10,10 +10,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
+from mw_pipeline.corpus.align import Misfit, align
+from mw_pipeline.corpus.align import Span as AlignedSpan
 from mw_pipeline.decode import trim
+from mw_pipeline.golden.reach import occurrences
 from mw_pipeline.words import BARRED, BEGINS, INSIDE, UNREAD, Characters, character_kinds
 
 # Letters, digits, accents, scripts with and without spaces, and everything that may stand between words.
@@ -109,6 +112,43 @@ def test_joints_agree_with_a_walk_over_the_characters_alone_and_in_company(texts
         here = together.joints[together.offsets[row] : together.offsets[row] + len(text) + 1]
         assert here.tolist() == [not joined(text, index) for index in range(len(text) + 1)]
         assert np.flatnonzero(here).tolist() == cuts(text)
+
+
+@given(WILD, st.data())
+@settings(max_examples=300, deadline=None)
+def test_gold_labelled_sources_and_labels_give_one_answer_to_where_a_value_may_stand(text, data):
+    start = data.draw(st.integers(0, len(text)))
+    end = data.draw(st.integers(start, len(text)))
+    value = text[start:end]
+    alone = bool(value) and value == value.strip() and text.count(value) == 1
+    assume(alone and text.find(value, start + 1) < 0)
+    whole = not (joined(text, start) or joined(text, end))
+
+    in_gold = list(occurrences(text, value))
+    aligned = align(text, {"street": value})
+    labelled = bool(Characters([text]).joints[[start, end]].all())
+
+    assert labelled == whole
+    assert in_gold == ([(start, end)] if whole else [])
+    assert isinstance(aligned, Misfit) or whole or (aligned[0].start, aligned[0].end) != (start, end)
+    assert not whole or aligned == (AlignedSpan(start, end, "street"),)
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "stands"),
+    [
+        ("12bis", "12", False),
+        ("HALLORAN", "HAL", False),
+        ("d'Assas", "Assas", True),
+        ("鹿児島県出水市", "出水市", True),
+        ("서울특별시", "서울", False),
+        ("ラーメンㇰ丁", "ㇰ丁", True),
+        ("12〇", "〇", True),
+    ],
+)
+def test_the_vectors_of_words_hold_for_gold_and_labelled_sources_alike(text, value, stands):
+    assert bool(list(occurrences(text, value))) == stands
+    assert (not isinstance(align(text, {"street": value}), Misfit)) == stands
 
 
 @given(st.lists(st.tuples(WILD, st.integers(0, 12), st.integers(0, 12)), max_size=4))

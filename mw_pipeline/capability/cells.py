@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mw_pipeline.digest import JSON
-from mw_pipeline.errors import CorpusError
+from mw_pipeline.errors import ArtifactError, CorpusError
 from mw_pipeline.metrics.matching import match_policy
 from mw_pipeline.metrics.scores import Components, is_present
 
@@ -93,11 +93,19 @@ class Cell:
         }
 
     @classmethod
-    def from_json(cls, value: JSON) -> Cell:
-        """The cell that `as_json` wrote."""
+    def from_json(cls, value: JSON, *, min_cell: float) -> Cell:
+        """The cell whose counts `as_json` wrote; interval and verdict follow from these and `min_cell` alone.
+
+        Raises ArtifactError for counts that no rows have."""
         key = CellKey(value["family"], tuple(value["values"]))
         miss = None if value["miss"] is None else Miss(**value["miss"])
-        return cls(key, value["rows"], value["right"], value["low"], value["high"], value["verdict"], miss)
+        rows, right = value["rows"], value["right"]
+        if not 0 <= right <= rows:
+            raise ArtifactError(
+                f"cell {key.name!r} of a capability matrix: right on {right!r} of {rows!r} rows, expected no more than "
+                "there are. Materialize capability_matrix again."
+            )
+        return cell_of(key, right=right, rows=rows, min_cell=min_cell, miss=miss)
 
 
 def wilson(right: int, rows: int) -> tuple[float, float]:

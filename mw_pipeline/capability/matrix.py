@@ -76,11 +76,11 @@ class CapabilityMatrix:
         }
 
     @classmethod
-    def from_json(cls, value: JSON) -> CapabilityMatrix:
-        """The matrix that `as_json` wrote."""
-        kept = ("locale", "seed", "min_cell", "rows", "left_out", "measured_on", "compared", "not_asked", "policy")
-        cells = tuple(Cell.from_json(cell) for cell in value["matrix"])
-        return cls(**{name: value[name] for name in kept}, cells=cells)
+    def from_json(cls, value: JSON, *, min_cell: float) -> CapabilityMatrix:
+        """The matrix whose counts `as_json` wrote, judged by `min_cell`. Raises ArtifactError as `Cell.from_json`."""
+        kept = ("locale", "seed", "rows", "left_out", "measured_on", "compared", "not_asked", "policy")
+        cells = tuple(Cell.from_json(cell, min_cell=min_cell) for cell in value["matrix"])
+        return cls(**{name: value[name] for name in kept}, min_cell=min_cell, cells=cells)
 
 
 def measure(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import random
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +16,7 @@ from mw_pipeline.capability.cells import ROWS_PER_CELL, CellKey, MatrixRow
 from mw_pipeline.capability.closed_lists import CellPlan, closed_list_plans
 from mw_pipeline.capability.compositions import composition_plans
 from mw_pipeline.capability.scripts import script_plans
-from mw_pipeline.capability.stock import stock_of
+from mw_pipeline.capability.stock import Stock, stock_of
 
 HELD_OUT_SHARE = 0.02
 """The share of places that the corpora of this project hold out, where nothing else is known of a parser's corpus."""
@@ -51,8 +52,8 @@ def matrix_rows(
     unseen  looks rows up in the training rows; without it none is left out
     Raises ArtifactError for a locale that there is no table for."""
     stock = stock_of(locale, seed=seed, share=share)
-    plans = [*closed_list_plans(stock), *composition_plans(stock), *script_plans(stock, share)]
-    made = [plan for plan in _first_of_each(plans) if plan.make is not None]
+    plans = _plans(stock, share)
+    made = _made(plans)
     candidates = list(distinct(_written(stock.habits.country, made, seed)))
     fresh = np.ones(len(candidates), np.bool_) if unseen is None else unseen(candidates)
     kept = [row for row, is_fresh in zip(candidates, fresh, strict=True) if is_fresh]
@@ -62,6 +63,27 @@ def matrix_rows(
         not_asked={plan.key.name: plan.why_not for plan in plans if plan.make is None},
         left_out=int((~fresh).sum()),
     )
+
+
+@functools.cache
+def cells_always_asked(locale: str, tags: tuple[str, ...], *, seed: int = 0, share: float) -> tuple[CellKey, ...]:
+    """The cells that the matrix of a locale has whoever was asked, and whatever their training had met.
+
+    tags  those of the parser's labels: a cell some of whose rows have none of them may be left out, and is not here
+    Raises ArtifactError for a locale that there is no table for."""
+    stock = stock_of(locale, seed=seed, share=share)
+    candidates = (list(_candidates(plan, seed)) for plan in _made(_plans(stock, share)))
+    asked = (rows for rows in candidates if all(set(tags) & set(one.values) for one in rows))
+    return tuple(dict.fromkeys(key for rows in asked for one in rows for key in (one.key, *one.also)))
+
+
+def _plans(stock: Stock, share: float) -> list[CellPlan]:
+    return [*closed_list_plans(stock), *composition_plans(stock), *script_plans(stock, share)]
+
+
+def _made(plans: Sequence[CellPlan]) -> list[CellPlan]:
+    """Those of which rows can be made."""
+    return [plan for plan in _first_of_each(plans) if plan.make is not None]
 
 
 def _written(country: str, plans: Sequence[CellPlan], seed: int) -> Iterator[MatrixRow]:

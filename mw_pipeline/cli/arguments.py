@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 from pathlib import Path
 
 from mw_pipeline.cli import say
@@ -11,9 +10,9 @@ from mw_pipeline.golden.gold import GoldenSet, load_golden
 from mw_pipeline.labels import STAGE3_TAGS
 from mw_pipeline.metrics.matching import POLICIES
 from mw_pipeline.metrics.resampling import RESAMPLES
+from mw_pipeline.urls import is_url, meant_url
 
 _SHOWN_FINDINGS = 5
-_URL = re.compile("[A-Za-z][A-Za-z0-9+.-]*:/")
 
 
 def positive_count(text: str) -> int:
@@ -39,10 +38,19 @@ def share(text: str) -> float:
 
 def local_path(text: str) -> Path:
     """A place on this machine to write to, for argparse: as a path, s3://bucket/rows would be a folder called "s3:"."""
-    if _URL.match(text):
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is a URL, expected a path on this machine. Write here, and copy it there"
-        )
+    return _path_here(text, otherwise="Write here, and copy it there")
+
+
+def input_path(text: str) -> Path:
+    """A file or folder of this machine to read, for argparse."""
+    return _path_here(text, otherwise="Fetch it first, or make it the input of a source in a corpus spec")
+
+
+def _path_here(text: str, *, otherwise: str) -> Path:
+    meant = meant_url(text)
+    if is_url(text) or meant:
+        what = f"is the URL {meant!r} with a slash missing" if meant else "is a URL"
+        raise argparse.ArgumentTypeError(f"{text!r} {what}, expected a path on this machine. {otherwise}")
     return Path(text)
 
 

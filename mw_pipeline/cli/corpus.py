@@ -6,10 +6,9 @@ import argparse
 import json
 import os
 import sys
-from pathlib import Path
 
 from mw_pipeline.cli import EXIT_OK, EXIT_REFUSED, say
-from mw_pipeline.cli.arguments import local_path
+from mw_pipeline.cli.arguments import input_path, local_path
 from mw_pipeline.cli.new_folder import new_folder, work_folder
 from mw_pipeline.corpus.augment import DAMAGE, METHODS
 from mw_pipeline.corpus.build import build_from
@@ -28,7 +27,7 @@ from mw_pipeline.sources.registry import ADAPTERS, get_adapter
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of the command."""
     parser.add_argument("--adapter", required=True, metavar="NAME", help=f"one of {', '.join(sorted(ADAPTERS))}")
-    parser.add_argument("--input", type=Path, metavar="PATH", help="raw file or folder; not needed by builtin")
+    parser.add_argument("--input", type=input_path, metavar="PATH", help="raw file or folder; not needed by builtin")
     parser.add_argument(
         "--out", type=local_path, required=True, metavar="DIR", help="folder for shards, quarantine and counts"
     )

@@ -6,15 +6,12 @@ then under compatibility folding; always at word boundaries, never inside a word
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-# Scripts that are written without spaces: between two of their letters there is always a boundary.
-_UNSPACED = re.compile(
-    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
-)
+from mw_pipeline.words import word_edges
+
 # What may stand beside a component without its being part of a longer word.
 _CLEAN_NEIGHBOURS = frozenset(' \t\r\n,;|/()[]"«»、，。')
 _MAX_SHORT = 2
@@ -154,23 +151,8 @@ def _clusters(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _bounded(raw: str, start: int, end: int) -> bool:
-    return not _joined(raw, start) and not _joined(raw, end)
-
-
-def _joined(raw: str, index: int) -> bool:
-    """True when the code points on both sides of an index belong to one word."""
-    if index <= 0 or index >= len(raw):
-        return False
-    left, right = raw[index - 1], raw[index]
-    if not (_in_word(left) and _in_word(right)):
-        return False
-    if unicodedata.category(right)[0] == "M":
-        return True
-    return not (_UNSPACED.match(left) or _UNSPACED.match(right))
-
-
-def _in_word(character: str) -> bool:
-    return character.isalnum() or unicodedata.category(character)[0] == "M"
+    edges = word_edges(raw)
+    return bool(edges[start] and edges[end])
 
 
 def _untidiness(raw: str, start: int, end: int) -> int:

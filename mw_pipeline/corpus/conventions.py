@@ -21,6 +21,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from mw_pipeline.countries import KNOWN_COUNTRIES, country
+from mw_pipeline.draws import cumulated
 from mw_pipeline.labels import STAGE3_TAGS
 
 # street_prefix and street_suffix are parts of `street` and have no place of their own in a line.
@@ -183,13 +184,6 @@ def weighted(rows: Sequence[tuple[float, str]]) -> Weighted:
 
 def _weighted_or_none(rows: Sequence[tuple[float, str]]) -> Weighted | None:
     return weighted(rows) if rows else None
-
-
-def cumulated(weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Cumulative shares, the last one 1 to the bit: a sum of its own could differ, and a draw fall behind them all."""
-    sums = np.cumsum(weights)
-    shares: npt.NDArray[np.float64] = sums / sums[-1]
-    return shares
 
 
 @functools.cache

@@ -12,10 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from mw_pipeline.corpus.compose import Draft, drawn_separators, joints, placed_in, sequence
-from mw_pipeline.corpus.conventions import TAG_INDEX, cumulated, line_separators, separators
+from mw_pipeline.corpus.conventions import TAG_INDEX, line_separators, separators
 from mw_pipeline.corpus.orders import forms, postcode_first_forms
 from mw_pipeline.corpus.text import Mask
 from mw_pipeline.countries import country
+from mw_pipeline.draws import cumulated
 
 # A block number that no form has: what runs on together takes it.
 _RUN_ON = 99

@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mw_pipeline.corpus.conventions import TAG_INDEX, cumulated, read_toml
+from mw_pipeline.corpus.conventions import TAG_INDEX, read_toml
 from mw_pipeline.countries import country, writer_of
+from mw_pipeline.draws import cumulated
 
 Block = tuple[str, ...]
 Form = tuple[Block, ...]

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 import pycountry
 
 from mw_pipeline.corpus.text import Mask, by_distinct, mask_of, normalised_text, without_accents
+from mw_pipeline.countries import KNOWN_COUNTRIES, country
 
 # How sources shorten words of a town; what follows its name is the district or office that it is served by.
 _SPELT_OUT = (
@@ -18,7 +19,6 @@ _SPELT_OUT = (
     (" hts$", " heights"), (" spgs?$", " springs"), (" twp$", " township"), (" vlg$", " village"), (" bch$", " beach"),
     (" jct$", " junction"), (" fls$", " falls"), (" ctr$", " center"), (" pk$", " park"), (" vly$", " valley"),
 )  # fmt: skip
-_ARMED_FORCES = ("APO", "FPO", "DPO")  # what American military mail writes for a town
 _DISTRICT = r"( cedex( \d+)?| \d+\w{0,3} arrondissement| \d+(er?|e|eme|nd|st|th))$"
 
 
@@ -50,8 +50,9 @@ def _closed_names() -> tuple[pa.StringArray, pa.StringArray]:
     """`FR:la reunion` for the areas of every country, and the names that are closed wherever they stand."""
     areas = [(area.country_code, area.name) for area in pycountry.subdivisions]
     codes, names = (pa.array(column, pa.string()) for column in zip(*areas, strict=True))
-    countries = [country.name for country in pycountry.countries]
-    everywhere = _names(pa.array([*countries, *_ARMED_FORCES], pa.string()))
+    countries = [found.name for found in pycountry.countries]
+    armed_forces = [office for code in KNOWN_COUNTRIES for office in country(code)["military"]["offices"]]
+    everywhere = _names(pa.array([*countries, *armed_forces], pa.string()))
     return pc.binary_join_element_wise(codes, _names(names), ":"), everywhere
 
 

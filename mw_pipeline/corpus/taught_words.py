@@ -71,6 +71,12 @@ class Taught:
             "taught": self.is_taught,
         }
 
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Taught:
+        """The counts that `as_json` wrote; what follows from them is asked of them again."""
+        word = ClosedWord(value["kind"], value["word"], tuple(value["tags"]), value["where"])
+        return cls(word, value["rows_by_tag"], value["subsets"])
+
 
 def closed_words_are_taught(words: Sequence[Taught], *, but: Sequence[ClosedKind] = ()) -> list[str]:
     """Findings: one sentence per kind of closed words that the rows do not teach whole, the least taught words first.
@@ -88,6 +94,19 @@ def closed_words_are_taught(words: Sequence[Taught], *, but: Sequence[ClosedKind
                 f"or in fewer than {MIN_SUBSETS} subsets of components: {named}{more}"
             )
     return findings
+
+
+def closed_words_are_counted(words: Iterable[Taught], wanted: Sequence[ClosedWord]) -> list[str]:
+    """Findings: one sentence when a table of counts lacks closed words that it should have, or counts them as others.
+
+    What nobody has counted is not taught, whatever the rest of the table says."""
+    counted = {found.word for found in words}
+    missing = [word for word in wanted if word not in counted]
+    if not missing:
+        return []
+    named = ", ".join(f"{word.kind} {word.word!r}" for word in missing[:_NAMED])
+    more = f", and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
+    return [f"the table lacks {len(missing)} of {len(wanted)} closed words of its locales: {named}{more}. Count again"]
 
 
 def worst_first(words: Iterable[Taught]) -> list[Taught]:

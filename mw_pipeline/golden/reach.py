@@ -1,17 +1,15 @@
-"""Reachability: where the values of a row stand in its text, at word boundaries and without overlap. Standard library.
+"""Reachability: where the values of a row stand in its text, at word boundaries and without overlap.
 
-It answers for one row at a time and needs nothing installed, so that anyone's gold can be checked beside the parser.
+It answers for one row at a time and needs no more than the parser does, so that anyone's gold can be checked beside it.
 """
 
 from __future__ import annotations
 
-import unicodedata
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-# Scripts that put no space between words: every position is a boundary there.
-_UNSPACED = ("CJK", "HIRAGANA", "KATAKANA", "HANGUL", "THAI", "LAO", "KHMER", "MYANMAR", "TIBETAN")
+from mw_pipeline.words import word_edges
 
 _Left = tuple[tuple[str, int], ...]  # values that have no place yet, with how many tags want each
 _Spans = tuple[tuple[int, int], ...]  # (start, end) of the placed ones, left to right
@@ -74,29 +72,10 @@ def _one_further(
 
 def occurrences(raw: str, value: str) -> Iterator[tuple[int, int]]:
     """The places where a value stands between word boundaries, left to right: "AK" is not in "Lake" (M18)."""
+    edges = word_edges(raw)
     start = raw.find(value) if value else -1
     while start >= 0:
         end = start + len(value)
-        if _is_boundary(raw, start) and _is_boundary(raw, end):
+        if edges[start] and edges[end]:
             yield start, end
         start = raw.find(value, start + 1)
-
-
-def _is_boundary(raw: str, position: int) -> bool:
-    """Whether a word can begin or end here: not between two letters or two digits of a script that writes spaces."""
-    if position in (0, len(raw)):
-        return True
-    before, after = raw[position - 1], raw[position]
-    if unicodedata.category(after)[0] == "M":
-        return False
-    return _kind(before) != _kind(after) or _kind(after) == ""
-
-
-def _kind(character: str) -> str:
-    """ "letter" or "digit" where two in a row are one word, else nothing."""
-    category = unicodedata.category(character)
-    if category[0] == "N":
-        return "digit"
-    if category[0] not in "LM" or unicodedata.name(character, "").startswith(_UNSPACED):
-        return ""
-    return "letter"

@@ -12,6 +12,7 @@ from mw_pipeline.countries import country_problem
 from mw_pipeline.digest import digest_of
 from mw_pipeline.labels import STAGE3_TAGS
 from mw_pipeline.recipe.section import Name, NotNegative, Positive, Section, SetName, Share, tuple_of
+from mw_pipeline.urls import is_url, meant_url
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -99,6 +100,8 @@ class SourceSpec(Section):
 
     @model_validator(mode="after")
     def _url_is_pinned(self) -> Self:
+        if self.input is not None and (meant := meant_url(self.input)):
+            raise ValueError(f"input {self.input!r} has one slash where a URL has two: did you mean {meant!r}?")
         if self.url is None:
             return self
         if problem := url_problem(self.url):
@@ -110,7 +113,7 @@ class SourceSpec(Section):
     @property
     def url(self) -> str | None:
         """`input` where it is a URL, else None."""
-        return self.input if self.input is not None and "://" in self.input else None
+        return self.input if self.input is not None and is_url(self.input) else None
 
 
 def url_problem(url: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -94,11 +95,25 @@ def _named_header(block: LineBlock, label: str, layout: Layout) -> Header:
             f"{label}: the header has no {', '.join(missing)}: found {_shortened(names)}"
             f"{_delimiter_hint(line, layout)}. Expected {layout.title}."
         )
+    _demand_once(names, label, layout)
     width = len(names)
     while names and not names[-1]:
         names.pop()
     positions = {n: folded.index(n.casefold()) if n.casefold() in folded else None for n in layout.wanted}
     return Header(positions, width, len(names))
+
+
+def _demand_once(names: Sequence[str], label: str, layout: Layout) -> None:
+    """Raises CorpusError when a wanted column stands in the header twice: one of the two would be lost unseen."""
+    places: dict[str, list[str]] = defaultdict(list)
+    for place, name in enumerate(names, start=1):
+        places[name.casefold()].append(str(place))
+    for name in layout.wanted:
+        if len(found := places[name.casefold()]) > 1:
+            raise CorpusError(
+                f"{label}: the header has {name} {len(found)} times, in columns {' and '.join(found)}, expected it "
+                "once. Rename or remove the columns that are not meant."
+            )
 
 
 def _header_fields(line: str, layout: Layout) -> list[str]:

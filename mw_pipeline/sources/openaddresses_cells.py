@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, fields, replace
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -90,22 +91,34 @@ def in_their_cells(batch: pa.RecordBatch, rejects: Rejects) -> pa.RecordBatch:
 def _doubtful(batch: pa.RecordBatch) -> Mask:
     """(rows,): rows that `put_right` looks at; most are seen to be sound by patterns over whole columns."""
     american = pc.equal(batch["country_code"], "US")
-    number = pc.match_substring_regex(batch["NUMBER"], r"\p{L}{2}|\.")
+    number = pc.match_substring_regex(batch["NUMBER"], r"\p{L}{2}|[.#]")
+    again = pc.and_(pc.is_valid(batch["UNIT"]), pc.match_substring_regex(batch["NUMBER"], r"\p{L}$|/"))
     numbered = pc.match_substring_regex(batch["STREET"], r"^[0-9]+[A-Za-z]?(?:-[0-9]+[A-Za-z]?)?(?:\s|$)")
     with_place = pc.match_substring_regex(batch["STREET"], r",|[0-9]{4}")
-    flags = [pc.fill_null(flag, False) for flag in (number, pc.and_(american, numbered), with_place)]
-    return mask_of(pc.or_(pc.or_(flags[0], flags[1]), flags[2])).copy()
+    flags = (number, again, pc.and_(american, numbered), with_place)
+    doubtful: Mask = np.logical_or.reduce([mask_of(pc.fill_null(flag, False)) for flag in flags])
+    return doubtful
 
 
 def put_right(cells: Cells, *, american: bool) -> Cells | str:
     """The cells, each with its own content, or the reason why nobody can tell."""
     steps = (_whole_number, _street_alone, _without_place) if american else (_no_words_in_number, _no_place_in_street)
-    for step in steps:
+    for step in (_unit_once, *steps):
         found = step(cells)
         if isinstance(found, str):
             return found
         cells = found
     return cells
+
+
+def _unit_once(cells: Cells) -> Cells | str:
+    """Cells whose UNIT does not say again what the number says: "A" beside "101A", "2" beside "2/34"."""
+    if cells.NUMBER is None or cells.UNIT is None:
+        return cells
+    unit = re.escape(cells.UNIT)
+    behind = rf"[0-9]+[ -]?{unit}" if cells.UNIT.isalpha() else r"(?!)"  # "12-14" is a range, whatever the unit
+    again = re.fullmatch(rf"{behind}|{unit}/[0-9]+[A-Z]?", cells.NUMBER, re.IGNORECASE)
+    return replace(cells, UNIT=None) if again else cells
 
 
 def _no_words_in_number(cells: Cells) -> Cells | str:
@@ -120,17 +133,24 @@ def _whole_number(cells: Cells) -> Cells | str:
         return cells
     if _DECIMAL.fullmatch(number) and not number.endswith(".5"):  # a half is what a lot between two has
         return "decimal_number"
-    if not _words(number):
+    if not _words(number) and "#" not in number:
         return cells
     if unit := number_and_unit(number):
-        same = cells.UNIT is None or _same(cells.UNIT, unit[1])
-        return replace(cells, NUMBER=unit[0], UNIT=cells.UNIT or unit[1]) if same else "unit_in_number"
+        return _with_unit(replace(cells, NUMBER=unit[0]), unit[1])
     line = split_street_line(number)
     if not isinstance(line, StreetLine) or line.house_number is None or line.street is None:
         return "words_in_number"
     if cells.STREET is not None and not _same(cells.STREET, line.street):
         return "street_in_number"
-    return replace(cells, NUMBER=line.house_number, STREET=line.street, UNIT=cells.UNIT or line.unit)
+    found = replace(cells, NUMBER=line.house_number, STREET=line.street)
+    return _with_unit(found, line.unit) if line.unit else found
+
+
+def _with_unit(cells: Cells, unit: str) -> Cells | str:
+    """The cells with the unit that stood in NUMBER, once: of "4" and "Apt 4" the one that says more."""
+    own = cells.UNIT or unit
+    same = _same(own, unit) or _same(own, unit.split()[-1]) or _same(own.split()[-1], unit)
+    return replace(cells, UNIT=max(own, unit, key=len)) if same else "unit_in_number"
 
 
 def _street_alone(cells: Cells) -> Cells | str:

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mw_pipeline.capability.packages import measure_package
-from mw_pipeline.capability.rows import HELD_OUT_SHARE
 from mw_pipeline.capability.training_rows import unseen_rows
 from mw_pipeline.digest import JSON, write_json_atomically
 from mw_pipeline.package.build import write_model_files
@@ -17,7 +16,7 @@ from mw_pipeline.stages import requests
 from mw_pipeline.stages.corpus import row_files
 from mw_pipeline.stages.export import exported
 from mw_pipeline.stages.lock import unlock_package
-from mw_pipeline.stages.matrices import matrix_file, page_file
+from mw_pipeline.stages.matrices import held_out_share, matrix_file, page_file
 from mw_pipeline.stages.place import Place, Progress, quiet
 from mw_pipeline.store import Built
 
@@ -34,7 +33,6 @@ def capability_matrix(place: Place, recipe_name: str, *, progress: Progress = qu
         files = [
             path for name, paths in row_files(place.store, manifest).items() if name in trained_on for path in paths
         ]
-        share = place.corpus_spec(recipe.corpus).holdout_places_share
         found = {}
         with tempfile.TemporaryDirectory() as work:
             model = exported(place, recipe, Path(work))
@@ -44,7 +42,7 @@ def capability_matrix(place: Place, recipe_name: str, *, progress: Progress = qu
                 found[locale] = measure_package(
                     folder,
                     min_cell=recipe.eval.min_cell,
-                    share=share or HELD_OUT_SHARE,
+                    share=held_out_share(place, recipe),
                     unseen=functools.partial(unseen_rows, files=files),
                     compared=manifest.digest,
                     progress=progress,

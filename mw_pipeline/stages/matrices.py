@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from mw_pipeline.capability.matrix import CapabilityMatrix
+from mw_pipeline.capability.rows import HELD_OUT_SHARE
 from mw_pipeline.digest import JSON
 from mw_pipeline.errors import ArtifactError
+from mw_pipeline.recipe import Recipe
 from mw_pipeline.stages import requests
 from mw_pipeline.stages.place import Place
 
@@ -20,10 +22,17 @@ def page_file(locale: str) -> str:
 
 
 def matrix_of(place: Place, recipe_name: str, locale: str) -> CapabilityMatrix:
-    """What a recipe's bytes can read of a locale. Raises ArtifactError when nobody has measured it."""
+    """What a recipe's bytes can read of a locale, judged by the recipe's own `eval.min_cell`.
+
+    Raises ArtifactError when nobody has measured it."""
     recipe = place.recipe(recipe_name)
     made = requests.capability(place, recipe).demand(place.store)
-    return CapabilityMatrix.from_json(made.read_json(matrix_file(locale)))
+    return CapabilityMatrix.from_json(made.read_json(matrix_file(locale)), min_cell=recipe.eval.min_cell)
+
+
+def held_out_share(place: Place, recipe: Recipe) -> float:
+    """The share of places in which the rows of a recipe's matrices lie: what its corpus holds out, if it does."""
+    return place.corpus_spec(recipe.corpus).holdout_places_share or HELD_OUT_SHARE
 
 
 def summary_of(matrix: CapabilityMatrix, model_sha256: str) -> dict[str, JSON]:

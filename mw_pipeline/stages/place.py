@@ -16,6 +16,7 @@ from mw_pipeline.errors import RecipeError
 from mw_pipeline.recipe import CorpusSpec, Recipe, load_corpus_spec, load_recipe, with_seed
 from mw_pipeline.recipe.reading import CAMPAIGNS_FOLDER
 from mw_pipeline.store import Store
+from mw_pipeline.urls import is_url, meant_url
 
 Progress = Callable[[str], None]
 """Takes one line for a person."""
@@ -79,7 +80,7 @@ class Place:
         at_work = Workers.parsed(workers or os.environ.get("MW_WORKERS") or "1")
         limit = time_limit or os.environ.get("MW_TIME_LIMIT") or ""
         return cls(
-            Store(url if "://" in url else home / url),
+            Store(url if is_url(url) or meant_url(url) else home / url),
             home,
             home / raw,
             at_work,

@@ -25,6 +25,8 @@ _REQUESTS: dict[str, Callable[[Place, Recipe], Request]] = {
 }
 _UNLOCKED = ("smoke_checkpoint", "gradient_probe", "activation_trace", "label_separation")
 """Stages before the lock, and those that look into a run however it went."""
+_OF_PACKAGES = ("capability_matrix", "packaged_weights")
+"""Stages that are for the bytes of a package, and ask what a package is asked before anything is made."""
 
 
 def find_made(stage: str, place: Place, recipe_name: str) -> Artifact | None:
@@ -35,7 +37,7 @@ def find_made(stage: str, place: Place, recipe_name: str) -> Artifact | None:
         return _find_comparison(place, recipe_name)
     recipe = place.recipe(recipe_name)
     if stage not in _UNLOCKED:
-        (unlock_package if stage == "packaged_weights" else unlock)(place, recipe_name)
+        (unlock_package if stage in _OF_PACKAGES else unlock)(place, recipe_name)
     found = _REQUESTS[stage](place, recipe).find(place.store)
     if found is not None:
         place.store.verify(found)

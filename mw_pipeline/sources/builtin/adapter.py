@@ -10,10 +10,11 @@ import numpy as np
 import pyarrow as pa
 
 from mw_pipeline.corpus.records import RECORD_BATCH_ROWS, ReadRequest, Rejects
+from mw_pipeline.draws import cumulated
 from mw_pipeline.errors import CorpusError
 from mw_pipeline.sources.builtin.drafts import Drafts, as_batch, joined
 from mw_pipeline.sources.builtin.foreign import script_drafts, world_drafts
-from mw_pipeline.sources.builtin.grammar import cumulated, groups_of
+from mw_pipeline.sources.builtin.grammar import groups_of
 from mw_pipeline.sources.builtin.kinds import Kind, kind_drafts, kinds
 from mw_pipeline.sources.builtin.scripts import countries_in_turn
 

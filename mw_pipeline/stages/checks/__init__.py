@@ -6,6 +6,7 @@ Each function is named by the sentence that should be true; its docstring is wha
 from __future__ import annotations
 
 from mw_pipeline.stages.checks.audit import sources_stay
+from mw_pipeline.stages.checks.capability import no_cell_is_blind
 from mw_pipeline.stages.checks.corpus import (
     licences_are_allowed,
     quarantine_within_budget,
@@ -28,7 +29,6 @@ from mw_pipeline.stages.checks.gold import golden_is_not_in_train, golden_is_val
 from mw_pipeline.stages.checks.release import (
     PARITY_FILE,
     eval_is_comparable,
-    no_cell_is_blind,
     package_matches_checkpoint,
     quantisation_costs_little,
     release_beats_its_gates,

@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from typing import get_args
+from collections.abc import Sequence
 
-from mw_pipeline.capability.cells import ROWS_PER_CELL, Cell
-from mw_pipeline.digest import JSON, sha256_file
-from mw_pipeline.package_files import ONNX_NAME
-from mw_pipeline.recipe import ClosedKind, Recipe
+from mw_pipeline.digest import JSON
+from mw_pipeline.recipe import Recipe
 from mw_pipeline.report.tables import Table
 from mw_pipeline.stages import release_gates, requests
 from mw_pipeline.stages.diagnosis import SCORES_FILE, SETS_FILE
 from mw_pipeline.stages.findings import Findings, bullets, found
 from mw_pipeline.stages.golden import facts_of, golden_of
-from mw_pipeline.stages.matrices import matrix_of
 from mw_pipeline.stages.place import Place
 
 PARITY_FILE = "parity.json"
-CLOSED_FAMILIES = frozenset(get_args(ClosedKind))
-Blind = tuple[str, Cell]
-"""A blind cell and the locale whose package has it."""
-MOST_NAMED = 20
-"""Blind cells that a finding names."""
 MAX_LOGIT_DIFFERENCE = 1e-3
 """Largest difference (nats) between a checkpoint and its unquantised export that float32 rounding explains."""
 
@@ -88,53 +79,6 @@ def release_beats_its_gates(place: Place, partition: str) -> Findings:
         **{f"core_macro_f1_low_{locale}": value for locale, value in low.items()},
         **of_baseline,
     )
-
-
-def no_cell_is_blind(place: Place, partition: str) -> Findings:
-    """No cell of any locale's capability matrix, asked of the packaged bytes, is certainly below its floor (M65)."""
-    recipe = place.recipe(partition)
-    matrices = [matrix_of(place, partition, locale) for locale in recipe.package.locales]
-    packaged = requests.packages(place, recipe).demand(place.store)
-    blind = [(matrix.locale, cell) for matrix in matrices for cell in matrix.blind]
-    known, unknown = told_apart(blind, recipe.eval.known_blind)
-    problems = [f"{locale}: {cell.sentence()}" for locale, cell in unknown]
-    problems += [
-        f"{matrix.locale}: {cell.sentence()}: a closed word is judged by {ROWS_PER_CELL} rows at least"
-        for matrix in matrices
-        for cell in matrix.cells
-        if cell.verdict == "too few" and cell.key.family in CLOSED_FAMILIES
-    ]
-    problems += no_families(recipe.eval.known_blind, {cell.key.family for matrix in matrices for cell in matrix.cells})
-    for matrix in matrices:
-        if matrix.measured_on != sha256_file(packaged.file(f"{matrix.locale}/{ONNX_NAME}")):
-            problems.append(
-                f"{matrix.locale}: the matrix was measured on other bytes than the packaged {ONNX_NAME}: "
-                "materialize capability_matrix and packaged_weights again"
-            )
-    cells = sum(len(matrix.cells) for matrix in matrices)
-    shown = (
-        *problems[:MOST_NAMED],
-        *([f"and {len(problems) - MOST_NAMED} more"] if len(problems) > MOST_NAMED else []),
-    )
-    worst = bullets([f"{matrix.locale}: {cell.sentence()}" for matrix in matrices for cell in matrix.worst()])
-    summary = f"no cell of {cells:,} is certainly below eval.min_cell = {recipe.eval.min_cell:g}"
-    summary += f", but {len(known)} in families that eval.known_blind names" if known else ""
-    return found(shown, summary, cells=cells, blind=len(blind), known_blind=len(known), worst=worst)
-
-
-def no_families(named: Sequence[str], families: Collection[str]) -> list[str]:
-    """Findings: names in `eval.known_blind` that no family of cells has, which would let nothing pass."""
-    return [
-        f"eval.known_blind: {name!r} is no family of cells; they are {', '.join(sorted(families))}"
-        for name in named
-        if name not in families
-    ]
-
-
-def told_apart(blind: Sequence[Blind], families: Sequence[str]) -> tuple[list[Blind], list[Blind]]:
-    """Blind cells of the families in which a recipe is known to have some, and all others, which refuse its release."""
-    known = [found for found in blind if found[1].key.family in families]
-    return known, [found for found in blind if found not in known]
 
 
 def _gate_table(found_gates: Sequence[release_gates.Reached]) -> str:
