@@ -51,11 +51,25 @@ def write(folder: Path, name: str, text: str) -> Path:
         ("[eval.gates.real]\nmin_exact = 0.5\n", "nearest known key is 'min_exact_match'"),
         ("[eval.gates.real]\nmin_exact_match = 1.5\n", "eval.gates.real.min_exact_match is 1.5"),
         ("[eval.gates.Real]\nmin_exact_match = 0.5\n", "eval.gates.Real"),
+        ("[eval.gates.real]\nmin_exact_match = 0.0\nmin_core_macro_f1 = 0.0\n", "and one of them above 0"),
+        ("[eval.gates.real]\nmin_exact_match = 0.0\n", "and one of them above 0"),
     ],
 )
 def test_a_gate_on_a_further_set_asks_something_of_a_set_by_its_name(tmp_path: Path, gate: str, message: str) -> None:
     with pytest.raises(RecipeError, match=message):
         load_recipe(write(tmp_path, "recipes/a.toml", BASE + gate))
+
+
+def test_a_gate_with_one_floor_above_nothing_may_leave_the_other_open(tmp_path: Path) -> None:
+    gate = "[eval.gates.real]\nmin_exact_match = 0.5\nmin_core_macro_f1 = 0.0\n"
+
+    assert load_recipe(write(tmp_path, "recipes/a.toml", BASE + gate)).eval.gates["real"].min_exact_match == 0.5
+
+
+def test_families_of_cells_that_the_matrix_has_may_be_named_as_known_blind(tmp_path: Path) -> None:
+    known = '[eval]\nknown_blind = ["country abroad", "subset × separators and case", "directional behind"]\n'
+
+    assert len(load_recipe(write(tmp_path, "recipes/a.toml", BASE + known)).eval.known_blind) == 3
 
 
 def test_units_boxes_and_crossings_have_labels_by_default(tmp_path: Path) -> None:
@@ -132,6 +146,13 @@ def test_equal_effective_recipes_have_equal_digests_however_they_are_split(tmp_p
             r"character_coverage is 0\.95: .* greater than or equal to 0\.98",
         ),
         (BASE + "[package]\nlocales = []\n", r"package\.locales is \(\): .* at least 1 item"),
+        (BASE + '[package]\nlocales = ["en-us", "fr-fr", "en-us"]\n', r"package\.locales .*'en-us' stands twice"),
+        (BASE + '[package]\nuntaught = ["cedex", "cedex"]\n', r"package\.untaught .*'cedex' stands twice"),
+        (
+            BASE + '[eval]\nknown_blind = ["contry abroad"]\n',
+            r"eval\.known_blind\.0 is 'contry abroad': .*'country abroad'.* or 'script'",
+        ),
+        (BASE + '[eval]\nknown_blind = ["cedex", "cedex"]\n', r"eval\.known_blind .*'cedex' stands twice"),
         (BASE + '[package]\nlocales = ["../fr"]\n', r"package\.locales\.0 is '\.\./fr': string should match pattern"),
     ],
 )
@@ -192,6 +213,23 @@ def test_norway_is_a_country_and_not_false(tmp_path: Path) -> None:
         ("seed = 1", "seed = 1\nvalidation_share = 0.6\ntest_share = 0.4", r"0\.6, test_share 0\.4, .* leave nothing"),
         ("seed = 1", "seed = 1\nholdout_places_share = 0.98", r"holdout_places_share 0\.98 leave nothing to train on"),
         ("seed = 1", 'seed = 1\nholdout_places_share = "2%"', r"holdout_places_share is '2%'"),
+        ("seed = 1", "seed = 1\nholdout_places_share = 1e-5", r"holdout_places_share is 1e-05: expected 0, or 0\.001"),
+        ("seed = 1", 'seed = 1\nholdout_regions = ["US:vermnt"]', "'vermnt' is no region .* nearest is 'US:vermont'"),
+        ("seed = 1", 'seed = 1\nholdout_regions = ["FR:brittany"]', "nearest is 'FR:bretagne'"),
+        (
+            "seed = 1",
+            'seed = 1\nholdout_regions = ["US:ohio", "US:ohio"]',
+            "'US:ohio' stands twice, expected each once",
+        ),
+        ("seed = 1", 'seed = 1\ngolden = ["golden/**x.jsonl"]', r"golden .*'golden/\*\*x\.jsonl': \*\* stands for any"),
+        ("seed = 1", 'seed = 1\ngolden = ["https://x.org/us.jsonl"]', "golden .* that is a URL"),
+        ("seed = 1", 'seed = 1\ngolden = ["golden/us.jsonl", "golden/us.jsonl"]', "golden .* stands twice"),
+        (
+            'adapter = "builtin"',
+            'adapter = "builtin"\ninput = "a/**x"',
+            r"sources\.builtin: input 'a/\*\*x': \*\* stands",
+        ),
+        ('adapter = "builtin"', 'adapter = "builtin"\ninput = "~/a.csv"', "~ stands for no home folder"),
         ("seed = 1", "seed = 1\nholdout_places = 0.02", "the nearest known key is 'holdout_places_share'"),
         (
             'adapter = "builtin"',
@@ -215,6 +253,20 @@ def test_norway_is_a_country_and_not_false(tmp_path: Path) -> None:
 def test_a_wrong_corpus_spec_is_refused(tmp_path: Path, before: str, after: str, message: str) -> None:
     with pytest.raises(RecipeError, match=message):
         load_corpus_spec(write(tmp_path, "corpora/a.toml", CORPUS.replace(before, after)))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "holdout_places_share = 0.0",
+        "holdout_places_share = 0.001",
+        'holdout_regions = ["US:Vermont", "FR:Île de France", "FR:nouvelle-calédonie", "DE:bayern"]',
+        'golden = ["golden/**/*.jsonl", "golden/", "/elsewhere/[uf]?.jsonl"]',
+        'sources.other = {adapter = "builtin", input = "/raw/**/*.csv"}',
+    ],
+)
+def test_a_corpus_spec_may_hold_what_does_something(tmp_path: Path, line: str) -> None:
+    load_corpus_spec(write(tmp_path, "corpora/a.toml", CORPUS.replace("seed = 1", f"seed = 1\n{line}")))
 
 
 def test_a_source_has_the_budgets_of_its_corpus_but_for_those_it_names(tmp_path: Path) -> None:

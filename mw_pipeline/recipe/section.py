@@ -27,3 +27,11 @@ class Section(BaseModel):
 def tuple_of(value: object) -> object:
     """TOML arrays arrive as lists; the models hold tuples so that they can be frozen."""
     return tuple(value) if isinstance(value, list) else value
+
+
+def each_once(values: tuple[str, ...]) -> tuple[str, ...]:
+    """The values, none of which stands twice. Raises ValueError otherwise."""
+    twice = next((value for value in values if values.count(value) > 1), None)
+    if twice is not None:
+        raise ValueError(f"{twice!r} stands twice, expected each once")
+    return values

@@ -11,11 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from mw_pipeline.digest import JSON
-from mw_pipeline.recipe import EvalConfig
+from mw_pipeline.recipe import OWN_GOLD, EvalConfig
 from mw_pipeline.report.cells import interval, number
 
-OWN_GOLD = "golden"
-"""The corpus's own gold, among the metrics of a card; a further set has its own name there."""
 _ASKED = {"min_core_macro_f1": "core_macro_f1", "min_exact_match": "exact_match"}
 _TITLES = {"core_macro_f1": "core macro-F1", "exact_match": "exact match"}
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import get_args
 
 from mw_pipeline.capability.cells import ROWS_PER_CELL, Cell
 from mw_pipeline.digest import JSON, sha256_file
 from mw_pipeline.package_files import ONNX_NAME
-from mw_pipeline.recipe import ClosedKind, Recipe
+from mw_pipeline.recipe import OWN_GOLD, ClosedKind, Recipe
 from mw_pipeline.report.tables import Table
 from mw_pipeline.stages import release_gates, requests
 from mw_pipeline.stages.diagnosis import SCORES_FILE, SETS_FILE
@@ -79,7 +79,7 @@ def release_beats_its_gates(place: Place, partition: str) -> Findings:
     sets = facts_of(place, recipe.corpus)["sets"]
     problems, remarks = release_gates.unasked(recipe.eval, sets, found_gates, recipe.package.locales)
     stale, of_baseline = _on_baseline(place, recipe)
-    low = {reach.locale: reach.low for reach in found_gates if reach.gate.gold == release_gates.OWN_GOLD}
+    low = {reach.locale: reach.low for reach in found_gates if reach.gate.gold == OWN_GOLD}
     return found(
         [*stale, *problems, *(str(reach) for reach in found_gates if not reach.passes)],
         "; ".join([f"{len(found_gates)} gates reached", *remarks]),
@@ -104,7 +104,6 @@ def no_cell_is_blind(place: Place, partition: str) -> Findings:
         for cell in matrix.cells
         if cell.verdict == "too few" and cell.key.family in CLOSED_FAMILIES
     ]
-    problems += no_families(recipe.eval.known_blind, {cell.key.family for matrix in matrices for cell in matrix.cells})
     for matrix in matrices:
         if matrix.measured_on != sha256_file(packaged.file(f"{matrix.locale}/{ONNX_NAME}")):
             problems.append(
@@ -120,15 +119,6 @@ def no_cell_is_blind(place: Place, partition: str) -> Findings:
     summary = f"no cell of {cells:,} is certainly below eval.min_cell = {recipe.eval.min_cell:g}"
     summary += f", but {len(known)} in families that eval.known_blind names" if known else ""
     return found(shown, summary, cells=cells, blind=len(blind), known_blind=len(known), worst=worst)
-
-
-def no_families(named: Sequence[str], families: Collection[str]) -> list[str]:
-    """Findings: names in `eval.known_blind` that no family of cells has, which would let nothing pass."""
-    return [
-        f"eval.known_blind: {name!r} is no family of cells; they are {', '.join(sorted(families))}"
-        for name in named
-        if name not in families
-    ]
 
 
 def told_apart(blind: Sequence[Blind], families: Sequence[str]) -> tuple[list[Blind], list[Blind]]:
@@ -149,7 +139,7 @@ def _on_baseline(place: Place, recipe: Recipe) -> tuple[list[str], dict[str, JSO
         return [], {}
     report = requests.report(place, place.recipe(name)).demand(place.store)
     scores = {
-        release_gates.OWN_GOLD: report.read_json(SCORES_FILE),
+        OWN_GOLD: report.read_json(SCORES_FILE),
         **report.read_json(SETS_FILE)["scores"],
     }
     metrics = {
@@ -174,7 +164,7 @@ def _parity(place: Place, partition: str) -> JSON:
 
 def _packaged_scores(place: Place, partition: str) -> JSON:
     recipe = place.recipe(partition)
-    return _card(place, partition, recipe.package.locales[0])["metrics"][release_gates.OWN_GOLD]
+    return _card(place, partition, recipe.package.locales[0])["metrics"][OWN_GOLD]
 
 
 def _card(place: Place, partition: str, locale: str) -> JSON:
