@@ -27,6 +27,7 @@ PURPOSES = {
     ATTRIBUTION_NAME: "the sources of the training rows, to be named wherever the weights go",
 }
 _FAILURE_MODES_SHOWN = 8
+_NOT_EXACT = "A row with a value of one is no exact match."
 
 
 def package_readme(card: Mapping[str, JSON], example: ParsedAddress) -> str:
@@ -126,7 +127,7 @@ def tag_table(scores: Mapping[str, JSON]) -> str:
         numbers = " | ".join(_number(found[name]) for name in ("precision", "recall", "f1"))
         lines.append(f"| {tag} | {found['support']:,} | {numbers} | {_interval(found['interval'])} |")
     absent = [tag for tag, _ in by_tag(golden.get("not_scored", {}).get("gold", {}))]
-    beyond = f"\n\nIn the gold, but not among this model's tags: {', '.join(absent)}." if absent else ""
+    beyond = f"\n\nIn the gold, but not among this model's tags: {', '.join(absent)}. {_NOT_EXACT}" if absent else ""
     return "\n".join(lines) + beyond
 
 
