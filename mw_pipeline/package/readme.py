@@ -151,9 +151,9 @@ def capability_table(capability: Mapping[str, JSON] | None) -> str:
         return "Nobody has measured what it can read, cell by cell: `mw-pipeline capability --package .` does."
     judged = capability["cells"] - capability["too_few"]
     sentence = (
-        f"`mw-pipeline capability --package .` asks {capability['rows']:,} rows of towns and streets that training "
-        f"never saw, in {judged:,} cells, of which {capability['blind']:,} are blind: certainly right on fewer than "
-        f"{capability['min_cell']:.0%} of their rows. The worst:"
+        f"`mw-pipeline capability --package .` asks {capability['rows']:,} rows in {judged:,} cells, of which "
+        f"{capability['blind']:,} are blind: certainly right on fewer than {capability['min_cell']:.0%} of their rows. "
+        f"{capability['places']} The worst:"
     )
     head = "| cell | rows right whole | 95 % interval |\n|---|--:|--:|"
     lines = [

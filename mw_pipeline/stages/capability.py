@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mw_pipeline.capability.packages import measure_package
-from mw_pipeline.capability.rows import HELD_OUT_SHARE
 from mw_pipeline.capability.training_rows import unseen_rows
 from mw_pipeline.digest import JSON, write_json_atomically
 from mw_pipeline.package.build import write_model_files
@@ -34,7 +33,7 @@ def capability_matrix(place: Place, recipe_name: str, *, progress: Progress = qu
         files = [
             path for name, paths in row_files(place.store, manifest).items() if name in trained_on for path in paths
         ]
-        share = place.corpus_spec(recipe.corpus).holdout_places_share
+        held_out = place.corpus_spec(recipe.corpus).holdout_places_share
         found = {}
         with tempfile.TemporaryDirectory() as work:
             model = exported(place, recipe, Path(work))
@@ -44,7 +43,7 @@ def capability_matrix(place: Place, recipe_name: str, *, progress: Progress = qu
                 found[locale] = measure_package(
                     folder,
                     min_cell=recipe.eval.min_cell,
-                    share=share or HELD_OUT_SHARE,
+                    held_out=held_out,
                     unseen=functools.partial(unseen_rows, files=files),
                     compared=manifest.digest,
                     progress=progress,
@@ -56,6 +55,7 @@ def capability_matrix(place: Place, recipe_name: str, *, progress: Progress = qu
             "cells": sum(len(matrix.cells) for matrix in found.values()),
             "blind": sum(len(matrix.blind) for matrix in found.values()),
             "rows": sum(matrix.rows for matrix in found.values()),
+            "places_held_out": held_out,
         }
 
     return request.build(place.store, make)
