@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from mw_pipeline.capability.cells import ROWS_PER_CELL, CellKey, MatrixRow
 from mw_pipeline.capability.matrix import CapabilityMatrix, measure
@@ -38,6 +39,5 @@ def small_matrix(
     def parse(texts: Sequence[str]) -> list[Components]:
         return [{tag: text for tag, text in answers[raw].items() if not forgets(text)} for raw in texts]
 
-    return measure(
-        asked, parse, locale="en-us", tags=STAGE2_TAGS, min_cell=0.8, measured_on="a" * 64, held_out=held_out
-    )
+    known: dict[str, Any] = {"measured_on": "a" * 64, "held_out": held_out}
+    return measure(asked, parse, locale="en-us", tags=STAGE2_TAGS, min_cell=0.8, **known)

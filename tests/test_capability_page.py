@@ -50,11 +50,11 @@ def test_what_was_not_asked_and_what_training_is_not_known_stand_on_the_page(pag
         (0.02, "Rows lie in places that the corpus held out, a share of 0.02 of all."),
         (
             0.0,
-            "The corpus held out no place: rows lie in places that a holdout_places_share of 0.02 would have held out",
+            "The corpus held out no place: rows lie in places that a holdout_places_share of 0.02 ",
         ),
         (
             0.001,
-            "The corpus held out 0.001 of all places: rows lie in places that a holdout_places_share of 0.02 would",
+            "The corpus held out 0.001 of all places: rows lie in places that a holdout_places_share of 0.02",
         ),
         (None, "What this one held out is not known: if it was less, these places may stand in training."),
     ],

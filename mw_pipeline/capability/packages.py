@@ -28,8 +28,8 @@ def measure_package(
 ) -> CapabilityMatrix:
     """The matrix of a package for its locale.
 
-    `held_out` (the share of places that its corpus held out), `unseen` and `compared` are what is known of its training.
-    Where nothing was held out, rows lie in the places that other corpora hold out.
+    `held_out` (the share of places that its corpus held out), `unseen` and `compared` are what is known of its
+    training. Where nothing was held out, rows lie in the places that other corpora hold out.
 
     Raises ArtifactError for a folder that is no package, or one for a locale that there are no rows of."""
     files = PackageFiles.read(path)
