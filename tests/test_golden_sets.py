@@ -320,7 +320,7 @@ def test_a_source_without_texts_is_no_gold(place: Place, monkeypatch: pytest.Mon
         (
             'input = "real/*.txt"',
             'inputs = "x"',
-            "nearest known key is 'input'. Known here: adapter, country, input, optional, tags",
+            "nearest known key is 'input'. Correct or remove it; known here: adapter, country, input, optional, tags",
         ),
         ('input = "real/*.txt"', 'input = "x"\ntags = ["town"]', "golden_sets.real.tags is .*'town' is not a tag"),
         ('input = "real/*.txt"', 'input = "x"\ntags = []', "golden_sets.real.tags"),

@@ -110,7 +110,7 @@ class SourceSpec(Section):
         if problem := url_problem(self.url):
             raise ValueError(f"input {self.url!r}: {problem}")
         if self.sha256 is None:
-            raise ValueError(f"input {self.url!r} needs the sha256 of its bytes beside it")
+            raise ValueError(f"input {self.url!r} has no sha256, expected that of its bytes beside it")
         return self
 
     @property

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from mw_pipeline.digest import JSON, digest_of
 from mw_pipeline.labels import LabelSet, label_set
 from mw_pipeline.recipe.section import Name, NotNegative, Positive, Section, SetName, Share, Weight, each_once, tuple_of
 
 LearningRate = Annotated[float, Field(gt=0.0, lt=1e3)]
-Locale = Annotated[str, Field(pattern="^[a-z]{2,3}-[a-z]{2}$")]
 ClosedKind = Literal[
     "region name",
     "region code",
@@ -52,6 +52,15 @@ CellFamily = Literal[
     "script",
 ]
 """The families of cells of the capability matrix; a test holds its plans to them."""
+
+
+def _locale(name: str) -> str:
+    if not re.fullmatch("[a-z]{2,3}-[a-z]{2}", name):
+        raise ValueError("expected a language and a country in small letters, as in 'en-us'")
+    return name
+
+
+Locale = Annotated[str, AfterValidator(_locale)]
 
 
 class TokenizerConfig(Section):
@@ -185,7 +194,7 @@ class SetGate(Section):
     @model_validator(mode="after")
     def _asks_something(self) -> Self:
         if not self.min_core_macro_f1 and not self.min_exact_match:
-            raise ValueError("a gate asks min_core_macro_f1, min_exact_match, or both, and one of them above 0")
+            raise ValueError("asks nothing, expected min_core_macro_f1, min_exact_match, or both, and one above 0")
         return self
 
 
