@@ -9,6 +9,7 @@ import sys
 from assets.partitions import source_key
 from mw_pipeline.errors import MwError
 from mw_pipeline.stages.place import Place
+from mw_pipeline.stages.recipe_fit import demand_gates_known
 
 MATERIALIZE = "dagster asset materialize -m assets.definitions"
 RECIPE_ASSETS = (
@@ -26,8 +27,9 @@ RECIPE_ASSETS = (
 
 
 def commands(place: Place, name: str) -> list[str]:
-    """The commands, in order. Raises RecipeError when the recipe or its corpus is not there."""
+    """The commands, in order. Raises RecipeError when the recipe or its corpus is not there, or they do not fit."""
     recipe = place.recipe(name)
+    demand_gates_known(place, recipe)
     spec = place.corpus_spec(recipe.corpus)
     return [
         *(_materialize("corpus_shards", source_key(spec.name, source)) for source in sorted(spec.sources)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from mw_pipeline.capability.cells import ROWS_PER_CELL, CellKey, MatrixRow
 from mw_pipeline.capability.matrix import CapabilityMatrix, measure
@@ -25,10 +26,12 @@ def small_rows() -> MatrixRows:
     ]
     few = [MatrixRow(f"Elm {number}", {"street": f"Elm {number}"}, (FEW,)) for number in range(3)]
     keys = (VERMONT, OHIO, SUBSET, NATIVE, TURNED, FEW)
-    return MatrixRows((*rows, *few), keys, {"country abroad: Georgia": "is a region too"}, left_out=7)
+    return MatrixRows((*rows, *few), keys, {"country abroad: Georgia": "is a region too"}, left_out=7, share=0.02)
 
 
-def small_matrix(forgets: Callable[[str], bool] = lambda region: region == "Vermont") -> CapabilityMatrix:
+def small_matrix(
+    forgets: Callable[[str], bool] = lambda region: region == "Vermont", *, held_out: float | None = None
+) -> CapabilityMatrix:
     """The matrix of a parser that reads everything but some regions."""
     asked = small_rows()
     answers = {row.raw: row.components for row in asked.rows}
@@ -36,4 +39,5 @@ def small_matrix(forgets: Callable[[str], bool] = lambda region: region == "Verm
     def parse(texts: Sequence[str]) -> list[Components]:
         return [{tag: text for tag, text in answers[raw].items() if not forgets(text)} for raw in texts]
 
-    return measure(asked, parse, locale="en-us", tags=STAGE2_TAGS, min_cell=0.8, measured_on="a" * 64)
+    known: dict[str, Any] = {"measured_on": "a" * 64, "held_out": held_out}
+    return measure(asked, parse, locale="en-us", tags=STAGE2_TAGS, min_cell=0.8, **known)

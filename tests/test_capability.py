@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +23,7 @@ from mw_pipeline.corpus.splits import TRAIN, place_fold
 from mw_pipeline.errors import ArtifactError
 from mw_pipeline.labels import STAGE2_TAGS, STAGE3_TAGS
 from mw_pipeline.metrics.scores import Components
+from mw_pipeline.recipe import LEAST_PLACES_SHARE, CellFamily
 
 pytestmark = pytest.mark.slow
 
@@ -48,6 +50,27 @@ def test_every_cell_has_rows_enough_but_for_scripts_in_which_few_towns_have_a_na
 
     assert {key.family for key in rows_of(locale).keys if found[key] < ROWS_PER_CELL} <= {"script"}
     assert max(Counter(row.keys[0] for row in rows_of(locale).rows).values()) == ROWS_PER_CELL
+
+
+def test_the_families_of_all_cells_are_those_that_a_recipe_may_name(rows_of: Callable[[str], MatrixRows]) -> None:
+    asked = [rows_of(locale) for locale in LOCALES]
+    keys = [key for found in asked for key in (*found.keys, *counts(found))]
+
+    assert {key.family for key in keys} == set(get_args(CellFamily))
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+def test_the_least_share_of_places_that_a_corpus_may_hold_out_leaves_towns_to_ask_about(locale: str) -> None:
+    asked = matrix_rows(locale, share=LEAST_PLACES_SHARE)
+    found = counts(asked)
+
+    assert all(found[key] >= ROWS_PER_CELL for key in asked.keys if key.family in ("region code", "street type"))
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+def test_a_share_that_holds_no_town_out_is_refused_with_a_sentence(locale: str) -> None:
+    with pytest.raises(ArtifactError, match=r"no town of .* is held out by a share of 1e-06 .* 0\.001 at least"):
+        matrix_rows(locale, share=1e-6)
 
 
 @pytest.mark.parametrize("locale", LOCALES)

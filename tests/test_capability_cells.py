@@ -10,7 +10,7 @@ from matrix_inputs import VERMONT, small_matrix
 from mw_pipeline.capability.cells import Cell, CellKey, MatrixRow, cell_of, score_cells, wilson
 from mw_pipeline.capability.matrix import CapabilityMatrix
 from mw_pipeline.errors import ArtifactError, CorpusError
-from mw_pipeline.stages.checks.capability import lacking_cells, no_families, of_other_rows, told_apart
+from mw_pipeline.stages.checks.capability import lacking_cells, of_other_rows, told_apart
 
 KEY = CellKey("region name", ("Vermont",))
 OTHER = CellKey("subset × order", ("street + region", "native"))
@@ -147,10 +147,3 @@ def test_blind_cells_of_families_that_the_recipe_knows_of_refuse_nothing_and_all
 
     assert told_apart([vermont, latvia], ("country abroad",)) == ([latvia], [vermont])
     assert told_apart([vermont, latvia], ()) == ([], [vermont, latvia])
-
-
-def test_a_family_that_the_recipe_names_and_no_cell_has_is_a_finding():
-    assert no_families(["contry abroad"], {"region name", "country abroad"}) == [
-        "eval.known_blind: 'contry abroad' is no family of cells; they are country abroad, region name"
-    ]
-    assert no_families(["country abroad"], {"region name", "country abroad"}) == []

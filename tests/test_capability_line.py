@@ -48,6 +48,8 @@ def test_every_locale_has_a_page_and_rows_that_training_met_are_left_out(line: P
     assert made.metrics["blind"] == 0
     assert made.metrics["cells"] > 2000
     for locale in line.recipe("demo").package.locales:
+        assert matrix_of(line, "demo", locale).held_out == 0.0
+        assert "The corpus held out no place" in made.file(page_file(locale)).read_text(encoding="utf-8")
         assert f"What {locale} can read" in made.file(page_file(locale)).read_text(encoding="utf-8")
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from matrix_inputs import small_matrix
 
+from mw_pipeline.capability.matrix import CapabilityMatrix
+from mw_pipeline.package.readme import capability_table
 from mw_pipeline.report.capability_charts import heat_map_svg, tile_map_svg
 from mw_pipeline.report.capability_page import render_capability, worst_table
 
@@ -40,6 +42,34 @@ def test_a_matrix_without_a_blind_cell_passes_in_words(tmp_path: Path) -> None:
 def test_what_was_not_asked_and_what_training_is_not_known_stand_on_the_page(page: str) -> None:
     assert "country abroad: Georgia" in page
     assert "The training rows were not known" in page
+
+
+@pytest.mark.parametrize(
+    ("held_out", "sentence"),
+    [
+        (0.02, "Rows lie in places that the corpus held out, a share of 0.02 of all."),
+        (
+            0.0,
+            "The corpus held out no place: rows lie in places that a holdout_places_share of 0.02 ",
+        ),
+        (
+            0.001,
+            "The corpus held out 0.001 of all places: rows lie in places that a holdout_places_share of 0.02",
+        ),
+        (None, "What this one held out is not known: if it was less, these places may stand in training."),
+    ],
+)
+def test_the_page_and_the_readme_say_whether_the_places_of_the_rows_may_stand_in_training(
+    tmp_path: Path, held_out: float | None, sentence: str
+) -> None:
+    matrix = small_matrix(held_out=held_out)
+    page = render_capability(tmp_path / "page.html", matrix.as_json()).read_text(encoding="utf-8")
+
+    assert sentence in page
+    assert sentence in capability_table(matrix.summary())
+    assert ("may stand in training" in page) == (held_out != 0.02)
+    assert (matrix.summary()["places_share"], matrix.summary()["places_held_out"]) == (0.02, held_out)
+    assert CapabilityMatrix.from_json(matrix.as_json()) == matrix
 
 
 def test_the_page_escapes_its_texts_and_fetches_nothing(page: str) -> None:

@@ -34,6 +34,7 @@ def test_a_blind_package_is_refused_and_every_blind_cell_named(
     assert found["training_known"] is False
     assert "blind: region name: Vermont is right on 0 of 40 rows (0.000 to 0.088)" in shown
     assert "the training rows are not known here" in shown
+    assert "if it was less, these places may stand in training" in shown
 
 
 def test_a_floor_of_zero_passes_and_the_page_is_written_where_asked(

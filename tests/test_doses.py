@@ -123,10 +123,13 @@ def test_the_table_reads_back_as_toml_whatever_the_names() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[sources.a]\nshare = 0.2\nrepetitions = 1.0\n", r"sources\.a: a source takes either share or repetitions"),
+        (
+            "[sources.a]\nshare = 0.2\nrepetitions = 1.0\n",
+            r"sources\.a: has both of share and repetitions, expected one",
+        ),
         ("[sources.a]\nshar = 0.2\n", r"sources\.a\.shar is not a key; the nearest known key is 'share'"),
-        ("[sources.a]\nshare = 1.2\n", r"sources\.a\.share is 1\.2: input should be less than or equal to 1"),
-        ("rest = 'nothing'\n[sources.a]\nshare = 0.2\n", r"rest is 'nothing': input should be 'rows' or 'weights'"),
+        ("[sources.a]\nshare = 1.2\n", r"sources\.a\.share is 1\.2: expected a number less than or equal to 1"),
+        ("rest = 'nothing'\n[sources.a]\nshare = 0.2\n", r"rest is 'nothing': expected 'rows' or 'weights'"),
         ("", "sources is missing"),
     ],
 )

@@ -32,6 +32,9 @@ FOUND = [
 ]
 
 
+UNITS = ("unit", "po_box", "intersection_a", "intersection_b")
+
+
 def report_of(golden=GOLDEN, predictions=FOUND, **options):
     return evaluate(golden, predictions, **{"decoder": "test", "resamples": 50, **options}).report
 
@@ -54,6 +57,35 @@ def test_tags_outside_the_label_set_are_counted_and_not_scored():
     assert two["not_scored"] == {"gold": {"unit": 1}, "predicted": {"po_box": 1}}
     assert three["not_scored"] == {"gold": {}, "predicted": {}}
     assert three["per_tag"]["unit"]["fn"] == three["per_tag"]["po_box"]["fp"] == 1
+
+
+def test_a_row_with_a_value_that_the_labels_cannot_say_is_no_exact_match_however_well_the_rest_is_read():
+    rows = [
+        {"raw": "Apt 4", "components": {"unit": "Apt 4"}, "country": "US"},
+        {"raw": "Apt 5, Austin", "components": {"unit": "Apt 5", "locality": "Austin"}, "country": "US"},
+        {"raw": "Austin", "components": {"locality": "Austin"}, "country": "US"},
+    ]
+    golden = golden_of(rows, name="g")
+    found = [Prediction({}), Prediction({"locality": "Austin"}), Prediction({"locality": "Austin"})]
+
+    report = report_of(golden, found, labels=STAGE2)
+
+    assert (report["exact_match"], report["micro_f1"]) == (pytest.approx(1 / 3), 1.0)
+    assert report["beyond_labels"] == {"tags": ["street_prefix", "street_suffix", *UNITS], "rows": 2}
+    assert report["ceiling"]["exact_match"] == report["policies"]["strict"]["exact_match"] == pytest.approx(1 / 3)
+    assert report["slices"]["country"]["US"]["exact_match"] == pytest.approx(1 / 3)
+
+
+def test_rows_whose_values_the_labels_can_say_or_that_are_labelled_for_some_tags_alone_may_all_be_exact():
+    rows = [{"raw": "Apt 4, Austin", "components": {"unit": "Apt 4", "locality": "Austin"}, "country": "US"}]
+    golden = golden_of(rows, name="g")
+    whole, part = [Prediction({"unit": "Apt 4", "locality": "Austin"})], [Prediction({"locality": "Austin"})]
+
+    complete = report_of(golden, whole, labels=STAGE3)
+    for_some = report_of(dataclasses.replace(golden, tags=("locality",)), part, labels=STAGE2)
+
+    assert complete["exact_match"] == for_some["exact_match"] == 1.0
+    assert complete["beyond_labels"] == for_some["beyond_labels"] == {"tags": [], "rows": 0}
 
 
 def test_a_set_that_is_complete_for_some_tags_is_scored_on_these_alone():

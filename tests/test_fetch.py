@@ -249,7 +249,7 @@ def test_a_source_behind_a_url_is_named_by_its_hash_and_fetched_when_it_is_read(
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ({"input": "https://example.org/a.csv"}, "needs the sha256 of its bytes"),
+        ({"input": "https://example.org/a.csv"}, "has no sha256, expected that of its bytes"),
         ({"input": "http://example.org/a.csv", "sha256": SHA}, "plain http is for this machine alone"),
         ({"input": "https:/example.org/a.csv", "sha256": SHA}, "one slash .* did you mean .https://example.org/a.csv"),
         ({"input": "ftp://example.org/a.csv", "sha256": SHA}, "only https URLs with a host are fetched"),

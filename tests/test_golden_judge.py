@@ -75,6 +75,20 @@ def test_sound_gold_has_no_findings_and_says_what_it_holds(tmp_path: Path) -> No
     assert facts["ceilings"]["strict"]["per_tag"]["house_number"] == 1.0
 
 
+def test_keys_that_no_row_has_are_one_remark_for_each_file_with_their_counts(tmp_path: Path) -> None:
+    first = file_of(tmp_path, *(json.dumps(json.loads(numbered(n)) | {"contry": "US", "id": n}) for n in (2, 3)), SOUND)
+    second = file_of(tmp_path, numbered(4).replace('"country"', '"Country"'), numbered(5), name="other.jsonl")
+
+    judged = judge_golden([first, second], below=tmp_path)
+
+    assert [(f.where, f.rule, f.value, f.blocks) for f in judged.findings] == [
+        ("mine.jsonl", "unknown_key", "'contry' in 2 rows, 'id' in 2 rows", False),
+        ("other.jsonl", "unknown_key", "'Country' in 1 rows", False),
+    ]
+    assert judged.findings[0].problem.endswith("'contry' may mean 'country'")
+    assert judged.findings[0].as_json()["file"] == "mine.jsonl"
+
+
 def test_a_byte_order_mark_and_windows_line_ends_do_no_harm(tmp_path: Path) -> None:
     path = tmp_path / "mine.jsonl"
     path.write_bytes(b"\xef\xbb\xbf" + f"{SOUND}\r\n\r\n{numbered(2)}\r\n".encode())

@@ -320,10 +320,20 @@ def test_a_source_without_texts_is_no_gold(place: Place, monkeypatch: pytest.Mon
         (
             'input = "real/*.txt"',
             'inputs = "x"',
-            "nearest known key is 'input'. Known here: adapter, country, input, optional, tags",
+            "nearest known key is 'input'. Correct or remove it; known here: adapter, country, input, optional, tags",
         ),
         ('input = "real/*.txt"', 'input = "x"\ntags = ["town"]', "golden_sets.real.tags is .*'town' is not a tag"),
         ('input = "real/*.txt"', 'input = "x"\ntags = []', "golden_sets.real.tags"),
+        ("[golden_sets.real]", "[golden_sets.golden]", "golden_sets: 'golden' is the corpus's own gold"),
+        ('input = "real/*.txt"', 'input = "x"\ntags = ["unit", "unit"]', "tags is .*'unit' stands twice"),
+        ('adapter = "labelled"', 'country = "US"', "golden_sets.real: country 'US' says nothing of gold files"),
+        ('input = "real/*.txt"', 'input = "real/**x"', r"golden_sets.real.input is 'real/\*\*x': \*\* stands for any"),
+        ('input = "real/*.txt"', 'input = "https://x.org/a.jsonl"', "that is a URL"),
+        ('input = "real/*.txt"', 'input = "~/real/a.jsonl"', "~ stands for no home folder here"),
+        ('input = "real/*.txt"', 'input = "real/{a,b}.jsonl"', "braces stand for no choice here"),
+        ('input = "real/*.txt"', 'input = "real/"', "that names folders, expected files"),
+        ('input = "real/*.txt"', 'input = "real/**"', "that names folders, expected files"),
+        ('input = "real/*.txt"', 'input = "."', "expected the name of a file"),
         ('input = "real/*.txt"', 'input = "x"\ncountry = "us"', "golden_sets.real.country is 'us'"),
     ],
 )
@@ -333,3 +343,10 @@ def test_a_wrong_set_is_refused_by_its_key(place: Place, old: str, new: str, mes
 
     with pytest.raises(RecipeError, match=message):
         load_corpus_spec(path)
+
+
+def test_the_country_of_an_adapter_and_a_pattern_of_whole_folders_are_read(place: Place) -> None:
+    path = place.project / "corpora" / "c.toml"
+    path.write_text(SPEC.replace("real/*.txt", "real/**/*.txt") + 'country = "US"\ntags = ["unit", "street"]\n')
+
+    assert place.golden_set_files(place.corpus_spec("c"), "real") == [place.data / "real" / "a.txt"]

@@ -92,6 +92,15 @@ def test_sources_with_regions_cover_the_holdout_whether_they_touch_it_or_not(sha
     assert holdout_is_covered(coverage, holdout_regions=("FR:corse",)) == []
 
 
+def test_a_region_in_which_no_row_lies_holds_nothing_out_and_is_named(shards: Any):
+    files = shards([row(1, region_key="DE:bayern")], [row(2, source="north", region_key="DE:Sachsen")])
+    named = ("DE:bayren", "DE:sachsen")
+
+    (found,) = holdout_is_covered(holdout_coverage(files, holdout_regions=named), holdout_regions=named)
+
+    assert found.startswith("holdout_regions: no row of any source lies in 'DE:bayren', so it holds nothing out")
+
+
 def test_a_source_without_places_escapes_the_holdout_of_places_and_is_named(shards: Any):
     files = shards(
         [lying_in(1, town_of(TEST), "test"), lying_in(2, town_of(TEST), "test"), lying_in(3, town_of(TRAIN))],

@@ -150,7 +150,7 @@ def test_tags_stand_in_label_order_though_a_file_holds_them_by_alphabet():
 
     tags = [line.split("|")[1].strip() for line in lines if line.startswith("|")]
     assert tags[2:] == ["country", "locality", "street", "house_number"]
-    assert beyond.endswith(": unit, po_box.")
+    assert beyond.endswith(": unit, po_box. A row with a value of one is no exact match.")
 
 
 def test_without_licences_the_attribution_says_so(model, tmp_path):

@@ -47,15 +47,29 @@ def write(folder: Path, name: str, text: str) -> Path:
 @pytest.mark.parametrize(
     ("gate", "message"),
     [
-        ("[eval.gates.real]\n", "eval.gates.real: a gate asks min_core_macro_f1, min_exact_match, or both"),
+        ("[eval.gates.real]\n", "eval.gates.real: asks nothing, expected min_core_macro_f1, min_exact_match, or both"),
         ("[eval.gates.real]\nmin_exact = 0.5\n", "nearest known key is 'min_exact_match'"),
         ("[eval.gates.real]\nmin_exact_match = 1.5\n", "eval.gates.real.min_exact_match is 1.5"),
-        ("[eval.gates.Real]\nmin_exact_match = 0.5\n", "eval.gates.Real"),
+        ("[eval.gates.Real]\nmin_exact_match = 0.5\n", "eval.gates.Real is 'Real': expected small letters, digits"),
+        ("[eval.gates.real]\nmin_exact_match = 0.0\nmin_core_macro_f1 = 0.0\n", "and one above 0"),
+        ("[eval.gates.real]\nmin_exact_match = 0.0\n", "and one above 0"),
     ],
 )
 def test_a_gate_on_a_further_set_asks_something_of_a_set_by_its_name(tmp_path: Path, gate: str, message: str) -> None:
     with pytest.raises(RecipeError, match=message):
         load_recipe(write(tmp_path, "recipes/a.toml", BASE + gate))
+
+
+def test_a_gate_with_one_floor_above_nothing_may_leave_the_other_open(tmp_path: Path) -> None:
+    gate = "[eval.gates.real]\nmin_exact_match = 0.5\nmin_core_macro_f1 = 0.0\n"
+
+    assert load_recipe(write(tmp_path, "recipes/a.toml", BASE + gate)).eval.gates["real"].min_exact_match == 0.5
+
+
+def test_families_of_cells_that_the_matrix_has_may_be_named_as_known_blind(tmp_path: Path) -> None:
+    known = '[eval]\nknown_blind = ["country abroad", "subset × separators and case", "directional behind"]\n'
+
+    assert len(load_recipe(write(tmp_path, "recipes/a.toml", BASE + known)).eval.known_blind) == 3
 
 
 def test_units_boxes_and_crossings_have_labels_by_default(tmp_path: Path) -> None:
@@ -113,26 +127,41 @@ def test_equal_effective_recipes_have_equal_digests_however_they_are_split(tmp_p
     [
         (BASE.replace("peak_lr", "peak_ir"), r"train\.peak_ir is not a key; the nearest known key is 'peak_lr'"),
         (BASE + "[train2]\n", "train2 is not a key; the nearest known key is 'train'"),
-        (BASE.replace("3e-3", '"3e-3"'), r"train\.peak_lr is '3e-3': input should be a valid number"),
+        (BASE.replace("3e-3", '"3e-3"'), r"train\.peak_lr is '3e-3': expected a valid number"),
         (BASE.replace("heads = 4", "heads = 5"), "width 128 must be an even multiple of heads 5"),
         (BASE.replace("warmup_steps = 200", "warmup_steps = 4000"), "warmup_steps 4000 must be below steps 4000"),
         (BASE + 'mode = "long-tail"\n', "mode 'long-tail' needs steps ≥ 10000, found 1100"),
         (BASE.replace("corpus =", "corpus"), "not readable as TOML"),
         ('name = "x"\n' + BASE, "name is not a key: it follows from the file"),
         ("base = 3\n" + BASE, "base is 3, expected the path of a TOML file"),
-        (BASE.replace("128", "0"), r"model\.width is 0: input should be greater than 0"),
+        (BASE.replace("128", "0"), r"model\.width is 0: expected a number greater than 0"),
         (
             BASE.replace("256", "256" + 20 * "0"),
-            r"train\.batch_size is 256000.*: input should be less than or equal to",
+            r"train\.batch_size is 256000.*: expected a number less than or equal to",
         ),
-        (BASE.replace("1.0", "inf"), r"mix\.weights\.builtin is inf: input should be a finite number"),
-        (BASE.replace("steps = 1100", ""), r"smoke\.steps is missing\. Add it\."),
+        (BASE.replace("1.0", "inf"), r"mix\.weights\.builtin is inf: expected a finite number"),
+        (BASE.replace("steps = 1100", ""), r"smoke\.steps is missing, expected in \[smoke\]\. Add it\."),
         (
             BASE + "[tokenizer]\ncharacter_coverage = 0.95\n",
             r"character_coverage is 0\.95: .* greater than or equal to 0\.98",
         ),
-        (BASE + "[package]\nlocales = []\n", r"package\.locales is \(\): .* at least 1 item"),
-        (BASE + '[package]\nlocales = ["../fr"]\n', r"package\.locales\.0 is '\.\./fr': string should match pattern"),
+        (BASE.replace("[train]", "[[train]]"), r"train is \[\{.*: expected a table\. Correct the value\.$"),
+        (BASE.replace("[mix.weights]\nbuiltin = 1.0", "[mix]\nweights = 3"), "mix.weights is 3: expected a table"),
+        (BASE + "[package]\nlocales = 'en-us'\n", "locales is 'en-us': expected a list"),
+        (BASE.replace("builtin = 1.0", ""), r"mix\.weights is \{\}: expected at least 1 entry"),
+        ('base = "nope.toml"\n', r"a\.toml: base is 'nope\.toml', expected a TOML file beside it\. Correct the name"),
+        (BASE + "[package]\nlocales = []\n", r"package\.locales is \(\): .* at least 1 entry"),
+        (BASE + '[package]\nlocales = ["en-us", "fr-fr", "en-us"]\n', r"package\.locales .*'en-us' stands twice"),
+        (BASE + '[package]\nuntaught = ["cedex", "cedex"]\n', r"package\.untaught .*'cedex' stands twice"),
+        (
+            BASE + '[eval]\nknown_blind = ["contry abroad"]\n',
+            r"eval\.known_blind\.0 is 'contry abroad': .*'country abroad'.* or 'script'",
+        ),
+        (BASE + '[eval]\nknown_blind = ["cedex", "cedex"]\n', r"eval\.known_blind .*'cedex' stands twice"),
+        (
+            BASE + '[package]\nlocales = ["../fr"]\n',
+            r"package\.locales\.0 is '\.\./fr': expected a language and a country in small letters",
+        ),
     ],
 )
 def test_a_wrong_recipe_is_refused_with_its_key(tmp_path: Path, text: str, message: str) -> None:
@@ -165,7 +194,7 @@ def test_a_circle_of_bases_is_refused(tmp_path: Path) -> None:
 
 def test_a_missing_file_names_the_nearest(tmp_path: Path) -> None:
     write(tmp_path, "recipes/demo.toml", BASE)
-    with pytest.raises(RecipeError, match=r"demos\.toml: there is no such file; did you mean 'demo'\?"):
+    with pytest.raises(RecipeError, match=r"demos\.toml: there is no such file\. Did you mean 'demo'\?"):
         load_recipe(tmp_path / "recipes" / "demos.toml")
 
 
@@ -185,19 +214,36 @@ def test_norway_is_a_country_and_not_false(tmp_path: Path) -> None:
             'adapter = "builtin"\ninptu = "x"',
             "sources.builtin.inptu is not a key; the nearest .* 'input'",
         ),
-        ('version = "1"', "version = 1", "version is 1: input should be a valid string"),
-        ("seed = 1", "seed = -1", "seed is -1: input should be greater than or equal to 0"),
+        ('version = "1"', "version = 1", "version is 1: expected a valid string"),
+        ("seed = 1", "seed = -1", "seed is -1: expected a number greater than or equal to 0"),
         ("seed = 1", 'seed = 1\nholdout_regions = ["vermont"]', "'vermont' is not a country and a region, as in"),
         ("seed = 1", 'seed = 1\nholdout_regions = ["USA:vermont"]', "'USA' is not an ISO 3166-1 alpha-2 country code"),
         ("seed = 1", "seed = 1\nvalidation_share = 0.6\ntest_share = 0.4", r"0\.6, test_share 0\.4, .* leave nothing"),
         ("seed = 1", "seed = 1\nholdout_places_share = 0.98", r"holdout_places_share 0\.98 leave nothing to train on"),
         ("seed = 1", 'seed = 1\nholdout_places_share = "2%"', r"holdout_places_share is '2%'"),
+        ("seed = 1", "seed = 1\nholdout_places_share = 1e-5", r"holdout_places_share is 1e-05: expected 0, or 0\.001"),
+        ("seed = 1", 'seed = 1\nholdout_regions = ["US:vermnt"]', "'vermnt' is no region .* nearest is 'US:vermont'"),
+        ("seed = 1", 'seed = 1\nholdout_regions = ["FR:brittany"]', "nearest is 'FR:bretagne'"),
+        (
+            "seed = 1",
+            'seed = 1\nholdout_regions = ["US:ohio", "US:ohio"]',
+            "'US:ohio' stands twice, expected each once",
+        ),
+        ("seed = 1", 'seed = 1\ngolden = ["golden/**x.jsonl"]', r"golden .*'golden/\*\*x\.jsonl': \*\* stands for any"),
+        ("seed = 1", 'seed = 1\ngolden = ["https://x.org/us.jsonl"]', "golden .* that is a URL"),
+        ("seed = 1", 'seed = 1\ngolden = ["golden/us.jsonl", "golden/us.jsonl"]', "golden .* stands twice"),
+        (
+            'adapter = "builtin"',
+            'adapter = "builtin"\ninput = "a/**x"',
+            r"sources\.builtin: input 'a/\*\*x': \*\* stands",
+        ),
+        ('adapter = "builtin"', 'adapter = "builtin"\ninput = "~/a.csv"', "~ stands for no home folder"),
         ("seed = 1", "seed = 1\nholdout_places = 0.02", "the nearest known key is 'holdout_places_share'"),
         (
             'adapter = "builtin"',
             'adapter = "builtin"\nbudgets.reasons_share = 0.1',
             r"sources\.builtin\.budgets\.reasons_share is not a key; the nearest known key is 'reason_share'. "
-            r"Known here: filter_share, method_share, methods, quarantine_share, reason_share\.$",
+            r"Correct or remove it; known here: filter_share, method_share, methods, quarantine_share, reason_share\.$",
         ),
         (
             'adapter = "builtin"',
@@ -209,12 +255,26 @@ def test_norway_is_a_country_and_not_false(tmp_path: Path) -> None:
             "seed = 1\nbudgets.methods.order = 2.0",
             r"budgets\.methods\.order is 2\.0: .* less than or equal to 1",
         ),
-        ("seed = 1", "seed = 1\ngolden = []", r"golden is \(\): .* at least 1 item"),
+        ("seed = 1", "seed = 1\ngolden = []", r"golden is \(\): .* at least 1 entry"),
     ],
 )
 def test_a_wrong_corpus_spec_is_refused(tmp_path: Path, before: str, after: str, message: str) -> None:
     with pytest.raises(RecipeError, match=message):
         load_corpus_spec(write(tmp_path, "corpora/a.toml", CORPUS.replace(before, after)))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "holdout_places_share = 0.0",
+        "holdout_places_share = 0.001",
+        'holdout_regions = ["US:Vermont", "FR:Île de France", "FR:nouvelle-calédonie", "DE:bayern"]',
+        'golden = ["golden/**/*.jsonl", "golden/", "/elsewhere/[uf]?.jsonl"]',
+        'sources.other = {adapter = "builtin", input = "/raw/**/*.csv"}',
+    ],
+)
+def test_a_corpus_spec_may_hold_what_does_something(tmp_path: Path, line: str) -> None:
+    load_corpus_spec(write(tmp_path, "corpora/a.toml", CORPUS.replace("seed = 1", f"seed = 1\n{line}")))
 
 
 def test_a_source_has_the_budgets_of_its_corpus_but_for_those_it_names(tmp_path: Path) -> None:

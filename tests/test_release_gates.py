@@ -81,15 +81,6 @@ def questions(config: EvalConfig, sets: dict[str, Any], metrics: dict[str, Any])
 OWN = {"en-us": {"golden, US rows": part(0.99, 0.98)}, "fr-fr": {"golden, FR rows": part(0.99, 0.98)}}
 
 
-def test_a_gate_on_a_set_that_the_corpus_does_not_name_blocks() -> None:
-    config = asked(gates={"reel": SetGate(min_exact_match=0.5)})
-
-    problems, remarks = questions(config, {"real": {}}, OWN)
-
-    assert problems == ["eval.gates.reel names no golden set of the corpus: it has real"]
-    assert remarks == []
-
-
 def test_a_gate_on_an_optional_set_that_is_not_there_is_not_asked_and_says_so() -> None:
     config = asked(gates={"real": SetGate(min_exact_match=0.5)})
 

@@ -5,6 +5,9 @@ States and régions are closed lists, so that what is missing from a corpus or f
 
 from __future__ import annotations
 
+import difflib
+import re
+import unicodedata
 from functools import cache
 from importlib import resources
 
@@ -41,6 +44,24 @@ def closed_regions(country: str) -> tuple[str, ...]:
     if country == "US":
         return tuple(name for code, name in us_states().items() if code not in _ASSOCIATED_STATES)
     return ()
+
+
+def region_problem(country: str, region: str) -> str:
+    """Why a region cannot be one of the country, with the nearest that is; nothing where it is, or no list is known.
+
+    Associated states and collectivities overseas are regions too: rows have their names. Case, accents and punctuation
+    do not matter."""
+    known = {"US": us_states().values(), "FR": dict.fromkeys(region for _, region in fr_departements().values())}
+    folded = {_folded(name): name.casefold() for name in known.get(country, ())}
+    if not folded or _folded(region) in folded:
+        return ""
+    near = difflib.get_close_matches(_folded(region), folded, n=1, cutoff=0.0)[0]
+    return f"{region!r} is no region of {country!r}; the nearest is '{country}:{folded[near]}'"
+
+
+def _folded(text: str) -> str:
+    plain = "".join(c for c in unicodedata.normalize("NFKD", text.casefold()) if not unicodedata.combining(c))
+    return " ".join(re.findall(r"\w+", plain))
 
 
 def region_of_name(country: str, region: str) -> str:

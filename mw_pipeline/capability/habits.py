@@ -5,8 +5,10 @@ from __future__ import annotations
 import functools
 import re
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
+from typing import Any
 
 import numpy as np
 
@@ -61,18 +63,32 @@ class Habits:
 
 
 @functools.cache
+def _tables() -> Mapping[str, Any]:
+    """The habits of every country that has some, by its code."""
+    return tomllib.loads(files("mw_pipeline.capability").joinpath("tables", "habits.toml").read_text("utf-8"))
+
+
+def locale_problem(locale: str) -> str:
+    """What keeps rows of a locale from being made, and what to do; nothing where its country has habits."""
+    known = _tables()
+    if locale.rpartition("-")[2].upper() in known:
+        return ""
+    return (
+        f"locale {locale!r}: the capability matrix has rows of {' and '.join(known)} only. "
+        "Write the habits of its country into capability/tables/habits.toml."
+    )
+
+
+@functools.cache
 def habits_of(locale: str) -> Habits:
     """What rows of a locale such as `en-us` are made of. Raises ArtifactError for a country that no table knows."""
+    if problem := locale_problem(locale):
+        raise ArtifactError(problem)
     country = locale.rpartition("-")[2].upper()
-    known = tomllib.loads(files("mw_pipeline.capability").joinpath("tables", "habits.toml").read_text("utf-8"))
-    if country not in known:
-        raise ArtifactError(
-            f"locale {locale!r}: the capability matrix has rows of {' and '.join(known)} only. "
-            "Write the habits of its country into capability/tables/habits.toml."
-        )
-    military = known[country].pop("military", {})
-    plain = tuple(known[country].pop("plain").split())
-    own = {f"{_OWN}{name}": text for name, text in known[country].items()}
+    table = dict(_tables()[country])
+    military = table.pop("military", {})
+    plain = tuple(table.pop("plain").split())
+    own = {f"{_OWN}{name}": text for name, text in table.items()}
     own |= {f"{_MILITARY}{region}": text for region, text in military.items()}
     words = closed_words(locale)
     return Habits(

@@ -24,6 +24,8 @@ class CapabilityMatrix:
     measured_on  sha256 of the network that answered
     compared     which training rows were left out: the digest of the corpus, or "" where it is not known
     not_asked    cells that no fair row can be made for, and why; and those that the labels have no tag for
+    share        the share of all places of which those of its rows are
+    held_out     the share of places that the corpus held out, None where it is not known
     """
 
     locale: str
@@ -35,6 +37,8 @@ class CapabilityMatrix:
     compared: str
     cells: tuple[Cell, ...]
     not_asked: Mapping[str, str]
+    share: float
+    held_out: float | None
     policy: str = POLICY
 
     @property
@@ -46,6 +50,21 @@ class CapabilityMatrix:
         """The cells with rows enough whose interval ends lowest."""
         judged = [cell for cell in self.cells if cell.verdict != "too few"]
         return tuple(sorted(judged, key=lambda cell: (cell.high or 0.0, cell.score or 0.0, cell.key))[:count])
+
+    def places(self) -> str:
+        """Where its rows lie and whether these places may stand in training, for a person."""
+        if self.held_out is None:
+            return (
+                f"Rows lie in places that a corpus holds out whose holdout_places_share is {self.share:g} or more. "
+                "What this one held out is not known: if it was less, these places may stand in training."
+            )
+        if self.held_out < self.share:
+            held = f"held out {self.held_out:g} of all places" if self.held_out else "held out no place"
+            return (
+                f"The corpus {held}: rows lie in places that a holdout_places_share of {self.share:g} would have held "
+                "out, and they may stand in training."
+            )
+        return f"Rows lie in places that the corpus held out, a share of {self.share:g} of all."
 
     def summary(self) -> dict[str, JSON]:
         """What the card says: how many cells there are, how many are blind, and the worst with their intervals."""
@@ -60,6 +79,9 @@ class CapabilityMatrix:
             "seed": self.seed,
             "policy": self.policy,
             "training_known": bool(self.compared),
+            "places_share": self.share,
+            "places_held_out": self.held_out,
+            "places": self.places(),
             "worst": worst,
         }
 
@@ -79,8 +101,9 @@ class CapabilityMatrix:
     def from_json(cls, value: JSON, *, min_cell: float) -> CapabilityMatrix:
         """The matrix whose counts `as_json` wrote, judged by `min_cell`. Raises ArtifactError as `Cell.from_json`."""
         kept = ("locale", "seed", "rows", "left_out", "measured_on", "compared", "not_asked", "policy")
+        places = {"share": value["places_share"], "held_out": value["places_held_out"]}
         cells = tuple(Cell.from_json(cell, min_cell=min_cell) for cell in value["matrix"])
-        return cls(**{name: value[name] for name in kept}, min_cell=min_cell, cells=cells)
+        return cls(**{name: value[name] for name in kept}, **places, min_cell=min_cell, cells=cells)
 
 
 def measure(
@@ -93,10 +116,12 @@ def measure(
     seed: int = 0,
     measured_on: str = "",
     compared: str = "",
+    held_out: float | None = None,
 ) -> CapabilityMatrix:
     """The matrix of whoever answers `parse`: the components of each text, in order.
 
-    tags  those of the parser's labels; a row that has none of them asks nothing, and is not counted
+    tags      those of the parser's labels; a row that has none of them asks nothing, and is not counted
+    held_out  the share of places that the parser's corpus held out, None where it is not known
     """
     rows = [row for row in asked.rows if set(row.components) & set(tags)]
     read = parse([row.raw for row in rows])
@@ -120,6 +145,8 @@ def measure(
         compared=compared,
         cells=cells,
         not_asked={**asked.not_asked, **lacking},
+        share=asked.share,
+        held_out=held_out,
     )
 
 

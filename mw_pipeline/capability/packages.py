@@ -21,17 +21,20 @@ def measure_package(
     *,
     min_cell: float,
     seed: int = 0,
-    share: float = HELD_OUT_SHARE,
+    held_out: float | None = None,
     unseen: Unseen | None = None,
     compared: str = "",
     progress: Progress,
 ) -> CapabilityMatrix:
-    """The matrix of a package for its locale. `share`, `unseen` and `compared` are what is known of its training.
+    """The matrix of a package for its locale.
+
+    `held_out` (the share of places that its corpus held out), `unseen` and `compared` are what is known of its
+    training. Where nothing was held out, rows lie in the places that other corpora hold out.
 
     Raises ArtifactError for a folder that is no package, or one for a locale that there are no rows of."""
     files = PackageFiles.read(path)
     progress(f"capability of {files.locale}: making rows from places held out")
-    asked = matrix_rows(files.locale, seed=seed, share=share, unseen=unseen)
+    asked = matrix_rows(files.locale, seed=seed, share=held_out or HELD_OUT_SHARE, unseen=unseen)
     parser = Parser.load(path)
 
     def parse(texts: Sequence[str]) -> list[Components]:
@@ -50,4 +53,5 @@ def measure_package(
         seed=seed,
         measured_on=sha256_file(files.model_path),
         compared=compared,
+        held_out=held_out,
     )

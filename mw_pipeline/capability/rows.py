@@ -35,12 +35,14 @@ class MatrixRows:
     keys      of all cells that rows were made for, whether any is left or not
     not_asked cells that a person could not read either, and why
     left_out  rows that stood in training, or had a street that does
+    share     the share of all places of which theirs are, as a corpus holds it out
     """
 
     rows: tuple[MatrixRow, ...]
     keys: tuple[CellKey, ...]
     not_asked: dict[str, str]
     left_out: int
+    share: float
 
 
 def matrix_rows(
@@ -62,6 +64,7 @@ def matrix_rows(
         keys=tuple(dict.fromkeys(plan.key for plan in made)),
         not_asked={plan.key.name: plan.why_not for plan in plans if plan.make is None},
         left_out=int((~fresh).sum()),
+        share=share,
     )
 
 

@@ -12,6 +12,8 @@ from mw_pipeline.capability.habits import STREET_TYPE, Habits, folded, habits_of
 from mw_pipeline.capability.towns import Town, Towns, towns_of
 from mw_pipeline.corpus.closed_words import DIRECTIONAL
 from mw_pipeline.corpus.phrases import phrases
+from mw_pipeline.errors import ArtifactError
+from mw_pipeline.recipe import LEAST_PLACES_SHARE
 
 _DRAWS = 6000
 _OWN_NAMES = 3
@@ -64,14 +66,20 @@ class Stock:
 def stock_of(locale: str, *, seed: int, share: float) -> Stock:
     """The pools of a locale. `share` is the share of places that the corpus holds out.
 
-    Raises ArtifactError for a locale that there is no table for."""
+    Raises ArtifactError for a locale that there is no table for, and for a share that holds no town of it out."""
     habits = habits_of(locale)
+    towns = towns_of(habits, share)
+    if not towns.all:
+        raise ArtifactError(
+            f"no town of {locale!r} is held out by a share of {share:g} of all places, expected "
+            f"{LEAST_PLACES_SHARE:g} at least. Hold out more places, so that rows can lie in some."
+        )
     rng = np.random.default_rng([seed, *locale.encode()])
 
     names = dict.fromkeys(habits.drawn("street", rng, _DRAWS))
     return Stock(
         habits=habits,
-        towns=towns_of(habits, share),
+        towns=towns,
         streets=_clear_streets(habits, names),
         types=habits.drawn("type", rng, _DRAWS),
         numbers=habits.drawn("number", rng, _DRAWS),

@@ -13,10 +13,7 @@ from mw_pipeline.cli.arguments import local_path, seed_number, share
 from mw_pipeline.package_files import package_at
 from mw_pipeline.recipe import EvalConfig
 
-_TRAINING_UNKNOWN = (
-    "the training rows are not known here: rows come from places that every corpus of this project with "
-    "holdout_places_share holds out, and none is left out for standing in training"
-)
+_TRAINING_UNKNOWN = "the training rows are not known here: no row is left out for standing in training"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,6 +45,7 @@ def _told(found: CapabilityMatrix) -> list[str]:
     return [
         f"{len(found.cells):,} cells of {found.locale}, {len(found.blind):,} blind below {found.min_cell:g}; "
         f"{found.rows:,} rows",
+        found.places(),
         *([] if found.compared else [_TRAINING_UNKNOWN]),
         *blind,
         *worst,

@@ -87,15 +87,27 @@ def holdout_coverage(
 def holdout_is_covered(
     coverage: Sequence[Coverage], *, holdout_regions: Sequence[str] = (), places_share: float = 0.0
 ) -> list[str]:
-    """Warnings: sources none of whose rows say a region, or a place, so that none could be held out of them (M22)."""
+    """Warnings: sources none of whose rows say a region, or a place, so that none could be held out of them (M22), and
+    regions in which no row of any source lies, so that naming them holds nothing out."""
+    met = pa.array(sorted({region for found in coverage for region in found.regions}), pa.string())
+    unmet = [
+        f"holdout_regions: no row of any source lies in {region!r}, so it holds nothing out: compare its spelling with "
+        "the region_key of the rows, or leave it out"
+        for region in holdout_regions
+        if not in_holdout(met, (region,)).any()
+    ]
     regions = [
         f"{found.source}: none of its {found.rows} rows has a region, "
         f"so {', '.join(holdout_regions)} cannot be held out of it"
         for found in coverage
         if holdout_regions and not found.with_region
     ]
-    return regions + [
-        f"{found.source}: none of its {found.rows} rows has a place, so no place can be held out of it"
-        for found in coverage
-        if places_share and not found.with_place
-    ]
+    return (
+        unmet
+        + regions
+        + [
+            f"{found.source}: none of its {found.rows} rows has a place, so no place can be held out of it"
+            for found in coverage
+            if places_share and not found.with_place
+        ]
+    )

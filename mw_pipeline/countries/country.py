@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import Any
 
+from mw_pipeline.countries.values import fault_of
 from mw_pipeline.errors import CorpusError
 
 # Sections whose keys are words, not settings: a country file fills them as it likes.
@@ -35,10 +36,26 @@ def writer_of(code: str) -> str:
 def country(code: str) -> Mapping[str, Any]:
     """The sections of a country's file over those of `default.toml`, which alone serve a country without a file.
 
-    Raises CorpusError for a key that `default.toml` does not know: it would change nothing.
+    Raises CorpusError for a key that `default.toml` does not know, which would change nothing, for a value that is not
+    what its key holds, and for a file that is no TOML.
     """
     default = _read("default")
-    return default if code not in KNOWN_COUNTRIES else _over(default, _read(code), f"countries/{code}.toml", "")
+    if code not in KNOWN_COUNTRIES:
+        return _judged(default, "countries/default.toml", default)
+    own = _read(code)
+    return _judged(_over(default, own, f"countries/{code}.toml", ""), f"countries/{code}.toml", default)
+
+
+def _judged(sections: dict[str, Any], file: str, default: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The sections, each of whose values is what its key holds. Raises CorpusError with the first that is not."""
+    tags = [tag for block in default["form"]["native"] for tag in block.split()]
+    if fault := fault_of(sections, tags):
+        raise _wrong_value(file, fault.where, fault.found, fault.expected)
+    return sections
+
+
+def _wrong_value(file: str, key: str, found: object, expected: str) -> CorpusError:
+    return CorpusError(f"{file}: {key} is {found!r:.80}, expected {expected}. Correct the value.")
 
 
 def _over(default: Mapping[str, Any], own: Mapping[str, Any], file: str, path: str) -> dict[str, Any]:
@@ -48,7 +65,10 @@ def _over(default: Mapping[str, Any], own: Mapping[str, Any], file: str, path: s
         known = _known(default, path)
         if known is not None and key not in known:
             raise CorpusError(f"{file}: {here} is not a key of countries/default.toml. Known here: {', '.join(known)}.")
-        merged[key] = value if _is_leaf(here, value) else _over(default.get(key, {}), value, file, here)
+        below = default.get(key, {})
+        if isinstance(value, dict) and not isinstance(below, dict):
+            raise _wrong_value(file, here, value, f"no table but a value such as {below!r:.40}")
+        merged[key] = value if _is_leaf(here, value) else _over(below, value, file, here)
     return merged
 
 
@@ -64,9 +84,14 @@ def _known(default: Mapping[str, Any], path: str) -> Sequence[str] | None:
         return (*default, *_WORD_TAGS)
     if path.startswith("words."):
         return WORD_PLACES if path.count(".") == 1 else None
+    if path.startswith("run_on."):
+        return ("weight", "tags")
     return None if path in _OPEN else tuple(default)
 
 
 def _read(name: str) -> dict[str, Any]:
     text = resources.files("mw_pipeline.countries").joinpath(f"{name}.toml").read_text(encoding="utf-8")
-    return tomllib.loads(text)
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise CorpusError(f"countries/{name}.toml: not readable as TOML: {error}. Correct the file.") from None

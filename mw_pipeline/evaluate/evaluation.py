@@ -50,17 +50,19 @@ def evaluate(
     """Scores predictions that stand in the order of the gold rows.
 
     Those tags of the label set are scored that the gold is complete for; gold and predicted values of other tags are
-    counted under `not_scored`.
+    counted under `not_scored`. A row with a gold value of a tag that the label set has not is no exact match: nobody
+    reads it whole with these labels. `beyond_labels` names such tags and counts such rows.
     `decoder` says how values were decoded and becomes part of what is comparable (M44). Raises CorpusError for another
     number of predictions, an unknown policy, or a confidence that is no probability.
     """
-    tags = golden.scored(labels.tags)
+    tags, beyond = golden.scored(labels.tags), golden.beyond(labels.tags)
     found = outcomes(
         golden.components,
         [prediction.components for prediction in predictions],
         tags=tags,
         policy=policy,
         families=[row.family for row in golden.rows],
+        beyond=beyond,
     )
     confidences = _confidences(predictions, found)
     hashes = {
@@ -82,10 +84,11 @@ def evaluate(
         "tags": list(tags),
         "hashes": hashes,
         "bootstrap": {"resamples": resamples, "seed": seed, "level": LEVEL, "unit": "family"},
-        "policies": {name: _averages(golden, predictions, tags, name) for name in POLICIES},
-        "ceiling": golden.ceilings(tags)[policy],
+        "policies": {name: _averages(golden, predictions, tags, beyond, name) for name in POLICIES},
+        "ceiling": golden.ceilings(tags, beyond=beyond)[policy],
         "calibration": calibration(confidences),
         "not_scored": _not_scored(golden, predictions, tags),
+        "beyond_labels": {"tags": list(beyond), "rows": int(found.beyond.sum())},
         "findings": len(golden.findings),
         "slices": _slices(golden, sliced),
     }
@@ -103,11 +106,11 @@ def _confidences(predictions: Sequence[Prediction], found: Outcomes) -> Confiden
 
 
 def _averages(
-    golden: GoldenSet, predictions: Sequence[Prediction], tags: Sequence[str], policy: str
+    golden: GoldenSet, predictions: Sequence[Prediction], tags: Sequence[str], beyond: Sequence[str], policy: str
 ) -> dict[str, float | None]:
     """The averages under one policy, without intervals: the other policy stands beside the one asked for (M48)."""
     predicted = [prediction.components for prediction in predictions]
-    found = scores(outcomes(golden.components, predicted, tags=tags, policy=policy), resamples=0)
+    found = scores(outcomes(golden.components, predicted, tags=tags, policy=policy, beyond=beyond), resamples=0)
     return {name: found[name] for name in _AVERAGES}
 
 

@@ -55,6 +55,10 @@ class GoldenSet:
         """Those of the tags that the labels are complete for, in their order: what is scored on this gold."""
         return tuple(tag for tag in tags if self.tags is None or tag in self.tags)
 
+    def beyond(self, tags: Sequence[str]) -> tuple[str, ...]:
+        """The tags that the labels are complete for and that an answer in these tags cannot have."""
+        return tuple(tag for tag in self.scored(STAGE3_TAGS) if tag not in tags)
+
     def only(self, country: str) -> GoldenSet:
         """The rows of one country."""
         return GoldenSet(tuple(row for row in self.rows if row.country == country), self.tags)
@@ -89,9 +93,10 @@ class GoldenSet:
             "tag": _sorted_counts(tag for row in self.rows for tag in row.components),
         }
 
-    def ceilings(self, tags: Sequence[str]) -> dict[str, JSON]:
-        """What the best span extractor could score on these tags, per match policy (M48)."""
-        return {policy: ceiling(self.components, self.raws, tags=tags, policy=policy) for policy in POLICIES}
+    def ceilings(self, tags: Sequence[str], *, beyond: Sequence[str] = ()) -> dict[str, JSON]:
+        """What the best span extractor could score on these tags, per match policy (M48), without those `beyond`."""
+        found = {"tags": tags, "beyond": beyond}
+        return {policy: ceiling(self.components, self.raws, policy=policy, **found) for policy in POLICIES}
 
     def as_jsonl(self) -> str:
         """The rows as a gold file that loads to an equal hash."""

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from mw_pipeline.digest import JSON
 from mw_pipeline.golden.gold import CONVENTIONS_HASH, GoldenSet, demand_manifest
-from mw_pipeline.golden.rows import GoldenRow, GoldError, row_of, text_lines, value_of
-from mw_pipeline.golden.rules import Finding, finding_of_error
+from mw_pipeline.golden.rows import ROW_KEYS, GoldenRow, GoldError, row_of, text_lines, value_of
+from mw_pipeline.golden.rules import Finding, finding_of_error, finding_of_unknown_keys
 from mw_pipeline.labels import STAGE3_TAGS
 
 
@@ -43,11 +43,13 @@ def judge_golden(paths: Sequence[Path], *, below: Path | None = None) -> Judgeme
     """Rows and findings of all files, in the order given; files below a folder are named as they lie in it, so that
     equal files give equal findings on every machine.
 
-    A line that cannot be read, an empty file and a manifest that disagrees are findings like any other. Raises
-    CorpusError for a file that is no text in UTF-8."""
+    A line that cannot be read, an empty file and a manifest that disagrees are findings like any other; keys that no
+    row has are one remark for each file. Raises CorpusError for a file that is no text in UTF-8."""
     rows: list[GoldenRow] = []
     found: list[Finding] = []
+    remarks: list[Finding] = []
     for path in paths:
+        unknown: Counter[str] = Counter()
         lines = text_lines(path)
         shown = path.relative_to(below) if below and path.is_relative_to(below) else path
         if not lines:
@@ -56,13 +58,17 @@ def judge_golden(paths: Sequence[Path], *, below: Path | None = None) -> Judgeme
         for number, line in lines:
             where = f"{shown}:{number}"
             try:
-                rows.append(row_of(value_of(line, where=where), where=where, stratum=path.stem))
+                value = value_of(line, where=where)
+                rows.append(row_of(value, where=where, stratum=path.stem))
             except GoldError as error:
                 found.append(finding_of_error(error))
+            else:
+                unknown.update(key for key in value if key not in ROW_KEYS)
+        remarks += [finding_of_unknown_keys(str(shown), unknown)] if unknown else []
     if not found:  # counts of files that cannot be read to the end would differ for that reason alone
         found += _manifest_findings(paths, below=below)
     golden = GoldenSet(tuple(rows))
-    return Judgement(golden, (*found, *golden.findings))
+    return Judgement(golden, (*found, *remarks, *golden.findings))
 
 
 def _manifest_findings(paths: Sequence[Path], *, below: Path | None) -> list[Finding]:

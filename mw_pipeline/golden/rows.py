@@ -13,6 +13,9 @@ from mw_pipeline.labels import STAGE3_TAGS
 from mw_pipeline.metrics.matching import normalised
 
 ADVERSARIAL = "adversarial"
+_OPTIONAL_TEXTS = ("country", "source", "notes", "base_id", "stratum")
+ROW_KEYS = ("raw", "components", *_OPTIONAL_TEXTS)
+"""What a gold row may hold; other keys are not read."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,7 @@ def row_of(value: JSON, *, where: str, stratum: str) -> GoldenRow:
         if not text.strip():
             problem = f"components.{tag} is {text!r}, expected a value"
             raise GoldError(where, "blank_value", repr(text), problem, "Leave the tag out.")
-    plain = {key: _text(value, key, where) for key in ("country", "source", "notes", "base_id", "stratum")}
+    plain = {key: _text(value, key, where) for key in _OPTIONAL_TEXTS}
     family = plain.pop("base_id") or text_family(raw)
     plain["stratum"] = plain["stratum"] or stratum
     return GoldenRow(raw=raw, components=components, family=family, where=where, **plain)

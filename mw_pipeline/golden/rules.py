@@ -6,16 +6,17 @@ BIO spans, and no sequence of whole spans is one that the transition mask forbid
 
 from __future__ import annotations
 
+import difflib
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mw_pipeline.countries import COUNTRY_CODES
 from mw_pipeline.digest import JSON
 from mw_pipeline.golden.reach import spans_in
-from mw_pipeline.golden.rows import GoldenRow, GoldError, text_family
+from mw_pipeline.golden.rows import ROW_KEYS, GoldenRow, GoldError, text_family
 
 _POSTCODES = {"US": r"\d{5}(-\d{4})?", "FR": r"\d{5}"}
 
@@ -66,6 +67,15 @@ class Finding:
 def finding_of_error(error: GoldError) -> Finding:
     """What could not be read at all, as a finding."""
     return Finding(error.where, error.rule, error.value, error.problem, error.remedy, blocks=True)
+
+
+def finding_of_unknown_keys(where: str, counts: Mapping[str, int]) -> Finding:
+    """The remark that a file has keys that no gold row has, with the rows that have each: they are not read."""
+    value = ", ".join(f"{key!r} in {count} rows" for key, count in sorted(counts.items()))
+    near = {key: difflib.get_close_matches(key, ROW_KEYS, n=1, cutoff=0.7) for key in sorted(counts)}
+    meant = [f"{key!r} may mean {found[0]!r}" for key, found in near.items() if found]
+    problem = "; ".join([f"are not keys of a gold row, which has {', '.join(ROW_KEYS)}", *meant])
+    return Finding(where, "unknown_key", value, problem, "Rename them or leave them out: they are not read.", False)
 
 
 def findings_of(rows: Sequence[GoldenRow]) -> tuple[Finding, ...]:

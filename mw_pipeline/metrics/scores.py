@@ -35,6 +35,7 @@ class Outcomes:
 
     tp, fp, fn  (R, T)  bool
     family      (R,)    int64   dense ids 0..F-1 in order of first appearance
+    beyond      (R,)    bool    gold has a value under a tag that no answer could have: the row is not exact
     """
 
     tags: tuple[str, ...]
@@ -42,11 +43,13 @@ class Outcomes:
     fp: Flags
     fn: Flags
     family: Counts
+    beyond: Flags
 
     def only(self, rows: Flags) -> Outcomes:
         """The outcomes of the rows where the mask (R,) holds."""
         _, family = np.unique(self.family[rows], return_inverse=True)
-        return Outcomes(self.tags, self.tp[rows], self.fp[rows], self.fn[rows], family.astype(np.int64))
+        counted = (self.tp[rows], self.fp[rows], self.fn[rows])
+        return Outcomes(self.tags, *counted, family.astype(np.int64), self.beyond[rows])
 
     @property
     def supported(self) -> Flags:
@@ -57,7 +60,7 @@ class Outcomes:
     @cached_property
     def by_family(self) -> Counts:
         """(F, 3T + 2): tp, fp and fn per tag, rows that are exact, rows; summed over each family."""
-        exact = ~(self.fp | self.fn).any(axis=1, keepdims=True)
+        exact = ~((self.fp | self.fn).any(axis=1, keepdims=True) | self.beyond[:, None])
         columns = np.concatenate([self.tp, self.fp, self.fn, exact, np.ones_like(exact)], axis=1).astype(np.int64)
         sums = np.zeros((int(self.family.max(initial=-1)) + 1, columns.shape[1]), dtype=np.int64)
         np.add.at(sums, self.family, columns)
@@ -71,10 +74,12 @@ def outcomes(
     tags: Sequence[str],
     policy: str,
     families: Sequence[str] | None = None,
+    beyond: Sequence[str] = (),
 ) -> Outcomes:
-    """Each gold row against the prediction at the same place. Tags outside `tags` are not looked at.
+    """Each gold row against the prediction at the same place. Tags outside `tags` and `beyond` are not looked at.
 
-    A value without anything but white space counts as absent. Without families every row is its own."""
+    `beyond` are tags that the labels of whoever answered do not have: a row with a value of one is read whole by no
+    answer. A value without anything but white space counts as absent. Without families every row is its own."""
     if len(gold) != len(predicted):
         raise CorpusError(
             f"{len(predicted)} predictions for {len(gold)} gold rows: expected one for each. Match them by raw first."
@@ -91,7 +96,8 @@ def outcomes(
             fn[row, column] = has_gold and not equal
     names = {name: number for number, name in enumerate(dict.fromkeys(families or ()))}
     family = [names[name] for name in families] if families is not None else range(len(gold))
-    return Outcomes(tuple(tags), tp, fp, fn, np.array(family, dtype=np.int64).reshape(-1))
+    unsaid = np.array([any(is_present(wanted, tag) for tag in beyond) for wanted in gold], dtype=np.bool_)
+    return Outcomes(tuple(tags), tp, fp, fn, np.array(family, dtype=np.int64).reshape(-1), unsaid)
 
 
 def is_present(components: Components, tag: str) -> bool:
@@ -197,16 +203,19 @@ def _tag_scores(found: Outcomes, column: int, point: Statistics, sample: Floats 
     }
 
 
-def ceiling(gold: Sequence[Components], raws: Sequence[str], *, tags: Sequence[str], policy: str) -> dict[str, JSON]:
+def ceiling(
+    gold: Sequence[Components], raws: Sequence[str], *, tags: Sequence[str], policy: str, beyond: Sequence[str] = ()
+) -> dict[str, JSON]:
     """What an extractor that returns every gold value which is a substring of `raw`, and nothing else, would score.
 
-    Nobody's spans can do better on this gold under this policy (M48). `unreachable` counts the other values."""
+    Nobody's spans can do better on this gold under this policy (M48). `unreachable` counts the other values; `beyond`
+    is that of `outcomes`."""
     key = match_policy(policy)
     reachable = [
         {tag: value for tag, value in components.items() if is_present(components, tag) and key(value) in key(raw)}
         for components, raw in zip(gold, raws, strict=True)
     ]
-    best = scores(outcomes(gold, reachable, tags=tags, policy=policy), resamples=0)
+    best = scores(outcomes(gold, reachable, tags=tags, policy=policy, beyond=beyond), resamples=0)
     return {
         **{name: best[name] for name in (*MACROS, "micro_f1", "exact_match")},
         "per_tag": {tag: facts["f1"] for tag, facts in best["per_tag"].items()},

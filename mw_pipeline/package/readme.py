@@ -27,6 +27,7 @@ PURPOSES = {
     ATTRIBUTION_NAME: "the sources of the training rows, to be named wherever the weights go",
 }
 _FAILURE_MODES_SHOWN = 8
+_NOT_EXACT = "A row with a value of one is no exact match."
 
 
 def package_readme(card: Mapping[str, JSON], example: ParsedAddress) -> str:
@@ -126,7 +127,7 @@ def tag_table(scores: Mapping[str, JSON]) -> str:
         numbers = " | ".join(_number(found[name]) for name in ("precision", "recall", "f1"))
         lines.append(f"| {tag} | {found['support']:,} | {numbers} | {_interval(found['interval'])} |")
     absent = [tag for tag, _ in by_tag(golden.get("not_scored", {}).get("gold", {}))]
-    beyond = f"\n\nIn the gold, but not among this model's tags: {', '.join(absent)}." if absent else ""
+    beyond = f"\n\nIn the gold, but not among this model's tags: {', '.join(absent)}. {_NOT_EXACT}" if absent else ""
     return "\n".join(lines) + beyond
 
 
@@ -150,9 +151,9 @@ def capability_table(capability: Mapping[str, JSON] | None) -> str:
         return "Nobody has measured what it can read, cell by cell: `mw-pipeline capability --package .` does."
     judged = capability["cells"] - capability["too_few"]
     sentence = (
-        f"`mw-pipeline capability --package .` asks {capability['rows']:,} rows of towns and streets that training "
-        f"never saw, in {judged:,} cells, of which {capability['blind']:,} are blind: certainly right on fewer than "
-        f"{capability['min_cell']:.0%} of their rows. The worst:"
+        f"`mw-pipeline capability --package .` asks {capability['rows']:,} rows in {judged:,} cells, of which "
+        f"{capability['blind']:,} are blind: certainly right on fewer than {capability['min_cell']:.0%} of their rows. "
+        f"{capability['places']} The worst:"
     )
     head = "| cell | rows right whole | 95 % interval |\n|---|--:|--:|"
     lines = [

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from mw_pipeline.recipe.corpus_spec import Augmentations, Budgets, CorpusSpec, GoldenSetSpec, SourceSpec, url_problem
+from mw_pipeline.recipe.corpus_spec import (
+    LEAST_PLACES_SHARE,
+    OWN_GOLD,
+    Augmentations,
+    Budgets,
+    CorpusSpec,
+    GoldenSetSpec,
+    SourceSpec,
+)
+from mw_pipeline.recipe.input_patterns import url_problem
 from mw_pipeline.recipe.mix_wishes import MixWishes, Wish
 from mw_pipeline.recipe.reading import base_chain, differences, load_corpus_spec, load_mix_wishes, load_recipe
 from mw_pipeline.recipe.training_recipe import (
+    CellFamily,
     ClosedKind,
     EvalConfig,
     LossConfig,
@@ -21,8 +31,11 @@ from mw_pipeline.recipe.training_recipe import (
 )
 
 __all__ = [
+    "LEAST_PLACES_SHARE",
+    "OWN_GOLD",
     "Augmentations",
     "Budgets",
+    "CellFamily",
     "ClosedKind",
     "CorpusSpec",
     "EvalConfig",

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import difflib
 from typing import Annotated, Self
-from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
+from mw_pipeline.areas import region_problem
 from mw_pipeline.countries import country_problem
 from mw_pipeline.digest import digest_of
 from mw_pipeline.labels import STAGE3_TAGS
-from mw_pipeline.recipe.section import Name, NotNegative, Positive, Section, SetName, Share, tuple_of
+from mw_pipeline.recipe.input_patterns import file_pattern_problem, pattern_problem, url_problem
+from mw_pipeline.recipe.section import Name, NotNegative, Positive, Section, SetName, Share, each_once, tuple_of
 from mw_pipeline.urls import is_url, meant_url
 
-_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+OWN_GOLD = "golden"
+"""What a corpus's own gold is called among its scores: no further set may take the name."""
+LEAST_PLACES_SHARE = 0.001
+"""The smallest share of places that is worth holding out: of each country it leaves some towns to judge by."""
 
 
 class Augmentations(Section):
@@ -99,15 +103,17 @@ class SourceSpec(Section):
         return None if value is None else _known_country(value)
 
     @model_validator(mode="after")
-    def _url_is_pinned(self) -> Self:
+    def _input_can_be_read(self) -> Self:
         if self.input is not None and (meant := meant_url(self.input)):
             raise ValueError(f"input {self.input!r} has one slash where a URL has two: did you mean {meant!r}?")
         if self.url is None:
+            if self.input is not None and (problem := file_pattern_problem(self.input)):
+                raise ValueError(f"input {self.input!r}: {problem}")
             return self
         if problem := url_problem(self.url):
             raise ValueError(f"input {self.url!r}: {problem}")
         if self.sha256 is None:
-            raise ValueError(f"input {self.url!r} needs the sha256 of its bytes beside it")
+            raise ValueError(f"input {self.url!r} has no sha256, expected that of its bytes beside it")
         return self
 
     @property
@@ -116,25 +122,12 @@ class SourceSpec(Section):
         return self.input if self.input is not None and is_url(self.input) else None
 
 
-def url_problem(url: str) -> str:
-    """What keeps a URL from being fetched, or nothing: it is https, or http to this very machine."""
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-    except ValueError as error:
-        return f"that is no URL ({error})"
-    if parts.scheme not in ("http", "https") or not host:
-        return "only https URLs with a host are fetched"
-    if parts.username is not None or parts.password is not None:
-        return "a corpus spec is no place for a password"
-    return "plain http is for this machine alone" if parts.scheme == "http" and host not in _LOOPBACK else ""
-
-
 class GoldenSetSpec(Section):
     """A further gold set below MW_DATA: gold files, or with `adapter` the judging half of a labelled source.
 
     It is scored beside the corpus's own gold, and gates the recipes that name it. `tags` are those that its labels are
-    complete for (none named: all): only these are scored. `optional`: it is skipped where its files are not there."""
+    complete for (none named: all): only these are scored. `country` is that of an adapter's records; gold rows name
+    their own. `optional`: it is skipped where its files are not there."""
 
     input: str
     adapter: Name | None = None
@@ -150,13 +143,15 @@ class GoldenSetSpec(Section):
         for tag in value or ():
             if tag not in STAGE3_TAGS:
                 raise ValueError(f"{tag!r} is not a tag: the tags are {', '.join(STAGE3_TAGS)}")
-        return value
+        return None if value is None else each_once(value)
 
     @field_validator("input")
     @classmethod
     def _input_is_below_the_data(cls, value: str) -> str:
         if not value or value.startswith("/") or ".." in value.split("/"):
             raise ValueError("not a path or pattern below MW_DATA, as in 'usaddress/*.xml'")
+        if problem := file_pattern_problem(value):
+            raise ValueError(problem)
         return value
 
     @field_validator("country")
@@ -164,12 +159,22 @@ class GoldenSetSpec(Section):
     def _country_is_known(cls, value: str | None) -> str | None:
         return None if value is None else _known_country(value)
 
+    @model_validator(mode="after")
+    def _country_is_of_an_adapter(self) -> Self:
+        if self.country is not None and self.adapter is None:
+            raise ValueError(
+                f"country {self.country!r} says nothing of gold files, whose rows each name their own: "
+                "it belongs to a set with an adapter"
+            )
+        return self
+
 
 class CorpusSpec(Section):
     """What a corpus is made of. One TOML file in `corpora/`; its stem is the name.
 
-    `holdout_places_share` of all towns are validated and tested on alone, half each. `holdout_regions` are for
-    experiments: what never met the names of a region cannot be packaged (M65)."""
+    `holdout_places_share` of all towns are validated and tested on alone, half each: none, or one in a thousand at
+    least, as fewer leave too few to judge by. `holdout_regions` are for experiments: what never met the names of a
+    region cannot be packaged (M65)."""
 
     name: Name
     version: Name
@@ -189,10 +194,34 @@ class CorpusSpec(Section):
 
     _lists = field_validator("countries", "holdout_regions", "licences_allowed", "golden", mode="before")(tuple_of)
 
+    _each_once = field_validator("countries", "holdout_regions", "licences_allowed", "golden")(each_once)
+
     @field_validator("countries")
     @classmethod
     def _countries_are_known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(_known_country(code) for code in value)
+
+    @field_validator("holdout_places_share")
+    @classmethod
+    def _places_held_out_are_none_or_enough(cls, value: float) -> float:
+        if 0 < value < LEAST_PLACES_SHARE:
+            raise ValueError(f"expected 0, or {LEAST_PLACES_SHARE} at least: fewer places leave none to judge by")
+        return value
+
+    @field_validator("golden")
+    @classmethod
+    def _gold_can_be_found(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for pattern in value:
+            if problem := pattern_problem(pattern):
+                raise ValueError(f"{pattern!r}: {problem}")
+        return value
+
+    @field_validator("golden_sets")
+    @classmethod
+    def _sets_are_not_the_own_gold(cls, value: dict[str, GoldenSetSpec]) -> dict[str, GoldenSetSpec]:
+        if OWN_GOLD in value:
+            raise ValueError(f"{OWN_GOLD!r} is the corpus's own gold, expected another name for a further set")
+        return value
 
     @field_validator("holdout_regions")
     @classmethod
@@ -201,7 +230,8 @@ class CorpusSpec(Section):
             country, colon, region = key.partition(":")
             if not (colon and region.strip()):
                 raise ValueError(f"{key!r} is not a country and a region, as in 'US:vermont'")
-            _known_country(country)
+            if problem := region_problem(_known_country(country), region):
+                raise ValueError(f"{key!r}: {problem}")
         return value
 
     @model_validator(mode="after")

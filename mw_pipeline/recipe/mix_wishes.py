@@ -18,7 +18,8 @@ class Wish(Section):
     @model_validator(mode="after")
     def _one_of_the_two(self) -> Self:
         if (self.share is None) == (self.repetitions is None):
-            raise ValueError("a source takes either share or repetitions")
+            found = "neither" if self.share is None else "both"
+            raise ValueError(f"has {found} of share and repetitions, expected one of them")
         return self
 
 

@@ -26,6 +26,16 @@ _FROM_THE_FILE = ("name", "changes")
 _WHOLE_TABLES = ("weights", "class_weights")
 """Tables that are one value: a change of them replaces them whole."""
 
+_EXPECTED = {
+    "model_type": "expected a table",
+    "dict_type": "expected a table",
+    "tuple_type": "expected a list",
+    "too_short": "expected at least {min_length} entry",
+    "string_too_short": "expected a text that is not empty",
+    "string_pattern_mismatch": "expected a text of the form {pattern}",
+}
+"""What a wrong value should have been, by the type of pydantic's error, where its words are those of Python."""
+
 
 def load_recipe(path: Path) -> Recipe:
     """The effective recipe of a TOML file, after its `base` chain. Raises RecipeError with file and key path.
@@ -96,7 +106,10 @@ def _with_base(path: Path, *, seen: tuple[Path, ...]) -> tuple[dict[str, Any], d
         return document, None
     if not isinstance(base_name, str):
         raise RecipeError(f"{path}: base is {base_name!r}, expected the path of a TOML file. Put it in quotes.")
-    base, _ = _with_base(path.parent / base_name, seen=(*seen, path.resolve()))
+    base_path = path.parent / base_name
+    if not base_path.is_file():
+        raise RecipeError(f"{path}: base is {base_name!r}, expected a TOML file beside it. {_near_file(base_path)}")
+    base, _ = _with_base(base_path, seen=(*seen, path.resolve()))
     return _merged(base, document), base
 
 
@@ -104,13 +117,16 @@ def _read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        near = difflib.get_close_matches(path.stem, [p.stem for p in path.parent.glob("*.toml")], n=1)
-        hint = f"did you mean {near[0]!r}?" if near else "check the name."
-        raise RecipeError(f"{path}: there is no such file; {hint}") from None
+        raise RecipeError(f"{path}: there is no such file. {_near_file(path)}") from None
     except OSError as error:
         raise RecipeError(f"{path}: cannot be read ({error.strerror}). Name a TOML file.") from None
     except (ValueError, RecursionError) as error:
         raise RecipeError(f"{path}: not readable as TOML: {error}. Correct the file.") from None
+
+
+def _near_file(path: Path) -> str:
+    near = difflib.get_close_matches(path.stem, [p.stem for p in path.parent.glob("*.toml")], n=1)
+    return f"Did you mean {near[0]!r}?" if near else "Correct the name, or write the file."
 
 
 def _merged(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
@@ -153,17 +169,27 @@ def _validated(model: type[Model], document: dict[str, Any], path: Path) -> Mode
 
 
 def _sentence(model: type[Section], error: Any) -> str:
-    location: tuple[int | str, ...] = error["loc"]
+    location: tuple[int | str, ...] = tuple(part for part in error["loc"] if part != "[key]")
     key = ".".join(str(part) for part in location) or "the file"
     if error["type"] == "extra_forbidden":
         known = _known_keys(model, location[:-1])
         near = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.0)
-        return f"{key} is not a key; the nearest known key is {near[0]!r}. Known here: {', '.join(known)}."
+        listed = ", ".join(known)
+        return f"{key} is not a key; the nearest known key is {near[0]!r}. Correct or remove it; known here: {listed}."
     if error["type"] == "missing":
-        return f"{key} is missing. Add it."
-    message = error["msg"].removeprefix("Value error, ")
+        table = ".".join(str(part) for part in location[:-1])
+        return f"{key} is missing, expected in {f'[{table}]' if table else 'the file'}. Add it."
     found = "" if error["type"] == "value_error" and isinstance(error["input"], dict) else f" is {error['input']!r:.80}"
-    return f"{key}{found}: {message[0].lower()}{message[1:]}. Correct the value."
+    return f"{key}{found}: {_expected(error)}. Correct the value."
+
+
+def _expected(error: Any) -> str:
+    """What would have been right, in the words of a config file."""
+    if error["type"] in _EXPECTED:
+        return _EXPECTED[error["type"]].format(**error.get("ctx", {}))
+    expected = "expected a number" if error["type"].startswith(("greater_than", "less_than")) else "expected"
+    message: str = error["msg"].removeprefix("Value error, ").replace("Input should be", expected, 1)
+    return message[0].lower() + message[1:]
 
 
 def _known_keys(model: type[Section], location: tuple[int | str, ...]) -> list[str]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 MOST = 2**31 - 1
 """No count in a config file is larger: what is has slipped a digit, and would end in a crash far from its key."""
@@ -14,7 +15,15 @@ Weight = Annotated[float, Field(ge=0.0)]
 Positive = Annotated[int, Field(gt=0, le=MOST)]
 NotNegative = Annotated[int, Field(ge=0, le=MOST)]
 Name = Annotated[str, Field(min_length=1)]
-SetName = Annotated[str, Field(pattern="^[a-z0-9][a-z0-9-]*$")]
+
+
+def _set_name(name: str) -> str:
+    if not re.fullmatch("[a-z0-9][a-z0-9-]*", name):
+        raise ValueError("expected small letters, digits and hyphens, as in 'real-us'")
+    return name
+
+
+SetName = Annotated[str, AfterValidator(_set_name)]
 """Names a gold set: a file and a line of a report."""
 
 
@@ -27,3 +36,11 @@ class Section(BaseModel):
 def tuple_of(value: object) -> object:
     """TOML arrays arrive as lists; the models hold tuples so that they can be frozen."""
     return tuple(value) if isinstance(value, list) else value
+
+
+def each_once(values: tuple[str, ...]) -> tuple[str, ...]:
+    """The values, none of which stands twice. Raises ValueError otherwise."""
+    twice = next((value for value in values if values.count(value) > 1), None)
+    if twice is not None:
+        raise ValueError(f"{twice!r} stands twice, expected each once")
+    return values

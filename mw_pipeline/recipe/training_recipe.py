@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from mw_pipeline.digest import JSON, digest_of
 from mw_pipeline.labels import LabelSet, label_set
-from mw_pipeline.recipe.section import Name, NotNegative, Positive, Section, SetName, Share, Weight, tuple_of
+from mw_pipeline.recipe.section import Name, NotNegative, Positive, Section, SetName, Share, Weight, each_once, tuple_of
 
 LearningRate = Annotated[float, Field(gt=0.0, lt=1e3)]
-Locale = Annotated[str, Field(pattern="^[a-z]{2,3}-[a-z]{2}$")]
 ClosedKind = Literal[
     "region name",
     "region code",
@@ -26,6 +26,41 @@ ClosedKind = Literal[
     "cedex",
 ]
 """The classes of words that are listed whole for each locale, and that training rows must teach (M65)."""
+
+
+CellFamily = Literal[
+    "region name",
+    "region code",
+    "subregion name",
+    "country",
+    "country abroad",
+    "street type",
+    "directional in front",
+    "directional behind",
+    "military mail",
+    "unit word",
+    "box word",
+    "cedex",
+    "crossing",
+    "subset",
+    "order",
+    "separators and case",
+    "subset × order",
+    "subset × separators and case",
+    "order × separators and case",
+    "five digits first",
+    "script",
+]
+"""The families of cells of the capability matrix; a test holds its plans to them."""
+
+
+def _locale(name: str) -> str:
+    if not re.fullmatch("[a-z]{2,3}-[a-z]{2}", name):
+        raise ValueError("expected a language and a country in small letters, as in 'en-us'")
+    return name
+
+
+Locale = Annotated[str, AfterValidator(_locale)]
 
 
 class TokenizerConfig(Section):
@@ -159,8 +194,8 @@ class SetGate(Section):
 
     @model_validator(mode="after")
     def _asks_something(self) -> Self:
-        if self.min_core_macro_f1 is None and self.min_exact_match is None:
-            raise ValueError("a gate asks min_core_macro_f1, min_exact_match, or both")
+        if not self.min_core_macro_f1 and not self.min_exact_match:
+            raise ValueError("asks nothing, expected min_core_macro_f1, min_exact_match, or both, and one above 0")
         return self
 
 
@@ -180,9 +215,10 @@ class EvalConfig(Section):
     max_quantisation_cost: Share = 0.005
     min_label_agreement: Share = 0.995
     min_cell: Share = 0.8
-    known_blind: tuple[str, ...] = ()
+    known_blind: tuple[CellFamily, ...] = ()
 
     _lists = field_validator("known_blind", mode="before")(tuple_of)
+    _each_once = field_validator("known_blind")(each_once)
 
 
 class PackageConfig(Section):
@@ -196,6 +232,7 @@ class PackageConfig(Section):
     untaught: tuple[ClosedKind, ...] = ()
 
     _lists = field_validator("locales", "untaught", mode="before")(tuple_of)
+    _each_once = field_validator("locales", "untaught")(each_once)
 
 
 class Recipe(Section):

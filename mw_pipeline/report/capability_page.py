@@ -19,8 +19,7 @@ _TEMPLATE = "capability.html.jinja"
 _SHOWN = 40
 _GRID = " × "
 _TRAINING_UNKNOWN = (
-    "The training rows were not known to whoever measured this: rows come from places that the corpora of mw-pipeline "
-    "hold out, and none was left out for standing in training."
+    "The training rows were not known to whoever measured this: no row was left out for standing in training."
 )
 
 
@@ -119,7 +118,8 @@ def _worst(cells: Sequence[Mapping[str, JSON]]) -> tuple[bool, float, str]:
 def _worst_section(matrix: Mapping[str, JSON]) -> Section:
     sentences = [
         "A cell is the rows that share one property; its score is the share of them that are right whole. Rows are "
-        "made from towns and streets that training never saw, so a cell tells of its word or order and not of memory.",
+        "made of places held out and of rare streets, so that a cell tells of its word or order and not of memory.",
+        matrix["places"],
         *([] if matrix["training_known"] else [_TRAINING_UNKNOWN]),
     ]
     return Section("worst", "What it reads worst", tuple(sentences), tables=(worst_table(matrix),))

@@ -16,7 +16,7 @@ from mw_pipeline.stages import requests
 from mw_pipeline.stages.corpus import row_files
 from mw_pipeline.stages.export import exported
 from mw_pipeline.stages.lock import unlock_package
-from mw_pipeline.stages.matrices import held_out_share, matrix_file, page_file
+from mw_pipeline.stages.matrices import matrix_file, page_file
 from mw_pipeline.stages.place import Place, Progress, quiet
 from mw_pipeline.store import Built
 
@@ -33,6 +33,7 @@ def capability_matrix(place: Place, recipe_name: str, *, progress: Progress = qu
         files = [
             path for name, paths in row_files(place.store, manifest).items() if name in trained_on for path in paths
         ]
+        held_out = place.corpus_spec(recipe.corpus).holdout_places_share
         found = {}
         with tempfile.TemporaryDirectory() as work:
             model = exported(place, recipe, Path(work))
@@ -42,7 +43,7 @@ def capability_matrix(place: Place, recipe_name: str, *, progress: Progress = qu
                 found[locale] = measure_package(
                     folder,
                     min_cell=recipe.eval.min_cell,
-                    share=held_out_share(place, recipe),
+                    held_out=held_out,
                     unseen=functools.partial(unseen_rows, files=files),
                     compared=manifest.digest,
                     progress=progress,
@@ -54,6 +55,7 @@ def capability_matrix(place: Place, recipe_name: str, *, progress: Progress = qu
             "cells": sum(len(matrix.cells) for matrix in found.values()),
             "blind": sum(len(matrix.blind) for matrix in found.values()),
             "rows": sum(matrix.rows for matrix in found.values()),
+            "places_held_out": held_out,
         }
 
     return request.build(place.store, make)

@@ -22,6 +22,7 @@ from mw_pipeline.recipe import MixWishes, Recipe
 from mw_pipeline.stages import requests
 from mw_pipeline.stages.corpus import EXCLUSIONS_FILE, excluded_rows, row_files, training_rows
 from mw_pipeline.stages.place import Place, Progress, quiet
+from mw_pipeline.stages.recipe_fit import demand_fit
 from mw_pipeline.store import Built
 from mw_pipeline.tokenizer import MODEL_NAME as TOKENIZER_FILE
 from mw_pipeline.tokenizer import Tokenizer, train_tokenizer
@@ -30,9 +31,10 @@ _ROWS_PER_LINE = 100_000
 
 
 def build_mix(place: Place, recipe_name: str) -> Built:
-    """The audited source mix of a recipe: `mix.json`, and `mix.md` for a person."""
+    """The audited source mix of a recipe: `mix.json`, and `mix.md` for a person. Raises as `demand_fit` does."""
     recipe = place.recipe(recipe_name)
     request = requests.mix(place, recipe)
+    demand_fit(place, recipe)
 
     def make(out: Path) -> Mapping[str, JSON]:
         mix = audit_mix(place, recipe)

@@ -9,6 +9,7 @@ from mw_pipeline.errors import ArtifactError, GateError
 from mw_pipeline.stages import requests
 from mw_pipeline.stages.gates import demand_upstream
 from mw_pipeline.stages.place import Place
+from mw_pipeline.stages.recipe_fit import demand_fit
 from mw_pipeline.verdict.gate import demand_verdict
 from mw_pipeline.verdict.judge import Verdict
 
@@ -17,7 +18,8 @@ def unlock(place: Place, recipe_name: str) -> Verdict:
     """The passing verdict that full run, evaluation and packaging demand, recomputed from the smoke's own logs.
 
     Raises GateError whoever asks and in whichever run, unless it is whole and for exactly this recipe, data, code and
-    smoke (M03, M04), and every blocking check holds for what the smoke was trained on."""
+    smoke (M03, M04), and every blocking check holds for what the smoke was trained on; RecipeError for a gate that
+    would ask nothing."""
     recipe = place.recipe(recipe_name)
     try:
         dataset = requests.dataset(place, recipe).demand(place.store)
@@ -35,6 +37,7 @@ def unlock(place: Place, recipe_name: str) -> Verdict:
         verdict_artifact=artifact,
         train_code_digest=code_digest(requests.CODE["full_checkpoint"]),
     )
+    demand_fit(place, recipe)
     demand_upstream(place, recipe_name)
     return verdict
 

@@ -7,14 +7,16 @@ import math
 import os
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mw_pipeline.capability.habits import locale_problem
 from mw_pipeline.corpus.workers import HERE, Workers
-from mw_pipeline.errors import RecipeError
+from mw_pipeline.errors import CorpusError, RecipeError
 from mw_pipeline.recipe import CorpusSpec, Recipe, load_corpus_spec, load_recipe, with_seed
 from mw_pipeline.recipe.reading import CAMPAIGNS_FOLDER
+from mw_pipeline.sources.registry import get_adapter
 from mw_pipeline.store import Store
 from mw_pipeline.urls import is_url, meant_url
 
@@ -91,15 +93,26 @@ class Place:
     def recipe(self, name: str) -> Recipe:
         """The recipe of this name or TOML file; NAME@7 is the same with train.seed = 7.
 
-        Raises RecipeError with the nearest name when there is none."""
-        stem, at, seed = name.partition("@")
-        if at and seed.isascii() and seed.isdigit():
-            return with_seed(self.recipe(stem), int(seed))
-        return load_recipe(Path(name) if name.endswith(".toml") else self._config("recipes", name))
+        Raises RecipeError with the nearest name when there is none, and for a locale or baseline that is not there."""
+        stem, seed = _name_and_seed(name)
+        path = self._recipe_path(stem)
+        recipe = load_recipe(path)
+        _demand_locales(recipe, path)
+        if recipe.eval.baseline is not None:
+            self._demand_baseline(recipe.eval.baseline, path)
+        return recipe if seed is None else with_seed(recipe, seed)
 
     def corpus_spec(self, name: str) -> CorpusSpec:
-        """The corpus spec of this name. Raises RecipeError with the nearest name when there is none."""
-        return load_corpus_spec(self._config("corpora", name))
+        """The corpus spec of this name. Raises RecipeError with the nearest name when there is none, and for an adapter
+        that is not there."""
+        path = self._config("corpora", name)
+        spec = load_corpus_spec(path)
+        for key, adapter in _adapters_of(spec):
+            try:
+                get_adapter(adapter)
+            except CorpusError as error:
+                raise RecipeError(f"{path}: {key}: {error}") from None
+        return spec
 
     def names(self, folder: str) -> list[str]:
         """Names of all TOML files below `recipes` or `corpora`; the recipes of campaigns are recipes too."""
@@ -142,8 +155,32 @@ class Place:
         return found
 
     def golden_set_files(self, spec: CorpusSpec, name: str) -> list[Path]:
-        """The files of a further gold set below the data folder, sorted; none where they are not there."""
-        return sorted(path for path in self.data.glob(spec.golden_sets[name].input) if path.is_file())
+        """The files of a further gold set below the data folder, sorted; none where they are not there.
+
+        Raises RecipeError when its pattern matches folders alone."""
+        pattern = spec.golden_sets[name].input
+        matches = sorted(self.data.glob(pattern))
+        files = [path for path in matches if path.is_file()]
+        if matches and not files:
+            folder = matches[0].relative_to(self.data).as_posix()
+            raise RecipeError(
+                f"corpora/{spec.name}.toml: golden_sets.{name}.input is {pattern!r}, which matches folder {folder!r} "
+                f"and no file. Name the files in it, as in '{folder}/*.jsonl'."
+            )
+        return files
+
+    def _demand_baseline(self, name: str, path: Path) -> None:
+        try:
+            self._recipe_path(_name_and_seed(name)[0])
+        except RecipeError as error:
+            raise RecipeError(f"{path}: eval.baseline is {name!r}, which is no recipe: {error}") from None
+
+    def _recipe_path(self, name: str) -> Path:
+        if not name.endswith(".toml"):
+            return self._config("recipes", name)
+        if not Path(name).is_file():
+            raise RecipeError(f"{name}: there is no such file. Name a TOML file or a recipe.")
+        return Path(name)
 
     def _config(self, folder: str, name: str) -> Path:
         of_campaign = folder == "recipes" and name.startswith(f"{CAMPAIGNS_FOLDER}/")
@@ -153,3 +190,24 @@ class Place:
             hint = f"did you mean {near[0]!r}?" if near else f"{self.project / folder} has no TOML files."
             raise RecipeError(f"{path}: there is no such file; {hint}")
         return path
+
+
+def _name_and_seed(name: str) -> tuple[str, int | None]:
+    """The recipe's own name, and the seed of NAME@SEED."""
+    stem, at, seed = name.rpartition("@")
+    return (stem, int(seed)) if at and seed.isascii() and seed.isdigit() else (name, None)
+
+
+def _demand_locales(recipe: Recipe, path: Path) -> None:
+    for locale in recipe.package.locales:
+        if problem := locale_problem(locale):
+            raise RecipeError(f"{path}: package.locales: {problem}")
+
+
+def _adapters_of(spec: CorpusSpec) -> Iterator[tuple[str, str]]:
+    """Every adapter that a spec names, with the key that names it."""
+    for source, settings in spec.sources.items():
+        yield f"sources.{source}.adapter", settings.adapter
+    for name, gold in spec.golden_sets.items():
+        if gold.adapter is not None:
+            yield f"golden_sets.{name}.adapter", gold.adapter

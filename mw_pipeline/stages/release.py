@@ -15,7 +15,7 @@ from mw_pipeline.package.build import build_package
 from mw_pipeline.package.card import Evidence, Licence
 from mw_pipeline.package.lineage import lineage_of, lineage_tree
 from mw_pipeline.parse import Parser
-from mw_pipeline.recipe import Recipe
+from mw_pipeline.recipe import OWN_GOLD, Recipe
 from mw_pipeline.stages import requests
 from mw_pipeline.stages.capability import capability_matrix
 from mw_pipeline.stages.checks import PARITY_FILE
@@ -26,7 +26,7 @@ from mw_pipeline.stages.golden import golden_of, golden_sets_of
 from mw_pipeline.stages.lock import unlock_package
 from mw_pipeline.stages.matrices import matrix_of, summary_of
 from mw_pipeline.stages.place import Place, Progress, quiet
-from mw_pipeline.stages.release_gates import OWN_GOLD, country_of, own_rows
+from mw_pipeline.stages.release_gates import country_of, own_rows
 from mw_pipeline.store import Built
 
 _SHOWN_RUN_FACTS = (

@@ -11,11 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from mw_pipeline.digest import JSON
-from mw_pipeline.recipe import EvalConfig
+from mw_pipeline.recipe import OWN_GOLD, EvalConfig
 from mw_pipeline.report.cells import interval, number
 
-OWN_GOLD = "golden"
-"""The corpus's own gold, among the metrics of a card; a further set has its own name there."""
 _ASKED = {"min_core_macro_f1": "core_macro_f1", "min_exact_match": "exact_match"}
 _TITLES = {"core_macro_f1": "core macro-F1", "exact_match": "exact match"}
 
@@ -103,19 +101,17 @@ def unasked(
 ) -> tuple[list[str], list[str]]:
     """What keeps gates from being asked: problems, and remarks on optional sets that are not there.
 
-    `sets` is what is known of the further sets of the corpus. A gate that judges no locale is a problem, and so is a
-    locale that its corpus's own gold does not judge, where the recipe asks for more than 0 of it."""
+    `sets` is what is known of the further sets of the corpus, of all that gates name at least. A gate that judges no
+    locale is a problem, and so is a locale that its corpus's own gold does not judge, where the recipe asks for more
+    than 0 of it."""
     problems, remarks = [], []
     for name in asked.gates:
-        if name not in sets:
-            known = ", ".join(sets) or "none"
-            problems.append(f"eval.gates.{name} names no golden set of the corpus: it has {known}")
-        elif "skipped" in sets[name]:
+        if "skipped" in sets[name]:
             remarks.append(f"eval.gates.{name} was not asked: {sets[name]['skipped']}")
     judged = {(reach.gate.key, reach.locale) for reach in found}
     for gate in gates_of(asked):
         without = [locale for locale in locales if (gate.key, locale) not in judged]
-        absent = gate.gold != OWN_GOLD and "skipped" in sets.get(gate.gold, {"skipped": ""})
+        absent = gate.gold != OWN_GOLD and "skipped" in sets[gate.gold]
         nobody = without if gate.gold == OWN_GOLD or len(without) == len(locales) else []
         if nobody and gate.floor > 0 and not absent:
             problems.append(

@@ -9,7 +9,7 @@ from mw_pipeline.artifact import Artifact
 from mw_pipeline.errors import GateError
 from mw_pipeline.package.readme import EXAMPLES
 from mw_pipeline.parse import Parser
-from mw_pipeline.recipe import Recipe
+from mw_pipeline.recipe import OWN_GOLD, Recipe
 from mw_pipeline.stages import checks
 from mw_pipeline.stages.findings import demand
 from mw_pipeline.stages.lock import demand_no_region_withheld, unlock
@@ -67,7 +67,7 @@ def announcement(place: Place, recipe_name: str, packages: Artifact) -> str:
     recipe = place.recipe(recipe_name)
     locale = recipe.package.locales[0]
     card = packages.read_json(f"{locale}/model-card.json")
-    scores = card["metrics"]["golden"]
+    scores = card["metrics"][OWN_GOLD]
     low, high = scores["intervals"]["core_macro_f1"]
     parser = Parser.load(packages.folder(locale))
     texts = [*EXAMPLES.values(), *_MORE_EXAMPLES][:3]

@@ -13,6 +13,7 @@ from mw_pipeline.stages import requests
 from mw_pipeline.stages.lock import unlock
 from mw_pipeline.stages.place import Place, Progress, quiet
 from mw_pipeline.stages.probes import probe_stopped_run
+from mw_pipeline.stages.recipe_fit import demand_fit
 from mw_pipeline.stages.request import Request
 from mw_pipeline.stages.verdict import build_verdict
 from mw_pipeline.store import Built
@@ -25,12 +26,14 @@ from mw_pipeline.train.ranks import train_in_ranks
 def smoke_checkpoint(
     place: Place, recipe_name: str, *, progress: Progress = quiet, resume_from: Path | None = None
 ) -> Built:
-    """The smoke run of a recipe. Its verdict is written with it, so that no one else needs to.
+    """The smoke run of a recipe. Its verdict is written with it, so that no one else needs to. Raises as `demand_fit`.
 
     `resume_from` is the folder of an interrupted run to go on from; without it a run of this place goes on by itself.
     """
     recipe = place.recipe(recipe_name)
-    built = _trained(place, recipe, "smoke", requests.smoke(place, recipe), progress, resume_from)
+    request = requests.smoke(place, recipe)
+    demand_fit(place, recipe)
+    built = _trained(place, recipe, "smoke", request, progress, resume_from)
     progress(f"smoke verdict: {build_verdict(place, recipe)[1].one_line()}")
     return built
 

@@ -9,6 +9,7 @@ from mw_pipeline.stages.dataset import build_dataset, build_mix, build_tokenizer
 from mw_pipeline.stages.gates import demand_checks
 from mw_pipeline.stages.golden import build_golden
 from mw_pipeline.stages.place import Place, Progress, quiet
+from mw_pipeline.stages.recipe_fit import demand_gates_known
 
 
 def prepare_corpus(place: Place, corpus: str, *, progress: Progress = quiet) -> None:
@@ -25,7 +26,10 @@ def prepare_corpus(place: Place, corpus: str, *, progress: Progress = quiet) -> 
 
 
 def prepare_dataset(place: Place, recipe: Recipe, name: str, *, progress: Progress = quiet) -> None:
-    """The corpus, mix, closed words, tokenizer and tokenized dataset of a recipe, each behind its blocking checks."""
+    """The corpus, mix, closed words, tokenizer and tokenized dataset of a recipe, each behind its blocking checks.
+
+    Raises RecipeError before any of it for a gate that would ask nothing."""
+    demand_gates_known(place, recipe)
     prepare_corpus(place, recipe.corpus, progress=progress)
     build_mix(place, name)
     demand_checks(place, "source_mix", name)

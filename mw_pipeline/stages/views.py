@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mw_pipeline.artifact import Artifact
 from mw_pipeline.labels import STAGE3_TAGS
+from mw_pipeline.recipe import OWN_GOLD
 from mw_pipeline.report.capability_page import worst_table
 from mw_pipeline.report.cells import interval, number, share
 from mw_pipeline.report.charts import curves_svg, tag_scores_svg
@@ -123,7 +124,7 @@ def package_facts(packages: Artifact) -> str:
     rows = []
     for name in sorted(entry.path for entry in packages.manifest.files if entry.path.endswith("/model-card.json")):
         card = packages.read_json(name)
-        scores = card["metrics"]["golden"]
+        scores = card["metrics"][OWN_GOLD]
         rows.append(
             (
                 card["name"],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import get_args
 
 from mw_pipeline.capability.cells import ROWS_PER_CELL, Cell, CellKey
@@ -42,8 +42,6 @@ def no_cell_is_blind(place: Place, partition: str) -> Findings:
     )
     problems += [f"{locale}: {cell.sentence()}" for locale, cell in unknown]
     problems += [sentence for matrix in matrices.values() for sentence in too_few(matrix)]
-    families = {cell.key.family for matrix in matrices.values() for cell in matrix.cells}
-    problems += no_families(recipe.eval.known_blind, families)
     more = [f"and {len(problems) - MOST_NAMED} more"] if len(problems) > MOST_NAMED else []
     cells = sum(len(matrix.cells) for matrix in matrices.values())
     worst = bullets([f"{matrix.locale}: {cell.sentence()}" for matrix in matrices.values() for cell in matrix.worst()])
@@ -98,15 +96,6 @@ def too_few(matrix: CapabilityMatrix) -> list[str]:
         f"{matrix.locale}: {cell.sentence()}: a closed word is judged by {ROWS_PER_CELL} rows at least"
         for cell in matrix.cells
         if cell.verdict == "too few" and cell.key.family in CLOSED_FAMILIES
-    ]
-
-
-def no_families(named: Sequence[str], families: Collection[str]) -> list[str]:
-    """Findings: names in `eval.known_blind` that no family of cells has, which would let nothing pass."""
-    return [
-        f"eval.known_blind: {name!r} is no family of cells; they are {', '.join(sorted(families))}"
-        for name in named
-        if name not in families
     ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mw_pipeline.digest import JSON
-from mw_pipeline.recipe import Recipe
+from mw_pipeline.recipe import OWN_GOLD, Recipe
 from mw_pipeline.report.tables import Table
 from mw_pipeline.stages import release_gates, requests
 from mw_pipeline.stages.diagnosis import SCORES_FILE, SETS_FILE
@@ -70,7 +70,7 @@ def release_beats_its_gates(place: Place, partition: str) -> Findings:
     sets = facts_of(place, recipe.corpus)["sets"]
     problems, remarks = release_gates.unasked(recipe.eval, sets, found_gates, recipe.package.locales)
     stale, of_baseline = _on_baseline(place, recipe)
-    low = {reach.locale: reach.low for reach in found_gates if reach.gate.gold == release_gates.OWN_GOLD}
+    low = {reach.locale: reach.low for reach in found_gates if reach.gate.gold == OWN_GOLD}
     return found(
         [*stale, *problems, *(str(reach) for reach in found_gates if not reach.passes)],
         "; ".join([f"{len(found_gates)} gates reached", *remarks]),
@@ -93,7 +93,7 @@ def _on_baseline(place: Place, recipe: Recipe) -> tuple[list[str], dict[str, JSO
         return [], {}
     report = requests.report(place, place.recipe(name)).demand(place.store)
     scores = {
-        release_gates.OWN_GOLD: report.read_json(SCORES_FILE),
+        OWN_GOLD: report.read_json(SCORES_FILE),
         **report.read_json(SETS_FILE)["scores"],
     }
     metrics = {
@@ -118,7 +118,7 @@ def _parity(place: Place, partition: str) -> JSON:
 
 def _packaged_scores(place: Place, partition: str) -> JSON:
     recipe = place.recipe(partition)
-    return _card(place, partition, recipe.package.locales[0])["metrics"][release_gates.OWN_GOLD]
+    return _card(place, partition, recipe.package.locales[0])["metrics"][OWN_GOLD]
 
 
 def _card(place: Place, partition: str, locale: str) -> JSON:
