@@ -46,7 +46,15 @@ def checked_keys(tags: Sequence[str]) -> tuple[str, ...]:
 @functools.cache
 def _checks(tags: tuple[str, ...]) -> dict[str, Check]:
     tag = _is(f"one of the tags {', '.join(tags)}", lambda value: value in tags)
-    shares = ("number_turned", "number_apart", "city_first", "large_to_small", "country_first", "shuffled")
+    shares = (
+        "number_turned",
+        "number_apart",
+        "city_first",
+        "large_to_small",
+        "country_first",
+        "shuffled",
+        "postcode_leads",
+    )
     placed = ("unit", "venue", "postcode", "region", "subregion")
     return {
         "languages": _each(_is("a language code such as 'en'", _matches("[a-z]{2,3}"))),
@@ -61,10 +69,9 @@ def _checks(tags: tuple[str, ...]) -> dict[str, Check]:
         "form.native": functools.partial(_form, tags=tags),
         **{f"order.{name}": _SHARE for name in shares},
         **{f"order.{name}": _weights for name in placed},
-        "written.address_share": _SHARE,
         "written.country_share": _SHARE,
-        "written.address": _by_key(_SHARE),
-        "written.place": _by_key(_SHARE),
+        "written.shares": _weights,
+        **{f"written.{about}": _by_key(_SHARE) for about in ("address", "street", "venue", "place")},
         "run_on": functools.partial(_run_on, tag=tag),
         "crossing.joints": _weighted_some,
         "crossing.leads": _weighted,
