@@ -16,12 +16,14 @@ from mw_pipeline.sources.builtin.drafts import Drafts, as_batch, joined
 from mw_pipeline.sources.builtin.foreign import script_drafts, world_drafts
 from mw_pipeline.sources.builtin.grammar import groups_of
 from mw_pipeline.sources.builtin.kinds import Kind, kind_drafts, kinds
+from mw_pipeline.sources.builtin.neighbours import neighbour_drafts
 from mw_pipeline.sources.builtin.scripts import countries_in_turn
 
 DEFAULT_RECORDS = 400_000
 # Percent of the records, beside the kinds of the two countries.
 SCRIPT_SHARE = 16.0
 WORLD_SHARE = 13.0
+NEIGHBOUR_SHARE = 9.0
 # Every country of the world is met within the first four batches.
 _COUNTRIES_A_BATCH = 60
 
@@ -34,8 +36,8 @@ Make = Callable[[int, np.random.Generator], Drafts]
 class Builtin:
     """American and French addresses composed from the dependencies' own facts and hand-written lists.
 
-    The two countries of its street addresses can be restricted by the corpus; names of the rest of the world, in every
-    script, ride along under the code of their own country.
+    These two countries can be restricted by the corpus; names of the rest of the world, in every script, and addresses
+    in five more languages ride along under the code of their own country.
     """
 
     name: str = "builtin"
@@ -83,7 +85,8 @@ def _makers(wanted: Sequence[Kind], number: int) -> tuple[list[Make], list[float
     """What makes the records of a batch, and the share of each."""
     makers: list[Make] = [functools.partial(kind_drafts, kind) for kind in wanted]
     world = functools.partial(world_drafts, abroad=countries_in_turn(number, _COUNTRIES_A_BATCH))
-    return [*makers, script_drafts, world], [*(kind.share for kind in wanted), SCRIPT_SHARE, WORLD_SHARE]
+    shares = [*(kind.share for kind in wanted), SCRIPT_SHARE, WORLD_SHARE, NEIGHBOUR_SHARE]
+    return [*makers, script_drafts, world, neighbour_drafts], shares
 
 
 def _mixed(makers: Sequence[Make], shares: Sequence[float], count: int, rng: np.random.Generator) -> Drafts:

@@ -220,13 +220,19 @@ def _areas(group: _Group) -> Strings:
     return group.names.regions[group.drawn]
 
 
-def _postcodes(countries: Strings, areas: Strings, rng: np.random.Generator) -> Strings:
-    """A postcode in the shape of each country, in Japan one of the prefecture; None where the shape is not known."""
+def postcodes_like(countries: Strings, rng: np.random.Generator) -> Strings:
+    """A postcode in the shape of each country; None where the shape is not known."""
     found = empty_column(len(countries))
     expansion = Expansion(postcode_grammar(), rng, {})
     for country in sorted(set(countries.tolist()) & set(postcode_grammar().symbols)):
         rows = np.flatnonzero(countries == country)
         found[rows] = expansion.expand(country, rows)
+    return found
+
+
+def _postcodes(countries: Strings, areas: Strings, rng: np.random.Generator) -> Strings:
+    """A postcode in the shape of each country, in Japan one of the prefecture; None where the shape is not known."""
+    found = postcodes_like(countries, rng)
     for row in np.flatnonzero(countries == "JP"):
         _, beginnings = prefectures().get(areas[row], ("", ()))
         if beginnings:

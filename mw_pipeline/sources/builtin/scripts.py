@@ -200,6 +200,13 @@ def latin_world() -> ScriptNames:
     return _as_arrays("Latin", [(city["name"], city) for city in known])
 
 
+@functools.cache
+def latin_towns(countries: tuple[str, ...]) -> ScriptNames:
+    """All towns of some countries abroad under their Latin names."""
+    wanted = [city for city in cities() if city["countrycode"] in countries and _is_latin_abroad(city)]
+    return _as_arrays("Latin", [(city["name"], city) for city in wanted])
+
+
 def home_indices(names: ScriptNames, rows: Rows, places: Places) -> Rows:
     """For each drawn name the index of its place among `places`, -1 where it is none of them."""
     order = np.argsort(places.ids, kind="stable")

@@ -1,0 +1,100 @@
+"""Addresses of other countries with Latin letters, in their own language, as letters within the country: most leave its
+name out."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+
+import numpy as np
+import pycountry
+from numpy.typing import NDArray
+
+from mw_pipeline.sources.builtin.drafts import Drafts, empty_column, joined, where_asked
+from mw_pipeline.sources.builtin.foreign import postcodes_like
+from mw_pipeline.sources.builtin.grammar import Expansion, Grammar, Strings, groups_of, load_tables
+from mw_pipeline.sources.builtin.scripts import ScriptNames, country_names, latin_towns
+
+# Language to its countries, as often as each is drawn.
+COUNTRIES_OF: Mapping[str, tuple[str, ...]] = {
+    "de": ("DE", "DE", "DE", "AT", "CH"),
+    "es": ("ES", "ES", "ES", "MX", "AR", "CO", "CL", "PE"),
+    "it": ("IT",),
+    "nl": ("NL", "NL", "BE"),
+    "pt": ("PT", "BR"),
+}
+_VENUES, _STREETS, _NUMBERS, _UNITS, _POSTCODES, _REGIONS, _COUNTRIES = 0.2, 0.88, 0.93, 0.1, 0.85, 0.4, 0.25
+# Countries whose areas people also write by the letters of their code: `Roma RM`, `São Paulo - SP`.
+_AREAS_BY_CODE = frozenset({"IT", "BR"})
+# Parts of a kingdom overseas, which are countries of their own.
+_ELSEWHERE = frozenset({"Country", "Special municipality"})
+
+
+def neighbour_drafts(count: int, rng: np.random.Generator) -> Drafts:
+    """That many addresses of these countries, of each language as many.
+
+    A town is a real one with its own country; the area beside it is one of its country, and the postcode one of its
+    shape, because no dependency knows which ones are its own."""
+    languages = list(COUNTRIES_OF)
+    of_rows = rng.integers(len(languages), size=count)
+    return joined([_language_drafts(languages[number], len(rows), rng) for number, rows in groups_of(of_rows)])
+
+
+@functools.cache
+def neighbour_grammar() -> Grammar:
+    """Streets, numbers, units and addressees by language; `place` is the row's own town."""
+    return Grammar(load_tables("local_streets"), bound=("place",))
+
+
+@functools.cache
+def areas_of(country: str) -> Strings:
+    """The names of a country's areas in ISO 3166-2, and their codes where people write those; in order."""
+    known = pycountry.subdivisions.get(country_code=country)  # type: ignore[no-untyped-call]
+    areas = [area for area in known if area.type not in _ELSEWHERE]
+    names = [area.name.partition(" [")[0] for area in areas if "," not in area.name]
+    codes = [area.code.partition("-")[2] for area in areas] if country in _AREAS_BY_CODE else []
+    return np.array([*sorted(names), *sorted(code for code in codes if code.isalpha())], dtype=object)
+
+
+def _towns() -> ScriptNames:
+    return latin_towns(tuple(sorted({country for countries in COUNTRIES_OF.values() for country in countries})))
+
+
+def _language_drafts(language: str, count: int, rng: np.random.Generator) -> Drafts:
+    towns = _towns()
+    drawn = towns.draw_evenly(rng, count, COUNTRIES_OF[language])
+    places, countries = towns.names[drawn], towns.countries[drawn]
+    expansion = Expansion(neighbour_grammar(), rng, {"place": places})
+
+    def asked(share: float) -> NDArray[np.bool_]:
+        return np.asarray(rng.random(count) < share)
+
+    with_street = asked(_STREETS)
+    numbered = with_street & asked(_NUMBERS)
+    unit, has_units = f"{language}_unit", f"{language}_unit" in neighbour_grammar().symbols
+    named = country_names(language)
+    return Drafts(
+        tags={
+            "venue": expansion.fill(f"{language}_venue", asked(_VENUES)),
+            "street": expansion.fill(f"{language}_street", with_street),
+            "house_number": expansion.fill(f"{language}_number", numbered),
+            "unit": expansion.fill(unit, numbered & asked(_UNITS)) if has_units else empty_column(count),
+            "postcode": where_asked(asked(_POSTCODES), postcodes_like(countries, rng)),
+            "locality": places,
+            "region": where_asked(asked(_REGIONS), _areas(countries, rng)),
+            "country": where_asked(asked(_COUNTRIES), np.array([named.get(code) for code in countries], dtype=object)),
+        },
+        countries=countries,
+        locales=np.array([f"{language}-{code}" for code in countries], dtype=object),
+        place_ids=towns.ids[drawn],
+        region_keys=towns.keys[drawn],
+    )
+
+
+def _areas(countries: Strings, rng: np.random.Generator) -> Strings:
+    found = np.empty(len(countries), dtype=object)
+    for country in sorted(set(countries.tolist())):
+        rows = np.flatnonzero(countries == country)
+        options = areas_of(country)
+        found[rows] = options[rng.integers(len(options), size=len(rows))]
+    return found

@@ -1,0 +1,75 @@
+"""Addresses of other countries in their own Latin-written languages."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pycountry
+import pytest
+
+from mw_pipeline.sources.builtin import neighbours, places
+from mw_pipeline.sources.builtin.drafts import written
+
+DRAFTS = neighbours.neighbour_drafts(6000, np.random.default_rng(4))
+
+
+def rows_of(country: str) -> np.ndarray:
+    return np.flatnonzero(DRAFTS.countries == country)
+
+
+def test_every_country_is_written_in_one_of_its_languages():
+    found = set(zip((locale[:2] for locale in DRAFTS.locales), DRAFTS.countries, strict=True))
+
+    assert found == {(language, code) for language, codes in neighbours.COUNTRIES_OF.items() for code in codes}
+
+
+def test_a_town_lies_in_the_country_of_its_row():
+    country_of = {city["geonameid"]: (city["name"], city["countrycode"]) for city in places.cities()}
+
+    for row in range(len(DRAFTS)):
+        found = country_of[int(DRAFTS.place_ids[row])]
+        assert found == (DRAFTS.tags["locality"][row], DRAFTS.countries[row])
+
+
+@pytest.mark.parametrize("country", ["DE", "ES", "IT", "NL", "BR"])
+def test_an_area_is_one_of_the_country(country: str):
+    areas = pycountry.subdivisions.get(country_code=country)
+    known = {area.name.partition(" [")[0] for area in areas} | {area.code[3:] for area in areas}
+    named = {area for area in DRAFTS.tags["region"][rows_of(country)] if area is not None}
+
+    assert named and named <= known
+    assert "Curaçao" not in named
+
+
+@pytest.mark.parametrize(
+    ("language", "street"),
+    [
+        ("de", r".*(?:straße|weg|gasse|platz|allee|ring)|Am .*|.* Straße"),
+        ("es", "(?:Calle|Avenida|Plaza|C/|Paseo) .*"),
+        ("it", "(?:Via|Viale|Piazza|Corso) .*"),
+        ("nl", ".*(?:straat|weg|laan|plein|gracht)"),
+        ("pt", "(?:Rua|Avenida|Travessa|Praça) .*"),
+    ],
+)
+def test_most_streets_show_their_language(language: str, street: str):
+    streets = [
+        text
+        for text, locale in zip(DRAFTS.tags["street"], DRAFTS.locales, strict=True)
+        if text is not None and locale.startswith(language)
+    ]
+
+    assert sum(re.fullmatch(street, text) is not None for text in streets) > 0.4 * len(streets)
+    assert len(set(streets)) > 300
+
+
+def test_most_letters_within_a_country_leave_its_name_out():
+    assert 0.2 < written(DRAFTS.tags["country"]).mean() < 0.3
+
+
+def test_no_number_or_unit_stands_without_a_street():
+    street = written(DRAFTS.tags["street"])
+
+    assert not (written(DRAFTS.tags["house_number"]) & ~street).any()
+    assert not (written(DRAFTS.tags["unit"]) & ~written(DRAFTS.tags["house_number"])).any()
+    assert written(DRAFTS.tags["unit"]).any()
