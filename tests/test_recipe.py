@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -274,7 +275,11 @@ def test_a_wrong_corpus_spec_is_refused(tmp_path: Path, before: str, after: str,
     ],
 )
 def test_a_corpus_spec_may_hold_what_does_something(tmp_path: Path, line: str) -> None:
-    load_corpus_spec(write(tmp_path, "corpora/a.toml", CORPUS.replace("seed = 1", f"seed = 1\n{line}")))
+    spec = load_corpus_spec(write(tmp_path, "corpora/a.toml", CORPUS.replace("seed = 1", f"seed = 1\n{line}")))
+
+    read = spec.model_dump(mode="json")
+    for key, value in tomllib.loads(line).items():
+        assert read[key]["other"].items() >= value["other"].items() if key == "sources" else read[key] == value
 
 
 def test_a_source_has_the_budgets_of_its_corpus_but_for_those_it_names(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from tiny_project import change, place_at, write_project
 from assets.plan import commands
 from mw_pipeline.errors import GateError, RecipeError
 from mw_pipeline.stages.dataset import build_mix
-from mw_pipeline.stages.golden import build_golden
+from mw_pipeline.stages.golden import build_golden, facts_of
 from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.recipe_fit import demand_fit
 from mw_pipeline.stages.upstream import prepare_corpus, prepare_dataset
@@ -180,6 +180,7 @@ def test_rows_of_a_country_or_of_none_said_are_gold_that_a_gate_may_ask(project:
     build_golden(project, "builtin")
 
     demand_fit(project, project.recipe("demo"))
+    assert facts_of(project, "builtin")["sets"]["extra"]["findings"] == []
 
 
 def test_the_first_stage_of_a_recipe_refuses_what_its_gates_cannot_ask(project: Place) -> None:

@@ -32,19 +32,30 @@ _NOT_EXACT = "A row with a value of one is no exact match."
 
 def package_readme(card: Mapping[str, JSON], example: ParsedAddress) -> str:
     """The README of a package: what it scores, how to use it, where it fails, and what it is made of."""
-    network, metrics = card["model"], card["metrics"]
-    files = "\n".join(f"| `{name}` | {purpose} |" for name, purpose in PURPOSES.items())
-    return f"""# {card["name"]} {card["version"]}
+    metrics = card["metrics"]
+    sections = {
+        "Use": usage(example),
+        "Tags": tag_table(metrics),
+        "Known failure modes": failure_table(card["known_failure_modes"]),
+        "What it reads worst": capability_table(card["capability"]),
+        "What it is": f"{training_sentence(card)}\n\n{network_description(card)}",
+        "Attribution": attribution_list(card["licences"]),
+    }
+    head = f"""# {card["name"]} {card["version"]}
 
 An address parser for {card["locale"]}: text in, tagged spans out. It runs with onnxruntime, sentencepiece and numpy.
 
 {score_table(metrics)}
 
 Measured on the `{ONNX_NAME}` of this folder. The ceiling is what the best span extractor could score on the same gold.
+"""
+    return "\n".join([head, *(f"## {title}\n\n{text}\n" for title, text in sections.items())])
 
-## Use
 
-    mw-pipeline parse --package . {json.dumps(example.raw, ensure_ascii=False)}
+def usage(example: ParsedAddress) -> str:
+    """How to parse an address on the command line and in Python, with what the package answers."""
+    raw = json.dumps(example.raw, ensure_ascii=False)
+    return f"""    mw-pipeline parse --package . {raw}
 
 prints, on one line:
 
@@ -60,26 +71,15 @@ from pathlib import Path
 from mw_pipeline.parse import Parser
 
 parser = Parser.load(Path("."))
-parser.parse_many([{json.dumps(example.raw, ensure_ascii=False)}])
-```
+parser.parse_many([{raw}])
+```"""
 
-## Tags
 
-{tag_table(metrics)}
-
-## Known failure modes
-
-{failure_table(card["known_failure_modes"])}
-
-## What it reads worst
-
-{capability_table(card["capability"])}
-
-## What it is
-
-{training_sentence(card)}
-
-The network has {network["parameters"]:,} parameters. Its inputs are `input_ids` and
+def network_description(card: Mapping[str, JSON]) -> str:
+    """Inputs and output of the network, and what each file of the package is."""
+    network = card["model"]
+    files = "\n".join(f"| `{name}` | {purpose} |" for name, purpose in PURPOSES.items())
+    return f"""The network has {network["parameters"]:,} parameters. Its inputs are `input_ids` and
 `attention_mask`, int64 `[batch, sequence]`, at most {network["max_length"]} pieces, padded with id {network["pad_id"]};
 its output is `logits`, float32 `[batch, sequence, {len(card["labels"])}]`.
 
@@ -88,12 +88,7 @@ its output is `logits`, float32 `[batch, sequence, {len(card["labels"])}]`.
 {files}
 
 `sha256sum -c SHA256SUMS` or `mw-pipeline inspect .` checks every byte; `mw-pipeline lineage .` prints all that it came
-from.
-
-## Attribution
-
-{attribution_list(card["licences"])}
-"""
+from."""
 
 
 def score_table(scores: Mapping[str, JSON]) -> str:
