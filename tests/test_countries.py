@@ -45,7 +45,7 @@ def test_a_key_that_no_default_knows_is_refused_with_its_path(own: dict[str, obj
 
 def test_a_country_file_says_only_what_differs():
     assert country("FR")["order"]["number_turned"] == country("default")["order"]["number_turned"]
-    assert country("FR")["order"]["number_apart"] != country("default")["order"]["number_apart"]
+    assert country("FR")["order"]["postcode"] != country("default")["order"]["postcode"]
 
 
 def test_the_codes_of_american_states_are_those_of_the_post():

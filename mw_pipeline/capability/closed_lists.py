@@ -144,10 +144,12 @@ def _countries(stock: Stock) -> Iterator[CellPlan]:
     regions = {folded(word.word) for word in stock.habits.of_kind(*AREA_KINDS)}
     for word in sorted_words(stock.habits, "country abroad"):
         key = CellKey("country abroad", (word.word,))
-        towns = stock.towns.abroad.get(codes.get(word.word, ""), ())
-        if folded(word.word) in regions:
+        code, name = codes.get(word.word, ""), folded(word.word)
+        towns = stock.towns.abroad.get(code, ())
+        towns = towns if len(towns) >= _TOWNS_ENOUGH else ()
+        if name in regions:
             yield CellPlan(key, None, "is a region of the package's own country too")
-        elif not towns and folded(word.word) in stock.towns.names:
+        elif not towns and (name in stock.towns.names or name in stock.towns.others.get(code, ())):
             yield CellPlan(key, None, _A_TOWN_TOO)
         else:
             yield CellPlan(key, _abroad(stock, key, word, towns))

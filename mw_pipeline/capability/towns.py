@@ -14,7 +14,7 @@ from mw_pipeline.corpus.closed_words import DIRECTIONAL
 from mw_pipeline.corpus.splits import TRAIN, place_fold
 from mw_pipeline.countries import TERRITORIES
 from mw_pipeline.sources.builtin.kinds import places_of
-from mw_pipeline.sources.builtin.places import cities, is_locality_name
+from mw_pipeline.sources.builtin.places import City, cities, is_locality_name
 from mw_pipeline.sources.regions import territories
 
 _Clear = Callable[[str], bool]
@@ -52,6 +52,7 @@ class Towns:
     names     folded names of all towns of the country, held out or not: what such a word could mean too
     prefixes  the first three digits of a postcode -> the regions that write them
     abroad    ISO code -> held-out towns of another country
+    others    ISO code -> folded names of all towns of another country
     """
 
     all: tuple[Town, ...]
@@ -59,6 +60,7 @@ class Towns:
     names: frozenset[str]
     prefixes: Mapping[str, frozenset[str]]
     abroad: Mapping[str, tuple[str, ...]]
+    others: Mapping[str, frozenset[str]]
 
 
 @functools.cache
@@ -82,6 +84,7 @@ def towns_of(habits: Habits, share: float) -> Towns:
         names=frozenset(map(folded, names)),
         prefixes={prefix: frozenset(found) for prefix, found in prefixes.items()},
         abroad=_abroad(habits.country, share, clear),
+        others=_others(habits.country),
     )
 
 
@@ -147,12 +150,22 @@ def _clear_names(habits: Habits) -> _Clear:
 
 
 def _abroad(country: str, share: float, clear: _Clear) -> dict[str, tuple[str, ...]]:
-    own = {country, *(code for code, state in TERRITORIES.items() if state == country)}
-    found = [city for city in cities() if city["countrycode"] not in own and is_locality_name(city["name"])]
-    found = [city for city in found if city["name"].isascii() and clear(city["name"])]
+    found = [city for city in _cities_abroad(country) if city["name"].isascii() and clear(city["name"])]
     names = [city["name"] for city in found]
     kept: dict[str, list[str]] = defaultdict(list)
     for city, held in zip(found, held_out([city["countrycode"] for city in found], names, share), strict=True):
         if held:
             kept[city["countrycode"]].append(city["name"])
     return {code: tuple(dict.fromkeys(names)) for code, names in kept.items()}
+
+
+def _others(country: str) -> dict[str, frozenset[str]]:
+    found: dict[str, set[str]] = defaultdict(set)
+    for city in _cities_abroad(country):
+        found[city["countrycode"]].add(folded(city["name"]))
+    return {code: frozenset(names) for code, names in found.items()}
+
+
+def _cities_abroad(country: str) -> list[City]:
+    own = {country, *(code for code, state in TERRITORIES.items() if state == country)}
+    return [city for city in cities() if city["countrycode"] not in own and is_locality_name(city["name"])]

@@ -26,7 +26,7 @@ RESPELLED_COMPONENT_SHARE = 0.7
 RESPELLED = ("region", "street", "locality", "dependent_locality", "subregion", "unit", "venue")
 MISTYPED = ("street", "locality", "venue", "region", "dependent_locality")
 # Wholly upper or lower, each word with a capital, or the French post's own rule: the city line in capitals.
-CASE_SHARES = {"upper": 0.35, "lower": 0.3, "title": 0.1, "city": 0.25}
+CASE_SHARES = {"upper": 0.34, "lower": 0.36, "title": 0.1, "city": 0.2}
 # What each case is about: codes and numbers have no title case.
 CASED_TAGS = {
     "title": (*NAME_TAGS, "unit"),

@@ -109,7 +109,7 @@ def world_drafts(count: int, rng: np.random.Generator, *, abroad: Sequence[str])
     english = rng.random(count) < 0.5
     write = Expansion(grammar(), rng, {}).expand
     streets = np.where(english, write("world_street_en", rows), write("world_street_fr", rows))
-    with_street = rng.random(count) < 0.5
+    with_street = rng.random(count) < 0.62
     numbered = with_street & (rng.random(count) < 0.9)
     return Drafts(
         tags={
@@ -184,7 +184,7 @@ def _localities(group: _Group, own: NDArray[np.bool_]) -> Strings:
     names, others = names.copy(), group.rng.permutation(names)
     ways = group.rng.random(len(names))
     for row in np.flatnonzero(own & (ways < 0.75)):
-        if _is_kanji(names[row][-1]):
+        if _is_kanji(names[row][-1]) and not set(_JAPANESE_KINDS) & set(names[row][:-1]):
             names[row] = _municipality(names[row], others[row], ways[row])
     return names
 
