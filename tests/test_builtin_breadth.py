@@ -58,17 +58,17 @@ def test_every_state_territory_and_force_is_met_a_thousand_times_in_four_hundred
     assert min(met[region_key("US", row["name"])] for row in rows_of("us_military.tsv")) >= 50
 
 
-def test_every_departement_is_met_four_hundred_times_in_four_hundred_thousand(french: pa.Table):
+def test_every_departement_is_met_three_hundred_times_in_four_hundred_thousand(french: pa.Table):
     written = zip(french["region"].to_pylist(), french["subregion"].to_pylist(), strict=True)
     met = Counter(area for pair in written for area in set(pair))
 
-    assert min(met[name] for name in places.departements().values()) >= 100
+    assert min(met[name] for name in places.departements().values()) >= 75
 
 
 def test_every_french_region_is_written_by_its_own_name(french: pa.Table):
     met = Counter(french["region"].to_pylist())
 
-    assert min(met[row["name"]] for row in rows_of("fr_regions.tsv")) >= 100
+    assert min(met[row["name"]] for row in rows_of("fr_regions.tsv")) >= 75
 
 
 def test_every_written_zip_code_lies_in_the_state_of_its_record(american: pa.Table):
@@ -79,11 +79,11 @@ def test_every_written_zip_code_lies_in_the_state_of_its_record(american: pa.Tab
     assert wrong == []
 
 
-def test_a_tenth_of_american_numbers_has_five_digits_and_some_look_like_zip_codes_of_other_states(american: pa.Table):
+def test_an_eighth_of_american_numbers_has_five_digits_and_some_look_like_zip_codes_of_other_states(american: pa.Table):
     numbers = american["house_number"].drop_null().to_pylist()
     long = [number for number in numbers if re.fullmatch(r"\d{5}", number)]
 
-    assert 0.08 < len(long) / len(numbers) < 0.12
+    assert 0.08 < len(long) / len(numbers) < 0.14
 
 
 def test_a_number_that_looks_like_a_zip_code_is_never_one_of_its_own_state():

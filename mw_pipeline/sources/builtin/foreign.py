@@ -102,7 +102,8 @@ def script_drafts(count: int, rng: np.random.Generator) -> Drafts:
 
 def world_drafts(count: int, rng: np.random.Generator, *, abroad: Sequence[str]) -> Drafts:
     """That many cities of some other countries in Latin letters with their country in English or French, and most with
-    somebody or some street that is written to: few towns could not teach their country in as many texts."""
+    somebody or some street that is written to: few towns could not teach their country in as many texts. Some streets
+    stand in their country alone."""
     names = latin_world()
     drawn = names.draw_evenly(rng, count, abroad)
     countries, rows = names.countries[drawn], np.arange(count)
@@ -111,12 +112,13 @@ def world_drafts(count: int, rng: np.random.Generator, *, abroad: Sequence[str])
     streets = np.where(english, write("world_street_en", rows), write("world_street_fr", rows))
     with_street = rng.random(count) < 0.62
     numbered = with_street & (rng.random(count) < 0.9)
+    in_town = ~with_street | (rng.random(count) < 0.85)
     return Drafts(
         tags={
             "venue": where_asked(rng.random(count) < 0.6, write("world_venue", rows)),
             "house_number": where_asked(numbered, write("world_number", rows)),
             "street": where_asked(with_street, streets),
-            "locality": names.names[drawn],
+            "locality": where_asked(in_town, names.names[drawn]),
             "postcode": where_asked(rng.random(count) < 0.3, _postcodes(countries, names.regions[drawn], rng)),
             "country": np.where(english, _named(countries, "en"), _named(countries, "fr")),
         },
