@@ -138,8 +138,8 @@ class Watchdog:
         """Notes the steps that a loss scaler skipped."""
         if steps:
             norms = f"{len(steps)} gradient norms are" if len(steps) > 1 else "the gradient norm is"
-            told = f"{norms} not finite, as losses and all later norms are: a loss scaler skipped the step"
-            self._warn("skipped_step", (steps[0], told))
+            why = "losses and all later norms are finite, so a loss scaler looked for its scale"
+            self._warn("skipped_step", (steps[0], f"{norms} not finite; {why}"))
 
     def _loss_is_flat(self) -> Hit | None:
         if self.best_val_loss is None or self._label_entropy is None:
