@@ -64,7 +64,7 @@ def read_events(path: Path, pattern: str) -> RunLog:
         if plain_name(scalar.tag) not in NAMES["step"]  # every event carries its step
     ]
     notes = [f"{joined.dropped} values were taken back by a restart and are not judged"] if joined.dropped else []
-    run = {"resumed_from_steps": joined.resumed_from}
+    run = {"resumed_from_steps": joined.resumed_from} if joined.resumed_from else {}
     return log_of(records, where=str(path), format_name="TensorBoard events", notes=notes, run=run)
 
 
