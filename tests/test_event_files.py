@@ -34,7 +34,7 @@ def write(
 ) -> None:
     """One event file of a run; `number` orders the files, `late` are the seconds by which it was begun late."""
     values = {"train/loss": loss, "train/lr": lambda s: PEAK * min(1.0, s / WARMUP)}
-    values |= {"val/f1": lambda s: min(0.9, s / 700), "val/loss": lambda s: 0.45}
+    values |= {"train/epoch": lambda s: s / 400, "val/f1": lambda s: min(0.9, s / 700), "val/loss": lambda s: 0.45}
     with tensorboard.SummaryWriter(str(folder), purge_step=purge_step, filename_suffix=f".{number}") as writer:
         for step in steps:
             for tag in tags:
@@ -117,8 +117,8 @@ def test_two_runs_at_once_are_refused_though_one_began_later(tmp_path: Path) -> 
 
 
 def test_two_writers_of_one_run_with_columns_of_their_own_are_joined(tmp_path: Path) -> None:
-    write(tmp_path, range(8, STEPS + 1, 8), tags=("train/loss", "train/lr"))
-    write(tmp_path, range(8, STEPS + 1, 8), number=1, late=1, tags=("val/f1", "val/loss"))
+    write(tmp_path, range(8, STEPS + 1, 8), tags=("train/loss", "train/lr", "train/epoch"))
+    write(tmp_path, range(8, STEPS + 1, 8), number=1, late=1, tags=("val/f1", "val/loss", "train/epoch"))
     log = read_log(tmp_path)
 
     assert (judge(log).outcome, log.run, log.notes) == ("pass", {}, ())

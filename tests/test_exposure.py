@@ -19,7 +19,9 @@ from run_logs import (
 from toy_run import toy_recipe
 
 from mw_pipeline.errors import ArtifactError
-from mw_pipeline.verdict.exposure import facts_of_run, full_facts
+from mw_pipeline.verdict.exposure import RunFacts, facts_of_run, full_facts
+
+EVALS = eval_rows(SMOKE, HEALTHY_F1)
 
 
 def test_a_smoke_at_another_effective_batch_is_invalid() -> None:
@@ -60,11 +62,27 @@ def test_a_smoke_at_a_lower_peak_rate_is_invalid() -> None:
     assert (judged.outcome, judged.rule) == ("invalid", "peak_lr")
 
 
+@pytest.mark.parametrize(("rate", "rule"), [(5e-4, None), (4.9e-4, None), (5e-5, "peak_lr"), (5e-3, "peak_lr")])
+def test_a_bare_log_at_another_rate_than_the_full_run_is_invalid(rate: float, rule: str | None) -> None:
+    smoke = course(peak_lr=rate)
+    judged = decide(RunFacts(), steps=step_rows(smoke, HEALTHY_LOSS), evals=eval_rows(smoke, HEALTHY_F1))
+
+    assert (judged.outcome, judged.rule) == ("invalid" if rule else "pass", rule)
+
+
 def test_fewer_than_five_evaluations_near_the_peak_are_too_few() -> None:
     judged = decide(evals=eval_rows(SMOKE, HEALTHY_F1, every=500)[-4:])
 
     assert (judged.outcome, judged.rule) == ("invalid", "evals")
     assert "4 evaluations near the peak rate, 5 required" in judged.reason
+
+
+@pytest.mark.parametrize(("every", "outcome"), [(500, "pass"), (750, "invalid"), (9999, "invalid")])
+def test_an_evaluation_counts_where_it_took_the_score_that_the_others_took(every: int, outcome: str) -> None:
+    evals = [{**r, "val_macro_f1": r["val_macro_f1"] if r["step"] % every == 0 else None} for r in EVALS]
+    bare = [{"step": row["step"]} for row in EVALS]
+
+    assert decide(evals=evals if every < 9999 else bare).outcome == outcome
 
 
 def test_an_evaluation_at_the_very_end_of_the_window_counts() -> None:

@@ -100,7 +100,7 @@ class _Joined:
     def _unsaid_restart(self, file: EventFile) -> Iterator[int]:
         """The step from which a file goes on with the tags of those before; nothing where it has none of these."""
         mine, theirs = _steps_of(file.scalars), _steps_of(self.scalars)
-        shared = mine.keys() & theirs.keys()
+        shared = mine.keys() & theirs.keys() & _judged([*mine, *theirs])
         if not shared:
             return
         first = min(min(mine[tag]) for tag in shared)
@@ -112,6 +112,16 @@ class _Joined:
                 f"{file.path.name} does not go on from the others. Name one file, or a folder with those of one run."
             )
         yield first
+
+
+def _judged(tags: Sequence[str]) -> set[str]:
+    """The tags that are a loss, a score or a rate: two writers of one run may both say the epoch."""
+    columns = columns_of(dict.fromkeys(tags))
+    return {
+        *columns.named.values(),
+        *columns.rates,
+        *(tag for table in columns.sets.values() for tag in table.values()),
+    }
 
 
 def _steps_of(scalars: Sequence[Scalar]) -> Mapping[str, set[int]]:

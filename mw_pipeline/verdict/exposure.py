@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -16,7 +17,7 @@ from mw_pipeline.digest import JSON, digest_of
 from mw_pipeline.errors import ArtifactError
 from mw_pipeline.recipe import Recipe, required_steps
 from mw_pipeline.schedule import NEAR_PEAK_SHARE, SCHEDULES, lr_share, near_peak_end
-from mw_pipeline.verdict.runlog import Row
+from mw_pipeline.verdict.runlog import Row, sets_of
 
 COMPARED_DIGESTS = ("loss", "model", "mix", "tokenizer", "labels", "data")
 RATE_TOLERANCE_SHARE = 0.01
@@ -154,9 +155,18 @@ def measure(facts: RunFacts, full: RunFacts, steps: Sequence[Row], evals: Sequen
         return Exposure(None, None, required, None, None, None)
     near_peak = window[1] - window[0]
     # What is logged at the window's end has seen all of its steps, so it counts.
-    seen = sum(window[0] <= row["step"] <= window[1] for row in evals)
+    seen = _scores_within([row for row in evals if window[0] <= row["step"] <= window[1]])
     losses = sum(window[0] <= row["step"] <= window[1] for row in steps if row.get("loss") is not None)
     return Exposure(window, near_peak, required, seen, losses, near_peak / full_steps if full_steps else None)
+
+
+def _scores_within(evals: Sequence[Row]) -> int:
+    """How often macro-F1 was taken, on the set where it was most often; without any, the validation loss."""
+    for name in ("val_macro_f1", "val_loss"):
+        counts = Counter(of for row in evals for of, table in sets_of(row).items() if table.get(name) is not None)
+        if counts:
+            return max(counts.values())
+    return 0
 
 
 def _window_of_schedule(facts: RunFacts) -> tuple[int, int] | None:
