@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from run_logs import FULL, Curve, line
 
+from mw_pipeline.errors import ArtifactError
 from mw_pipeline.verdict.columns import columns_of
 from mw_pipeline.verdict.exposure import RunFacts
 from mw_pipeline.verdict.judge import Verdict, verdict
@@ -305,3 +308,31 @@ def test_a_bare_folder_in_the_words_of_another_trainer_is_read(tmp_path: Path) -
 
     lines(tmp_path / "evals.jsonl", evaluated(eval_loss=lambda s: 0.4, eval_overall_f1=FALLS))
     assert judge(read_log(tmp_path)).rule == "collapse"
+
+
+_CELLS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.floats(),
+    st.integers(-3, 2000),
+    st.sampled_from([10**400, "NaN", "", "x", "[0.1, 0.2]", [1, 2], [], {"a": 1}]),
+)
+_NAMES = st.sampled_from(
+    "step loss lr lr-Adam/pg1 lr-Adam/pg2 grad_norm runtime eval_loss eval_f1 eval_ca_loss eval_ca_f1 eval_be_f1 ___".split()
+)
+_RECORDS = st.lists(st.dictionaries(_NAMES, _CELLS, max_size=8), min_size=1, max_size=30)
+
+
+@given(_RECORDS, st.booleans())
+def test_whatever_lies_in_a_log_ends_in_a_verdict_or_in_a_refusal(
+    tmp_path_factory: pytest.TempPathFactory, records: list[dict[str, Any]], numbered: bool
+) -> None:
+    rows = [{**record, "step": 10 * at} if numbered else record for at, record in enumerate(records)]
+    path = lines(tmp_path_factory.mktemp("log") / "log.jsonl", rows)
+    try:
+        judged = judge(read_log(path))
+    except ArtifactError as error:
+        assert str(path) in str(error)
+    else:
+        assert judged.outcome in ("fail", "invalid")
+        json.dumps(judged.to_json(), allow_nan=False)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,11 +18,10 @@ from mw_pipeline.digest import JSON, digest_of
 from mw_pipeline.errors import ArtifactError
 from mw_pipeline.recipe import Recipe, required_steps
 from mw_pipeline.schedule import NEAR_PEAK_SHARE, SCHEDULES, lr_share, near_peak_end
-from mw_pipeline.verdict.runlog import Row, sets_of
+from mw_pipeline.verdict.runlog import MOST, Row, sets_of
 
 COMPARED_DIGESTS = ("loss", "model", "mix", "tokenizer", "labels", "data")
 RATE_TOLERANCE_SHARE = 0.01
-_MOST = 10**12  # steps or rows: more is a slip, and would not fit the integers that schedules are searched with
 
 
 @dataclass(frozen=True)
@@ -113,15 +113,15 @@ def facts_of_run(run: Row) -> RunFacts:
 def number_of(facts: Row, key: str) -> float | None:
     """A number of run.json, or None when it is not there. Raises ArtifactError for anything else."""
     value: JSON = facts.get(key)
-    if isinstance(value, bool) or not isinstance(value, int | float | None):
-        raise ArtifactError(f"run.json: {key} is {value!r}, expected a number. Correct it.")
+    if isinstance(value, bool) or not isinstance(value, int | float | None) or abs(value or 0) > sys.float_info.max:
+        raise ArtifactError(f"run.json: {key} is {value!r:.80}, expected a number. Correct it.")
     return None if value is None else float(value)
 
 
 def _whole(facts: Row, key: str) -> int | None:
     value = number_of(facts, key)
-    if value is not None and not (value.is_integer() and 0 <= value <= _MOST):
-        raise ArtifactError(f"run.json: {key} is {facts[key]!r}, expected a whole number up to {_MOST}. Correct it.")
+    if value is not None and not (value.is_integer() and 0 <= value <= MOST):
+        raise ArtifactError(f"run.json: {key} is {facts[key]!r}, expected a whole number up to {MOST}. Correct it.")
     return None if value is None else int(value)
 
 

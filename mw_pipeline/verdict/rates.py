@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 
 from mw_pipeline.digest import JSON
@@ -39,7 +40,7 @@ def _groups(column: str, value: JSON) -> Iterator[tuple[str, float]]:
     values = _parsed(value)
     for at, rate in enumerate(values if isinstance(values, list) else [values]):
         if isinstance(rate, int | float) and not isinstance(rate, bool):
-            yield f"{column}[{at}]", float(rate)
+            yield f"{column}[{at}]", float(rate) if abs(rate) <= sys.float_info.max else math.inf
 
 
 def _parsed(value: JSON) -> JSON:

@@ -14,7 +14,7 @@ from mw_pipeline.digest import JSON
 from mw_pipeline.errors import ArtifactError
 from mw_pipeline.verdict.columns import NAMES, Columns, columns_of
 from mw_pipeline.verdict.rates import rates_by_step
-from mw_pipeline.verdict.runlog import EVAL_NUMBERS, SETS, STEP_NUMBERS, Row, RunLog, checked_row
+from mw_pipeline.verdict.runlog import EVAL_NUMBERS, MOST, SETS, STEP_NUMBERS, Row, RunLog, checked_row
 
 Record = Mapping[str, JSON]
 Placed = tuple[str, Record]
@@ -103,7 +103,8 @@ def _without_what_was_taken_back(records: Sequence[Placed], columns: Columns) ->
 
 def _step_trained(record: Record, step: str, loss: str | None) -> float | None:
     at = record.get(step)
-    return at if loss is not None and record.get(loss) is not None and isinstance(at, int | float) else None
+    trains = loss is not None and record.get(loss) is not None
+    return at if trains and isinstance(at, int | float) and 0 <= at <= MOST else None
 
 
 class _Gathered:

@@ -7,6 +7,7 @@ noted, a bad line inside the file is an error with its number.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,8 @@ Row = Mapping[str, JSON]
 
 STEP_NUMBERS = ("lr", "loss", "ce", "crf", "grad_norm", "tokens", "tokens_per_second", "wall_seconds")
 EVAL_NUMBERS = ("val_loss", "val_macro_f1", "nonfinite_parameters")
+MOST = 10**12
+"""Steps or rows: more is a slip, and would not fit the integers that schedules are searched with."""
 SETS = "evaluation_sets"
 """The key of an evaluation's row under which each further evaluation set has a table of EVAL_NUMBERS."""
 OWN_FORMAT = "folder of steps.jsonl, evals.jsonl and run.json"
@@ -104,8 +107,8 @@ def checked_row(value: JSON, numbers: tuple[str, ...], where: str) -> Row:
     step = value.get("step")
     if isinstance(step, float) and step.is_integer():
         step = int(step)
-    if not isinstance(step, int) or isinstance(step, bool) or step < 0:
-        raise ArtifactError(f"{where}: step is {step!r}, expected an integer ≥ 0. Repair or remove the line.")
+    if not isinstance(step, int) or isinstance(step, bool) or not 0 <= step <= MOST:
+        raise ArtifactError(f"{where}: step is {step!r:.80}, expected an integer ≥ 0. Repair or remove the line.")
     row = {**value, "step": step, **_numbers(value, numbers, where)}
     if row.get(SETS) is not None:
         row[SETS] = _numbers_of_sets(row[SETS], numbers, where)
@@ -119,7 +122,9 @@ def _numbers(row: Row, names: tuple[str, ...], where: str) -> dict[str, JSON]:
         if isinstance(value, str) and value.strip().lower() in _SPELLINGS:
             found[name] = _SPELLINGS[value.strip().lower()]
         elif isinstance(value, bool) or not isinstance(value, int | float | None):
-            raise ArtifactError(f"{where}: {name} is {value!r}, expected a number. Repair or remove the line.")
+            raise ArtifactError(f"{where}: {name} is {value!r:.80}, expected a number. Repair or remove the line.")
+        elif value is not None and abs(value) > sys.float_info.max:
+            found[name] = math.inf if value > 0 else -math.inf  # an integer that no float holds
     f1 = found.get("val_macro_f1")
     if f1 is not None and math.isfinite(f1) and not 0 <= f1 <= 1:
         raise ArtifactError(f"{where}: val_macro_f1 is {f1!r}, expected a share from 0 to 1. Divide percents by 100.")
