@@ -20,22 +20,8 @@ NAMES: Mapping[str, tuple[str, ...]] = {
 
 _RATES = ("lr", "learning_rate", "train_lr", "train_learning_rate", "current_lr")
 _NO_RATES = frozenset(
-    {
-        "momentum",
-        "decay",
-        "weight",
-        "beta",
-        "scale",
-        "mult",
-        "multiplier",
-        "factor",
-        "base",
-        "initial",
-        "init",
-        "max",
-        "min",
-        "loss",
-    }
+    {"momentum", "decay", "weight", "beta", "scale", "mult", "multiplier", "factor", "base", "initial", "init"}
+    | {"max", "min", "loss", "scheduler", "last", "epoch"}
 )
 _SIDES = frozenset({"eval", "evaluation", "val", "valid", "validation", "dev"})
 _OTHER_SIDES = frozenset({"train", "training", "test", "best", "step", "std"})

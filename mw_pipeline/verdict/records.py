@@ -19,7 +19,12 @@ from mw_pipeline.verdict.runlog import EVAL_NUMBERS, MOST, SETS, STEP_NUMBERS, R
 Record = Mapping[str, JSON]
 Placed = tuple[str, Record]
 
-_OF_A_STEP = ("loss", "grad_norm", "ce", "crf")  # a clock alone may stand in the record of an evaluation
+_OF_A_STEP = (
+    "loss",
+    "grad_norm",
+    "ce",
+    "crf",
+)  # a clock alone may stand in the record of an evaluation; the loss first
 _OF_AN_EVALUATION = ("val_loss", "val_macro_f1")
 _MOST_RESTARTS_SHARE = 0.1
 
@@ -121,16 +126,10 @@ class _Gathered:
         return self._steps.again + sum(rows.again for rows in self._sets.values())
 
     def take(self, record: Record, place: str) -> None:
-        """Takes in a record. One that holds nothing but nulls is both a step's and an evaluation's."""
-        named, sets = self._columns.named, self._columns.sets
-        trains = _has(record, [*self._columns.rates, *(named[name] for name in _OF_A_STEP if name in named)])
-        scores = _has(record, [theirs for table in sets.values() for theirs in table.values()])
-        step = record.get(named["step"])
-        if trains or not scores:
-            self._steps.take(step, record, place)
-        if scores or not trains:
-            for rows in self._sets.values():
-                rows.take(step, record, place)
+        """Takes in a record."""
+        step = record.get(self._columns.named["step"])
+        for rows in (self._steps, *self._sets.values()):
+            rows.take(step, record, place)
 
     def steps(self, rates: Mapping[int, float]) -> tuple[Row, ...]:
         """The rows of steps, each with its rate."""
@@ -150,12 +149,11 @@ class _Gathered:
         return tuple(rows[step] for step in sorted(rows))
 
 
-def _has(record: Record, names: Sequence[str]) -> bool:
-    return any(record.get(name) is not None for name in names)
-
-
 class _Rows:
-    """The values of some columns by step, each column's last one; `again` counts those that were written over."""
+    """The values of some columns by step, each column's last one; `again` counts those that were written over.
+
+    A loss that was a number and is null is NaN: so JSON is made of it (M71). A record that holds what has never stood
+    beside the loss is of another kind, and did not log it."""
 
     def __init__(self, columns: Mapping[str, str], numbers: tuple[str, ...], telling: tuple[str, ...]) -> None:
         self.by_step: dict[int, dict[str, JSON]] = {}
@@ -163,13 +161,12 @@ class _Rows:
         self._columns = {ours: theirs for ours, theirs in columns.items() if ours in numbers}
         self._numbers = numbers
         self._telling = telling
-        self._had_loss = False
+        self._beside_loss: set[str] = set()
 
     def take(self, step: JSON, record: Record, place: str) -> None:
-        """Adds a record's values. A loss that was a number and is null is NaN: so JSON is made of it (M71)."""
+        """Adds a record's values."""
         values = {ours: record[theirs] for ours, theirs in self._columns.items() if record.get(theirs) is not None}
-        loss = self._telling[0]
-        is_lost = self._had_loss and loss not in values and self._columns.get(loss) in record
+        is_lost = self._has_lost_it(record)
         if not is_lost and not values.keys() & set(self._telling):
             return
         row = checked_row({"step": step, **values}, self._numbers, place)
@@ -177,5 +174,12 @@ class _Rows:
         self.again += sum(known.get(name) == known.get(name) for name in values if name in known)  # NaN was not written
         known.update({name: row[name] for name in values})
         if is_lost:
-            known.setdefault(loss, math.nan)
-        self._had_loss = self._had_loss or loss in values
+            known.setdefault(self._telling[0], math.nan)
+
+    def _has_lost_it(self, record: Record) -> bool:
+        loss = self._columns.get(self._telling[0])
+        held = {name for name, value in record.items() if value is not None}
+        if loss in held:
+            self._beside_loss |= held
+            return False
+        return loss in record and bool(self._beside_loss) and held <= self._beside_loss
