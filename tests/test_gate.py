@@ -89,6 +89,8 @@ def make_smoke(
             "peak_lr": course.peak_lr,
             "effective_batch": course.effective_batch,
             "label_entropy": H0,
+            "precision": "fp32",
+            "device": "cpu",
             "digests": digests,
         }
         evals = eval_rows(course, HEALTHY_F1, every=recipe.smoke.eval_every)

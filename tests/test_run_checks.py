@@ -127,6 +127,7 @@ BROKEN: dict[str, tuple[Change, str]] = {
         lambda p: p["evals"][-1].update(train_eval_loss=0.4),
         "no_sign_of_a_leak",
     ),
+    "a score that swings": (lambda p: p["evals"][2].update(val_macro_f1=0.61), "scores_have_settled"),
     "a scarce label": (lambda p: p["run"]["label_counts"].update({"B-cedex": 29}), "data_was_enough"),
     "many passes": (lambda p: p["run"].update(train_rows=399), "data_was_enough"),
     # M27: twenty times more parameters than tokens

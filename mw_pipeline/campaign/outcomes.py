@@ -12,9 +12,8 @@ from mw_pipeline.recipe import Recipe
 from mw_pipeline.report.runs import best_and_last
 from mw_pipeline.verdict.exposure import number_of
 from mw_pipeline.verdict.judge import judge_run
-from mw_pipeline.verdict.rules import DRIFT_EVALS
 from mw_pipeline.verdict.runlog import RunLog
-from mw_pipeline.verdict.watchdog import Watchdog, replay
+from mw_pipeline.verdict.soundness import judged_whole
 
 Kind = Literal["smoke", "full"]
 
@@ -28,7 +27,7 @@ class RunOutcome:
     outcome         of a smoke: pass, fail or invalid; of a full run: sound, failed or unfinished
     rule, step      the rule that decided and the step where the failure began; None where nothing failed
     best_f1, final_f1  validation macro-F1, with their steps; both, because either alone misleads (M56)
-    drift           largest minus smallest macro-F1 of the last five evaluations
+    recent_fall     largest fall of macro-F1 from any of the last five evaluations to a later one
     steps           the last step in the log: what the run cost
     exposure_ratio  near-peak steps of this run for each one of the full run
     f1              (step, macro-F1) of every evaluation
@@ -43,7 +42,7 @@ class RunOutcome:
     best_step: int | None
     final_f1: float | None
     final_step: int | None
-    drift: float | None
+    recent_fall: float | None
     steps: int
     exposure_ratio: float | None
     peak_lr: float
@@ -75,7 +74,6 @@ def outcome_of(recipe: Recipe, log: RunLog, *, kind: Kind, verdict: Mapping[str,
     best_last = best_and_last(log.evals, "val_macro_f1", highest=True)
     best, last = best_last if best_last else (None, None)
     curve = _curve(log)
-    recent = [value for _, value in curve[-DRIFT_EVALS:]]
     rate = number_of(log.run, "peak_lr")
     decided = _smoke(judged) if kind == "smoke" else _full(log, judged)
     return RunOutcome(
@@ -88,7 +86,7 @@ def outcome_of(recipe: Recipe, log: RunLog, *, kind: Kind, verdict: Mapping[str,
         best_step=best["step"] if best else None,
         final_f1=last["val_macro_f1"] if last else None,
         final_step=last["step"] if last else None,
-        drift=max(recent) - min(recent) if recent else None,
+        recent_fall=judged["evidence"]["recent_f1_fall"],
         steps=max((int(row["step"]) for row in (*log.steps[-1:], *log.evals[-1:])), default=0),
         exposure_ratio=judged["exposure_ratio"],
         peak_lr=recipe.train.peak_lr if rate is None else rate,
@@ -110,7 +108,7 @@ def _smoke(judged: Mapping[str, JSON]) -> Decision:
 
 def _full(log: RunLog, judged: Mapping[str, JSON]) -> Decision:
     """The failure rules over the whole run; `rising` belongs to a smoke's window and is not asked here."""
-    findings = replay(Watchdog(label_entropy=number_of(log.run, "label_entropy")), log.steps, log.evals)
+    findings = judged_whole(log).findings
     if findings:
         first = findings[0]
         return "failed", first.rule, first.step, f"{first.rule} at step {first.step}: {first.reason}"

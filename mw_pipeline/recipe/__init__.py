@@ -14,6 +14,13 @@ from mw_pipeline.recipe.corpus_spec import (
 from mw_pipeline.recipe.input_patterns import url_problem
 from mw_pipeline.recipe.mix_wishes import MixWishes, Wish
 from mw_pipeline.recipe.reading import base_chain, differences, load_corpus_spec, load_mix_wishes, load_recipe
+from mw_pipeline.recipe.smoke_log import (
+    MAX_REQUIRED_STEPS,
+    REQUIRED_EVALS,
+    REQUIRED_LOSSES,
+    logging_problem,
+    required_steps,
+)
 from mw_pipeline.recipe.training_recipe import (
     CellFamily,
     ClosedKind,
@@ -32,7 +39,10 @@ from mw_pipeline.recipe.training_recipe import (
 
 __all__ = [
     "LEAST_PLACES_SHARE",
+    "MAX_REQUIRED_STEPS",
     "OWN_GOLD",
+    "REQUIRED_EVALS",
+    "REQUIRED_LOSSES",
     "Augmentations",
     "Budgets",
     "CellFamily",
@@ -57,6 +67,8 @@ __all__ = [
     "load_corpus_spec",
     "load_mix_wishes",
     "load_recipe",
+    "logging_problem",
+    "required_steps",
     "url_problem",
     "with_seed",
 ]

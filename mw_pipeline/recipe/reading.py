@@ -14,6 +14,7 @@ from mw_pipeline.errors import RecipeError
 from mw_pipeline.recipe.corpus_spec import CorpusSpec
 from mw_pipeline.recipe.mix_wishes import MixWishes
 from mw_pipeline.recipe.section import Section
+from mw_pipeline.recipe.smoke_log import logging_problem
 from mw_pipeline.recipe.training_recipe import Recipe
 
 RECIPES_FOLDER = "recipes"
@@ -40,11 +41,15 @@ _EXPECTED = {
 def load_recipe(path: Path) -> Recipe:
     """The effective recipe of a TOML file, after its `base` chain. Raises RecipeError with file and key path.
 
-    Its name is its path below `recipes/`; that of a recipe of a campaign begins with `campaigns/`."""
+    Its name is its path below `recipes/`; that of a recipe of a campaign begins with `campaigns/`. A recipe whose smoke
+    would log too little for a verdict is refused (M69)."""
     below = _name_below(path, CAMPAIGNS_FOLDER)
     name = _name_below(path, RECIPES_FOLDER) if below == path.stem else f"{CAMPAIGNS_FOLDER}/{below}"
     document, base = _with_base(path, seen=())
-    return _validated(Recipe, {**document, "name": name, "changes": _changes(base, document)}, path)
+    recipe = _validated(Recipe, {**document, "name": name, "changes": _changes(base, document)}, path)
+    if (problem := logging_problem(recipe)) is not None:
+        raise RecipeError(f"{path}: {problem}")
+    return recipe
 
 
 def load_corpus_spec(path: Path) -> CorpusSpec:

@@ -33,8 +33,8 @@ def matrix_table(report: Mapping[str, JSON]) -> Table:
 
 
 def score_table(rows: Rows) -> Table:
-    """Every run that was made: best and final macro-F1 with the distance between them (M56), drift and exposure."""
-    headers = ("run", "outcome", "best F1", "at step", "final F1", "final − best", "drift", "failed at", "steps")
+    """Every run that was made: best and final macro-F1 with the distance between them (M56), swings, exposure."""
+    headers = ("run", "outcome", "best F1", "at step", "final F1", "final − best", "last falls", "failed at", "steps")
     runs = [
         (f"{row['recipe']}, {kind}", row[kind]) for row in rows for kind in ("smoke", "full") if row[kind] is not None
     ]
@@ -46,7 +46,7 @@ def score_table(rows: Rows) -> Table:
             count(run["best_step"]),
             number(run["final_f1"]),
             change(fall_of(run)),
-            number(run["drift"]),
+            number(run["recent_fall"]),
             count(run["step"]),
             count(run["steps"]),
             number(run["exposure_ratio"], 3),

@@ -248,6 +248,7 @@ def _training_section(runs: Mapping[str, RunLog], verdict: Mapping[str, JSON] | 
 def _verdict_section(verdict: Mapping[str, JSON]) -> Section:
     sentences = [_verdict_sentence(verdict)]
     sentences += [f"Also found: {f['rule']} at step {f['step']:,}: {f['reason']}." for f in verdict["findings"][1:]]
+    sentences += [f"Warning: {w['rule']} at step {w['step']:,}: {w['reason']}." for w in verdict["warnings"]]
     sentences += [f"Not checked: {item}." for item in verdict["not_checked"]]
     return Section("verdict", "Verdict", tuple(sentences), tables=(run_tables.verdict_table(verdict),))
 

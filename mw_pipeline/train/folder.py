@@ -17,7 +17,7 @@ from mw_pipeline.model.checkpoint import CheckpointFacts, Tagger, recover_checkp
 from mw_pipeline.train.log import BEST, EVALS, LAST, STEPS, TrainingLog, adopt_run, owner_of_this_process
 from mw_pipeline.train.plan import ENDED, RunPlan, RunResult, Status
 from mw_pipeline.verdict.early_stop import ROW_LOSSES, EvaluatedRows, Patience
-from mw_pipeline.verdict.exposure import recipe_digests
+from mw_pipeline.verdict.exposure import recipe_digests, resumed_from_steps
 from mw_pipeline.verdict.task_weights import task_weights_of
 from mw_pipeline.verdict.watchdog import Finding, Watchdog
 
@@ -56,6 +56,7 @@ class RunFolder:
     def rewind(self, step: int) -> None:
         """Log, best evaluation and watchdog as they were after `step`."""
         self.log.truncate_after(step)
+        self._watchdog = Watchdog(resumed_from=[*resumed_from_steps(self.log.read_run() or {}), step])
         steps, evals = self.log.rows(STEPS), self.log.rows(EVALS)
         for row in sorted([*steps, *evals], key=lambda row: int(row["step"])):  # stable: a step before its evaluation
             self._watch(row, self._watchdog.observe_eval if "val_loss" in row else self._watchdog.observe_step)

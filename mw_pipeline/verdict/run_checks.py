@@ -17,7 +17,7 @@ from mw_pipeline.sufficiency import shortages
 from mw_pipeline.verdict.early_stop import EvaluatedRows, Patience, converged_at, read_row_losses
 from mw_pipeline.verdict.exposure import facts_of_run, first_other_rate
 from mw_pipeline.verdict.runlog import Row, RunLog, read_lines, read_run
-from mw_pipeline.verdict.soundness import soundness_findings
+from mw_pipeline.verdict.soundness import judged_whole, soundness_findings
 
 DISCARDED = "discarded.jsonl"
 OVERFIT_EVALS = 3
@@ -218,6 +218,12 @@ def no_sign_of_a_leak(evidence: Evidence) -> list[str]:
     ]
 
 
+def scores_have_settled(evidence: Evidence) -> list[str]:
+    """Warns when macro-F1 fell by a tenth within the last five evaluations: many healthy runs do, so it stops none."""
+    warnings = [w for w in judged_whole(evidence.log).warnings if w.rule == "swinging"]
+    return [f"{warning.rule} at step {warning.step}: {warning.reason}" for warning in warnings]
+
+
 def _gap(row: Row) -> float:
     return float(row["val_loss"]) - float(row["train_eval_loss"])
 
@@ -255,4 +261,6 @@ BLOCKING: Mapping[str, Check] = {
         device_is_as_asked,
     )
 }
-WARNING: Mapping[str, Check] = {check.__name__: check for check in (not_overfit, no_sign_of_a_leak, data_was_enough)}
+WARNING: Mapping[str, Check] = {
+    check.__name__: check for check in (not_overfit, no_sign_of_a_leak, data_was_enough, scores_have_settled)
+}
