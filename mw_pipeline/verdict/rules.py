@@ -11,6 +11,7 @@ import itertools
 import math
 import statistics
 from collections import deque
+from collections.abc import Collection
 
 from mw_pipeline.verdict.runlog import Row
 
@@ -124,19 +125,22 @@ class Standstill:
 
 
 class Pace:
-    """The other half of `unreal`: steps that take under 5 % of the median time for twenty steps."""
+    """The other half of `unreal`: steps that take under 5 % of the median time for twenty steps.
 
-    def __init__(self) -> None:
+    The median begins anew after each step of `resumed_from`: another machine may have gone on."""
+
+    def __init__(self, resumed_from: Collection[int] = ()) -> None:
+        self._resumed_from = sorted(resumed_from)
         self._previous: tuple[int, float] | None = None
         self._sorted: list[float] = []
         self._since: int | None = None
         self._points = 0
 
     def observe(self, step: int, wall_seconds: float) -> Hit | None:
-        """`wall_seconds` counts from the start; where it runs backwards (a resume) the interval is skipped."""
+        """`wall_seconds` counts from the start; where it runs backwards the run was resumed too."""
         previous, self._previous = self._previous, (step, wall_seconds)
-        if previous is None or step <= previous[0] or wall_seconds < previous[1]:
-            self._since, self._points = None, 0
+        if previous is None or step <= previous[0] or self._resumed(previous, step, wall_seconds):
+            self._sorted, self._since, self._points = [], None, 0
             return None
         seconds = (wall_seconds - previous[1]) / (step - previous[0])
         bisect.insort(self._sorted, seconds)
@@ -149,6 +153,10 @@ class Pace:
         if self._points < _ENOUGH_POINTS or step - self._since + 1 < CONSTANT_STEPS:
             return None
         return self._since, f"steps take {seconds:.2g} s where the median is {median:.2g} s: this is no training"
+
+    def _resumed(self, previous: tuple[int, float], step: int, wall_seconds: float) -> bool:
+        first = bisect.bisect_left(self._resumed_from, previous[0])
+        return wall_seconds < previous[1] or any(at < step for at in self._resumed_from[first : first + 1])
 
 
 class F1Trend:

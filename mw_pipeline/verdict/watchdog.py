@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from mw_pipeline.verdict.rules import (
@@ -36,12 +36,18 @@ class Watchdog:
     """Applies the failure rules while a run logs; each rule fires once.
 
     `window` is the near-peak stretch (first step, first step after it), without which `rising` is not judged;
-    `label_entropy` the H0 of the training labels in nats per token, without which `flat` is not. A run that trains
-    stops at the first finding. `drift`, `flat`, `rising` and a fall at the last evaluation are known at the end only:
-    call `finish`.
+    `label_entropy` the H0 of the training labels in nats per token, without which `flat` is not; `resumed_from` are the
+    steps after which a run went on anew. A run that trains stops at the first finding. `drift`, `flat`, `rising` and a
+    fall at the last evaluation are known at the end only: call `finish`.
     """
 
-    def __init__(self, *, window: tuple[int, int] | None = None, label_entropy: float | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        window: tuple[int, int] | None = None,
+        label_entropy: float | None = None,
+        resumed_from: Collection[int] = (),
+    ) -> None:
         self.findings: list[Finding] = []
         self.loss = LossTrend()
         self.f1 = F1Trend()
@@ -49,7 +55,7 @@ class Watchdog:
         self._window = Window(*window) if window else None
         self._label_entropy = label_entropy
         self._standstills = {name: Standstill(name) for name in ("loss", "grad_norm")}
-        self._pace = Pace()
+        self._pace = Pace(resumed_from)
         self._last_step = 0
         self._stopped = False
 
