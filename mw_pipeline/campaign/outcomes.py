@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Literal
 
 from mw_pipeline.digest import JSON
 from mw_pipeline.recipe import Recipe
 from mw_pipeline.report.runs import best_and_last
-from mw_pipeline.verdict.exposure import number_of
+from mw_pipeline.verdict.exposure import Problem, facts_of_run, number_of, what_is_missing
 from mw_pipeline.verdict.judge import judge_run
 from mw_pipeline.verdict.rules import DRIFT_EVALS
 from mw_pipeline.verdict.runlog import RunLog
+from mw_pipeline.verdict.soundness import has_converged
 from mw_pipeline.verdict.watchdog import Watchdog, replay
 
 Kind = Literal["smoke", "full"]
-
-_UNFINISHED = ("log_incomplete",)
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class RunOutcome:
 
     def as_json(self) -> JSON:
         """All of it, with `failed`."""
-        return {**asdict(self), "f1": [list(point) for point in self.f1], "failed": self.failed}
+        return {**dataclasses.asdict(self), "f1": [list(point) for point in self.f1], "failed": self.failed}
 
 
 def kind_of(recipe: Recipe, log: RunLog) -> Kind:
@@ -77,7 +77,7 @@ def outcome_of(recipe: Recipe, log: RunLog, *, kind: Kind, verdict: Mapping[str,
     curve = _curve(log)
     recent = [value for _, value in curve[-DRIFT_EVALS:]]
     rate = number_of(log.run, "peak_lr")
-    decided = _smoke(judged) if kind == "smoke" else _full(log, judged)
+    decided = _smoke(judged) if kind == "smoke" else _full(log)
     return RunOutcome(
         kind=kind,
         outcome=decided[0],
@@ -108,13 +108,20 @@ def _smoke(judged: Mapping[str, JSON]) -> Decision:
     return judged["outcome"], judged["rule"], judged["step"], judged["reason"]
 
 
-def _full(log: RunLog, judged: Mapping[str, JSON]) -> Decision:
-    """The failure rules over the whole run; `rising` belongs to a smoke's window and is not asked here."""
-    findings = replay(Watchdog(label_entropy=number_of(log.run, "label_entropy")), log.steps, log.evals)
+def _full(log: RunLog) -> Decision:
+    """The failure rules over the whole run; `rising` belongs to a smoke's window and is not asked here.
+
+    A run whose patience ended is whole where its log reaches the step at which it says so (M80)."""
+    resumed_from = log.run.get("resumed_from_steps") or ()
+    watchdog = Watchdog(label_entropy=number_of(log.run, "label_entropy"), resumed_from=resumed_from)
+    findings = replay(watchdog, log.steps, log.evals)
     if findings:
         first = findings[0]
         return "failed", first.rule, first.step, f"{first.rule} at step {first.step}: {first.reason}"
-    cut = [problem["detail"] for problem in judged["problems"] if problem["rule"] in _UNFINISHED]
-    if cut:
-        return "unfinished", "log_incomplete", None, "; ".join(cut)
-    return "sound", None, None, "no failure rule fired over the whole run"
+    converged, facts = has_converged(log.run), facts_of_run(log.run)
+    end = int(number_of(log.run, "step") or 0) if converged else facts.steps
+    cut = what_is_missing(dataclasses.replace(facts, steps=end), log.steps)
+    if isinstance(cut, Problem):
+        return "unfinished", cut.rule, None, cut.detail
+    early = f": it converged at step {log.run['step']}, {log.run['converged']}" if converged else ""
+    return "sound", None, None, f"no failure rule fired over the whole run{early}"

@@ -172,7 +172,7 @@ def problems_of(
 ) -> tuple[list[Problem], list[str]]:
     """(why the run is invalid, what could not be checked and why)."""
     judged = [
-        _incomplete(facts, steps),
+        what_is_missing(facts, steps),
         _too_short(exposure),
         _too_few_evals(exposure),
         _other_number("effective_batch", "effective batch", facts.effective_batch, full.effective_batch),
@@ -219,7 +219,7 @@ def _other_digests(found: Mapping[str, str], wanted: Mapping[str, str]) -> list[
     return [*judged, *([f"digests of {', '.join(unknown)}: not on both sides"] if unknown else [])]
 
 
-def _incomplete(facts: RunFacts, steps: Sequence[Row]) -> Problem | str | None:
+def what_is_missing(facts: RunFacts, steps: Sequence[Row]) -> Problem | str | None:
     """The log reaches from the start of the window to the end of the run, without a hole in between."""
     if not steps:
         return Problem("log_incomplete", "log incomplete: it has no steps")
