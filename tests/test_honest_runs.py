@@ -327,6 +327,7 @@ def test_a_run_killed_before_any_file_operation_ends_as_an_unbroken_one(toy, tmp
         assert measured(out / name) == measured(tmp_path / "unbroken" / name)
     assert load_checkpoint(out / "best").step == result.best_step
     assert findings(out) == []
+    assert not list(out.glob(".*")), "drafts are swept"
 
 
 def test_a_copy_that_was_cut_short_is_no_run_and_can_be_made_again(killed, toy, tmp_path, unbroken):

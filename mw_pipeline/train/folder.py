@@ -24,6 +24,7 @@ from mw_pipeline.train.log import (
     BEST,
     EVALS,
     LAST,
+    RUN,
     STEPS,
     TrainingLog,
     adopt_run,
@@ -182,7 +183,6 @@ class RunFolder:
             "started_at": former.get("started_at", _now()),
             "resumed_from_steps": _resumes(former, step),
             "parts": parts,
-            "notes": self.notes,
         }
         self._write("RUNNING", step, ended_at=None)
 
@@ -240,6 +240,8 @@ def prepare_folder(plan: RunPlan) -> None:
         recover_checkpoint(plan.out / name)
     if plan.resume_from is not None:
         adopt_run(plan.resume_from, plan.out)
+    for draft in plan.out.glob(f".{RUN}.*"):  # that a kill left
+        draft.unlink()
     demand_whole_copy(plan.out)
 
 

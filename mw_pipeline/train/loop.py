@@ -165,19 +165,10 @@ class Run:
             self.data,
             ranks=self.processes.count,
             initial_val_loss=self._initial_val_loss(),
-        )
+        ) | {"notes": self.folder.notes}
         if self.processes.writes:
             self.folder.open_run(step=self.step, **facts)
-        self.tell(
-            {
-                "event": "started",
-                "kind": self.plan.kind,
-                "step": self.step,
-                **self.course.as_json(),
-                **facts,
-                "notes": self.folder.notes,
-            }
-        )
+        self.tell({"event": "started", "kind": self.plan.kind, "step": self.step, **self.course.as_json(), **facts})
 
     def _initial_val_loss(self) -> float | None:
         """Validation loss before the first step, which also shows what an evaluation takes."""
