@@ -114,9 +114,9 @@ def rows(path: Path) -> list[dict[str, Any]]:
 
 
 def measured(path: Path) -> list[dict[str, Any]]:
-    """The rows of a log without what the clock says."""
-    clocks = {"wall_seconds", "tokens_per_second", "seconds"}
-    return [{key: value for key, value in row.items() if key not in clocks} for row in rows(path)]
+    """The rows of a log without what the clock says, and which process wrote them."""
+    left_out = {"wall_seconds", "tokens_per_second", "seconds", "part"}
+    return [{key: value for key, value in row.items() if key not in left_out} for row in rows(path)]
 
 
 def weights(out: Path, name: str = "last") -> str:

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Literal
 
 from mw_pipeline.digest import JSON
 from mw_pipeline.recipe import Recipe
 from mw_pipeline.report.runs import best_and_last
-from mw_pipeline.verdict.exposure import number_of
+from mw_pipeline.verdict.exposure import facts_of_run, number_of
+from mw_pipeline.verdict.invalid import Problem, what_is_missing
 from mw_pipeline.verdict.judge import judge_run
 from mw_pipeline.verdict.runlog import RunLog
-from mw_pipeline.verdict.soundness import judged_whole
+from mw_pipeline.verdict.soundness import has_converged, judged_whole
 
 Kind = Literal["smoke", "full"]
-
-_UNFINISHED = ("log_incomplete",)
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class RunOutcome:
 
     def as_json(self) -> JSON:
         """All of it, with `failed`."""
-        return {**asdict(self), "f1": [list(point) for point in self.f1], "failed": self.failed}
+        return {**dataclasses.asdict(self), "f1": [list(point) for point in self.f1], "failed": self.failed}
 
 
 def kind_of(recipe: Recipe, log: RunLog) -> Kind:
@@ -75,7 +75,7 @@ def outcome_of(recipe: Recipe, log: RunLog, *, kind: Kind, verdict: Mapping[str,
     best, last = best_last if best_last else (None, None)
     curve = _curve(log)
     rate = number_of(log.run, "peak_lr")
-    decided = _smoke(judged) if kind == "smoke" else _full(log, judged)
+    decided = _smoke(judged) if kind == "smoke" else _full(log)
     return RunOutcome(
         kind=kind,
         outcome=decided[0],
@@ -106,13 +106,18 @@ def _smoke(judged: Mapping[str, JSON]) -> Decision:
     return judged["outcome"], judged["rule"], judged["step"], judged["reason"]
 
 
-def _full(log: RunLog, judged: Mapping[str, JSON]) -> Decision:
-    """The failure rules over the whole run; `rising` belongs to a smoke's window and is not asked here."""
+def _full(log: RunLog) -> Decision:
+    """The failure rules over the whole run.
+
+    A run whose patience ended is whole where its log reaches the step at which it says so (M80)."""
     findings = judged_whole(log).findings
     if findings:
         first = findings[0]
         return "failed", first.rule, first.step, f"{first.rule} at step {first.step}: {first.reason}"
-    cut = [problem["detail"] for problem in judged["problems"] if problem["rule"] in _UNFINISHED]
-    if cut:
-        return "unfinished", "log_incomplete", None, "; ".join(cut)
-    return "sound", None, None, "no failure rule fired over the whole run"
+    converged, facts = has_converged(log.run), facts_of_run(log.run)
+    end = int(number_of(log.run, "step") or 0) if converged else facts.steps
+    cut = what_is_missing(dataclasses.replace(facts, steps=end), log.steps)
+    if isinstance(cut, Problem):
+        return "unfinished", cut.rule, None, cut.detail
+    early = f": it converged at step {log.run['step']}, {log.run['converged']}" if converged else ""
+    return "sound", None, None, f"no failure rule fired over the whole run{early}"

@@ -116,7 +116,8 @@ class TrainConfig(Section):
     """The full run. `batch_size` counts rows; effective batch = batch_size × accumulation × processes.
 
     `patience_evals` ends it early once that many evaluations have brought no lower loss and the last rules out a fall
-    by `patience_margin_share` of it (docs/training.md). `device` "auto" is a GPU where there is one, else the CPU."""
+    by `patience_margin_share` of it (docs/training.md). `device` "auto" is a GPU where there is one, else the CPU;
+    "cuda:1" is the second."""
 
     steps: Positive
     peak_lr: LearningRate
@@ -138,7 +139,7 @@ class TrainConfig(Section):
     threads: Positive = 2
     patience_evals: Positive | None = None
     patience_margin_share: Share = 0.01
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Annotated[str, Field(pattern="^(auto|cpu|cuda|cuda:[0-9]+)$")] = "auto"
 
     @property
     def effective_batch(self) -> int:

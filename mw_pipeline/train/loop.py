@@ -116,7 +116,7 @@ class Run:
         """State and log as when last/ was written; without one, as before the first step."""
         resumed_from = self._load_last() if (self.plan.out / LAST).exists() else None
         if self.processes.writes:
-            self.folder.rewind(self.step)
+            self.folder.rewind(self.step, pieces=self.tokens - self.window.pieces)
             best = self.folder.best
             if best is not None and best["step"] == self.step:  # a kill may have come between last/ and best/
                 self._save(BEST)
@@ -165,7 +165,7 @@ class Run:
             self.data,
             ranks=self.processes.count,
             initial_val_loss=self._initial_val_loss(),
-        )
+        ) | {"notes": self.folder.notes}
         if self.processes.writes:
             self.folder.open_run(step=self.step, **facts)
         self.tell({"event": "started", "kind": self.plan.kind, "step": self.step, **self.course.as_json(), **facts})
@@ -259,7 +259,7 @@ class Run:
         self.clock.eval_seconds = time.perf_counter() - begun
         row = {"step": self.step, **found.scores, **of_train, "seconds": self.clock.eval_seconds}
         is_best = self.folder.log_eval(row, found.losses)
-        if is_best and self.folder.finding is None:
+        if is_best:
             self._save(LAST)
             self._save(BEST)
         self.tell({"event": "evaluated", "steps": self.course.steps, "is_best": is_best, **row})

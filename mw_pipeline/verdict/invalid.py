@@ -39,7 +39,7 @@ def problems_of(
 ) -> tuple[list[Problem], list[str]]:
     """(why the run is invalid, what could not be checked and why)."""
     judged = [
-        _incomplete(facts, steps),
+        what_is_missing(facts, steps),
         _no_rate(exposure, steps),
         _too_short(exposure),
         _too_few_losses(exposure),
@@ -132,7 +132,7 @@ def _other_digests(found: Mapping[str, str], wanted: Mapping[str, str]) -> list[
     return [*judged, *([f"digests of {', '.join(unknown)}: not on both sides"] if unknown else [])]
 
 
-def _incomplete(facts: RunFacts, steps: Sequence[Row]) -> Problem | str | None:
+def what_is_missing(facts: RunFacts, steps: Sequence[Row]) -> Problem | str | None:
     """The losses reach from the start of the run to its end, without a hole in between."""
     if not steps:
         return Problem("log_incomplete", "log incomplete: it has no steps")

@@ -53,11 +53,16 @@ def _incomplete(log: RunLog) -> list[str]:
 def _untruthful_status(run: Row) -> list[str]:
     """A run that ended before its steps may not call itself completed; CONVERGED is for patience alone (M26)."""
     status, step, planned = run.get("status"), run.get("step"), run.get("max_steps")
-    if status == "CONVERGED" and run.get("converged"):
+    if has_converged(run):
         return []
     if status != "COMPLETED":
         return [f"the run ended as {status!r} at step {step} of {planned}, expected 'COMPLETED'"]
     return [] if step == planned else [f"the run says 'COMPLETED' at step {step} of {planned}"]
+
+
+def has_converged(run: Row) -> bool:
+    """Whether a run says that its patience ended, and on what numbers: an end like that of all steps."""
+    return run.get("status") == "CONVERGED" and bool(run.get("converged"))
 
 
 def _tokens_that_do_not_add_up(log: RunLog) -> list[str]:

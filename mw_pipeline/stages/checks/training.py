@@ -9,7 +9,8 @@ from mw_pipeline.stages import requests
 from mw_pipeline.stages.findings import Findings, found
 from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.verdict import build_verdict
-from mw_pipeline.verdict.run_checks import Evidence, problems_of_run, warnings_of_run
+from mw_pipeline.verdict.evidence import Evidence
+from mw_pipeline.verdict.run_checks import problems_of_run, warnings_of_run
 from mw_pipeline.verdict.task_weights import task_weights_of
 
 
