@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 import unicodedata
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from tiny_package import TEXTS
+from yardstick import in_yardsticks
 
 from mw_pipeline.checksums import SUMS_NAME, sums_findings, write_sums
 from mw_pipeline.errors import ArtifactError
@@ -85,14 +85,13 @@ def test_the_number_of_threads_changes_no_answer(package):
 
 def test_a_megabyte_is_read_up_to_max_length_and_says_so(parser):
     text = "12 Oak St, Washington " * (MEBIBYTE // 22)
-    started = time.perf_counter()
 
     parsed = parser.parse(text)
 
     assert parsed.truncated
     assert parsed.raw == text
     assert max(span.end for span in parsed.spans) < 32 * 32
-    assert time.perf_counter() - started < 2
+    assert in_yardsticks(lambda: parser.parse(text), tries=1) < 2
 
 
 def test_exactly_max_length_pieces_are_not_truncated(tiny_release):

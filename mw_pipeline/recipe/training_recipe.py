@@ -12,35 +12,26 @@ from mw_pipeline.labels import LabelSet, label_set
 from mw_pipeline.recipe.section import Name, NotNegative, Positive, Section, SetName, Share, Weight, each_once, tuple_of
 
 LearningRate = Annotated[float, Field(gt=0.0, lt=1e3)]
-ClosedKind = Literal[
+_WordKind = Literal[
     "region name",
     "region code",
     "subregion name",
     "country",
     "country abroad",
     "street type",
-    "directional",
     "military mail",
     "unit word",
     "box word",
     "cedex",
 ]
+
+ClosedKind = Literal[_WordKind, "directional"]
 """The classes of words that are listed whole for each locale, and that training rows must teach (M65)."""
 
-
 CellFamily = Literal[
-    "region name",
-    "region code",
-    "subregion name",
-    "country",
-    "country abroad",
-    "street type",
+    _WordKind,
     "directional in front",
     "directional behind",
-    "military mail",
-    "unit word",
-    "box word",
-    "cedex",
     "crossing",
     "subset",
     "order",
