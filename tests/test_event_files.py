@@ -108,6 +108,14 @@ def test_the_events_of_two_runs_in_one_folder_are_refused(tmp_path: Path) -> Non
     assert judge(read_log(alone)).outcome == "pass"
 
 
+def test_another_run_that_logs_less_often_does_not_go_on_from_the_first(tmp_path: Path) -> None:
+    write(tmp_path, range(8, STEPS + 1, 8))
+    write(tmp_path, range(40, STEPS + 1, 40), number=1, late=2000)
+
+    with pytest.raises(ArtifactError, match="several runs"):
+        read_log(tmp_path)
+
+
 def test_two_runs_at_once_are_refused_though_one_began_later(tmp_path: Path) -> None:
     write(tmp_path, range(8, STEPS + 1, 8))
     write(tmp_path, range(400, STEPS + 1, 8), number=1, late=10)

@@ -364,6 +364,13 @@ def test_the_median_of_step_times_begins_anew_where_a_run_was_resumed() -> None:
     assert decide(replace(SMOKE, resumed_from=(1500,)), steps=idle).step == 2001
 
 
+@pytest.mark.parametrize("clock", [math.nan, math.inf])
+def test_a_clock_that_shows_no_time_is_not_read(clock: float) -> None:
+    steps = [{**row, "wall_seconds": clock} if row["step"] > 1500 else row for row in step_rows(SMOKE, HEALTHY_LOSS)]
+
+    assert decide(steps=steps).outcome == "pass"
+
+
 def test_a_clock_that_starts_anew_on_resume_is_no_failure() -> None:
     steps = step_rows(SMOKE, HEALTHY_LOSS)
     resumed = [{**row, "wall_seconds": row["wall_seconds"] - 300} if row["step"] > 1500 else row for row in steps]

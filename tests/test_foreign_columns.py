@@ -282,6 +282,17 @@ def test_losses_that_stop_in_the_middle_leave_a_log_that_is_not_whole(tmp_path: 
     assert "it ends at step 1500 of 2400" in judged.reason
 
 
+def test_rates_that_go_on_without_losses_show_nothing(tmp_path: Path) -> None:
+    judged = of_lines(tmp_path, [*(r if r["step"] <= 1500 else _rate_of(r) for r in trained()), *WHOLE])
+
+    assert (judged.outcome, judged.rule) == ("invalid", "log_incomplete")
+    assert "it ends at step 1500 of 2400" in judged.reason
+
+
+def _rate_of(record: dict[str, Any]) -> dict[str, Any]:
+    return {"step": record["step"], "learning_rate": record["learning_rate"]}
+
+
 def test_a_log_that_begins_in_the_middle_is_not_whole(tmp_path: Path) -> None:
     judged = of_lines(tmp_path, [record for record in [*trained(), *WHOLE] if record["step"] > 300])
 

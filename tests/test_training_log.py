@@ -8,12 +8,15 @@ from pathlib import Path
 
 import pytest
 from killed import killed_at_every_file_operation
+from toy_run import toy_plan
 
 from mw_pipeline.errors import ArtifactError
+from mw_pipeline.train.folder import RunFolder
 from mw_pipeline.train.log import EVALS, STEPS, TrainingLog, sole_writer
 from mw_pipeline.verdict.early_stop import ROW_LOSSES
 from mw_pipeline.verdict.evidence import DISCARDED, Evidence
 from mw_pipeline.verdict.runlog import read_run
+from mw_pipeline.verdict.watchdog import Watchdog
 
 
 def test_a_line_that_a_kill_cut_short_is_left_out(tmp_path):
@@ -128,3 +131,22 @@ def test_a_folder_has_one_writer_at_a_time(tmp_path):
         pass
     with sole_writer(tmp_path):
         pass
+
+
+def test_a_run_that_goes_on_on_a_faster_machine_is_not_taken_for_one_that_does_not_train(toy, tmp_path):
+    def row(step, seconds):
+        return {"step": step, "loss": 1 + 1 / step, "wall_seconds": seconds}
+
+    folder = RunFolder(toy_plan(toy, tmp_path), vocab_size=8)
+    for step in range(1, 101):
+        folder.log_step(row(step, 2.0 * step))
+    folder.log.write_run({"resumed_from_steps": []})
+    resumed, unsaid = RunFolder(folder.plan, vocab_size=8), Watchdog()
+    resumed.rewind(90)
+    rows = [row(step, 180 + 0.01 * (step - 90)) for step in range(91, 190)]
+    for each in rows:
+        resumed.log_step(each)
+
+    assert resumed.finding is None
+    found = [unsaid.observe_step(each) for each in (*resumed.log.rows(STEPS)[:90], *rows)]
+    assert {hit.rule for hit in found if hit} == {"unreal"}

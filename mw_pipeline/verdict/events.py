@@ -7,8 +7,10 @@ there, and one that begins where that began is another run.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import statistics
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
@@ -106,12 +108,18 @@ class _Joined:
         first = min(min(mine[tag]) for tag in shared)
         begun = {tag: min(scalar.wall_time for scalar in file.scalars if scalar.tag == tag) for tag in shared}
         at_once = any(scalar.wall_time > begun[scalar.tag] for scalar in self.scalars if scalar.tag in shared)
-        if at_once or first <= min(min(theirs[tag]) for tag in shared):
+        if at_once or first <= max(min(min(theirs[tag]) for tag in shared), _interval(mine, shared)):
             raise ArtifactError(
                 f"{self._path}: holds the events of several runs ({', '.join([*self._files, file.path.name])}): "
                 f"{file.path.name} does not go on from the others. Name one file, or a folder with those of one run."
             )
         yield first
+
+
+def _interval(steps: Mapping[str, set[int]], tags: Iterable[str]) -> float:
+    """How far apart the values of these tags lie, the densest of them: a run that begins logs its first no later."""
+    gaps = [statistics.median(b - a for a, b in pairwise(sorted(steps[tag]))) for tag in tags if len(steps[tag]) > 1]
+    return min(gaps, default=0.0)
 
 
 def _judged(tags: Sequence[str]) -> set[str]:

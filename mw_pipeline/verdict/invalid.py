@@ -146,11 +146,10 @@ def what_is_missing(facts: RunFacts, steps: Sequence[Row]) -> Problem | str | No
         return Problem("log_incomplete", f"log incomplete: it begins at step {at[0]}, after the warmup")
     if facts.warmup_steps is None and at[0] > _GAP_INTERVALS * interval:
         return Problem("log_incomplete", f"log incomplete: it begins at step {at[0]}")
-    if facts.steps is None:
-        return "log complete: run.json does not say max_steps"
-    if at[-1] < facts.steps - 1 - interval:
-        return Problem("log_incomplete", f"log incomplete: it ends at step {at[-1]} of {facts.steps}")
-    return None
+    end = int(steps[-1]["step"]) if facts.steps is None else facts.steps
+    if at[-1] < end - 1 - interval:
+        return Problem("log_incomplete", f"log incomplete: it ends at step {at[-1]} of {end}")
+    return "log complete: run.json does not say max_steps" if facts.steps is None else None
 
 
 def _other_rates(facts: RunFacts, steps: Sequence[Row]) -> Problem | str | None:

@@ -96,7 +96,7 @@ class Watchdog:
             self._add("unreal", self._standstill.observe(step, float(loss)))
         if norm is not None and self._resolution.placeholder_norm is None:
             self._add("unreal", self._still_norm.observe(step, float(norm), others_moved=moved))
-        if wall_seconds is not None:
+        if wall_seconds is not None and math.isfinite(wall_seconds):
             self._add("unreal", self._pace.observe(step, float(wall_seconds)))
 
     def observe_eval(self, row: Row) -> Finding | None:
