@@ -6,6 +6,7 @@ import fcntl
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 # A busy machine is no finding, and CI does not judge by chance: people get fresh examples.
 hypothesis.settings.register_profile("house", deadline=None, derandomize="CI" in os.environ)
 hypothesis.settings.load_profile("house")
+
+# What gates keep is sealed by a key of these tests alone, the same in all of their processes.
+os.environ.setdefault("MW_SEAL_KEY", str(Path(tempfile.mkdtemp(prefix="mw-tests-")) / "seal.key"))
 
 ROOT = Path(__file__).resolve().parent.parent
 

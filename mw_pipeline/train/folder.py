@@ -14,7 +14,7 @@ from mw_pipeline.digest import JSON, code_digest, sha256_file, toolchain
 from mw_pipeline.errors import ArtifactError
 from mw_pipeline.metrics.row_losses import RowLosses
 from mw_pipeline.model.checkpoint import CheckpointFacts, Tagger, recover_checkpoint, save_checkpoint
-from mw_pipeline.train.log import BEST, EVALS, LAST, STEPS, TrainingLog, adopt_run, owner_of_this_process
+from mw_pipeline.train.log import BEST, EVALS, FIRST_STEPS, LAST, STEPS, TrainingLog, adopt_run, owner_of_this_process
 from mw_pipeline.train.plan import ENDED, RunPlan, RunResult, Status
 from mw_pipeline.verdict.early_stop import ROW_LOSSES, EvaluatedRows, Patience
 from mw_pipeline.verdict.exposure import recipe_digests
@@ -82,6 +82,10 @@ class RunFolder:
         """Adds a row to steps.jsonl."""
         self.log.append(STEPS, row)
         self._watch(row, self._watchdog.observe_step)
+
+    def log_first_step(self, step: int, losses: Mapping[str, JSON]) -> None:
+        """Adds one of the first steps to first_steps.jsonl, which whoever trains them again compares."""
+        self.log.append(FIRST_STEPS, {"step": step, **losses})
 
     def log_eval(self, row: Mapping[str, JSON], losses: RowLosses) -> bool:
         """Adds a row to evals.jsonl and one to row_losses.jsonl; true when its macro-F1 is the highest so far."""

@@ -18,6 +18,7 @@ from mw_pipeline.verdict.run_checks import DISCARDED
 
 STEPS = "steps.jsonl"
 EVALS = "evals.jsonl"
+FIRST_STEPS = "first_steps.jsonl"
 RUN = "run.json"
 BEST = "best"
 LAST = "last"
@@ -47,7 +48,7 @@ class TrainingLog:
         for row in self.rows(STEPS):
             if row["step"] > step:
                 self.append(DISCARDED, row)
-        for name in (STEPS, EVALS, ROW_LOSSES):
+        for name in (STEPS, EVALS, FIRST_STEPS, ROW_LOSSES):
             kept = [row for row in self.rows(name) if row["step"] <= step]
             temporary = self.out / f".{name}.new"
             temporary.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in kept), encoding="utf-8")
@@ -110,6 +111,6 @@ def adopt_run(resume_from: Path, out: Path) -> None:
     for name in (LAST, BEST):
         if (resume_from / name).is_dir():
             shutil.copytree(resume_from / name, out / name, dirs_exist_ok=True)
-    for name in (STEPS, EVALS, ROW_LOSSES, DISCARDED, RUN):
+    for name in (STEPS, EVALS, FIRST_STEPS, ROW_LOSSES, DISCARDED, RUN):
         if (resume_from / name).is_file():
             shutil.copyfile(resume_from / name, out / name)
