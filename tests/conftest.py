@@ -20,6 +20,7 @@ from mw_pipeline.corpus.records import ROW_SCHEMA
 from mw_pipeline.stages.place import Place
 
 if TYPE_CHECKING:
+    from honest_smoke import Lock
     from toy_run import Toy
 
     from mw_pipeline.train.plan import RunPlan, RunResult
@@ -78,6 +79,14 @@ def unbroken(toy: Toy, tmp_path_factory: pytest.TempPathFactory) -> tuple[RunPla
     plan = toy_plan(toy, tmp_path_factory.mktemp("unbroken"))
     events: list[dict[str, Any]] = []
     return plan, train(plan, on_event=events.append), events
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Lock:
+    """A smoke that was really trained, with all that the lock is shown of it: read only."""
+    from honest_smoke import trained_lock
+
+    return trained_lock(tmp_path_factory.mktemp("smoke"))
 
 
 @pytest.fixture(scope="session")

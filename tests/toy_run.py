@@ -100,7 +100,7 @@ def toy_recipe(**changes: dict[str, Any]) -> Recipe:
         "smoke": {"steps": 40, "eval_every": 10},
     }
     for table, values in changes.items():
-        tables[table] = {**tables[table], **values}
+        tables[table] = {**tables.get(table, {}), **values}
     return Recipe.model_validate(tables)
 
 
