@@ -53,7 +53,8 @@ class Reenactment:
         self.plan, self.device = plan, device
         self.log: RunLog = read_run(plan.out)
         self.first_steps = _first_steps_of(plan.out / FIRST_STEPS)
-        one_kind = self.log.run.get("machine") == machine_of(device) and self.log.run.get("ranks") == 1
+        here = (machine_of(device), 1)
+        one_kind = all((part.get("machine"), part.get("ranks")) == here for part in _parts_of(self.log.run))
         self.tolerance = SAME_MACHINE if one_kind else OTHER_MACHINE
 
     @cached_property
@@ -89,6 +90,12 @@ class Reenactment:
     def same_dropout(self) -> bool:
         """Whether this kind of device drops what that of the smoke dropped: a CPU and a GPU draw differently."""
         return self.log.run.get("device") == self.device.type or self.plan.recipe.model.dropout == 0
+
+
+def _parts_of(run: Row) -> list[Row]:
+    """What run.json says of each part of a run: one that was resumed may have seen several machines."""
+    parts = run.get("parts")
+    return [part for part in parts if isinstance(part, dict)] if isinstance(parts, list) and parts else [run]
 
 
 def _first_steps_of(path: Path) -> dict[int, Row]:
@@ -144,12 +151,12 @@ def checkpoints_are_whole(smoke: Reenactment) -> Iterator[str]:
 
 
 def checkpoints_are_of_this_run(smoke: Reenactment) -> Iterator[str]:
-    """last/ is of the last step, best/ of the best evaluation, and both name what this run was made from."""
-    best = max(smoke.log.evals, key=lambda row: float(row.get("val_macro_f1") or 0.0))  # the first of equals
-    for name, step in ((LAST, smoke.plan.course.steps), (BEST, best["step"])):
+    """last/ is of the last step, best/ of the run's best evaluation, and both name what this run was made from."""
+    steps = {int(row["step"]) for row in smoke.log.evals}
+    for name, step in ((LAST, smoke.plan.course.steps), (BEST, smoke.log.run.get("best_step"))):
         facts = smoke.checkpoints[name].facts
-        if facts.step != step:
-            yield f"{name}/ holds step {facts.step}, the log's is {step}"
+        if facts.step != step or step not in steps:
+            yield f"{name}/ holds step {facts.step}, the run's is {step!r}"
         differing = [key for key, value in smoke.digests.items() if facts.digests.get(key) != value]
         if differing:
             yield f"{name}/ is of a run with another {', '.join(differing)}"
