@@ -11,7 +11,7 @@ from graph_runs import checks_of, environment, failure_of, materialize, shell
 from tiny_project import change, edit_json, forget, rewrite
 
 from mw_pipeline.artifact import Artifact
-from mw_pipeline.digest import JSON, write_json_atomically
+from mw_pipeline.digest import JSON, toolchain, write_json_atomically
 from mw_pipeline.errors import ArtifactError, GateError
 from mw_pipeline.seal import KEY_VARIABLE, seal_of
 from mw_pipeline.stages import requests
@@ -21,6 +21,7 @@ from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.reuse import find_made
 from mw_pipeline.stages.shipping import demand_gates, ship
 from mw_pipeline.stages.verdict import build_verdict
+from mw_pipeline.verdict import gate
 
 pytestmark = pytest.mark.slow
 
@@ -339,6 +340,20 @@ def test_a_smoke_whose_curves_were_typed_starts_no_full_run(place: Place) -> Non
     ) as said:
         full_checkpoint(place, "demo")
     assert f"Delete {smoke.path}. Run `dagster asset materialize" in str(said.value)
+
+
+def test_under_another_torch_than_its_smoke_no_full_run_starts_and_one_that_has_ended_is_found(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # M68
+    from mw_pipeline.stages.training import full_checkpoint
+
+    monkeypatch.setattr(gate, "toolchain", lambda: {**toolchain(), "torch": "99.0"})
+    assert full_checkpoint(place, "demo").reused
+
+    forget(place, "full_checkpoint")
+    with pytest.raises(GateError, match=r"its smoke ran with torch '.*', the full run would with '99\.0'"):
+        full_checkpoint(place, "demo")
 
 
 def test_a_release_below_its_gate_is_made_and_never_published(place: Place) -> None:

@@ -24,10 +24,7 @@ def unlock_made_again(place: Place, recipe_name: str, *, progress: Progress = qu
     """What `unlock` gives, of a smoke that is made again here unless it was before, on whichever kind of device.
 
     Raises GateError as `judge` does, and for a smoke that does not come out as it was logged (M68)."""
-    judged = judge(place, recipe_name)
-    if permit_of(place, judged) is None:
-        _earn(place, judged, _device_here(judged), progress)
-    return judged.verdict
+    return _made_again(place, judge(place, recipe_name), progress)
 
 
 def unlock_package(place: Place, recipe_name: str, *, progress: Progress = quiet) -> Verdict:
@@ -36,15 +33,24 @@ def unlock_package(place: Place, recipe_name: str, *, progress: Progress = quiet
     return unlock_made_again(place, recipe_name, progress=progress)
 
 
-def unlock_training(place: Place, recipe_name: str, *, progress: Progress = quiet) -> tuple[Verdict, Permit]:
-    """The same before a full run, and the permit that `train` demands: for the kind of device that is here.
+def unlock_training(place: Place, recipe_name: str, *, progress: Progress = quiet) -> tuple[Verdict, Permit | None]:
+    """The same before a full run, and the permit that `train` demands: for the kind of device that is here; none where
+    the full run lies in the store, as nothing will be trained.
 
     Raises GateError also for a smoke on another kind of device, in another precision or under other tools."""
     judged = judge(place, recipe_name)
+    if requests.full(place, judged.recipe).find(place.store) is not None:
+        return _made_again(place, judged, progress), None
     device = _device_here(judged)
     demand_same_surroundings(judged.recipe, judged.smoke, device=device)
     permit = permit_of(place, judged, device) or _earn(place, judged, device, progress)
     return judged.verdict, Permit(place.store.url, permit.digest)
+
+
+def _made_again(place: Place, judged: Judged, progress: Progress) -> Verdict:
+    if permit_of(place, judged) is None:
+        _earn(place, judged, _device_here(judged), progress)
+    return judged.verdict
 
 
 def _device_here(judged: Judged) -> str:
