@@ -17,7 +17,7 @@ import torch
 from honest_smoke import Lock, copied, judged
 from run_logs import HEALTHY_F1, HEALTHY_LOSS, eval_rows, step_rows
 from tiny_project import edit_json
-from toy_run import rows
+from toy_run import Toy, rows, toy_plan, toy_recipe
 
 from mw_pipeline.artifact import MANIFEST, Artifact, FileEntry, content_of, files_below
 from mw_pipeline.digest import JSON, sha256_file, write_json_atomically
@@ -25,6 +25,7 @@ from mw_pipeline.errors import GateError
 from mw_pipeline.model.checkpoint import load_checkpoint, save_checkpoint
 from mw_pipeline.recipe import with_seed
 from mw_pipeline.train.loop import train
+from mw_pipeline.train.ranks import train_in_ranks
 from mw_pipeline.train.recomputation import RULES, recompute
 from mw_pipeline.verdict.exposure import facts_of_run
 
@@ -228,6 +229,36 @@ def test_a_forged_smoke_is_refused_by_a_rule_of_its_own(
     with pytest.raises(GateError, match=refusal):
         assert false.open().outcome == "pass"
         recompute(false.plan, CPU)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"loss": {"kind": "ce", "crf_weight": 0.0}},
+        {"loss": {"kind": "crf"}},
+        {"loss": {"kind": "soft-span", "crf_weight": 0.0}},
+        {"loss": {"kind": "uncertainty"}},
+        {"train": {"optimizer": "muon", "precision": "bf16", "threads": 2}},
+        {"train": {"accumulation": 2, "batch_size": 8, "log_every": 7}},
+        {"train": {"processes": 2, "batch_size": 8}},
+        {"smoke": {"batch_size": 8}},
+    ],
+)
+def test_an_honest_smoke_of_any_kind_comes_out_again(toy: Toy, tmp_path: Path, changes: dict[str, Any]) -> None:
+    smoke = {"steps": 40, "eval_every": 20, **changes.get("smoke", {})}
+    plan = toy_plan(toy, tmp_path, kind="smoke", recipe=toy_recipe(**{**changes, "smoke": smoke}))
+    assert train_in_ranks(plan).status == "COMPLETED"
+
+    assert recompute(plan, CPU)["steps_trained_again"] == 20
+
+
+def test_an_honest_smoke_that_was_stopped_and_resumed_comes_out_again(toy: Toy, tmp_path: Path) -> None:
+    plan = toy_plan(toy, tmp_path, kind="smoke", recipe=toy_recipe(smoke={"steps": 30, "eval_every": 10}))
+    assert train(replace(plan, max_wall_seconds=0.0, in_parts=True)).step == 1
+    assert train(plan).resumed_from_step == 1
+
+    assert recompute(plan, CPU)["tolerance_losses"] == 1e-6
 
 
 def test_making_a_smoke_again_leaves_its_folder_as_it_was(lock: Lock) -> None:
