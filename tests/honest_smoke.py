@@ -24,7 +24,7 @@ TRAIN_MODULES = ("mw_pipeline.train.loop",)
 def small_recipe(**changes: dict[str, Any]) -> Recipe:
     """A recipe whose full run is short and whose smoke can license it; `changes` are laid over its tables."""
     tables: dict[str, dict[str, Any]] = {
-        "train": {"steps": 160, "warmup_steps": 30, "log_every": 5},
+        "train": {"steps": 160, "warmup_steps": 30, "log_every": 2},
         "smoke": {"steps": 160, "eval_every": 20},
     }
     for name, values in changes.items():
