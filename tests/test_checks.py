@@ -241,6 +241,18 @@ def test_a_weighted_source_without_rows_is_found(place: Place) -> None:
     assert "ghost" in problems(checks.mix_is_as_declared, place)
 
 
+def test_a_mix_that_says_of_itself_that_it_is_as_declared_is_drawn_again(place: Place) -> None:
+    # M68: a whole artifact, whose mix.json has no finding
+    assert checks.mix_is_as_declared(place, "demo").problems == ()
+    change(place.project, "builtin = 1.0", "builtin = 1.0\nghost = 1.0")
+    forged = rewrite(build_mix(place, "demo").artifact, "mix.json", edit_json(findings=[]))
+
+    found = checks.mix_is_as_declared(place, "demo").problems
+
+    assert found[0] == f"mix.json is not what the sampler draws: delete {forged.path} and plan the mix again"
+    assert "ghost" in found[1]
+
+
 def test_a_recipe_that_changes_two_things_at_once_is_found(place: Place) -> None:
     # M05
     text = 'base = "demo.toml"\n\n[train]\npeak_lr = 1e-3\n\n[model]\nlayers = 2\n'

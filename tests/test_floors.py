@@ -14,7 +14,7 @@ import pytest
 FLOORS = (
     {"errors", "native", "licences", "urls"},
     {"areas", "countries", "digest", "draws", "failures", "labels", "schedule", "sufficiency", "words"},
-    {"recipe", "artifact", "checksums", "decode", "json_lines", "metrics"},
+    {"recipe", "artifact", "checksums", "decode", "json_lines", "metrics", "seal"},
     {"store", "mix", "tokenizer", "golden", "corpus", "sources"},
     {"dataset", "package_files", "verdict"},
     {"model", "parse", "report"},

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 from killed import killed_at_every_file_operation
-from toy_run import toy_plan
+from toy_run import toy_plan, toy_recipe
 
 from mw_pipeline.errors import ArtifactError
 from mw_pipeline.train.folder import RunFolder
-from mw_pipeline.train.log import EVALS, STEPS, TrainingLog, sole_writer
+from mw_pipeline.train.log import EVALS, FIRST_STEPS, STEPS, TrainingLog, sole_writer
 from mw_pipeline.verdict.early_stop import ROW_LOSSES
 from mw_pipeline.verdict.evidence import DISCARDED, Evidence
 from mw_pipeline.verdict.runlog import read_run
@@ -108,7 +108,7 @@ def test_a_rewind_forgets_what_came_after_in_both_files(tmp_path):
 def test_a_rewind_to_the_start_leaves_empty_files(tmp_path):
     TrainingLog(tmp_path).truncate_after(0)
 
-    assert sorted(path.name for path in tmp_path.iterdir()) == [EVALS, ROW_LOSSES, STEPS]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [EVALS, FIRST_STEPS, ROW_LOSSES, STEPS]
 
 
 def test_numbers_that_are_not_finite_reach_the_reader(tmp_path):
@@ -135,14 +135,15 @@ def test_a_folder_has_one_writer_at_a_time(tmp_path):
 
 def test_a_run_that_goes_on_on_a_faster_machine_is_not_taken_for_one_that_does_not_train(toy, tmp_path):
     def row(step, seconds):
-        return {"step": step, "loss": 1 + 1 / step, "wall_seconds": seconds}
+        return {"step": step, "loss": 1 + 1 / step, "tokens": 7, "wall_seconds": seconds}
 
-    folder = RunFolder(toy_plan(toy, tmp_path), vocab_size=8)
+    recipe = toy_recipe(train={"steps": 400, "eval_every": 200})
+    folder = RunFolder(toy_plan(toy, tmp_path, recipe=recipe), vocab_size=8)
     for step in range(1, 101):
         folder.log_step(row(step, 2.0 * step))
     folder.log.write_run({"resumed_from_steps": []})
     resumed, unsaid = RunFolder(folder.plan, vocab_size=8), Watchdog()
-    resumed.rewind(90)
+    resumed.rewind(90, pieces=630)
     rows = [row(step, 180 + 0.01 * (step - 90)) for step in range(91, 190)]
     for each in rows:
         resumed.log_step(each)

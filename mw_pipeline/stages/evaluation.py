@@ -23,8 +23,8 @@ from mw_pipeline.stages.corpus import row_files
 from mw_pipeline.stages.diagnosis import POLICY, PREDICTIONS_FILE, SCORES_FILE, SETS_FILE
 from mw_pipeline.stages.findings import demand
 from mw_pipeline.stages.golden import facts_of, golden_of, golden_sets_of
-from mw_pipeline.stages.lock import unlock
 from mw_pipeline.stages.place import Place, Progress, quiet
+from mw_pipeline.stages.recomputation import unlock_made_again
 from mw_pipeline.store import Built
 from mw_pipeline.train.log import BEST
 from mw_pipeline.verdict.gate import VERDICT_FILE
@@ -39,7 +39,7 @@ def eval_report(place: Place, recipe_name: str, *, progress: Progress = quiet) -
 
     Raises GateError behind the lock, and for a full run whose own log is not sound."""
     recipe = place.recipe(recipe_name)
-    unlock(place, recipe_name)
+    unlock_made_again(place, recipe_name, progress=progress)
     demand(checks.run_is_sound, place, recipe_name, remedy="Train the recipe again, or change it.")
     request = requests.report(place, recipe)
 

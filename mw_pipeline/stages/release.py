@@ -23,9 +23,9 @@ from mw_pipeline.stages.corpus import CENSUS_FILE
 from mw_pipeline.stages.diagnosis import DIAGNOSIS_FILE, POLICY
 from mw_pipeline.stages.export import exported
 from mw_pipeline.stages.golden import golden_of, golden_sets_of
-from mw_pipeline.stages.lock import unlock_package
 from mw_pipeline.stages.matrices import matrix_of, summary_of
 from mw_pipeline.stages.place import Place, Progress, quiet
+from mw_pipeline.stages.recomputation import unlock_package
 from mw_pipeline.stages.release_gates import country_of, own_rows
 from mw_pipeline.store import Built
 

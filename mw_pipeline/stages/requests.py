@@ -17,6 +17,7 @@ from mw_pipeline.sources.adapter import files_beside
 from mw_pipeline.sources.registry import get_adapter
 from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.request import Request
+from mw_pipeline.train import permit as permits
 from mw_pipeline.verdict.gate import BINDING_SECTIONS, VERDICT_FILE
 
 CODE: dict[str, tuple[str, ...]] = {
@@ -30,6 +31,7 @@ CODE: dict[str, tuple[str, ...]] = {
     "tokenized_dataset": ("mw_pipeline.dataset.build",),
     "smoke_checkpoint": ("mw_pipeline.train.loop",),
     "smoke_verdict": ("mw_pipeline.verdict.gate",),
+    "full_run_permit": permits.MODULES,
     "full_checkpoint": ("mw_pipeline.train.loop",),
     "campaign_runs": ("mw_pipeline.train.loop",),
     "campaign_report": ("mw_pipeline.campaign.report", "mw_pipeline.report.campaign_page"),
@@ -57,6 +59,10 @@ CODE: dict[str, tuple[str, ...]] = {
     ),
 }
 """The modules whose code makes each kind of artifact; shards add the adapter that reads their source."""
+
+
+_MADE_WITH = {"smoke_verdict": "smoke_checkpoint", "full_run_permit": "full_checkpoint"}
+"""The node of the graph that makes what is no node itself."""
 
 
 def shards(place: Place, corpus: str, source: str) -> Request:
@@ -169,6 +175,13 @@ def verdict(place: Place, recipe: Recipe) -> Request:
     inputs = (smoke(place, recipe).demand(place.store), dataset(place, recipe).demand(place.store))
     config = recipe.slice(*BINDING_SECTIONS)
     return _of_recipe("smoke_verdict", recipe, inputs, config)
+
+
+def permit(place: Place, recipe: Recipe, device: str) -> Request:
+    """What the lock gives out for the full run, once it has made the smoke again on a kind of device."""
+    judged = verdict(place, recipe).demand(place.store)
+    inputs = (dataset(place, recipe).demand(place.store), smoke(place, recipe).demand(place.store), judged)
+    return _of_recipe("full_run_permit", recipe, inputs, permits.name_of(device))
 
 
 def full(place: Place, recipe: Recipe) -> Request:
@@ -291,5 +304,5 @@ def sources_in_use(recipe: Recipe) -> list[str]:
 
 
 def _of_recipe(kind: str, recipe: Recipe, inputs: tuple[Artifact, ...], config: JSON) -> Request:
-    asset = "smoke_checkpoint" if kind == "smoke_verdict" else kind
+    asset = _MADE_WITH.get(kind, kind)
     return Request(kind, recipe.name, inputs, config, CODE[kind], recipe, asset=asset)

@@ -23,6 +23,7 @@ from mw_pipeline.model.checkpoint import (
 from mw_pipeline.train.log import (
     BEST,
     EVALS,
+    FIRST_STEPS,
     LAST,
     RUN,
     STEPS,
@@ -136,6 +137,10 @@ class RunFolder:
         """Adds a row to steps.jsonl; it says in which part of the run it was made."""
         self.log.append(STEPS, {**row, "part": self._part})
         self._watch(row, self._watchdog.observe_step)
+
+    def log_first_step(self, step: int, losses: Mapping[str, JSON]) -> None:
+        """Adds one of the first steps to first_steps.jsonl, which whoever trains them again compares."""
+        self.log.append(FIRST_STEPS, {"step": step, **losses})
 
     def log_eval(self, row: Mapping[str, JSON], losses: RowLosses) -> bool:
         """Adds a row to evals.jsonl and one to row_losses.jsonl; true when its macro-F1 is the highest so far."""

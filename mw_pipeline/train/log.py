@@ -18,10 +18,11 @@ from mw_pipeline.verdict.evidence import DISCARDED
 
 STEPS = "steps.jsonl"
 EVALS = "evals.jsonl"
+FIRST_STEPS = "first_steps.jsonl"
 RUN = "run.json"
 BEST = "best"
 LAST = "last"
-LOGS = (STEPS, EVALS, ROW_LOSSES)
+LOGS = (STEPS, EVALS, FIRST_STEPS, ROW_LOSSES)
 """The files that have a row for a step: a resume takes back those past its own."""
 
 
