@@ -57,8 +57,7 @@ def packaged_weights(place: Place, recipe_name: str, *, progress: Progress = qui
                 cards[locale] = build_package(
                     out / locale,
                     model=model,
-                    locale=locale,
-                    version=recipe.package.version,
+                    imprint=recipe.package.imprint(locale),
                     measure=functools.partial(
                         scores_of_package, recipe=recipe, golden=golden, sets=sets, locale=locale
                     ),
