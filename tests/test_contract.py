@@ -9,10 +9,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from gold_rows import golden_of
 
 from mw_pipeline.checksums import write_sums
+from mw_pipeline.golden.recased import as_client_reads, typed_in_one_case
 from mw_pipeline.package.contract import ALL_NAMES, md5_of
 from mw_pipeline.package.inspection import inspect_path
+from mw_pipeline.package.readme import score_table
+from mw_pipeline.recipe import load_recipe
+from mw_pipeline.stages.release import AS_CLIENT_READS, TYPED_IN_ONE_CASE, scores_of_package
 
 LOCALES = ("en-us", "fr-fr")
 needs_npm = pytest.mark.skipif(shutil.which("npm") is None, reason="npm is not installed")
@@ -163,6 +168,22 @@ def test_a_card_that_the_client_could_not_use_is_found(package: Path, finding: s
     found = edited(package, "model-card.json", lambda card: card.update(BROKEN_CARDS[finding]))
 
     assert any(sentence.startswith(f"model-card.json: {finding}") for sentence in found), found
+
+
+def test_the_card_scores_the_gold_as_the_client_hands_it_on(tiny_release: Path, project: Path) -> None:
+    raws = ("12 OAK ST", "12 Oak St", "3 rue de l'été")
+    golden = golden_of([{"raw": raw, "components": {"street": raw[3:]}, "country": "US"} for raw in raws], name="few")
+    recipe = load_recipe(project / "recipes" / "demo.toml")
+
+    scores = scores_of_package(
+        tiny_release / "packages" / "en-us", recipe=recipe, golden=golden, sets={}, locale="en-us"
+    )
+
+    read, typed = (scores[name] for name in (AS_CLIENT_READS, TYPED_IN_ONE_CASE))
+    assert (read["rows"], typed["rows"]) == (3, 2)
+    assert read["hashes"]["gold"] == as_client_reads(golden).hash != golden.hash
+    assert typed["hashes"]["gold"] == typed_in_one_case(golden).hash
+    assert f"| {AS_CLIENT_READS} | 3 |" in score_table(scores)
 
 
 CLIENT = """
