@@ -8,14 +8,17 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from gold_rows import golden_of
 
 from mw_pipeline.checksums import write_sums
+from mw_pipeline.decode import Words, constrained_viterbi
 from mw_pipeline.golden.recased import as_client_reads, typed_in_one_case
 from mw_pipeline.package.contract import ALL_NAMES, md5_of
 from mw_pipeline.package.inspection import inspect_path
 from mw_pipeline.package.readme import score_table
+from mw_pipeline.package_files import PackageFiles
 from mw_pipeline.recipe import load_recipe
 from mw_pipeline.stages.release import AS_CLIENT_READS, TYPED_IN_ONE_CASE, scores_of_package
 
@@ -201,6 +204,46 @@ console.log(JSON.stringify({
     model: fs.statSync(resolve(`${name}/model.onnx`)).size,
 }))
 """
+
+
+VITERBI = """
+const fs = require("node:fs")
+const { transitions, start_transitions, end_transitions } = JSON.parse(fs.readFileSync(process.argv[2], "utf8"))
+const best = (scores) => scores.indexOf(Math.max(...scores))
+const decoded = (logits) => {
+    let state = logits[0].map((score, j) => score + start_transitions[j])
+    const pointers = []
+    for (const here of logits.slice(1)) {
+        const from = here.map((_, j) => best(state.map((score, i) => score + transitions[i][j])))
+        state = here.map((score, j) => state[from[j]] + transitions[from[j]][j] + score)
+        pointers.push(from)
+    }
+    const path = [best(state.map((score, i) => score + end_transitions[i]))]
+    for (const from of pointers.reverse()) path.unshift(from[path[0]])
+    return path
+}
+console.log(JSON.stringify(JSON.parse(fs.readFileSync(0, "utf8")).map(decoded)))
+"""
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
+def test_a_client_that_adds_the_scores_up_as_they_are_finds_our_best_paths(tiny_release: Path, tmp_path: Path) -> None:
+    files = PackageFiles.read(tiny_release / "packages" / "en-us")
+    rng = np.random.default_rng(11)
+    logits = rng.normal(scale=2, size=(50, 12, len(files.labels))).astype(np.float32)
+    words = Words.of_pieces(logits, np.ones((50, 12), bool))
+    (tmp_path / "viterbi.cjs").write_text(VITERBI)
+
+    said = subprocess.run(
+        ["node", str(tmp_path / "viterbi.cjs"), str(files.path / "crf-transitions.json")],
+        input=json.dumps(logits.tolist()),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+
+    assert json.loads(said.stdout) == constrained_viterbi(words, files.transitions, files.starts).tolist()
 
 
 def npm(folder: Path, *words: str) -> str:
