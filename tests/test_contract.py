@@ -92,12 +92,14 @@ def test_the_card_has_the_keys_that_the_client_reads(tiny_release: Path, locale:
 
 BROKEN_FACTS = {
     "name is 'Weights'": {"name": "Weights"},
+    "name is 5": {"name": 5},
     "version is '1'": {"version": "1"},
     "license is 'my own'": {"license": "my own"},
     "has no description": {"description": ""},
     "files is {'model': 'model.onnx'}": {"files": {"model": "model.onnx"}},
     "files is ['model.onnx']": {"files": ["model.onnx"]},
     "exports is None": {"exports": None},
+    "has scripts, on which npm would act": {"scripts": {"postinstall": "node ."}},
     "max_length is 256, the client runs 128 pieces at most": {"max_length": 256},
 }
 

@@ -45,6 +45,7 @@ EXPORTS = {"./*": "./*"}
 """Every file can be asked for by its name, as in `@mailwoman/neural-weights-en-us/model.onnx`."""
 FORMAT = "onnx-int8"
 
+_ACTED_ON = ("scripts", "bin", "dependencies", "optionalDependencies", "peerDependencies", "bundleDependencies")
 _SCORES = ("transitions", "start_transitions", "end_transitions")
 
 
@@ -77,10 +78,12 @@ def contract_findings(files: PackageFiles) -> Iterator[str]:
 def _facts_findings(files: PackageFiles) -> Iterator[str]:
     facts = files.facts
     for key, problem_of in (("name", name_problem), ("version", version_problem), ("license", license_problem)):
-        if problem := problem_of(str(facts.get(key, ""))):
-            yield f"{key} is {facts.get(key)!r}: {problem}"
+        value = facts.get(key)
+        if problem := problem_of(value if isinstance(value, str) else ""):
+            yield f"{key} is {value!r}: {problem}"
     if not facts.get("description"):
         yield "has no description"
+    yield from (f"has {key}, on which npm would act, and weights need none" for key in _ACTED_ON if key in facts)
     listed = facts.get("files")
     if not isinstance(listed, list) or sorted(map(str, listed)) != sorted(ALL_NAMES):
         yield f"files is {listed!r:.80}, expected a list of {', '.join(ALL_NAMES)}"
