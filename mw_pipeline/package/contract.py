@@ -113,7 +113,7 @@ def _score_findings(crf: Mapping[str, JSON], labels: LabelSet) -> Iterator[str]:
 
 def _card_findings(card: Mapping[str, JSON], files: PackageFiles) -> Iterator[str]:
     for key, kind in (("format", str), ("requires", dict), ("capabilities", dict)):
-        if not isinstance(card.get(key), kind) or not card[key]:
+        if not isinstance(card.get(key), kind):
             yield f"{key} is {card.get(key)!r}, expected {'a text' if kind is str else 'an object'}"
     for channel, asked in dict(card.get("requires") or {}).items():
         if asked != {"required": False}:
