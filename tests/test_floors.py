@@ -13,7 +13,7 @@ import pytest
 
 FLOORS = (
     {"errors", "native", "licences", "urls"},
-    {"areas", "countries", "digest", "draws", "failures", "labels", "schedule", "sufficiency", "words"},
+    {"areas", "client", "countries", "digest", "draws", "failures", "labels", "schedule", "sufficiency", "words"},
     {"recipe", "artifact", "checksums", "decode", "json_lines", "metrics", "seal"},
     {"store", "mix", "tokenizer", "golden", "corpus", "sources"},
     {"dataset", "package_files", "verdict"},
@@ -39,6 +39,8 @@ BASE_INSTALL = (
     "countries",
     "native",
     "areas",
+    "client.npm",
+    "client.recasing",
     "digest",
     "failures",
     "labels",

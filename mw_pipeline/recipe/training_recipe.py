@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from mw_pipeline.client import MOST_PIECES
+from mw_pipeline.client.npm import (
+    NAME,
+    OPTIONAL_CHANNELS,
+    SCOPE,
+    UNDECIDED_LICENSE,
+    Imprint,
+    license_problem,
+    name_problem,
+    package_name,
+    scope_problem,
+    version_problem,
+)
 from mw_pipeline.digest import JSON, digest_of
 from mw_pipeline.labels import LabelSet, label_set
 from mw_pipeline.recipe.section import Name, NotNegative, Positive, Section, SetName, Share, Weight, each_once, tuple_of
@@ -54,6 +68,17 @@ def _locale(name: str) -> str:
 Locale = Annotated[str, AfterValidator(_locale)]
 
 
+def _without_problem(problem_of: Callable[[str], str]) -> Callable[[str], str]:
+    """A validator that refuses a text of which something is wrong, and says what."""
+
+    def checked(text: str) -> str:
+        if problem := problem_of(text):
+            raise ValueError(problem)
+        return text
+
+    return checked
+
+
 class TokenizerConfig(Section):
     """SentencePiece unigram with byte fallback, trained on a balanced sample of the training rows."""
 
@@ -84,6 +109,13 @@ class ModelConfig(Section):
     feed_forward: Positive
     max_length: Positive = 128
     dropout: Share = 0.1
+
+    @field_validator("max_length")
+    @classmethod
+    def _the_client_reads_that_far(cls, value: int) -> int:
+        if value > MOST_PIECES:
+            raise ValueError(f"expected {MOST_PIECES} at most: the client of the packages runs no longer sequence")
+        return value
 
     @model_validator(mode="after")
     def _heads_divide_width(self) -> Self:
@@ -214,17 +246,38 @@ class EvalConfig(Section):
 
 
 class PackageConfig(Section):
-    """What is released.
+    """What is released, and under which name on npm: `scope`/`name`-LOCALE.
 
     The training rows must teach every closed word of the locales, but for the kinds in `untaught`, which the packages
-    do not promise to read: a small corpus says there what it cannot teach."""
+    do not promise to read: a small corpus says there what it cannot teach. `optional_channels` are inputs beside the
+    text that a client may offer and that these weights do without."""
 
     version: Name = "0.1.0"
     locales: Annotated[tuple[Locale, ...], Field(min_length=1)] = ("en-us", "fr-fr")
     untaught: tuple[ClosedKind, ...] = ()
+    scope: str = SCOPE
+    name: Name = NAME
+    license: Name = UNDECIDED_LICENSE
+    optional_channels: tuple[Name, ...] = OPTIONAL_CHANNELS
 
-    _lists = field_validator("locales", "untaught", mode="before")(tuple_of)
-    _each_once = field_validator("locales", "untaught")(each_once)
+    _lists = field_validator("locales", "untaught", "optional_channels", mode="before")(tuple_of)
+    _each_once = field_validator("locales", "untaught", "optional_channels")(each_once)
+    _version = field_validator("version")(_without_problem(version_problem))
+    _scope = field_validator("scope")(_without_problem(scope_problem))
+    _license = field_validator("license")(_without_problem(license_problem))
+
+    @model_validator(mode="after")
+    def _npm_takes_every_name(self) -> Self:
+        for locale in self.locales:
+            name = self.imprint(locale).name
+            if problem := name_problem(name):
+                raise ValueError(f"scope and name give {name!r}, which npm does not take: {problem}")
+        return self
+
+    def imprint(self, locale: str) -> Imprint:
+        """What the package of a locale is called, and under which licence."""
+        name = package_name(locale, scope=self.scope, name=self.name)
+        return Imprint(name, self.version, locale, self.license, self.optional_channels)
 
 
 class Recipe(Section):

@@ -39,7 +39,7 @@ def capability_matrix(place: Place, recipe_name: str, *, progress: Progress = qu
             model = exported(place, recipe, Path(work))
             for locale in recipe.package.locales:
                 folder = Path(work) / locale
-                write_model_files(folder, model=model, locale=locale, version=recipe.package.version)
+                write_model_files(folder, model=model, imprint=recipe.package.imprint(locale))
                 found[locale] = measure_package(
                     folder,
                     min_cell=recipe.eval.min_cell,

@@ -11,6 +11,7 @@ from mw_pipeline.digest import JSON, sha256_file, write_json_atomically
 from mw_pipeline.evaluate.evaluation import CONSTRAINED_DECODER, evaluate
 from mw_pipeline.evaluate.predictions import predictions_of
 from mw_pipeline.golden.gold import GoldenSet
+from mw_pipeline.golden.recased import as_client_reads, typed_in_one_case
 from mw_pipeline.package.build import build_package
 from mw_pipeline.package.card import Evidence, Licence
 from mw_pipeline.package.lineage import lineage_of, lineage_tree
@@ -34,6 +35,9 @@ _SHOWN_RUN_FACTS = (
     "seed", "status", "step", "best_step", "best_val_macro_f1", "train_rows", "tokens", "passes", "digests",
 )  # fmt: skip
 _HEADLINE = ("slices", "calibration")
+AS_CLIENT_READS = f"{OWN_GOLD}, as the client reads it"
+TYPED_IN_ONE_CASE = f"{OWN_GOLD} typed in one case, as the client reads it"
+"""The names of the corpus's gold under the client's recasing among the metrics of a card."""
 
 
 def packaged_weights(place: Place, recipe_name: str, *, progress: Progress = quiet) -> Built:
@@ -57,8 +61,7 @@ def packaged_weights(place: Place, recipe_name: str, *, progress: Progress = qui
                 cards[locale] = build_package(
                     out / locale,
                     model=model,
-                    locale=locale,
-                    version=recipe.package.version,
+                    imprint=recipe.package.imprint(locale),
                     measure=functools.partial(
                         scores_of_package, recipe=recipe, golden=golden, sets=sets, locale=locale
                     ),
@@ -80,10 +83,12 @@ def packaged_weights(place: Place, recipe_name: str, *, progress: Progress = qui
 def scores_of_package(
     folder: Path, *, recipe: Recipe, golden: GoldenSet, sets: Mapping[str, GoldenSet], locale: str
 ) -> dict[str, JSON]:
-    """Scores of the packaged bytes on all gold rows, and on those of the locale's country in every gold set (M78)."""
+    """Scores of the packaged bytes on all gold rows, as written and as the JavaScript client hands them on, and on
+    those of the locale's country in every gold set (M78)."""
     parser, country = Parser.load(folder), country_of(locale)
     own = {own_rows(name, locale): rows.only(country) for name, rows in {OWN_GOLD: golden, **sets}.items()}
-    judging = {OWN_GOLD: golden, **{name: rows for name, rows in own.items() if rows.rows}}
+    recased = {AS_CLIENT_READS: as_client_reads(golden), TYPED_IN_ONE_CASE: typed_in_one_case(golden)}
+    judging = {OWN_GOLD: golden, **{name: rows for name, rows in {**own, **recased}.items() if rows.rows}}
     return {name: _headline(recipe, rows, parser) for name, rows in judging.items()}
 
 
