@@ -18,6 +18,7 @@ from mw_pipeline.decode import Floats
 from mw_pipeline.digest import JSON, sha256_file, toolchain
 from mw_pipeline.errors import ArtifactError
 from mw_pipeline.model.checkpoint import Checkpoint
+from mw_pipeline.package.axes import axes_on_card
 from mw_pipeline.package.card import Evidence, model_card
 from mw_pipeline.package.export import Agreement, compare, export_onnx, quantise, torch_logits
 from mw_pipeline.package.lineage import LINEAGE_NAME
@@ -101,13 +102,15 @@ def build_package(
     measure: Measure,
     evidence: Evidence,
     capability: Mapping[str, JSON] | None = None,
+    axes: Mapping[str, JSON] | None = None,
 ) -> dict[str, JSON]:
     """Writes a whole package into an empty or new folder and returns its card. Equal inputs give equal bytes.
 
     `measure` is called with the folder once the parser's files are in it. `capability` is the summary of the network's
-    capability matrix, where it was measured. Raises ArtifactError for a folder in use."""
+    capability matrix, where it was measured, `axes` its comparison with a baseline. Raises ArtifactError for a folder
+    in use."""
     write_model_files(out, model=model, locale=locale, version=version)
-    return write_card(out, model=model, scores=measure(out), evidence=evidence, capability=capability)
+    return write_card(out, model=model, scores=measure(out), evidence=evidence, capability=capability, axes=axes)
 
 
 def write_model_files(out: Path, *, model: ExportedModel, locale: str, version: str) -> None:
@@ -141,6 +144,7 @@ def write_card(
     scores: Mapping[str, JSON],
     evidence: Evidence,
     capability: Mapping[str, JSON] | None = None,
+    axes: Mapping[str, JSON] | None = None,
 ) -> dict[str, JSON]:
     """Writes lineage, attribution, card and README beside the parser's files, seals the folder, returns the card."""
     parser = Parser.load(out)
@@ -158,6 +162,7 @@ def write_card(
         capability=capability,
         toolchain=toolchain(),
     )
+    card["release_axes"] = axes_on_card(axes)
     _write_json(out / CARD_NAME, card)
     example = parser.parse(EXAMPLES.get(facts["locale"], EXAMPLES["en-us"]))
     (out / README_NAME).write_text(package_readme(card, example), encoding="utf-8")

@@ -15,6 +15,7 @@ from mw_pipeline.recipe.input_patterns import url_problem
 from mw_pipeline.recipe.mix_wishes import MixWishes, Wish
 from mw_pipeline.recipe.reading import base_chain, differences, load_corpus_spec, load_mix_wishes, load_recipe
 from mw_pipeline.recipe.training_recipe import (
+    LAST_RELEASE,
     CellFamily,
     ClosedKind,
     EvalConfig,
@@ -31,6 +32,7 @@ from mw_pipeline.recipe.training_recipe import (
 )
 
 __all__ = [
+    "LAST_RELEASE",
     "LEAST_PLACES_SHARE",
     "OWN_GOLD",
     "Augmentations",

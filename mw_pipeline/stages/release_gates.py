@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from mw_pipeline.digest import JSON
 from mw_pipeline.recipe import OWN_GOLD, EvalConfig
+from mw_pipeline.report.axes import worse_sentence
 from mw_pipeline.report.cells import interval, number
 
 _ASKED = {"min_core_macro_f1": "core_macro_f1", "min_exact_match": "exact_match"}
@@ -94,6 +95,30 @@ def reached(asked: EvalConfig, metrics: Mapping[str, Mapping[str, JSON]]) -> lis
                 bounds = part["intervals"].get(gate.score)
                 found.append(Reached(gate, locale, value, bounds, part["rows"]))
     return found
+
+
+def badly_calibrated(asked: EvalConfig, metrics: Mapping[str, Mapping[str, JSON]]) -> list[str]:
+    """A sentence for every locale whose confidences are off by more than `eval.max_ece` on its own rows, or unknown."""
+    problems = []
+    for locale, measured in metrics.items():
+        part = measured.get(own_rows(OWN_GOLD, locale))
+        ece = part["ece"] if part else None
+        if part and not (ece is not None and ece <= asked.max_ece) and asked.max_ece < 1:  # false for NaN too
+            problems.append(
+                f"{locale}: the confidences of spans are off by {number(ece)} (expected calibration error over ten "
+                f"buckets) on {part['rows']:,} rows of {OWN_GOLD}, eval.max_ece is {asked.max_ece:g}"
+            )
+    return problems
+
+
+def worsened(asked: EvalConfig, axes: Mapping[str, Mapping[str, JSON]]) -> list[str]:
+    """A sentence for each axis that got worse against the baseline (locale → axes), where more did than may."""
+    worse = [(locale, axis, part) for locale, part in axes.items() for axis in part.get("worsened", ())]
+    count = len({axis for _, axis, _ in worse})
+    if count <= asked.axes_may_worsen:
+        return []
+    allowed = f"{count} of 4 axes got worse, eval.axes_may_worsen is {asked.axes_may_worsen}"
+    return [f"{worse_sentence(*found)}; {allowed}" for found in worse]
 
 
 def unasked(
