@@ -22,16 +22,17 @@ FIRST_RELEASE = "no baseline: first release"
 class Baseline:
     """The baseline of a recipe: its folder as a person knows it, and the package of each locale that it has one for.
 
-    `without` says of each other locale why it has none. With no package at all, `sentence` says so."""
+    `without` says of each other locale why it has none. With no package at all, `sentence` says so. `by_locale`: each
+    package lies in a folder of its locale's name."""
 
     sentence: str
     packages: Mapping[str, Path] = field(default_factory=dict)
     without: Mapping[str, str] = field(default_factory=dict)
+    by_locale: bool = False
 
     def shown(self, locale: str) -> str:
         """The folder of a locale's package as a person knows it."""
-        path = self.packages[locale]
-        return f"{self.sentence}/{locale}" if path.name == locale else self.sentence
+        return f"{self.sentence}/{locale}" if self.by_locale else self.sentence
 
 
 def baseline_of(place: Place, recipe: Recipe, *, weights: str) -> Baseline:
@@ -64,7 +65,8 @@ def demand_baseline(place: Place, recipe: Recipe) -> None:
 def _in_folder(recipe: Recipe, folder: Path, *, shown: str) -> Baseline:
     """The packages of a folder: itself, for the locale that its card names or else for all; or one per locale."""
     locales = recipe.package.locales
-    if any((folder / name).is_file() for name in LAYOUT):
+    by_locale = not any((folder / name).is_file() for name in LAYOUT)
+    if not by_locale:
         said = PackageLayout.read(folder).locale
         packages = {locale: folder for locale in locales if said in (None, locale)}
         holds = f"the package for {said!r}"
@@ -80,7 +82,7 @@ def _in_folder(recipe: Recipe, folder: Path, *, shown: str) -> Baseline:
     absent = {
         locale: f"no baseline: {shown} has no package for {locale}" for locale in locales if locale not in packages
     }
-    return Baseline(shown, packages, absent)
+    return Baseline(shown, packages, absent, by_locale)
 
 
 def _shown(place: Place, path: Path) -> str:

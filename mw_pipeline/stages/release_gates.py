@@ -98,15 +98,24 @@ def reached(asked: EvalConfig, metrics: Mapping[str, Mapping[str, JSON]]) -> lis
 
 
 def badly_calibrated(asked: EvalConfig, metrics: Mapping[str, Mapping[str, JSON]]) -> list[str]:
-    """A sentence for every locale whose confidences are off by more than `eval.max_ece` on its own rows, or unknown."""
+    """A sentence for every locale whose confidences are off by more than a recipe allows on its own rows, or unknown.
+
+    Asked of the corpus's own gold, and of each further set whose gate says `max_ece`."""
+    limits = {OWN_GOLD: ("eval.max_ece", asked.max_ece)}
+    limits |= {
+        name: (f"eval.gates.{name}.max_ece", gate.max_ece)
+        for name, gate in asked.gates.items()
+        if gate.max_ece is not None
+    }
     problems = []
     for locale, measured in metrics.items():
-        part = measured.get(own_rows(OWN_GOLD, locale))
-        ece = part["ece"] if part else None
-        if part and not (ece is not None and ece <= asked.max_ece) and asked.max_ece < 1:  # false for NaN too
+        for gold, (key, limit) in limits.items():
+            part = measured.get(own_rows(gold, locale))
+            if part is None or limit == 1 or (part["ece"] is not None and part["ece"] <= limit):
+                continue  # NaN is not within any limit
             problems.append(
-                f"{locale}: the confidences of spans are off by {number(ece)} (expected calibration error over ten "
-                f"buckets) on {part['rows']:,} rows of {OWN_GOLD}, eval.max_ece is {asked.max_ece:g}"
+                f"{locale}: the confidences of spans are off by {number(part['ece'])} (expected calibration error over "
+                f"ten buckets) on {part['rows']:,} rows of {gold}, {key} is {limit:g}"
             )
     return problems
 
