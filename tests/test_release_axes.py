@@ -12,24 +12,26 @@ import numpy as np
 import pytest
 from axis_packages import SHAKY, STEADY, axis_package, toy_gold
 from gold_rows import golden_of
-from toy_run import Toy, toy_recipe
+from toy_run import Toy
 
 from mw_pipeline.checksums import SUMS_NAME
 from mw_pipeline.digest import JSON, sha256_file
 from mw_pipeline.errors import ArtifactError, GateError
+from mw_pipeline.evaluate.against_baseline import against_baseline, shared_labels
 from mw_pipeline.evaluate.evaluation import Evaluation, evaluate
 from mw_pipeline.evaluate.predictions import Prediction
-from mw_pipeline.evaluate.release_axes import AXES, release_axes, shared_labels
+from mw_pipeline.evaluate.release_axes import AXES, release_axes
+from mw_pipeline.golden.gold import GoldenSet
 from mw_pipeline.labels import STAGE2, STAGE3, LabelSet
 from mw_pipeline.metrics.stability import compare_stability, fall_on_card, largest_fall, stability_of
-from mw_pipeline.package.layout import PackageLayout
+from mw_pipeline.package.layout import PackageLayout, layout_hashes
 from mw_pipeline.parse import Parser
 from mw_pipeline.recipe import EvalConfig
 from mw_pipeline.report import axes as words
-from mw_pipeline.stages.axes import compared
 from mw_pipeline.stages.release_gates import worsened
 
 Packages = Callable[[str], Path]
+GOLD = "golden, US rows"
 
 
 @pytest.fixture(scope="module")
@@ -44,15 +46,15 @@ def packages(toy: Toy, unbroken: tuple[Any, Any, Any], tmp_path_factory: pytest.
     return package  # type: ignore[return-value]
 
 
-def axes_of(candidate: Path, baseline: Path, **recipe: Any) -> dict[str, JSON]:
-    """What the stage finds for en-us."""
+def axes_of(candidate: Path, baseline: Path) -> dict[str, JSON]:
+    """What the stage finds for one locale."""
     card = json.loads((candidate / "model-card.json").read_text())
-    return compared(
-        toy_recipe(**recipe),
+    return against_baseline(
         Parser.load(candidate),
         PackageLayout.read(baseline),
-        {"golden": toy_gold()},
-        locale="en-us",
+        {GOLD: toy_gold()},
+        gold=GOLD,
+        policy="normalised",
         fall=fall_on_card(card),
     )
 
@@ -162,8 +164,8 @@ def test_what_a_baseline_has_no_label_for_is_not_held_against_it_by_the_gates(
 ) -> None:
     baseline = foreign(packages("good"), tmp_path / "p", labels=renamed(street="road"), order=[])
 
-    ours = axes_of(packages("good"), packages("good"))["metrics"]["golden, US rows"]
-    theirs = axes_of(packages("good"), baseline)["metrics"]["golden, US rows"]
+    ours = axes_of(packages("good"), packages("good"))["metrics"][GOLD]
+    theirs = axes_of(packages("good"), baseline)["metrics"][GOLD]
     assert theirs["exact_match"] >= ours["exact_match"] > 0.5
 
 
@@ -230,7 +232,7 @@ def test_a_folder_that_is_no_package_is_refused_by_what_is_wrong(
 def test_a_sealed_package_whose_bytes_were_touched_is_no_baseline(packages: Packages, tmp_path: Path) -> None:
     package = Path(shutil.copytree(packages("good"), tmp_path / "p"))
     assert (package / SUMS_NAME).is_file()
-    assert PackageLayout.read(package).hashes()["model.onnx"] == sha256_file(package / "model.onnx")
+    assert layout_hashes(package)["model.onnx"] == sha256_file(package / "model.onnx")
     (package / "model.onnx").write_bytes(b"other")
 
     with pytest.raises(ArtifactError, match=r"model\.onnx: has the sha256"):
@@ -338,3 +340,16 @@ def test_a_card_that_says_no_fall_of_a_score_says_none(said: JSON) -> None:
     assert fall_on_card({"training": {"stability": {"largest_fall": said}}}) is None
     assert fall_on_card({"training": "secret"}) is None
     assert fall_on_card({"training": {"stability": {"largest_fall": np.float64(0.1)}}}) == 0.1
+
+
+def test_a_locale_without_a_row_is_not_compared_and_says_so(packages: Packages) -> None:
+    found = against_baseline(
+        Parser.load(packages("good")),
+        PackageLayout.read(packages("good")),
+        {GOLD: GoldenSet(())},
+        gold=GOLD,
+        policy="normalised",
+        fall=None,
+    )
+
+    assert found == {"sentence": "not compared with the baseline: there is no row of golden, US rows"}

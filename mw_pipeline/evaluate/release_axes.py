@@ -1,7 +1,6 @@
 """The four axes of a release against its baseline: coarse F1, fine F1, calibration and training stability.
 
-Both sides are scored by the same code on the same rows. Where their labels differ they are compared on the tags that
-both have. Each axis can move either way on its own (M79).
+Pure functions of two evaluations of the same rows. Each axis can move either way on its own (M79).
 """
 
 from __future__ import annotations
@@ -11,9 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from mw_pipeline.digest import JSON
-from mw_pipeline.errors import GateError
 from mw_pipeline.evaluate.evaluation import Evaluation
-from mw_pipeline.labels import LabelSet
 from mw_pipeline.metrics.calibration import compare_calibration
 from mw_pipeline.metrics.scores import Flags, Scored, compare, demand_comparable
 from mw_pipeline.metrics.stability import compare_stability
@@ -23,17 +20,6 @@ WITH, WITHOUT = "with_adversarial", "without_adversarial"
 
 Axes = Mapping[str, Mapping[str, JSON]]
 """Axis → candidate, baseline, difference, interval, verdict."""
-
-
-def shared_labels(candidate: LabelSet, baseline: LabelSet) -> LabelSet:
-    """The tags that both have, in the candidate's order. Raises GateError when there is none."""
-    shared = tuple(tag for tag in candidate.tags if tag in baseline.tags)
-    if not shared:
-        raise GateError(
-            f"the labels of the baseline have the tags {', '.join(baseline.tags)}, this recipe's have "
-            f"{', '.join(candidate.tags)}: nothing can be compared. Name a baseline that has some of these."
-        )
-    return LabelSet(shared)
 
 
 def release_axes(

@@ -54,10 +54,7 @@ class PackageLayout:
     def read(cls, path: Path) -> PackageLayout:
         """Opens a package. Raises ArtifactError for a file that is not there, not as sealed where there are sums, or
         not of this layout."""
-        if absent := [name for name in LAYOUT if not (path / name).is_file()]:
-            raise ArtifactError(
-                f"{path}: has no {', '.join(absent)}, so it is no package. Name a folder with {', '.join(LAYOUT)}."
-            )
+        _demand_files(path)
         if (path / SUMS_NAME).is_file() and (findings := sums_findings(path, only=LAYOUT)):
             raise ArtifactError(f"{path}: {findings[0]}. Fetch the package again.")
         card, crf = (_table(path / name) for name in (CARD_NAME, TRANSITIONS_NAME))
@@ -81,21 +78,11 @@ class PackageLayout:
         )
 
     @property
-    def locale(self) -> str | None:
-        """The locale that the card says the package is for."""
-        said = self.card.get("locale")
-        return said if isinstance(said, str) else None
-
-    @property
     def max_length(self) -> int:
         """The most pieces that the network reads: as the card says, else what clients read at most."""
         network = self.card.get("model")
         said = (network if isinstance(network, Mapping) else {}).get("max_length", self.card.get("max_length"))
         return said if isinstance(said, int) and said > 0 else DEFAULT_MAX_LENGTH
-
-    def hashes(self) -> dict[str, str]:
-        """SHA-256 (hex) of each of its files."""
-        return {name: sha256_remembered(self.path / name) for name in LAYOUT}
 
     def parser(self) -> Parser:
         """The parser of these bytes, which decodes as that of every package does."""
@@ -124,6 +111,26 @@ class PackageLayout:
             return logits
 
         return logits_of
+
+
+def layout_hashes(path: Path) -> dict[str, str]:
+    """SHA-256 (hex) of each file of a package. Raises ArtifactError for one that is not there."""
+    _demand_files(path)
+    return {name: sha256_remembered(path / name) for name in LAYOUT}
+
+
+def locale_on_card(path: Path) -> str | None:
+    """The locale that a package's card names, if it names one. Raises ArtifactError as `PackageLayout.read` does."""
+    _demand_files(path)
+    said = _table(path / CARD_NAME).get("locale")
+    return said if isinstance(said, str) else None
+
+
+def _demand_files(path: Path) -> None:
+    if absent := [name for name in LAYOUT if not (path / name).is_file()]:
+        raise ArtifactError(
+            f"{path}: has no {', '.join(absent)}, so it is no package. Name a folder with {', '.join(LAYOUT)}."
+        )
 
 
 def _table(path: Path) -> Mapping[str, JSON]:

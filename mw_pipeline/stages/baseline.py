@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mw_pipeline.errors import RecipeError
-from mw_pipeline.evaluate.release_axes import shared_labels
-from mw_pipeline.package.layout import LAYOUT, PackageLayout
+from mw_pipeline.evaluate.against_baseline import shared_labels
+from mw_pipeline.package.layout import LAYOUT, PackageLayout, locale_on_card
 from mw_pipeline.package_files import CARD_NAME
 from mw_pipeline.recipe import LAST_RELEASE, Recipe
 from mw_pipeline.stages.place import Place
@@ -44,7 +44,7 @@ def baseline_of(place: Place, recipe: Recipe, *, weights: str) -> Baseline:
         return Baseline(NOT_NAMED)
     if named == LAST_RELEASE:
         releases = releases_of(place.project, recipe.name)
-        last = last_release(releases, weights=weights)
+        last = last_release(releases, weights=weights, locales=recipe.package.locales)
         if last is None:
             return Baseline(FIRST_RELEASE)
         return _in_folder(recipe, last.folder, shown=_shown(place, releases / last.name))
@@ -53,13 +53,13 @@ def baseline_of(place: Place, recipe: Recipe, *, weights: str) -> Baseline:
 
 
 def demand_baseline(place: Place, recipe: Recipe) -> None:
-    """Returns when the folder that a recipe names as its baseline holds packages that can be compared with its own.
+    """Returns when the packages of a recipe's baseline can be compared with its own, as far as they are there by now.
 
-    Known before anything is trained. Raises RecipeError for a folder that is not there or holds no package of the
-    recipe's locales, ArtifactError for a damaged package, GateError for one without a tag of the recipe's labels."""
-    if recipe.eval.baseline not in (None, LAST_RELEASE):
-        for path in baseline_of(place, recipe, weights="").packages.values():
-            shared_labels(recipe.label_set, PackageLayout.read(path).label_set)
+    Known before anything is trained: whatever release is the last one then must be whole too. Raises RecipeError for a
+    folder that is not there or holds no package of the recipe's locales, ArtifactError for a damaged package, GateError
+    for one without a tag of the recipe's labels."""
+    for path in baseline_of(place, recipe, weights="").packages.values():
+        shared_labels(recipe.label_set, PackageLayout.read(path).label_set)
 
 
 def _in_folder(recipe: Recipe, folder: Path, *, shown: str) -> Baseline:
@@ -67,7 +67,7 @@ def _in_folder(recipe: Recipe, folder: Path, *, shown: str) -> Baseline:
     locales = recipe.package.locales
     by_locale = not any((folder / name).is_file() for name in LAYOUT)
     if not by_locale:
-        said = PackageLayout.read(folder).locale
+        said = locale_on_card(folder)
         packages = {locale: folder for locale in locales if said in (None, locale)}
         holds = f"the package for {said!r}"
     else:

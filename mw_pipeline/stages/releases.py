@@ -41,7 +41,7 @@ def publish(source: Path, target: Path, locales: tuple[str, ...]) -> Path:
             _keep(target, target, at_hand)
         kept = _keep(source, target, locales)
         for locale in locales:
-            _replace(kept / locale, target / locale)
+            _replace(source / locale, target / locale)
     return kept
 
 
@@ -54,15 +54,17 @@ class Release:
     locales: tuple[str, ...]
 
 
-def last_release(folder: Path, *, weights: str) -> Release | None:
-    """The last release in a recipe's folder of other weights than these (the digest of their full run), if any.
+def last_release(folder: Path, *, weights: str, locales: tuple[str, ...]) -> Release | None:
+    """The last release in a recipe's folder for any of these locales, and of other weights than these (the digest of
+    their full run), if any.
 
     A release is no baseline of itself: were it one, making it would stale it, and comparing would tell nothing. One
     that lies at hand and is not kept yet has the name that it will be kept by: keeping it stales nothing either."""
     at_hand = _unkept(folder)
     found = [Release(_name_of(folder, at_hand), folder, at_hand)] if at_hand else []
     found += [Release(name, folder / name, tuple(packages_below(folder / name))) for name in reversed(_order(folder))]
-    return next((last for last in found if last.locales and weights not in _weights_of(last)), None)
+    others = (last for last in found if {*last.locales} & {*locales} and weights not in _weights_of(last))
+    return next(others, None)
 
 
 def _weights_of(release: Release) -> set[str]:

@@ -12,7 +12,7 @@ from mw_pipeline.corpus.inputs import input_digests
 from mw_pipeline.digest import JSON, sha256_file, sha256_remembered
 from mw_pipeline.errors import RecipeError
 from mw_pipeline.golden.gold import manifests_of
-from mw_pipeline.package.layout import PackageLayout
+from mw_pipeline.package.layout import layout_hashes
 from mw_pipeline.recipe import Recipe
 from mw_pipeline.sources.adapter import files_beside
 from mw_pipeline.sources.registry import get_adapter
@@ -41,10 +41,8 @@ CODE: dict[str, tuple[str, ...]] = {
         "mw_pipeline.report.page",
     ),
     "release_axes": (
-        "mw_pipeline.evaluate.release_axes",
-        "mw_pipeline.evaluate.diagnose",
+        "mw_pipeline.evaluate.against_baseline",
         "mw_pipeline.package.build",
-        "mw_pipeline.package.layout",
     ),
     "regression_diagnosis": ("mw_pipeline.evaluate.diagnose",),
     "gradient_probe": ("mw_pipeline.probes.gradients",),
@@ -211,7 +209,7 @@ def axes(place: Place, recipe: Recipe) -> Request | None:
     config: JSON = {
         "labels": recipe.label_set.hash,
         "baseline": found.sentence,
-        "packages": {locale: PackageLayout.read(path).hashes() for locale, path in found.packages.items()},
+        "packages": {locale: layout_hashes(path) for locale, path in found.packages.items()},
     }
     return _of_recipe("release_axes", recipe, inputs, config)
 
