@@ -406,34 +406,6 @@ def test_a_tag_that_no_row_holds_is_named(place: Place) -> None:
     assert problems(checks.every_tag_is_taught, place) == "no row of corpus 'builtin' holds cedex"
 
 
-def with_baseline(place: Place, *, gate: float) -> Findings:
-    """The release check with this gate, of a recipe whose baseline is itself under another name."""
-    (place.project / "recipes" / "former.toml").write_bytes((place.project / "recipes" / "demo.toml").read_bytes())
-    change(place.project, "[eval]", f'[eval]\nbaseline = "former"\nmin_core_macro_f1 = {gate}')
-    remake_release(place)
-    return checks.release_beats_its_gates(place, "demo")
-
-
-def test_a_gate_that_the_baseline_itself_fails_is_stale(place: Place) -> None:
-    # M55
-    found = with_baseline(place, gate=0.9999)
-
-    of_baseline, of_release = found.problems[:2], found.problems[2:]
-    assert [problem.split(": core")[0] for problem in of_baseline] == [
-        f"the gate is stale: its baseline 'former' does not pass it in its own report, {locale}"
-        for locale in ("en-us", "fr-fr")
-    ]
-    assert all(problem.endswith("asks a lower end of 1.00: set one that it passes") for problem in of_baseline)
-    assert [problem.split(":")[0] for problem in of_release] == ["en-us", "fr-fr"]
-
-
-def test_a_gate_that_the_baseline_passes_is_not(place: Place) -> None:
-    found = with_baseline(place, gate=0.01)
-
-    assert (found.problems, found.evidence["baseline"]) == ((), "former")
-    assert found.evidence["core_macro_f1_low_en-us"] > 0.01
-
-
 def test_a_check_shows_numbers_as_numbers_and_tables_as_tables(tiny_line: Path) -> None:
     found = checks.rows_are_conserved(place_at(tiny_line), "builtin:builtin")
 

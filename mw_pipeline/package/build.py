@@ -19,6 +19,7 @@ from mw_pipeline.decode import Floats
 from mw_pipeline.digest import JSON, sha256_file, toolchain
 from mw_pipeline.errors import ArtifactError
 from mw_pipeline.model.checkpoint import Checkpoint
+from mw_pipeline.package.axes import axes_on_card
 from mw_pipeline.package.card import Evidence, model_card
 from mw_pipeline.package.contract import ALL_NAMES, EXPORTS, client_keys
 from mw_pipeline.package.export import Agreement, compare, export_onnx, quantise, torch_logits
@@ -102,13 +103,17 @@ def build_package(
     measure: Measure,
     evidence: Evidence,
     capability: Mapping[str, JSON] | None = None,
+    axes: Mapping[str, JSON] | None = None,
 ) -> dict[str, JSON]:
     """Writes a whole package into an empty or new folder and returns its card. Equal inputs give equal bytes.
 
     `measure` is called with the folder once the parser's files are in it. `capability` is the summary of the network's
-    capability matrix, where it was measured. Raises ArtifactError for a folder in use."""
+    capability matrix, where it was measured, `axes` its comparison with a baseline. Raises ArtifactError for a folder
+    in use."""
     write_model_files(out, model=model, imprint=imprint)
-    return write_card(out, model=model, imprint=imprint, scores=measure(out), evidence=evidence, capability=capability)
+    return write_card(
+        out, model=model, imprint=imprint, scores=measure(out), evidence=evidence, capability=capability, axes=axes
+    )
 
 
 def write_model_files(out: Path, *, model: ExportedModel, imprint: Imprint) -> None:
@@ -151,6 +156,7 @@ def write_card(
     scores: Mapping[str, JSON],
     evidence: Evidence,
     capability: Mapping[str, JSON] | None = None,
+    axes: Mapping[str, JSON] | None = None,
 ) -> dict[str, JSON]:
     """Writes lineage, attribution, card and README beside the parser's files, seals the folder, returns the card."""
     parser = Parser.load(out)
@@ -168,6 +174,7 @@ def write_card(
         capability=capability,
         toolchain=toolchain(),
     )
+    card["release_axes"] = axes_on_card(axes)
     card |= client_keys(out, card, channels=imprint.optional_channels)
     _write_json(out / CARD_NAME, card)
     example = parser.parse(EXAMPLES.get(facts["locale"], EXAMPLES["en-us"]))

@@ -11,6 +11,7 @@ from mw_pipeline.labels import by_tag
 from mw_pipeline.package.lineage import LINEAGE_NAME
 from mw_pipeline.package_files import ATTRIBUTION_NAME, CARD_NAME, ONNX_NAME, TRANSITIONS_NAME
 from mw_pipeline.parse import ParsedAddress
+from mw_pipeline.report.axes import axes_text
 from mw_pipeline.tokenizer import MODEL_NAME as TOKENIZER_NAME
 
 EXAMPLES = {
@@ -38,6 +39,7 @@ def package_readme(card: Mapping[str, JSON], example: ParsedAddress) -> str:
         "Use": usage(example),
         "In JavaScript": npm_usage(card),
         "Tags": tag_table(metrics),
+        "Against its baseline": axes_text(card["release_axes"]),
         "Known failure modes": failure_table(card["known_failure_modes"]),
         "What it reads worst": capability_table(card["capability"]),
         "What it is": f"{training_sentence(card)}\n\n{network_description(card)}",

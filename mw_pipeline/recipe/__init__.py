@@ -22,6 +22,7 @@ from mw_pipeline.recipe.smoke_log import (
     required_steps,
 )
 from mw_pipeline.recipe.training_recipe import (
+    LAST_RELEASE,
     CellFamily,
     ClosedKind,
     EvalConfig,
@@ -38,6 +39,7 @@ from mw_pipeline.recipe.training_recipe import (
 )
 
 __all__ = [
+    "LAST_RELEASE",
     "LEAST_PLACES_SHARE",
     "MAX_REQUIRED_STEPS",
     "OWN_GOLD",

@@ -211,10 +211,12 @@ class SmokeConfig(Section):
 class SetGate(Section):
     """What a release must reach on a further gold set, with the lower ends of its intervals (0..1), locale by locale.
 
-    Scores are over the tags that the set is complete for, normalised."""
+    Scores are over the tags that the set is complete for, normalised. `max_ece` is asked of it beside
+    these, and only where it is written here."""
 
     min_core_macro_f1: Share | None = None
     min_exact_match: Share | None = None
+    max_ece: Share | None = None
 
     @model_validator(mode="after")
     def _asks_something(self) -> Self:
@@ -223,18 +225,26 @@ class SetGate(Section):
         return self
 
 
+LAST_RELEASE = "last-release"
+"""The baseline that is whatever this recipe released last."""
+
+
 class EvalConfig(Section):
     """The gates that a release must pass; scores are normalised core macro-F1 (0..1).
 
     `min_core_macro_f1` is asked of the lower end of the interval, for each locale on its own rows of the corpus's gold;
-    `gates` ask the same of further gold sets, by their names in the corpus spec (M78, M86). `baseline` names the recipe
-    whose eval report the diagnosis compares with; without one it only explains misses. A gate that the baseline's own
-    report does not pass is stale, and refuses the release. A cell of the capability matrix that is certainly read right
+    `gates` ask the same of further gold sets, by their names in the corpus spec (M78, M86). `max_ece` is the most that
+    the confidences of a locale's own rows may be off (expected calibration error). `baseline` is a package folder, or a
+    folder with one per locale, below the project; "last-release" is the last release of this recipe with other weights,
+    if there is one. A gate that the baseline does not pass is stale, and refuses the release; `axes_may_worsen` of the
+    four axes may get worse than the baseline's. A cell of the capability matrix that is certainly read right
     less often than `min_cell` refuses it too; 0 lets every cell pass. `known_blind` names families of cells in which
     this recipe's packages are known to have blind ones: they are shown and refuse nothing."""
 
-    baseline: str | None = None
+    baseline: Name | None = None
+    axes_may_worsen: Annotated[int, Field(ge=0, le=4)] = 0
     min_core_macro_f1: Share = 0.0
+    max_ece: Share = 0.05
     gates: dict[SetName, SetGate] = Field(default_factory=dict)
     max_quantisation_cost: Share = 0.005
     min_label_agreement: Share = 0.995

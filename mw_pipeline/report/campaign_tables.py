@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from mw_pipeline.digest import JSON
-from mw_pipeline.report.cells import NOTHING, change, count, fact, number
-from mw_pipeline.report.tables import Table
+from mw_pipeline.report.cells import NOTHING, Table, change, count, fact, number
 
 Rows = Sequence[Mapping[str, JSON]]
 

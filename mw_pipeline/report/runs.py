@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 
 from mw_pipeline.digest import JSON
-from mw_pipeline.report.cells import NOTHING, duration, fact, moment
-from mw_pipeline.report.tables import Table
+from mw_pipeline.report.cells import NOTHING, Table, duration, fact, moment
 from mw_pipeline.schedule import NEAR_PEAK_SHARE
 from mw_pipeline.verdict.runlog import Row, RunLog
 from mw_pipeline.verdict.task_weights import task_weights_of

@@ -19,6 +19,8 @@ from mw_pipeline.golden.rows import GoldenRow, row_of
 from mw_pipeline.recipe import Recipe
 from mw_pipeline.report.page import render_report
 from mw_pipeline.stages import checks, requests
+from mw_pipeline.stages.axes import compare_with_baseline
+from mw_pipeline.stages.comparison import comparison_of
 from mw_pipeline.stages.corpus import row_files
 from mw_pipeline.stages.diagnosis import POLICY, PREDICTIONS_FILE, SCORES_FILE, SETS_FILE
 from mw_pipeline.stages.findings import demand
@@ -41,6 +43,7 @@ def eval_report(place: Place, recipe_name: str, *, progress: Progress = quiet) -
     recipe = place.recipe(recipe_name)
     unlock_made_again(place, recipe_name, progress=progress)
     demand(checks.run_is_sound, place, recipe_name, remedy="Train the recipe again, or change it.")
+    compare_with_baseline(place, recipe_name, progress=progress)
     request = requests.report(place, recipe)
 
     def make(out: Path) -> Mapping[str, JSON]:
@@ -132,6 +135,7 @@ def _render(out: Path, place: Place, recipe: Recipe, scores: JSON, held_out: JSO
         golden_sets=sets,
         gated=tuple(recipe.eval.gates),
         skipped=skipped_sets(place, recipe),
+        axes=comparison_of(place, recipe),
         diagnosis=misses,
         dataset=requests.dataset(place, recipe).demand(place.store).read_json("dataset.json"),
         mix=requests.mix(place, recipe).demand(place.store).read_json("mix.json"),

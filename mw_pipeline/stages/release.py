@@ -20,6 +20,7 @@ from mw_pipeline.recipe import OWN_GOLD, Recipe
 from mw_pipeline.stages import requests
 from mw_pipeline.stages.capability import capability_matrix
 from mw_pipeline.stages.checks import PARITY_FILE
+from mw_pipeline.stages.comparison import comparison_of, stability_of_run
 from mw_pipeline.stages.corpus import CENSUS_FILE
 from mw_pipeline.stages.diagnosis import DIAGNOSIS_FILE, POLICY
 from mw_pipeline.stages.export import exported
@@ -55,7 +56,8 @@ def packaged_weights(place: Place, recipe_name: str, *, progress: Progress = qui
         with tempfile.TemporaryDirectory() as work:
             model = exported(place, recipe, Path(work))
             write_json_atomically(out / PARITY_FILE, model.parity())
-            cards = {}
+            cards: dict[str, JSON] = {}
+            axes = comparison_of(place, recipe, model_sha256=sha256_file(model.int8_path))
             for locale in recipe.package.locales:
                 progress(f"packaging {locale} and measuring it on {len(golden.rows)} gold rows")
                 cards[locale] = build_package(
@@ -67,6 +69,7 @@ def packaged_weights(place: Place, recipe_name: str, *, progress: Progress = qui
                     ),
                     evidence=evidence,
                     capability=summary_of(matrix_of(place, recipe_name, locale), sha256_file(model.int8_path)),
+                    axes=axes[locale],
                 )
         tree = lineage_tree(evidence.lineage)
         (out / "lineage.md").write_text(f"```\n{tree}\n```\n", encoding="utf-8")
@@ -105,7 +108,7 @@ def _evidence(place: Place, recipe: Recipe) -> Evidence:
     census = manifest.read_json(CENSUS_FILE)
     diagnosis = requests.diagnosis(place, recipe).demand(place.store).read_json(DIAGNOSIS_FILE)
     return Evidence(
-        run={key: run.get(key) for key in _SHOWN_RUN_FACTS},
+        run={**{key: run.get(key) for key in _SHOWN_RUN_FACTS}, "stability": stability_of_run(place, recipe)},
         corpus={"name": census["corpus"], "version": census["version"], "splits": census["splits"]},
         diagnosis={**diagnosis, "failure_modes": diagnosis["failure_modes"][:10]},
         lineage=lineage_of(place.store, requests.packages(place, recipe).inputs),

@@ -12,9 +12,11 @@ from mw_pipeline.corpus.inputs import input_digests
 from mw_pipeline.digest import JSON, sha256_file, sha256_remembered
 from mw_pipeline.errors import RecipeError
 from mw_pipeline.golden.gold import manifests_of
+from mw_pipeline.package.layout import layout_hashes
 from mw_pipeline.recipe import Recipe
 from mw_pipeline.sources.adapter import files_beside
 from mw_pipeline.sources.registry import get_adapter
+from mw_pipeline.stages.baseline import Baseline, baseline_of
 from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.request import Request
 from mw_pipeline.train import permit as permits
@@ -40,6 +42,10 @@ CODE: dict[str, tuple[str, ...]] = {
         "mw_pipeline.evaluate.threshold_report",
         "mw_pipeline.report.page",
     ),
+    "release_axes": (
+        "mw_pipeline.evaluate.against_baseline",
+        "mw_pipeline.package.build",
+    ),
     "regression_diagnosis": ("mw_pipeline.evaluate.diagnose",),
     "gradient_probe": ("mw_pipeline.probes.gradients",),
     "activation_trace": ("mw_pipeline.probes.activations",),
@@ -59,6 +65,9 @@ CODE: dict[str, tuple[str, ...]] = {
     ),
 }
 """The modules whose code makes each kind of artifact; shards add the adapter that reads their source."""
+
+_MADE_WITH = {"smoke_verdict": "smoke_checkpoint", "release_axes": "eval_report"}
+"""Artifacts that the node of another one makes."""
 
 
 _MADE_WITH = {"smoke_verdict": "smoke_checkpoint", "full_run_permit": "full_checkpoint"}
@@ -195,6 +204,35 @@ def full(place: Place, recipe: Recipe) -> Request:
     return _of_recipe("full_checkpoint", recipe, inputs, config)
 
 
+def baseline(place: Place, recipe: Recipe) -> Baseline:
+    """The packages that a recipe's own are compared with. Its full run is there: no release of that is a baseline."""
+    return baseline_of(place, recipe, weights=full(place, recipe).demand(place.store).digest)
+
+
+def axes(place: Place, recipe: Recipe) -> Request | None:
+    """A release against its baseline; None where there is none. The baseline counts by its bytes and its name."""
+    found = baseline(place, recipe)
+    if not found.packages:
+        return None
+    inputs = (
+        full(place, recipe).demand(place.store),
+        tokenizer(place, recipe).demand(place.store),
+        golden(place, recipe.corpus).demand(place.store),
+    )
+    config: JSON = {
+        "labels": recipe.label_set.hash,
+        "baseline": found.sentence,
+        "packages": {locale: layout_hashes(path) for locale, path in found.packages.items()},
+    }
+    return _of_recipe("release_axes", recipe, inputs, config)
+
+
+def _compared(place: Place, recipe: Recipe) -> tuple[Artifact, ...]:
+    """The comparison with the baseline as an input, where there is a baseline."""
+    request = axes(place, recipe)
+    return () if request is None else (request.demand(place.store),)
+
+
 def report(place: Place, recipe: Recipe) -> Request:
     """Scores of the full checkpoint on gold and held-out rows, and the page that shows them."""
     inputs = (
@@ -203,16 +241,15 @@ def report(place: Place, recipe: Recipe) -> Request:
         golden(place, recipe.corpus).demand(place.store),
         verdict(place, recipe).demand(place.store),
         mix(place, recipe).demand(place.store),
+        *_compared(place, recipe),
     )
     return _of_recipe("eval_report", recipe, inputs, recipe.slice("eval"))
 
 
 def diagnosis(place: Place, recipe: Recipe) -> Request:
-    """Every miss in a bucket, and what changed against the baseline when the recipe names one."""
-    inputs = [report(place, recipe).demand(place.store)]
-    if recipe.eval.baseline is not None:
-        inputs.append(report(place, place.recipe(recipe.eval.baseline)).demand(place.store))
-    return _of_recipe("regression_diagnosis", recipe, tuple(inputs), recipe.slice("eval"))
+    """Every miss in a bucket, and what changed against the baseline where there is one."""
+    inputs = (report(place, recipe).demand(place.store), *_compared(place, recipe))
+    return _of_recipe("regression_diagnosis", recipe, inputs, recipe.slice("eval"))
 
 
 def capability(place: Place, recipe: Recipe) -> Request:
@@ -242,6 +279,7 @@ def packages(place: Place, recipe: Recipe) -> Request:
         golden(place, recipe.corpus).demand(place.store),
         report(place, recipe).demand(place.store),
         diagnosis(place, recipe).demand(place.store),
+        *_compared(place, recipe),
     )
     return _of_recipe("packaged_weights", recipe, inputs, recipe.slice("package", "eval"))
 

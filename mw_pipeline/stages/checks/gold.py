@@ -6,8 +6,7 @@ import json
 
 from mw_pipeline.corpus import leaks
 from mw_pipeline.digest import JSON
-from mw_pipeline.report.cells import NOTHING, count
-from mw_pipeline.report.tables import Table
+from mw_pipeline.report.cells import NOTHING, Table, count
 from mw_pipeline.stages import requests
 from mw_pipeline.stages.checks.corpus import all_rows
 from mw_pipeline.stages.corpus import EXCLUSIONS_FILE
