@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import dagster as dg
 
 from mw_pipeline.stages.place import Place
+
+CHECKOUT = Path(__file__).resolve().parent.parent
 
 
 class PlaceResource(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -12,7 +17,8 @@ class PlaceResource(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     `time_limit` is what one training stage may take, as in 90m: what cannot end in it is refused, or with `in_parts`
     trained up to it and gone on with by the next run. Fields left empty come from MW_STORE, MW_PROJECT, MW_DATA,
-    MW_WORKERS, MW_TIME_LIMIT and MW_IN_PARTS. None of them changes a result."""
+    MW_WORKERS, MW_TIME_LIMIT and MW_IN_PARTS; the project is else the checkout of this file, wherever someone stands.
+    None of them changes a result."""
 
     store: str = ""
     project: str = ""
@@ -25,7 +31,7 @@ class PlaceResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         """The place. Reads nothing but the environment."""
         return Place.of(
             store=self.store or None,
-            project=self.project or None,
+            project=self.project or os.environ.get("MW_PROJECT") or str(CHECKOUT),
             data=self.data or None,
             workers=self.workers or None,
             time_limit=self.time_limit or None,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import sys
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -17,8 +16,7 @@ from mw_pipeline.failures import cure_of_exit
 from mw_pipeline.stages.attempts import AttemptLog, saved_step
 from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.reuse import find_made
-
-CHECKOUT = Path(__file__).resolve().parent.parent
+from resources.place import CHECKOUT
 
 
 class Trainer(dg.ConfigurableResource):  # type: ignore[type-arg]

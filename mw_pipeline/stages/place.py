@@ -14,8 +14,8 @@ from pathlib import Path
 from mw_pipeline.capability.habits import locale_problem
 from mw_pipeline.corpus.workers import HERE, Workers
 from mw_pipeline.errors import CorpusError, RecipeError
-from mw_pipeline.recipe import CorpusSpec, Recipe, load_corpus_spec, load_recipe, with_seed
-from mw_pipeline.recipe.reading import CAMPAIGNS_FOLDER
+from mw_pipeline.recipe import CorpusSpec, Recipe, config_files, load_corpus_spec, load_recipe, with_seed
+from mw_pipeline.recipe.reading import CAMPAIGNS_FOLDER, CORPORA_FOLDER, RECIPES_FOLDER
 from mw_pipeline.sources.registry import get_adapter
 from mw_pipeline.store import Store
 from mw_pipeline.urls import is_url, meant_url
@@ -26,6 +26,14 @@ Progress = Callable[[str], None]
 
 def quiet(line: str) -> None:
     """A Progress that shows nothing."""
+
+
+def checkout_of(code: Path) -> Path | None:
+    """The nearest folder around a file of code that holds `recipes` and `corpora`, wherever someone stands.
+
+    None where the code was installed without them."""
+    around = code.resolve().parents
+    return next((f for f in around if (f / RECIPES_FOLDER).is_dir() and (f / CORPORA_FOLDER).is_dir()), None)
 
 
 def seconds_of(time_limit: str) -> float:
@@ -74,9 +82,9 @@ class Place:
         in_parts: bool | None = None,
     ) -> Place:
         """What is not given comes from MW_STORE, MW_PROJECT, MW_DATA, MW_WORKERS, MW_TIME_LIMIT and MW_IN_PARTS; then
-        `.mw`, the working folder, `data`, this process alone, and no limit. Raises CorpusError for workers that nobody
-        understands, RecipeError for such a limit."""
-        home = Path(project or os.environ.get("MW_PROJECT") or ".").absolute()
+        `.mw`, `checkout_of` this code, `data`, this process alone, and no limit. Raises CorpusError for workers that
+        nobody understands, RecipeError for such a limit."""
+        home = Path(project or os.environ.get("MW_PROJECT") or checkout_of(Path(__file__)) or ".").absolute()
         url = store or os.environ.get("MW_STORE") or ".mw"
         raw = data or os.environ.get("MW_DATA") or "data"
         at_work = Workers.parsed(workers or os.environ.get("MW_WORKERS") or "1")
@@ -105,7 +113,7 @@ class Place:
     def corpus_spec(self, name: str) -> CorpusSpec:
         """The corpus spec of this name. Raises RecipeError with the nearest name when there is none, and for an adapter
         that is not there."""
-        path = self._config("corpora", name)
+        path = self.config_path("corpora", name)
         spec = load_corpus_spec(path)
         for key, adapter in _adapters_of(spec):
             try:
@@ -115,18 +123,18 @@ class Place:
         return spec
 
     def names(self, folder: str) -> list[str]:
-        """Names of all TOML files below `recipes` or `corpora`; the recipes of campaigns are recipes too."""
+        """Names of all config files below `recipes` or `corpora`; the recipes of campaigns are recipes too."""
         root = self.project / folder
-        found = [path.relative_to(root).with_suffix("").as_posix() for path in root.rglob("*.toml")]
-        if folder == "recipes":
-            paths = (self.project / CAMPAIGNS_FOLDER).rglob("*.toml")
-            found += [path.relative_to(self.project).with_suffix("").as_posix() for path in paths]
+        found = {path.relative_to(root).with_suffix("").as_posix() for path in config_files(root)}
+        if folder == RECIPES_FOLDER:
+            paths = config_files(self.project / CAMPAIGNS_FOLDER)
+            found |= {path.relative_to(self.project).with_suffix("").as_posix() for path in paths}
         return sorted(found)
 
     def campaigns(self) -> list[str]:
         """Names of all folders of recipes below `campaigns`."""
         root = self.project / CAMPAIGNS_FOLDER
-        folders = {path.parent for path in root.rglob("*.toml")} - {root}
+        folders = {path.parent for path in config_files(root)} - {root}
         return sorted(folder.relative_to(root).as_posix() for folder in folders)
 
     def campaign_path(self, name: str) -> Path:
@@ -177,12 +185,13 @@ class Place:
 
     def _recipe_path(self, name: str) -> Path:
         if not name.endswith(".toml"):
-            return self._config("recipes", name)
+            return self.config_path("recipes", name)
         if not Path(name).is_file():
             raise RecipeError(f"{name}: there is no such file. Name a TOML file or a recipe.")
         return Path(name)
 
-    def _config(self, folder: str, name: str) -> Path:
+    def config_path(self, folder: str, name: str) -> Path:
+        """The file of a corpus or recipe. Raises RecipeError with the nearest name when there is none."""
         of_campaign = folder == "recipes" and name.startswith(f"{CAMPAIGNS_FOLDER}/")
         path = (self.project if of_campaign else self.project / folder) / f"{name}.toml"
         if not path.is_file():
