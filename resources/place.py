@@ -8,6 +8,7 @@ from pathlib import Path
 import dagster as dg
 
 from mw_pipeline.stages.place import Place
+from resources.dead_runs import end_dead_runs, sign
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 
@@ -26,6 +27,14 @@ class PlaceResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     workers: str = ""
     time_limit: str = ""
     in_parts: bool = False
+
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """Signs the run that needs this place, and ends those before it that were killed."""
+        if context.run_id is None or context.instance is None:
+            return
+        sign(context.instance, context.run_id)
+        for sentence in end_dead_runs(context.instance):
+            (context.log or dg.get_dagster_logger()).warning(sentence)
 
     def open(self) -> Place:
         """The place. Reads nothing but the environment."""

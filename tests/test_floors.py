@@ -13,7 +13,19 @@ import pytest
 
 FLOORS = (
     {"errors", "native", "licences", "urls"},
-    {"areas", "countries", "digest", "draws", "failures", "labels", "schedule", "sufficiency", "words"},
+    {
+        "areas",
+        "countries",
+        "digest",
+        "draws",
+        "failures",
+        "labels",
+        "liveness",
+        "schedule",
+        "sufficiency",
+        "turns",
+        "words",
+    },
     {"recipe", "artifact", "checksums", "decode", "metrics"},
     {"store", "mix", "tokenizer", "golden", "corpus", "sources"},
     {"dataset", "package_files", "verdict"},

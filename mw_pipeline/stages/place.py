@@ -8,6 +8,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from mw_pipeline.recipe import CorpusSpec, Recipe, config_files, load_corpus_spe
 from mw_pipeline.recipe.reading import CAMPAIGNS_FOLDER, CORPORA_FOLDER, RECIPES_FOLDER
 from mw_pipeline.sources.registry import get_adapter
 from mw_pipeline.store import Store
+from mw_pipeline.turns import Turns
 from mw_pipeline.urls import is_url, meant_url
 
 Progress = Callable[[str], None]
@@ -49,7 +51,9 @@ def seconds_of(time_limit: str) -> float:
 
 @dataclass(frozen=True)
 class Place:
-    """The three folders that a stage needs, and who works there; hyperparameters are in the recipe, never here."""
+    """The three folders that a stage needs, and who works there; hyperparameters are in the recipe, never here.
+
+    Where there are `turns`, trainings of this place wait for each other."""
 
     store: Store
     project: Path
@@ -57,6 +61,7 @@ class Place:
     workers: Workers = HERE
     seconds_allowed: float | None = None
     in_parts: bool = False
+    turns: Turns | None = None
     begun: float = field(default_factory=time.monotonic, compare=False, repr=False)
 
     @property
@@ -69,6 +74,10 @@ class Place:
         """Whether less than a tenth of the time limit is left: a run that ended by then has ended because of it."""
         left = self.seconds_left
         return left is not None and self.seconds_allowed is not None and left < 0.1 * self.seconds_allowed
+
+    def turn(self, work: str, progress: Progress) -> AbstractContextManager[None]:
+        """Where trainings take turns: holds one for a training, or tells for whom it waits. Elsewhere nothing."""
+        return nullcontext() if self.turns is None else self.turns.take(work, say=progress)
 
     @classmethod
     def of(
