@@ -30,9 +30,9 @@ class PlaceResource(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:
         """Signs the run that needs this place, and ends those before it that were killed."""
-        if context.run_id is None or context.instance is None:
+        if context.run is None or context.instance is None:  # a sensor or schedule
             return
-        sign(context.instance, context.run_id)
+        sign(context.instance, context.run.run_id)
         for sentence in end_dead_runs(context.instance):
             (context.log or dg.get_dagster_logger()).warning(sentence)
 
