@@ -47,7 +47,9 @@ class Turns:
 
     def holders(self) -> list[str]:
         """Who wrote itself into each turn, as far as can be read: the last holder, where nobody holds it now."""
-        return [path.read_text(encoding="utf-8").strip() or "another process" for path in self._paths()]
+        return [
+            path.read_text(encoding="utf-8", errors="replace").strip() or "another process" for path in self._paths()
+        ]
 
     def _paths(self) -> list[Path]:
         here = self.folder / (platform.node() or "this-machine")

@@ -14,6 +14,7 @@ import dagster as dg
 from mw_pipeline.liveness import ProcessName, ancestors, name_of
 
 PROCESS_TAG = "mw-pipeline/process"
+_NO_PID = 2**31  # what no system takes for the number of a process
 _AT_WORK = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 
 
@@ -55,13 +56,15 @@ def _named_by(instance: dg.DagsterInstance, run_id: str) -> Iterator[int]:
     """The numbers of the processes that a run's engine events name, in their order: the run's own before its steps'."""
     for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.ENGINE_EVENT):
         metadata = entry.dagster_event.engine_event_data.metadata if entry.dagster_event else {}
-        if "pid" in metadata:
-            yield int(str(metadata["pid"].value))
+        if "pid" in metadata and (number := str(metadata["pid"].value)).isdecimal():
+            yield int(number)
 
 
 def _signed(run: dg.DagsterRun) -> ProcessName | None:
-    """The process that a run was signed with; None for one without, or with what this code does not understand."""
+    """The process that a run was signed with; None for one without, or with what this code did not write."""
     try:
-        return ProcessName(**json.loads(run.tags.get(PROCESS_TAG, "")))
+        found = ProcessName(**json.loads(run.tags.get(PROCESS_TAG, "")))
     except (ValueError, TypeError):
         return None
+    pid, *words = dataclasses.astuple(found)
+    return found if type(pid) is int and 0 < pid < _NO_PID and all(isinstance(word, str) for word in words) else None

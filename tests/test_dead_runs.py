@@ -31,7 +31,7 @@ def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
         yield found
 
 
-def process(*, alive: bool, **elsewhere: str) -> ProcessName:
+def process(*, alive: bool, **elsewhere: object) -> ProcessName:
     """This process, or one that was killed; as another machine would have named it."""
     with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]) as killed:
         found = name_of(os.getpid() if alive else killed.pid)
@@ -88,6 +88,10 @@ def test_a_run_whose_process_is_gone_is_ended_and_gives_back_its_slot(
         pytest.param(signed(process(alive=False, host="elsewhere", boot="another")), id="on another machine"),
         pytest.param({}, id="unsigned"),
         pytest.param({PROCESS_TAG: "no name"}, id="signed by something else"),
+        pytest.param({PROCESS_TAG: "[]"}, id="signed with a list"),
+        pytest.param(signed(process(alive=False, pid=10**30)), id="with a number that none can have"),
+        pytest.param(signed(process(alive=False, pid="7")), id="with a number that is text"),
+        pytest.param(signed(process(alive=False, boot=None)), id="with a boot that is no text"),
     ],
 )
 def test_a_run_that_may_be_at_work_is_left_alone(instance: dg.DagsterInstance, tags: dict[str, str]) -> None:
