@@ -1,4 +1,5 @@
-# Everything a person types. Each target sets up what it needs; nothing outside this folder is touched.
+# Everything a person types. Each target sets up what it needs; nothing outside this folder is touched. Files are named
+# from here on: make parts a name at its blanks, and the folder of a clone may have some.
 
 RECIPE ?= demo
 PORT ?= 3000
@@ -18,8 +19,8 @@ export PYTHONWARNINGS := ignore
 help:  ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-demo: $(INSTALLED) $(DAGSTER_HOME)/dagster.yaml  ## Raw rows to packaged weights: make demo [RECIPE=us-fr MW_DATA=folder]
-	@$(BIN)/python -m assets.plan $(RECIPE) | PATH="$(CURDIR)/$(BIN):$$PATH" sh -ex
+demo: $(INSTALLED) .dagster/dagster.yaml  ## Raw rows to packaged weights: make demo [RECIPE=us-fr MW_DATA=folder]
+	@$(BIN)/python -m assets.plan "$(RECIPE)" | PATH="$$PWD/$(BIN):$$PATH" sh -ex
 
 test: $(INSTALLED)  ## All tests
 	$(BIN)/python -W default -m pytest -q -n $(TEST_WORKERS)
@@ -27,7 +28,7 @@ test: $(INSTALLED)  ## All tests
 test-fast: $(INSTALLED)  ## The tests that take seconds
 	$(BIN)/python -W default -m pytest -q -n $(TEST_WORKERS) -m "not slow"
 
-ui: $(INSTALLED) $(DAGSTER_HOME)/dagster.yaml  ## The Dagster UI with its daemon, on loopback
+ui: $(INSTALLED) .dagster/dagster.yaml  ## The Dagster UI with its daemon, on loopback
 	$(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port $(PORT)
 
 lint: $(INSTALLED)  ## Formatting, lint rules and types
@@ -43,6 +44,6 @@ $(INSTALLED): pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	touch $@
 
-$(DAGSTER_HOME)/dagster.yaml: dagster.yaml
-	mkdir -p $(DAGSTER_HOME)
+.dagster/dagster.yaml: dagster.yaml
+	mkdir -p .dagster
 	cp dagster.yaml $@

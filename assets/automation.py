@@ -1,10 +1,10 @@
-"""Jobs that people start, schedules that run by themselves, and the sensor on raw files.
+"""Jobs that people start, schedules that run by themselves, and the sensors on raw files and on killed runs.
 
 A Dagster run covers one partition of one set, so the weekly audit is two schedules: one over the corpora, one over the
 recipes' mixes half an hour later.
 """
 
-import json
+import time
 from collections.abc import Iterator
 
 import dagster as dg
@@ -18,8 +18,8 @@ from assets.partitions import campaigns, corpora, corpus_and_source, recipes, so
 from assets.probes import activation_trace, gradient_probe, label_separation
 from assets.release import packaged_weights
 from assets.training import full_checkpoint, smoke_checkpoint
-from mw_pipeline.corpus.inputs import match_inputs
-from mw_pipeline.errors import MwError
+from mw_pipeline.stages.raw_files import SeenFiles, state_of
+from resources.dead_runs import end_dead_runs
 from resources.place import PlaceResource
 
 _up_to_smoke = [source_mix, closed_words, tokenizer, tokenized_dataset, smoke_checkpoint]
@@ -100,24 +100,22 @@ def _again(
 )
 def raw_files(context: dg.SensorEvaluationContext, place: PlaceResource) -> dg.SensorResult:
     """Compares size and modification time of every raw file in use with what was last seen of it."""
-    before: dict[str, str] = json.loads(context.cursor) if context.cursor else {}
-    now = {key: state for key in sources.get_partition_keys() if (state := _state_of(key, place))}
-    changed = [key for key, state in now.items() if before.get(key, state) != state]
-    requests = [dg.RunRequest(run_key=f"{key}@{now[key]}", partition_key=key) for key in changed]
-    # What is gone for now stays in the cursor, so that it counts as changed when it comes back with other bytes.
-    return dg.SensorResult(run_requests=requests, cursor=json.dumps(before | now))
+    here, seen = place.open(), SeenFiles.of_text(context.cursor, now=int(time.time()))
+    states = {key: state_of(here, *corpus_and_source(key)) for key in sources.get_partition_keys()}
+    keys, seen = seen.after({key: state for key, state in states.items() if state})
+    requests = [dg.RunRequest(run_key=run_key, partition_key=key) for key, run_key in keys.items()]
+    return dg.SensorResult(run_requests=requests, cursor=seen.as_text())
 
 
-def _state_of(key: str, place: PlaceResource) -> str | None:
-    """Sizes and times of a source's files as one word, or None where it has none on this machine."""
-    corpus, source = corpus_and_source(key)
-    here = place.open()
-    try:
-        stats = [path.stat() for path in match_inputs(here.corpus_spec(corpus), source, here.data)]
-    except MwError:  # a source whose files are not on this machine is nothing to watch
-        return None
-    return ",".join(f"{s.st_size}.{s.st_mtime_ns}" for s in stats) or None
+@dg.sensor(
+    minimum_interval_seconds=30,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Ends runs whose process was killed, which would stay started for ever; the next run does it as well.",
+)
+def killed_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+    """Marks every run of this machine as failed whose process is gone (M74)."""
+    return dg.SkipReason("; ".join(end_dead_runs(context.instance)) or "every run at work has its process")
 
 
 schedules = [weekly_corpus_audit, weekly_mix_audit]
-sensors = [raw_files]
+sensors = [raw_files, killed_runs]

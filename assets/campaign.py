@@ -25,7 +25,6 @@ from resources.trainer import Trainer
     deps=[dg.AssetDep(corpus_manifest, partition_mapping=campaign_of_corpus)],
     kinds={"pytorch"},
     owners=OWNERS,
-    pool="training",
     code_version=code_version("campaign_runs"),
 )
 @plainly

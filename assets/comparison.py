@@ -15,7 +15,6 @@ from resources.trainer import Trainer
     deps=[dg.AssetDep(corpus_manifest, partition_mapping=comparison_of_corpus)],
     kinds={"pytorch"},
     owners=OWNERS,
-    pool="training",
     code_version=code_version("loss_comparison"),
 )
 @plainly

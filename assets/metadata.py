@@ -17,6 +17,7 @@ from mw_pipeline.stages.gates import ask
 from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.requests import CODE
 from resources.place import PlaceResource
+from resources.refusal import Refusal
 
 OWNERS = ["team:mw-pipeline"]
 
@@ -80,7 +81,7 @@ def plainly(body: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
         try:
             return body(*args, **kwargs)
         except (MwError, OSError) as error:  # an OSError names its own cause: a full disk, a folder that is not there
-            raise dg.Failure(description=str(error), allow_retries=False) from None
+            raise Refusal(str(error)) from None
 
     return run
 

@@ -1,14 +1,13 @@
 """The sets of partitions, read from the config files, and how they hang together."""
 
-from pathlib import PurePath
-
 import dagster as dg
 
-from mw_pipeline.stages.place import Place
+from mw_pipeline.stages.partitions import partitions_of
+from resources.place import PlaceResource
 
-_place = Place.of()
-_corpora = {name: _place.corpus_spec(name) for name in _place.names("corpora")}
-_recipes = {name: _place.recipe(name) for name in _place.names("recipes")}
+_known = partitions_of(PlaceResource().open())
+for _problem in _known.problems:
+    dg.get_dagster_logger("config").warning(_problem)
 
 
 def source_key(corpus: str, source: str) -> str:
@@ -22,30 +21,27 @@ def corpus_and_source(key: str) -> tuple[str, str]:
     return corpus, source
 
 
-_of_campaigns = [path for path in map(PurePath, _recipes) if len(path.parts) > 2 and path.parts[0] == "campaigns"]
-_campaign_of = {path.as_posix(): path.parent.relative_to("campaigns").as_posix() for path in _of_campaigns}
-_keys_of_corpus = {name: {source_key(name, source) for source in spec.sources} for name, spec in _corpora.items()}
+_keys_of_corpus = {name: {source_key(name, source) for source in of} for name, of in _known.sources.items()}
+_campaign_of = _known.campaign_of
+_compared = _known.loss_folders
 
 sources = dg.StaticPartitionsDefinition(sorted(key for keys in _keys_of_corpus.values() for key in keys))
-corpora = dg.StaticPartitionsDefinition(sorted(_corpora))
-recipes = dg.StaticPartitionsDefinition(sorted(_recipes))
-campaigns = dg.StaticPartitionsDefinition(_place.campaigns())
+corpora = dg.StaticPartitionsDefinition(sorted(_known.sources))
+recipes = dg.StaticPartitionsDefinition(sorted(_known.corpus_of))
+campaigns = dg.StaticPartitionsDefinition(list(_known.campaigns))
+loss_folders = dg.StaticPartitionsDefinition(sorted(_compared))
 
 corpus_of_source = dg.StaticPartitionMapping({key: name for name, keys in _keys_of_corpus.items() for key in keys})
 recipe_of_corpus = dg.StaticPartitionMapping(
-    {corpus: {name for name, recipe in _recipes.items() if recipe.corpus == corpus} for corpus in _corpora}
+    {corpus: {name for name, of in _known.corpus_of.items() if of == corpus} for corpus in _known.sources}
 )
-
-_compared = {name.rpartition("/")[0]: recipe.corpus for name, recipe in _recipes.items() if "/losses/" in f"/{name}"}
-
-loss_folders = dg.StaticPartitionsDefinition(sorted(_compared))
 comparison_of_corpus = dg.StaticPartitionMapping(
-    {corpus: {folder for folder, of in _compared.items() if of == corpus} for corpus in _corpora}
+    {corpus: {folder for folder, of in _compared.items() if of == corpus} for corpus in _known.sources}
 )
 recipe_of_campaign = dg.StaticPartitionMapping(_campaign_of)
 campaign_of_corpus = dg.StaticPartitionMapping(
     {
-        corpus: {campaign for recipe, campaign in _campaign_of.items() if _recipes[recipe].corpus == corpus}
-        for corpus in _corpora
+        corpus: {campaign for recipe, campaign in _campaign_of.items() if _known.corpus_of[recipe] == corpus}
+        for corpus in _known.sources
     }
 )

@@ -10,6 +10,7 @@ from assets.partitions import source_key
 from mw_pipeline.errors import MwError
 from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.recipe_fit import demand_gates_known
+from resources.place import PlaceResource
 
 MATERIALIZE = "dagster asset materialize -m assets.definitions"
 RECIPE_ASSETS = (
@@ -48,7 +49,7 @@ def main() -> int:
         print("usage: python -m assets.plan RECIPE", file=sys.stderr)  # noqa: T201
         return 2
     try:
-        print("\n".join(commands(Place.of(), sys.argv[1])))  # noqa: T201
+        print("\n".join(commands(PlaceResource().open(), sys.argv[1])))  # noqa: T201
     except MwError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
         print("exit 2")  # noqa: T201  the shell that reads this stops with the same code

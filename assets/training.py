@@ -19,7 +19,6 @@ from resources.trainer import Trainer
     deps=[tokenized_dataset, source_mix, closed_words],
     kinds={"pytorch"},
     owners=OWNERS,
-    pool="training",
     code_version=code_version("smoke_checkpoint"),
 )
 @plainly
@@ -38,7 +37,6 @@ def smoke_checkpoint(
     deps=[smoke_checkpoint, tokenized_dataset, source_mix, closed_words],
     kinds={"pytorch"},
     owners=OWNERS,
-    pool="training",
     code_version=code_version("full_checkpoint"),
 )
 @plainly

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import sys
@@ -15,6 +16,7 @@ from mw_pipeline.errors import MwError
 from mw_pipeline.failures import cure_of_error, exit_status_of
 from mw_pipeline.stages.place import Place, Progress
 from mw_pipeline.stages.tensor import run_stage
+from mw_pipeline.turns import Turns
 
 LOGGED_EVERY_SECONDS = 10.0
 PARENT_ASKED_EVERY_SECONDS = 0.5
@@ -36,13 +38,20 @@ def answer(pipes: PipesContext) -> dict[str, str | bool]:
     """Kind and digest of the stage's artifact and whether it was reused, or an error in words and its cure."""
     stage, partition = pipes.get_extra("stage"), pipes.get_extra("partition")
     try:
-        built = run_stage(stage, Place.of(), partition, progress=_person(pipes))
+        built = run_stage(stage, _place(pipes), partition, progress=_person(pipes))
     except (MwError, OSError, MemoryError) as error:
         return {"error": str(error) or "out of memory", "cure": cure_of_error(error)}
     except KeyboardInterrupt as error:
         sentence = f"{stage} of {partition!r} was interrupted. Materialize it again."
         return {"error": sentence, "cure": cure_of_error(error)}
     return {"kind": built.artifact.kind, "digest": built.artifact.digest, "reused": built.reused}
+
+
+def _place(pipes: PipesContext) -> Place:
+    """The place that the parent named, where this run's trainings take turns with those of others."""
+    place = Place.of()
+    turns = Turns(place.store.root / "turns", at_once=pipes.get_extra("trainings_at_once"), run=pipes.run_id)
+    return dataclasses.replace(place, turns=turns)
 
 
 def _person(pipes: PipesContext) -> Progress:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import re
 import sys
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import pydantic
 from dagster._core.errors import DagsterPipesExecutionError  # Dagster does not export it
 
 from mw_pipeline import native
@@ -17,8 +17,8 @@ from mw_pipeline.failures import cure_of_exit
 from mw_pipeline.stages.attempts import AttemptLog, saved_step
 from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.reuse import find_made
-
-CHECKOUT = Path(__file__).resolve().parent.parent
+from resources.place import CHECKOUT
+from resources.refusal import Refusal
 
 
 class Trainer(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -27,11 +27,15 @@ class Trainer(dg.ConfigurableResource):  # type: ignore[type-arg]
     A cancelled run sends the child SIGINT: training then saves its last checkpoint and the next run goes on from it.
     A failure that a retry cures is tried again by Dagster, up to `attempts` times in all, for as long as each attempt
     gains a step on the one before (M41); no other failure is, nor one whose time limit is spent: the next run goes on.
+
+    On each machine `trainings_at_once` of a store train at a time, as two would only slow each other down; the next
+    says for whom it waits. The child holds the turn: what is refused needs none, and what is killed holds none (M74).
     """
 
     grace_seconds: float = 60.0
     attempts: int = 3
     backoff_seconds: float = 10.0
+    trainings_at_once: int = pydantic.Field(default=1, ge=1)
 
     def run(
         self, context: dg.AssetExecutionContext, stage: str, place: Place, *, partition: str | None = None
@@ -59,7 +63,12 @@ class Trainer(dg.ConfigurableResource):  # type: ignore[type-arg]
             invocation = dg.PipesSubprocessClient(termination_timeout_seconds=self.grace_seconds).run(
                 context=context,
                 command=[sys.executable, "-m", "resources.child"],
-                extras={"stage": stage, "partition": key, "parent": os.getpid()},
+                extras={
+                    "stage": stage,
+                    "partition": key,
+                    "parent": os.getpid(),
+                    "trainings_at_once": self.trainings_at_once,
+                },
                 env={**native.SETTINGS, **os.environ, **folders},
                 cwd=str(CHECKOUT),
             )
@@ -88,6 +97,6 @@ class Trainer(dg.ConfigurableResource):  # type: ignore[type-arg]
         cure = "never" if place.time_is_spent else answer["cure"]  # another attempt would have the whole limit again
         move = log.failed(cure, answer["error"], step=step)
         if not move.restarts:
-            return dg.Failure(description=answer["error"], metadata={"retry": move.reason}, allow_retries=False)
+            return Refusal(answer["error"], retry=move.reason)
         context.log.warning("%s", move.reason)
         return dg.RetryRequested(max_retries=self.attempts - 1, seconds_to_wait=move.wait_seconds)

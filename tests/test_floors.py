@@ -13,7 +13,20 @@ import pytest
 
 FLOORS = (
     {"errors", "native", "licences", "urls"},
-    {"areas", "client", "countries", "digest", "draws", "failures", "labels", "schedule", "sufficiency", "words"},
+    {
+        "areas",
+        "client",
+        "countries",
+        "digest",
+        "draws",
+        "failures",
+        "labels",
+        "liveness",
+        "schedule",
+        "sufficiency",
+        "turns",
+        "words",
+    },
     {"recipe", "artifact", "checksums", "decode", "json_lines", "metrics", "seal"},
     {"store", "mix", "tokenizer", "golden", "corpus", "sources"},
     {"dataset", "package_files", "verdict"},

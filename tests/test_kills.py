@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import dagster as dg
 import pytest
 from graph_runs import ROOT, environment, failure_of, materialize, shell
 from tiny_project import forget
@@ -163,6 +164,7 @@ def test_the_second_of_two_runs_is_told_who_holds_the_first(place: Place) -> Non
 
 
 SMOKE = "dagster asset materialize -m assets.definitions --select smoke_checkpoint --partition demo"
+FULL = SMOKE.replace("smoke_checkpoint", "full_checkpoint")
 
 
 @contextmanager
@@ -215,23 +217,101 @@ def test_a_cancelled_graph_saves_its_training_and_the_next_run_goes_on(
     assert smoke.file("last/model.safetensors").read_bytes() == expected
 
 
-def test_the_second_of_two_graphs_on_one_partition_exits_1_and_is_told_who_holds_it(place: Place) -> None:
-    # M64: on one Dagster home the second waits for the place in the pool; this one is another person's.
-    forget(place, "smoke_checkpoint", "smoke_verdict")
-    other = place.project / "other"
-    other.mkdir()
-    (other / "dagster.yaml").write_bytes((ROOT / "dagster.yaml").read_bytes())
-
-    with graph_at_work(place) as first:
+@contextmanager
+def stopped_training(place: Place) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """A graph in the midst of training whose trainer stands still, so that it is at work for as long as one likes."""
+    with graph_at_work(place) as graph:
         (path,) = (place.store.root / "work" / "smoke_checkpoint").glob("*/run.json")
         holder = int(json.loads(path.read_text())["owner"].split()[1])
-        os.kill(holder, signal.SIGSTOP)  # so that it is still at work when the second begins
-        second = shell(SMOKE, {**environment(place.project), "DAGSTER_HOME": str(other)})
-        os.kill(holder, signal.SIGCONT)
+        os.kill(holder, signal.SIGSTOP)
+        try:
+            yield graph, holder
+        finally:
+            os.kill(holder, signal.SIGCONT)
 
-        assert second.returncode == 1
-        assert f" is being made by process {holder} on {os.uname().nodename} since " in second.stderr
-        assert "Wait for it to end, or stop it." in second.stderr
-        assert first.wait() == 0
+
+@contextmanager
+def second_graph(place: Place, command: str) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
+    """Another command line on the same store, in a process group of its own, and where its stderr is written."""
+    said = place.project / "second.log"
+    command, env = f"exec {command}", environment(place.project)
+    with (
+        said.open("wb") as log,
+        subprocess.Popen(["sh", "-c", command], cwd=ROOT, env=env, stderr=log, start_new_session=True) as it,
+    ):
+        try:
+            yield it, said
+        finally:
+            it.kill()
+
+
+def test_the_second_of_two_graphs_is_told_for_whom_it_waits_and_finds_what_the_first_has_made(place: Place) -> None:
+    """M64, M74."""
+    forget(place, "smoke_checkpoint", "smoke_verdict")
+
+    with stopped_training(place) as (first, holder), second_graph(place, SMOKE) as (second, said):
+        wait_until(lambda: b"waits for its turn" in said.read_bytes())
+        (line,) = [
+            line for line in said.read_text().splitlines() if line.startswith("smoke_checkpoint of 'demo' waits")
+        ]
+        os.kill(holder, signal.SIGCONT)
+        assert (first.wait(), second.wait()) == (0, 0)
+
+    assert f"At work: smoke_checkpoint of 'demo', process {holder} of run " in line
+    assert f" on {os.uname().nodename} since " in line and line.endswith("Ctrl-C ends the wait.")
     run = made(place, "smoke_checkpoint").read_json("run.json")
     assert not run.get("resumed_from_steps"), "the second must not have disturbed the first"
+
+
+def test_ctrl_c_ends_the_wait_for_another_training_and_disturbs_nobody(place: Place) -> None:
+    """M74."""
+    forget(place, "smoke_checkpoint", "smoke_verdict")
+
+    with stopped_training(place) as (first, holder), second_graph(place, SMOKE) as (second, said):
+        wait_until(lambda: b"waits for its turn" in said.read_bytes())
+        os.killpg(second.pid, signal.SIGINT)
+        assert second.wait(PATIENCE_SECONDS) != 0
+        os.kill(holder, signal.SIGCONT)
+        assert first.wait() == 0
+
+
+def test_what_a_gate_refuses_is_refused_while_another_trains(place: Place) -> None:
+    """M74: a refusal needs no turn; and it is one sentence, with no more of a traceback than Dagster prints."""
+    forget(place, "full_checkpoint", "smoke_checkpoint", "smoke_verdict")
+
+    with stopped_training(place), second_graph(place, FULL) as (second, said):
+        assert second.wait(PATIENCE_SECONDS) == 1
+
+    lines = said.read_text().splitlines()
+    refused = "resources.refusal.Refusal: the full run of 'demo' may not start: "
+    assert sum(line.startswith(refused) for line in lines) == 2  # Dagster tells it of the step and of the run
+    assert sum(line.lstrip().startswith("File ") for line in lines) == 2
+    assert len(lines) < 25
+
+
+@pytest.mark.parametrize("with_its_trainer", [False, True], ids=["the graph", "the graph and its trainer"])
+def test_a_graph_that_was_killed_holds_nothing_up_and_the_next_goes_on_by_itself(
+    place: Place, with_its_trainer: bool
+) -> None:
+    """M74"""
+    expected = made(place, "smoke_checkpoint").file("last/model.safetensors").read_bytes()
+    forget(place, "smoke_checkpoint", "smoke_verdict")
+    env = environment(place.project)
+
+    with graph_at_work(place) as graph:
+        if with_its_trainer:
+            (path,) = (place.store.root / "work" / "smoke_checkpoint").glob("*/run.json")
+            os.kill(int(json.loads(path.read_text())["owner"].split()[1]), signal.SIGKILL)
+        graph.kill()
+        graph.wait()
+        done = shell(SMOKE, env)
+
+    assert done.returncode == 0, done.stderr[-3000:]
+    smoke = made(place, "smoke_checkpoint")
+    (step,) = smoke.read_json("run.json")["resumed_from_steps"]
+    assert step >= 60
+    assert smoke.file("last/model.safetensors").read_bytes() == expected
+    with dg.DagsterInstance.from_config(env["DAGSTER_HOME"]) as instance:
+        second, first = instance.get_runs()
+        assert (first.status, second.status) == (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.SUCCESS)
+        assert f"of run {first.run_id} on {os.uname().nodename} is gone: it was killed" in done.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
@@ -35,7 +36,10 @@ def test_every_shell_command_of_the_readme_runs(project: Path, checkout: Path) -
     for command in commands:
         words = shlex.split(command.replace("/tmp/mw-builtin", str(checkout / "builtin")))
         program = [sys.executable, "-m", "mw_pipeline"] if words[0] == "mw-pipeline" else [sys.executable]
-        done = subprocess.run([*program, *words[1:]], capture_output=True, text=True, cwd=checkout, check=False)
+        env = {**os.environ, "MW_PROJECT": str(checkout)}  # the code itself is that of another checkout
+        done = subprocess.run(
+            [*program, *words[1:]], capture_output=True, text=True, cwd=checkout, env=env, check=False
+        )
         assert done.returncode == 0, f"{command}\n{done.stderr}"
         assert done.stdout, command
 

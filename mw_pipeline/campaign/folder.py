@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mw_pipeline.digest import JSON
 from mw_pipeline.errors import RecipeError
-from mw_pipeline.recipe import Recipe, base_chain, differences, load_recipe
+from mw_pipeline.recipe import Recipe, base_chain, config_files, differences, load_recipe
 
 JUDGED = ("smoke", "eval", "package")
 """Sections that say how a run is judged and shipped: they cannot make it fail, and are no cause of anything."""
@@ -42,7 +42,8 @@ class Campaign:
 
 def read_campaign(folder: Path, *, name: str | None = None) -> Campaign:
     """The campaign in a folder. Raises RecipeError when it has no recipes, or when they stand on no common base."""
-    paths = sorted(folder.glob("*.toml"), key=_in_reading_order) if folder.is_dir() else []
+    beside = (path for path in config_files(folder) if path.parent == folder)
+    paths = sorted(beside, key=_in_reading_order)
     if not paths:
         raise RecipeError(f"{folder}: holds no recipes. Name a folder of TOML files that share a base.")
     base_path = _common_base(folder, [base_chain(path) for path in paths])

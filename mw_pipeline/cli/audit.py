@@ -9,12 +9,12 @@ from pathlib import Path
 
 from mw_pipeline.cli import EXIT_OK, EXIT_REFUSED, say
 from mw_pipeline.cli.arguments import local_path
+from mw_pipeline.cli.project import place_in_use
 from mw_pipeline.stages.audit import PAGE_FILE, TABLE_FILE, build_audit
 from mw_pipeline.stages.audit_ledger import AUDIT_FILE
 from mw_pipeline.stages.closed_words import PAGE_FILE as CLOSED_WORDS_PAGE
 from mw_pipeline.stages.closed_words import SUMMARY_FILE, WORDS_FILE, build_closed_words
 from mw_pipeline.stages.dataset import build_mix
-from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.upstream import prepare_corpus
 
 
@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prints the audit as JSON, and its table for people; returns 1 when a finding stands that blocks."""
-    place = Place.of()
+    place = place_in_use()
     recipe = place.recipe(args.recipe)
     prepare_corpus(place, recipe.corpus, progress=say)
     build_mix(place, args.recipe)

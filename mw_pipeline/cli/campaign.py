@@ -13,10 +13,11 @@ from mw_pipeline.campaign.outcomes import RunOutcome
 from mw_pipeline.campaign.report import campaign_report, proposals_of
 from mw_pipeline.cli import EXIT_OK, say
 from mw_pipeline.cli.arguments import local_path
+from mw_pipeline.cli.project import place_in_use
 from mw_pipeline.report.campaign_page import as_text, render_campaign
 from mw_pipeline.stages.campaign import all_made, outcomes_of
 from mw_pipeline.stages.campaign_runs import train_campaign
-from mw_pipeline.stages.place import Place, Progress
+from mw_pipeline.stages.place import Progress
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _from_store(campaign: Campaign, *, train: bool) -> dict[str, dict[str, RunOutcome]]:
-    place = Place.of()
+    place = place_in_use()
     if train:
         from mw_pipeline.stages.tensor import run_stage  # torch takes a second to load
 

@@ -11,13 +11,13 @@ from mw_pipeline.artifact import Artifact
 from mw_pipeline.cli import EXIT_OK, say
 from mw_pipeline.cli.arguments import local_path
 from mw_pipeline.cli.new_folder import new_folder
+from mw_pipeline.cli.project import place_in_use
 from mw_pipeline.digest import sha256_file
 from mw_pipeline.errors import ArtifactError, GateError
 from mw_pipeline.model.checkpoint import WEIGHTS
 from mw_pipeline.stages import requests
 from mw_pipeline.stages.diagnosis import build_diagnosis
 from mw_pipeline.stages.evaluation import eval_report
-from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.recomputation import unlock_package
 from mw_pipeline.stages.release import packaged_weights
 from mw_pipeline.stages.shipping import demand_gates
@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prints where the packages are and what they score. 1 without a passing verdict or behind a gate that refuses."""
-    place = Place.of()
+    place = place_in_use()
     recipe = place.recipe(args.recipe)
     with new_folder(args.out) as draft:
         unlock_package(place, args.recipe)

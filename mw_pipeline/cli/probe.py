@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mw_pipeline.cli import EXIT_OK, say
 from mw_pipeline.cli.arguments import local_path, positive_count
+from mw_pipeline.cli.project import place_in_use
 from mw_pipeline.digest import JSON
 from mw_pipeline.metrics.resampling import RESAMPLES
 from mw_pipeline.probes import activations, gradients, separation
@@ -48,7 +49,7 @@ def _kind(kinds: argparse._SubParsersAction, name: str, text: str) -> argparse.A
 
 def run(args: argparse.Namespace) -> int:
     """Prints what the probe found as JSON on stdout, and as a table on stderr."""
-    found = _PROBES[args.probe](Place.of(), args)
+    found = _PROBES[args.probe](place_in_use(), args)
     if args.picture is not None:
         _draw(found, args.picture)
     print(json.dumps(found, ensure_ascii=False))

@@ -13,6 +13,7 @@ from mw_pipeline.artifact import Artifact
 from mw_pipeline.cli import EXIT_OK, EXIT_REFUSED, say
 from mw_pipeline.cli.arguments import local_path
 from mw_pipeline.cli.new_folder import new_folder
+from mw_pipeline.cli.project import place_in_use
 from mw_pipeline.cli.supervise import ChildCommand
 from mw_pipeline.stages import checks
 from mw_pipeline.stages.attempts import ATTEMPTS_FILE, AttemptLog, keep_trying, saved_step
@@ -44,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     row for each that failed."""
     if args.attempts > 1:
         return _supervised(args)
-    place = Place.of(time_limit=args.time_limit, in_parts=args.in_parts)
+    place = place_in_use(time_limit=args.time_limit, in_parts=args.in_parts)
     recipe = place.recipe(args.recipe)
     with new_folder(args.out) as draft:
         prepare_dataset(place, recipe, args.recipe, progress=say)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from mw_pipeline.cli import EXIT_OK, EXIT_REFUSED, say
 from mw_pipeline.cli.arguments import local_path
+from mw_pipeline.cli.project import place_in_use
 from mw_pipeline.digest import JSON
-from mw_pipeline.stages.place import Place
 from mw_pipeline.verdict.judge import Verdict, judge_run
 from mw_pipeline.verdict.logfiles import read_log
 from mw_pipeline.verdict.runlog import RunLog
@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Prints the verdict as JSON on stdout and one line on stderr; 0 for pass, 1 for fail and invalid."""
     log = read_log(args.run)
-    judged = judge_run(Place.of().recipe(args.recipe), log)
+    judged = judge_run(place_in_use().recipe(args.recipe), log)
     value = {**judged.to_json(), "log": {"format": log.format, "columns": dict(log.columns)}}
     if args.plot is not None:
         _draw(log, judged, args.plot)

@@ -7,10 +7,10 @@ import json
 from pathlib import Path
 
 from mw_pipeline.cli import EXIT_OK, EXIT_REFUSED, say
+from mw_pipeline.cli.project import place_in_use
 from mw_pipeline.mix.doses import as_toml
 from mw_pipeline.recipe import load_mix_wishes
 from mw_pipeline.stages.dataset import weigh
-from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.upstream import prepare_corpus
 
 
@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Prints the weights and what each source will get; returns 1 when the sampler would not deliver them."""
     wishes = load_mix_wishes(args.wanted)
-    place = Place.of()
+    place = place_in_use()
     recipe = place.recipe(args.recipe)
     prepare_corpus(place, recipe.corpus, progress=say)
     weights, mix = weigh(place, recipe, wishes)

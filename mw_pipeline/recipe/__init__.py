@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mw_pipeline.recipe.config_files import config_files, problem_of_name
 from mw_pipeline.recipe.corpus_spec import (
     LEAST_PLACES_SHARE,
     OWN_GOLD,
@@ -13,7 +14,14 @@ from mw_pipeline.recipe.corpus_spec import (
 )
 from mw_pipeline.recipe.input_patterns import url_problem
 from mw_pipeline.recipe.mix_wishes import MixWishes, Wish
-from mw_pipeline.recipe.reading import base_chain, differences, load_corpus_spec, load_mix_wishes, load_recipe
+from mw_pipeline.recipe.reading import (
+    as_written,
+    base_chain,
+    differences,
+    load_corpus_spec,
+    load_mix_wishes,
+    load_recipe,
+)
 from mw_pipeline.recipe.smoke_log import (
     MAX_REQUIRED_STEPS,
     REQUIRED_EVALS,
@@ -64,12 +72,15 @@ __all__ = [
     "TokenizerConfig",
     "TrainConfig",
     "Wish",
+    "as_written",
     "base_chain",
+    "config_files",
     "differences",
     "load_corpus_spec",
     "load_mix_wishes",
     "load_recipe",
     "logging_problem",
+    "problem_of_name",
     "required_steps",
     "url_problem",
     "with_seed",

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from mw_pipeline.digest import JSON
 from mw_pipeline.errors import RecipeError
+from mw_pipeline.recipe.config_files import config_files
 from mw_pipeline.recipe.corpus_spec import CorpusSpec
 from mw_pipeline.recipe.mix_wishes import MixWishes
 from mw_pipeline.recipe.section import Section
@@ -43,10 +44,9 @@ def load_recipe(path: Path) -> Recipe:
 
     Its name is its path below `recipes/`; that of a recipe of a campaign begins with `campaigns/`. A recipe whose smoke
     would log too little for a verdict is refused (M69)."""
-    below = _name_below(path, CAMPAIGNS_FOLDER)
-    name = _name_below(path, RECIPES_FOLDER) if below == path.stem else f"{CAMPAIGNS_FOLDER}/{below}"
     document, base = _with_base(path, seen=())
-    recipe = _validated(Recipe, {**document, "name": name, "changes": _changes(base, document)}, path)
+    whole = {**document, "name": _recipe_name(path), "changes": _changes(base, document)}
+    recipe = _validated(Recipe, whole, path)
     if (problem := logging_problem(recipe)) is not None:
         raise RecipeError(f"{path}: {problem}")
     return recipe
@@ -66,6 +66,16 @@ def base_chain(path: Path) -> tuple[Path, ...]:
         if chain[-1] in chain[:-1]:
             raise RecipeError(f"{path}: base leads back to {chain[-1].name}. Remove one `base` line of the circle.")
     return tuple(chain)
+
+
+def as_written(path: Path) -> dict[str, Any]:
+    """The document of a TOML file after its `base` chain, unchecked: what can be said of a file that is not valid.
+
+    Empty where the file, or one that it stands on, is no TOML at all."""
+    try:
+        return _with_base(path, seen=())[0]
+    except RecipeError:
+        return {}
 
 
 def differences(base: Recipe, recipe: Recipe) -> dict[str, JSON]:
@@ -88,6 +98,14 @@ def _table_of(key: str) -> tuple[str, str] | None:
 def load_mix_wishes(path: Path) -> MixWishes:
     """The wanted doses of a TOML file. Raises RecipeError with file and key path."""
     return _validated(MixWishes, _read_toml(path), path)
+
+
+def _recipe_name(path: Path) -> str:
+    """The nearer of the two folders counts: the whole checkout may lie below one that is called like the other."""
+    named = (part for part in reversed(path.parts[:-1]) if part in (RECIPES_FOLDER, CAMPAIGNS_FOLDER))
+    if next(named, None) == CAMPAIGNS_FOLDER:
+        return f"{CAMPAIGNS_FOLDER}/{_name_below(path, CAMPAIGNS_FOLDER)}"
+    return _name_below(path, RECIPES_FOLDER)
 
 
 def _name_below(path: Path, folder: str) -> str:
@@ -130,7 +148,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
 
 
 def _near_file(path: Path) -> str:
-    near = difflib.get_close_matches(path.stem, [p.stem for p in path.parent.glob("*.toml")], n=1)
+    near = difflib.get_close_matches(path.stem, [p.stem for p in config_files(path.parent)], n=1)
     return f"Did you mean {near[0]!r}?" if near else "Correct the name, or write the file."
 
 

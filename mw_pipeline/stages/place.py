@@ -8,16 +8,18 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from mw_pipeline.capability.habits import locale_problem
 from mw_pipeline.corpus.workers import HERE, Workers
 from mw_pipeline.errors import CorpusError, RecipeError
-from mw_pipeline.recipe import CorpusSpec, Recipe, load_corpus_spec, load_recipe, with_seed
-from mw_pipeline.recipe.reading import CAMPAIGNS_FOLDER
+from mw_pipeline.recipe import CorpusSpec, Recipe, config_files, load_corpus_spec, load_recipe, with_seed
+from mw_pipeline.recipe.reading import CAMPAIGNS_FOLDER, CORPORA_FOLDER, RECIPES_FOLDER
 from mw_pipeline.sources.registry import get_adapter
 from mw_pipeline.store import Store
+from mw_pipeline.turns import Turns
 from mw_pipeline.urls import is_url, meant_url
 
 Progress = Callable[[str], None]
@@ -26,6 +28,14 @@ Progress = Callable[[str], None]
 
 def quiet(line: str) -> None:
     """A Progress that shows nothing."""
+
+
+def checkout_of(code: Path) -> Path | None:
+    """The nearest folder around a file of code that holds `recipes` and `corpora`, wherever someone stands.
+
+    None where the code was installed without them."""
+    around = code.resolve().parents
+    return next((f for f in around if (f / RECIPES_FOLDER).is_dir() and (f / CORPORA_FOLDER).is_dir()), None)
 
 
 def seconds_of(time_limit: str) -> float:
@@ -41,7 +51,9 @@ def seconds_of(time_limit: str) -> float:
 
 @dataclass(frozen=True)
 class Place:
-    """The three folders that a stage needs, and who works there; hyperparameters are in the recipe, never here."""
+    """The three folders that a stage needs, and who works there; hyperparameters are in the recipe, never here.
+
+    Where there are `turns`, trainings of this place wait for each other."""
 
     store: Store
     project: Path
@@ -49,6 +61,7 @@ class Place:
     workers: Workers = HERE
     seconds_allowed: float | None = None
     in_parts: bool = False
+    turns: Turns | None = None
     begun: float = field(default_factory=time.monotonic, compare=False, repr=False)
 
     @property
@@ -62,6 +75,10 @@ class Place:
         left = self.seconds_left
         return left is not None and self.seconds_allowed is not None and left < 0.1 * self.seconds_allowed
 
+    def turn(self, work: str, progress: Progress) -> AbstractContextManager[None]:
+        """Where trainings take turns: holds one for a training, or tells for whom it waits. Elsewhere nothing."""
+        return nullcontext() if self.turns is None else self.turns.take(work, say=progress)
+
     @classmethod
     def of(
         cls,
@@ -74,9 +91,9 @@ class Place:
         in_parts: bool | None = None,
     ) -> Place:
         """What is not given comes from MW_STORE, MW_PROJECT, MW_DATA, MW_WORKERS, MW_TIME_LIMIT and MW_IN_PARTS; then
-        `.mw`, the working folder, `data`, this process alone, and no limit. Raises CorpusError for workers that nobody
-        understands, RecipeError for such a limit."""
-        home = Path(project or os.environ.get("MW_PROJECT") or ".").absolute()
+        `.mw`, `checkout_of` this code, `data`, this process alone, and no limit. Raises CorpusError for workers that
+        nobody understands, RecipeError for such a limit."""
+        home = Path(project or os.environ.get("MW_PROJECT") or checkout_of(Path(__file__)) or ".").absolute()
         url = store or os.environ.get("MW_STORE") or ".mw"
         raw = data or os.environ.get("MW_DATA") or "data"
         at_work = Workers.parsed(workers or os.environ.get("MW_WORKERS") or "1")
@@ -103,7 +120,7 @@ class Place:
     def corpus_spec(self, name: str) -> CorpusSpec:
         """The corpus spec of this name. Raises RecipeError with the nearest name when there is none, and for an adapter
         that is not there."""
-        path = self._config("corpora", name)
+        path = self.config_path("corpora", name)
         spec = load_corpus_spec(path)
         for key, adapter in _adapters_of(spec):
             try:
@@ -113,18 +130,18 @@ class Place:
         return spec
 
     def names(self, folder: str) -> list[str]:
-        """Names of all TOML files below `recipes` or `corpora`; the recipes of campaigns are recipes too."""
+        """Names of all config files below `recipes` or `corpora`; the recipes of campaigns are recipes too."""
         root = self.project / folder
-        found = [path.relative_to(root).with_suffix("").as_posix() for path in root.rglob("*.toml")]
-        if folder == "recipes":
-            paths = (self.project / CAMPAIGNS_FOLDER).rglob("*.toml")
-            found += [path.relative_to(self.project).with_suffix("").as_posix() for path in paths]
+        found = {path.relative_to(root).with_suffix("").as_posix() for path in config_files(root)}
+        if folder == RECIPES_FOLDER:
+            paths = config_files(self.project / CAMPAIGNS_FOLDER)
+            found |= {path.relative_to(self.project).with_suffix("").as_posix() for path in paths}
         return sorted(found)
 
     def campaigns(self) -> list[str]:
         """Names of all folders of recipes below `campaigns`."""
         root = self.project / CAMPAIGNS_FOLDER
-        folders = {path.parent for path in root.rglob("*.toml")} - {root}
+        folders = {path.parent for path in config_files(root)} - {root}
         return sorted(folder.relative_to(root).as_posix() for folder in folders)
 
     def campaign_path(self, name: str) -> Path:
@@ -169,12 +186,13 @@ class Place:
 
     def _recipe_path(self, name: str) -> Path:
         if not name.endswith(".toml"):
-            return self._config("recipes", name)
+            return self.config_path("recipes", name)
         if not Path(name).is_file():
             raise RecipeError(f"{name}: there is no such file. Name a TOML file or a recipe.")
         return Path(name)
 
-    def _config(self, folder: str, name: str) -> Path:
+    def config_path(self, folder: str, name: str) -> Path:
+        """The file of a corpus or recipe. Raises RecipeError with the nearest name when there is none."""
         of_campaign = folder == "recipes" and name.startswith(f"{CAMPAIGNS_FOLDER}/")
         path = (self.project if of_campaign else self.project / folder) / f"{name}.toml"
         if not path.is_file():

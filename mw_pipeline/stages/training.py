@@ -100,6 +100,7 @@ def _trained(
             "best_val_macro_f1": result.best_val_macro_f1,
         }
 
-    built = request.build(place.store, make)
+    with place.turn(f"{request.kind} of {recipe.name!r}", progress):  # before the claim: the second finds it made
+        built = request.build(place.store, make)
     shutil.rmtree(work, ignore_errors=True)
     return built

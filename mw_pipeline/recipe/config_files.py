@@ -1,0 +1,30 @@
+"""Which files below a folder are config files, and which of their names can name anything."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+_NOT_OURS = (".", "~", "#")
+"""How the names begin that systems and editors give to what they leave beside a file: locks, copies, attributes."""
+_UNNAMEABLE = {
+    r"\.\.\.": "holds '...', which stands for a range of partitions",
+    r"[\x00-\x1f\x7f]": "holds a control character",
+    r"[\ud800-\udfff]": "is no UTF-8",
+    r"@\d+$": "ends like the seed of NAME@SEED",
+}
+
+
+def config_files(folder: Path) -> list[Path]:
+    """All TOML files below a folder, sorted. Hidden files, and all in hidden folders, are none (M75)."""
+    found = [path for path in folder.rglob("*.toml") if path.is_file()]
+    return sorted(path for path in found if not _is_left_over(path.relative_to(folder)))
+
+
+def problem_of_name(name: str) -> str | None:
+    """Why a config file of this name can be no partition, or None. Rename it; the command line reads it as it is."""
+    return next((problem for form, problem in _UNNAMEABLE.items() if re.search(form, name)), None)
+
+
+def _is_left_over(path: Path) -> bool:
+    return any(part.startswith(_NOT_OURS) for part in path.parts)
