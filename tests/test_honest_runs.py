@@ -157,7 +157,12 @@ def test_a_run_that_lost_no_line_has_nothing_to_say(unbroken):
 
 @pytest.mark.parametrize(
     ("name", "sentence"),
-    [("steps.jsonl", r"steps.jsonl has \d+ pieces of \d+"), ("evals.jsonl", "evals.jsonl lacks step 20")],
+    [
+        ("steps.jsonl", r"steps.jsonl has \d+ pieces of \d+"),
+        ("evals.jsonl", "evals.jsonl lacks step 20"),
+        ("row_losses.jsonl", "row_losses.jsonl lacks step 20"),
+        ("first_steps.jsonl", "first_steps.jsonl lacks step 20"),
+    ],
 )
 def test_a_log_that_lost_rows_is_refused_before_the_rest_is_trained_and_not_after(killed, name, sentence):
     path = killed.out / name

@@ -141,6 +141,7 @@ def test_a_run_that_goes_on_on_a_faster_machine_is_not_taken_for_one_that_does_n
     folder = RunFolder(toy_plan(toy, tmp_path, recipe=recipe), vocab_size=8)
     for step in range(1, 101):
         folder.log_step(row(step, 2.0 * step))
+        folder.log_first_step(step, {"loss": 1 + 1 / step})
     folder.log.write_run({"resumed_from_steps": []})
     resumed, unsaid = RunFolder(folder.plan, vocab_size=8), Watchdog()
     resumed.rewind(90, pieces=630)

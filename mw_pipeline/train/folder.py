@@ -33,6 +33,7 @@ from mw_pipeline.train.log import (
     owner_of_this_process,
 )
 from mw_pipeline.train.plan import ENDED, RunPlan, RunResult, Status
+from mw_pipeline.train.step import FIRST_STEPS_LOGGED
 from mw_pipeline.verdict.early_stop import ROW_LOSSES, EvaluatedRows, Patience
 from mw_pipeline.verdict.exposure import recipe_digests
 from mw_pipeline.verdict.parts import OF_A_PART
@@ -82,7 +83,7 @@ class RunFolder:
         self.notes = [*former.get("notes", []), *self.log.truncate_after(step)]
         self._watchdog = Watchdog(resumed_from=_resumes(former, step))
         steps, evals = self.log.rows(STEPS), self.log.rows(EVALS)
-        self._demand_whole_log(step, pieces, steps, evals)
+        self._demand_whole_log(step, pieces)
         for row in sorted([*steps, *evals], key=lambda row: int(row["step"])):  # stable: a step before its evaluation
             if "val_loss" in row:
                 self._watch(row, self._watchdog.observe_eval)
@@ -93,20 +94,20 @@ class RunFolder:
             self._wait(EvaluatedRows.of_json(row, f"{self.plan.out / ROW_LOSSES}: step {row.get('step')}"))
         self._agree_on_best(step)
 
-    def _demand_whole_log(
-        self, step: int, pieces: int, steps: list[dict[str, JSON]], evals: list[dict[str, JSON]]
-    ) -> None:
-        """Every piece that was logged before the checkpoint is in a row, and every evaluation that was due is there."""
+    def _demand_whole_log(self, step: int, pieces: int) -> None:
+        """Every piece that was logged before the checkpoint is in a row, and every row that was due by then there."""
         every = self.plan.course.eval_every
-        lost = {*range(every, step + 1, every)} - {row["step"] for row in evals}
-        logged = sum(int(row.get("tokens") or 0) for row in steps)
-        if logged == pieces and not lost:
-            return
-        found = f"{EVALS} lacks step {min(lost)}" if lost else f"{STEPS} has {logged} pieces of {pieces}"
-        raise ArtifactError(
-            f"{self.plan.out}: {found}, and {LAST}/ is of step {step}: rows were lost, and no check would believe the "
-            "run. Restore the file, or delete the folder to train anew."
-        )
+        evaluated, first = range(every, step + 1, every), range(1, min(step, FIRST_STEPS_LOGGED) + 1)
+        logged = sum(int(row.get("tokens") or 0) for row in self.log.rows(STEPS))
+        found = [] if logged == pieces else [f"{STEPS} has {logged} pieces of {pieces}"]
+        for name, due in ((EVALS, evaluated), (ROW_LOSSES, evaluated), (FIRST_STEPS, first)):
+            lost = {*due} - {row["step"] for row in self.log.rows(name)}
+            found += [f"{name} lacks step {min(lost)}"] if lost else []
+        if found:
+            raise ArtifactError(
+                f"{self.plan.out}: {found[0]}, and {LAST}/ is of step {step}: rows were lost, and no check would "
+                "believe the run. Restore the file, or delete the folder to train anew."
+            )
 
     def _agree_on_best(self, step: int) -> None:
         """best/ holds the best evaluation of the log, or there is neither: what is named is what can be loaded.
