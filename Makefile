@@ -1,5 +1,6 @@
-# Everything a person types. Each target sets up what it needs; nothing outside this folder is touched. Files are named
-# from here on: make parts a name at its blanks, and the folder of a clone may have some.
+# Everything a person types. Each target sets up what it needs; nothing outside this folder is touched but
+# the key that seals what gates have found (docs/gates.md). Files are named from here on: make parts a name at its blanks,
+# and the folder of a clone may have some.
 
 RECIPE ?= demo
 PORT ?= 3000

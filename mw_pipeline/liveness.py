@@ -67,11 +67,10 @@ def ancestors() -> Iterator[int]:
 
 def _is_gone(pid: int, began: str) -> bool:
     try:
-        os.kill(pid, 0)
+        with contextlib.suppress(PermissionError):  # there, and another person's
+            os.kill(pid, 0)
     except ProcessLookupError:
         return True
-    except PermissionError:  # there, and another person's
-        pass
     fields = _stat(pid)
     if not fields:  # a system that tells no more than that the number is in use
         return False
