@@ -274,7 +274,8 @@ def test_on_another_machine_the_numbers_may_differ_by_a_thousandth_and_no_more(l
 
     def elsewhere(share: float) -> Forgery:
         def forge(lock: Lock, path: Path) -> None:
-            edit_run(machine="a machine of another kind")(lock, path)
+            machine = {"machine": "a machine of another kind", "ranks": 1}
+            edit_run(**machine, parts=[machine])(lock, path)
             for name in ("loss", "ce", "crf"):
                 edit_rows("first_steps.jsonl", lambda row, name=name: row.update({name: row[name] * (1 + share)}))(  # type: ignore[misc]
                     lock, path
