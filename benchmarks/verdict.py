@@ -1,6 +1,6 @@
 """Backtests the verdict: what it says to smokes whose full runs were made too, beside other gates on the same logs.
 
-    python benchmarks/verdict.py [--cache DIR] [--seeds N] [--cases N] [--workers N] [--write docs/verdict.md]
+    python benchmarks/verdict.py [--cache DIR] [--seeds N ...] [--cases N] [--workers N] [--write docs/verdict.md]
 
 Prints JSON: the verdict on logs of the reference campaign's shapes with noise, and on real runs of this trainer, with
 detection, false alarms and steps saved of every gate. Every real run is kept in the cache by its digest: stopped at any
@@ -23,7 +23,8 @@ from backtest import tables
 from backtest.answer import Smoke
 from backtest.cases import Case, cases
 from backtest.corpus import Corpus, corpus_at
-from backtest.gates import GATES
+from backtest.figures import Figures, Tried, figures_of
+from backtest.gates import GATES, watched
 from backtest.runs import is_done, run_path, train_unwatched
 from backtest.shapes import right_shares
 from backtest.truth import end_f1, ending_of
@@ -45,7 +46,7 @@ def main() -> None:
     if not args.only_cached:
         train_all(wanted, corpus, args.cache / "runs", workers=args.workers)
     tried = [t for case in wanted if (t := try_case(case, corpus, args.cache / "runs")) is not None]
-    figures = tables.figures_of(tried)
+    figures = figures_of(tried)
     shapes = _shapes(args.shape_seeds)
     found = {"campaign": shapes, "real": figures, "cases": [dataclasses.asdict(t) for t in tried]}
     print(json.dumps(found, indent=2, ensure_ascii=False))
@@ -56,7 +57,7 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--cache", type=Path, default=Path(".mw/backtest"), help="where corpus and runs are kept")
-    parser.add_argument("--seeds", type=int, default=2, help="seeds of every case")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[2, 3], help="seeds of every case, one after the other")
     parser.add_argument("--cases", type=int, help="only the first so many cases")
     parser.add_argument("--shape-seeds", type=int, default=100, help="drawn logs for each row of the campaign")
     parser.add_argument("--workers", type=int, default=1, help="processes that train side by side")
@@ -82,25 +83,27 @@ def _train_one(task: tuple[Case, Corpus, str, Path]) -> str:
     return f"{kind} of {case.name}"
 
 
-def try_case(case: Case, corpus: Corpus, runs: Path) -> tables.Tried | None:
+def try_case(case: Case, corpus: Corpus, runs: Path) -> Tried | None:
     """The case with both its runs; None while one of them is missing."""
     smoke_path, full_path = (run_path(runs, case, corpus, kind) for kind in KINDS)
     if not is_done(smoke_path) or not is_done(full_path):
         return None
     log, full = read_run(smoke_path), read_run(full_path)
     smoke = Smoke(log, facts_of_run(full.run))
-    return tables.Tried(
+    return Tried(
         cause=case.cause,
         name=case.name,
+        seed=case.seed,
         ending=ending_of(full.steps, full.evals, full.run["label_entropy"]),
         smoke_steps=int(log.run["step"]),
         full_steps=int(full.run["step"]),
         end_f1=end_f1(full.evals),
         answers={name: gate(smoke) for name, gate in GATES.items()},
+        watchdog=watched(full),
     )
 
 
-def _shapes(seeds: int) -> list[tables.Figures]:
+def _shapes(seeds: int) -> list[Figures]:
     found = []
     for loss_noise, f1_noise in NOISES:
         shares = right_shares(seeds=seeds, loss_noise=loss_noise, f1_noise=f1_noise)

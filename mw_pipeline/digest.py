@@ -129,9 +129,19 @@ def json_value(text: str | bytes, *, pairs: Callable[[list[tuple[str, JSON]]], J
 
 
 def write_json_atomically(path: Path, value: JSON) -> None:
-    """Writes JSON so that a reader sees the old file or the new one, never a part."""
+    """Writes JSON so that a reader sees the old file or the new one, never a part, after a power cut too."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True) + "\n", encoding="utf-8")
     with temporary.open("rb") as stream:
         os.fsync(stream.fileno())
     temporary.replace(path)
+    sync_folder(path.parent)
+
+
+def sync_folder(path: Path) -> None:
+    """Returns when the names in a folder are on the disk: a file that was moved there keeps its place."""
+    folder = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

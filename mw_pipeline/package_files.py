@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mw_pipeline.checksums import SUMS_NAME, sums_findings
+from mw_pipeline.client import FORBIDDEN_SCORE
 from mw_pipeline.digest import JSON, json_value
 from mw_pipeline.errors import ArtifactError, RecipeError
 from mw_pipeline.labels import LabelSet, label_set_of
@@ -28,16 +29,18 @@ READ_BY_PARSER = (FACTS_NAME, ONNX_NAME, TOKENIZER_NAME, TRANSITIONS_NAME)
 class PackageFiles:
     """A package whose parser files are as sealed and fit each other.
 
-    transitions  (K, K)  float32  score of label j after label i; -inf where BIO forbids it
-    starts       (K,)    float32  score of label j on the first piece
+    transitions  (K, K)  float64  score of label j after label i; -inf where BIO forbids it
+    starts       (K,)    float64  score of label j on the first piece
+    ends         (K,)    float64  score of label i on the last piece; zeros in our own packages
     """
 
     path: Path
     facts: dict[str, JSON]
     labels: LabelSet
     max_length: int
-    transitions: NDArray[np.float32]
-    starts: NDArray[np.float32]
+    transitions: NDArray[np.float64]
+    starts: NDArray[np.float64]
+    ends: NDArray[np.float64]
 
     @classmethod
     def read(cls, path: Path) -> PackageFiles:
@@ -51,7 +54,7 @@ class PackageFiles:
         try:
             labels = label_set_of(tuple(facts["labels"]))
             sealed = {FACTS_NAME: facts["label_hash"], TRANSITIONS_NAME: crf["label_hash"]}
-            transitions, starts = _scores(crf["transitions"]), _scores(crf["start"])
+            transitions, starts, ends = _crf_scores(crf)
             max_length = int(facts["max_length"])
         except (KeyError, TypeError, ValueError, RecipeError) as error:
             raise ArtifactError(f"{path}: not a package of this version ({error!r}). Build it again.") from None
@@ -61,12 +64,13 @@ class PackageFiles:
                     f"{path / name}: label_hash {found!r} is not that of the package's labels, {labels.hash!r}. "
                     "Build the package again from one checkpoint."
                 )
-        if transitions.shape != (len(labels), len(labels)) or starts.shape != (len(labels),):
+        size = len(labels)
+        if (transitions.shape, starts.shape, ends.shape) != ((size, size), (size,), (size,)):
             raise ArtifactError(
-                f"{path / TRANSITIONS_NAME}: transitions {transitions.shape} and start {starts.shape}, expected "
-                f"{len(labels)} labels in every axis. Build the package again."
+                f"{path / TRANSITIONS_NAME}: transitions {transitions.shape}, start {starts.shape}, end {ends.shape}, "
+                f"expected {size} labels in every axis. Build the package again."
             )
-        return cls(path, facts, labels, max_length, transitions, starts)
+        return cls(path, facts, labels, max_length, transitions, starts, ends)
 
     @property
     def model_path(self) -> Path:
@@ -84,13 +88,19 @@ class PackageFiles:
 
 
 def transitions_json(labels: LabelSet, transitions: NDArray[np.floating], starts: NDArray[np.floating]) -> JSON:
-    """What `crf-transitions.json` holds: JSON knows no infinity, so a forbidden move is null."""
+    """What `crf-transitions.json` holds: finite numbers alone, for every reader adds them up as they are.
+
+    Our CRF has no scores for ends: any label may be the last, at no cost."""
     return {
-        "meaning": "transitions[i][j] is added when label j follows label i, start[j] on the first piece; null forbids",
+        "meaning": (
+            "transitions[i][j] is added when label j follows label i, start_transitions[j] on the first piece, "
+            f"end_transitions[i] on the last; {FORBIDDEN_SCORE:g} forbids"
+        ),
         "labels": list(labels.labels),
         "label_hash": labels.hash,
-        "transitions": [_score_row(row) for row in transitions],
-        "start": _score_row(starts),
+        "transitions": [_finite(row) for row in transitions],
+        "start_transitions": _finite(starts),
+        "end_transitions": [0.0] * len(labels),
     }
 
 
@@ -133,11 +143,18 @@ def _where_packages_are(path: Path) -> str:
     return f"Name a folder with {FACTS_NAME} and {SUMS_NAME}, or a release folder with one per locale."
 
 
-def _score_row(row: NDArray[np.floating]) -> list[float | None]:
-    return [None if np.isneginf(score) else float(str(np.float32(score))) for score in row]
+def _finite(row: NDArray[np.floating]) -> list[float]:
+    return [FORBIDDEN_SCORE if np.isneginf(score) else float(score) for score in row]
 
 
-def _scores(value: JSON) -> NDArray[np.float32]:
-    """Nested lists with null for a forbidden move -> float32 with -inf."""
-    scores = np.array(value, dtype=np.float64).astype(np.float32)
-    return np.where(np.isnan(scores), np.float32(-np.inf), scores)
+def _crf_scores(crf: JSON) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Transitions, starts and ends. Older packages say `start`, no ends, and null for what is forbidden."""
+    starts = crf["start_transitions"] if "start_transitions" in crf else crf["start"]
+    ends = crf["end_transitions"] if "end_transitions" in crf else [0.0] * len(crf["transitions"])
+    return _scores(crf["transitions"]), _scores(starts), _scores(ends)
+
+
+def _scores(value: JSON) -> NDArray[np.float64]:
+    """Nested lists with -1e9 or null for a forbidden move -> float64 with -inf."""
+    scores = np.array(value, dtype=np.float64)
+    return np.where(np.isnan(scores) | (scores <= FORBIDDEN_SCORE), -np.inf, scores)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
@@ -15,6 +15,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from mw_pipeline.client.utf16 import utf16_offsets
 from mw_pipeline.decode import (
     Floats,
     Ids,
@@ -56,8 +57,20 @@ class ParsedAddress:
     truncated: bool
 
     def as_json(self) -> JSON:
-        """A prediction row (`raw`, `components`) with the spans behind it."""
-        spans = [{**asdict(span), "confidence": round(span.confidence, 6)} for span in self.spans]
+        """A prediction row (`raw`, `components`) with the spans behind it; offsets in code points and UTF-16."""
+        units = utf16_offsets(self.raw, [offset for span in self.spans for offset in (span.start, span.end)])
+        spans = [
+            {
+                "tag": span.tag,
+                "value": span.value,
+                "start": span.start,
+                "end": span.end,
+                "start_utf16": start,
+                "end_utf16": end,
+                "confidence": round(span.confidence, 6),
+            }
+            for span, start, end in zip(self.spans, units[::2], units[1::2], strict=True)
+        ]
         return {"raw": self.raw, "components": self.components, "spans": spans, "truncated": self.truncated}
 
 
@@ -83,9 +96,12 @@ class Parser:
         max_length: int,
         transitions: Floats | None = None,
         starts: Floats | None = None,
+        ends: Floats | None = None,
         threads: int = 1,
     ) -> None:
-        """transitions (K, K) and starts (K,) are added to the BIO mask; `threads` batches are worked on at a time."""
+        """transitions (K, K) and starts (K,) are added to the BIO mask, ends (K,) to the scores of the last piece.
+
+        `threads` batches are worked on at a time."""
         blank_transitions, blank_starts = hard_mask(labels)
         self.tokenizer = tokenizer
         self.labels = labels
@@ -94,6 +110,7 @@ class Parser:
         self._logits_of = logits_of
         self._transitions = blank_transitions if transitions is None else transitions + blank_transitions
         self._starts = blank_starts if starts is None else starts + blank_starts
+        self._ends = ends if ends is not None and ends.any() else None
 
     @classmethod
     def load(cls, path: Path, *, threads: int = 2) -> Parser:
@@ -106,6 +123,7 @@ class Parser:
             max_length=files.max_length,
             transitions=files.transitions,
             starts=files.starts,
+            ends=files.ends,
             threads=threads,
         )
 
@@ -161,7 +179,10 @@ class Parser:
     def _scored(self, read: ReadTexts, rows: Ids) -> tuple[PieceBatch, Words]:
         """Some of the texts as a batch, and the network's scores of their words."""
         batch = PieceBatch.of(read, rows)
-        logits = self._logits_of(batch.input_ids, batch.mask.astype(np.int64))
+        logits: Floats = self._logits_of(batch.input_ids, batch.mask.astype(np.int64))
+        if self._ends is not None:
+            logits = logits.astype(np.float64)
+            logits[np.arange(len(rows)), batch.mask.sum(axis=1) - 1] += self._ends
         return batch, Words.of(logits, batch.mask, batch.kinds, self._transitions)
 
     def _spans(self, read: ReadTexts, batch: PieceBatch, labels: Ids, posterior: Posterior) -> _Found:

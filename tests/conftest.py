@@ -6,6 +6,7 @@ import fcntl
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from mw_pipeline.corpus.records import ROW_SCHEMA
 from mw_pipeline.stages.place import Place
 
 if TYPE_CHECKING:
+    from honest_smoke import Lock
     from toy_run import Toy
 
     from mw_pipeline.train.plan import RunPlan, RunResult
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
 # A busy machine is no finding, and CI does not judge by chance: people get fresh examples.
 hypothesis.settings.register_profile("house", deadline=None, derandomize="CI" in os.environ)
 hypothesis.settings.load_profile("house")
+
+# What gates keep is sealed by a key of these tests alone, the same in all of their processes.
+os.environ.setdefault("MW_SEAL_KEY", str(Path(tempfile.mkdtemp(prefix="mw-tests-")) / "seal.key"))
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -74,6 +79,14 @@ def unbroken(toy: Toy, tmp_path_factory: pytest.TempPathFactory) -> tuple[RunPla
     plan = toy_plan(toy, tmp_path_factory.mktemp("unbroken"))
     events: list[dict[str, Any]] = []
     return plan, train(plan, on_event=events.append), events
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Lock:
+    """A smoke that was really trained, with all that the lock is shown of it: read only."""
+    from honest_smoke import trained_lock
+
+    return trained_lock(tmp_path_factory.mktemp("smoke"))
 
 
 @pytest.fixture(scope="session")

@@ -7,10 +7,12 @@ import random
 from pathlib import Path
 
 from mw_pipeline.digest import JSON
-from mw_pipeline.evaluate.diagnose import diagnose
+from mw_pipeline.evaluate.diagnose import diagnose, misses_of, regression
 from mw_pipeline.evaluate.evaluation import CONSTRAINED_DECODER, evaluate
 from mw_pipeline.evaluate.predictions import Prediction
+from mw_pipeline.evaluate.release_axes import release_axes
 from mw_pipeline.golden.gold import GoldenSet, load_golden
+from mw_pipeline.labels import STAGE3
 from mw_pipeline.mix.plan import plan_mix
 from mw_pipeline.recipe import MixConfig
 from mw_pipeline.verdict.exposure import RunFacts
@@ -113,6 +115,29 @@ def dataset_summary() -> JSON:
     }
 
 
+def compared(gold: GoldenSet, predictions: list[Prediction]) -> dict[str, JSON]:
+    """The comparison of one locale as the stage writes it, with a baseline that makes more mistakes."""
+    former = noisy(gold, seed=2, mistakes=0.2)
+    sides = (predictions, former)
+    now, before = (
+        evaluate(gold, found, decoder=CONSTRAINED_DECODER, policy="normalised", resamples=200) for found in sides
+    )
+    return {
+        "gold": "golden, US rows",
+        "baseline": {
+            "folder": "releases/demo/0.1.0+1a2b3c4d/en-us",
+            "name": "address-parser-en-us",
+            "version": "0.1.0",
+            "model_sha256": "5e" * 32,
+        },
+        "tags": list(STAGE3.tags),
+        "only_here": [],
+        "only_there": [],
+        **release_axes(now, before, falls=(0.011, 0.054)),
+        "regression": regression(now, misses_of(now, predictions), before, misses_of(before, former), resamples=200),
+    }
+
+
 def everything(*, collapse_at: int | None = None, mistakes: float = 0.12) -> dict[str, JSON]:
     """Keyword arguments for render_report."""
     gold = golden()
@@ -123,14 +148,8 @@ def everything(*, collapse_at: int | None = None, mistakes: float = 0.12) -> dic
     return {
         "recipe": RECIPE,
         "scores": evaluate(gold, predictions, decoder=CONSTRAINED_DECODER, policy="normalised", resamples=200).report,
-        "diagnosis": diagnose(
-            gold,
-            predictions,
-            decoder=CONSTRAINED_DECODER,
-            policy="normalised",
-            baseline=noisy(gold, seed=2, mistakes=0.2),
-            resamples=200,
-        ),
+        "axes": {"en-us": compared(gold, predictions), "fr-fr": {"sentence": "no baseline: first release"}},
+        "diagnosis": diagnose(gold, predictions, decoder=CONSTRAINED_DECODER, policy="normalised", resamples=200),
         "verdict": judged(smoke),
         "smoke": smoke,
         "full": log(steps=1500, schedule="cosine"),

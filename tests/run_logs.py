@@ -23,7 +23,7 @@ Curve = Callable[[int], float]
 def course(
     schedule: str = "constant", steps: int = 3000, *, peak_lr: float = 5e-4, warmup_steps: int = 1000, batch: int = 128
 ) -> RunFacts:
-    return RunFacts(schedule=schedule, steps=steps, warmup_steps=warmup_steps, peak_lr=peak_lr, effective_batch=batch)
+    return RunFacts(schedule, steps, warmup_steps, None, peak_lr, batch, precision="fp32", device="cpu")
 
 
 def line(points: Sequence[tuple[float, float]]) -> Curve:
@@ -108,6 +108,8 @@ def run_json(facts: RunFacts, **others: JSON) -> dict[str, JSON]:
         "accumulation": 1,
         "processes": 1,
         "effective_batch": facts.effective_batch,
+        "precision": facts.precision,
+        "device": facts.device,
         "label_entropy": H0,
         "digests": dict(facts.digests),
         **others,

@@ -84,6 +84,21 @@ def test_entries_made_at_the_same_moment_are_all_there(tmp_path: Path) -> None:
     assert {found.recipe for found in read_ledger(path)} == {f"recipe {n}" for n in range(20)}
 
 
+def test_what_a_kill_left_of_an_entry_is_dropped_and_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    # M80
+    path = tmp_path / "ledger.jsonl"
+    enter(path, entry("us-fr", "a"))
+    assert read_ledger(path) == [entry("us-fr", "a")] and capsys.readouterr().err == ""
+    with path.open("a") as stream:
+        stream.write('{"recipe": "us-fr", "aud')
+
+    assert read_ledger(path) == [entry("us-fr", "a")]
+    assert "ledger.jsonl: the last line was cut short after 24 bytes and was dropped" in capsys.readouterr().err
+    enter(path, entry("us-fr", "b"))
+    capsys.readouterr()
+    assert [found.audit for found in read_ledger(path)] == ["a", "b"] and capsys.readouterr().err == ""
+
+
 @pytest.mark.parametrize("line", ['{"recipe": "us-fr", "aud', '{"recipe": "us-fr"}', "[]"])
 def test_a_line_that_is_no_entry_is_named_and_not_passed_over(tmp_path: Path, line: str) -> None:
     path = tmp_path / "ledger.jsonl"

@@ -6,12 +6,16 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from mw_pipeline.client.recasing import recased
 from mw_pipeline.corpus.augment import DAMAGE, METHODS, augment
 from mw_pipeline.corpus.compose import Draft, native_draft
 from mw_pipeline.corpus.conventions import LINE_TAGS, Way, country_names, region_swaps
 from mw_pipeline.corpus.conventions import separators as separator_tables
 from mw_pipeline.corpus.lines import write_lines
+from mw_pipeline.corpus.recasing import recased_rows
 from mw_pipeline.corpus.spans import unsound_rows
 from mw_pipeline.corpus.spellings import title_case
 from mw_pipeline.corpus.swaps import swap_saints, swap_whole, swap_words
@@ -339,3 +343,50 @@ def test_separators_come_from_the_table():
     assert {"Reno\nUSA", "Reno USA", "Reno,USA", "Reno - USA", "Reno; USA"} <= texts
     assert texts <= {f"Reno{text}USA" for text in separator_tables()[0].texts.to_pylist()}
     assert not {"RenoUSA", "Reno，USA"} & texts
+
+
+AMERICAN_CROSSING = {
+    "intersection_a": "Main St", "intersection_b": "5th Ave", "locality": "St. Paul", "region": "MN", "country": "usa",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("record", [AMERICAN | {"venue": "Grey's Cafe of Reno"}, AMERICAN_CROSSING])
+def test_rows_in_the_case_of_the_client_are_what_it_makes_of_the_text_in_capitals(record: dict[str, str]):
+    doses = {"client_case": 1.0, "separators": 0.8, "run_on": 0.5, "case": 0.5, "order": 0.5, "corner": 0.5}
+    without = augment(draft_of("US", record), {**doses, "client_case": 0.0}, np.random.default_rng(4))[0]
+    plain = write_lines(without).raw.to_pylist()
+    draft, names, tallies = augment(draft_of("US", record), doses, np.random.default_rng(4))
+    lines = write_lines(draft)
+
+    marked = np.array(["client_case" in (name or "") for name in names.to_pylist()])
+    for text, before, applied in zip(lines.raw.to_pylist(), plain, marked, strict=True):
+        assert text == (recased(before.upper()) if applied else before)
+        assert applied == (before.isascii() and recased(before.upper()) != before)
+    assert tallies["client_case"].applied == marked.sum() > 300
+    assert (tallies["client_case"].failed > 0) == any(not text.isascii() for text in plain)
+    assert not unsound_rows(lines.raw, lines.components(), lines.tags, lines.starts, lines.ends).any()
+
+
+def test_a_row_with_accents_is_not_recased_for_the_client_leaves_it_alone():
+    assert set(variants("client_case", "FR", FRENCH)) == {"3 avenue de Saint-Ouen, 75018 Paris, Île-de-France"}
+    assert set(variants("client_case", "FR", FRENCH | {"region": ""})) == {"3 Avenue DE Saint-Ouen, 75018 Paris"}
+
+
+def test_letters_of_two_parts_that_nothing_separates_are_one_run():
+    parts = pa.array(["", "12", "", "b", "", "is", " ", "ab", "", "XY", "", ""])
+
+    written = recased_rows(parts, np.array([8, 4]), np.array([True, True]))
+
+    assert written.to_pylist() == ["", "12", "", "B", "", "is", " ", "AB", "", "XY", "", ""]
+    assert recased_rows(parts, np.array([8, 4]), np.array([False, True])).to_pylist() == parts.to_pylist()
+    assert recased_rows(parts, np.zeros(0, np.int64), np.zeros(0, np.bool_)).to_pylist() == parts.to_pylist()
+
+
+@given(st.lists(st.text(st.characters(max_codepoint=126)), max_size=6))
+def test_whole_columns_are_recased_as_one_text_is(texts: list[str]):
+    column = pa.array(texts, pa.string())
+    rows = np.ones(len(texts), np.bool_)
+
+    written = recased_rows(column, rows.astype(np.int64), rows)
+
+    assert written.to_pylist() == [recased(text.upper()) for text in texts]

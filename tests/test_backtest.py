@@ -13,7 +13,8 @@ from backtest import tables
 from backtest.answer import Answer, Gate, Smoke
 from backtest.cases import SMOKE_STEPS, Case, Fault, cases
 from backtest.corpus import Corpus
-from backtest.runs import is_done, run_path, shifted, train_unwatched
+from backtest.figures import Tried, figures_of
+from backtest.runs import is_done, run_path, shifted, slipped, train_unwatched
 from backtest.shapes import SHAPES, right_shares
 from backtest.truth import ending_of
 from run_logs import FULL, HEALTHY_F1, HEALTHY_LOSS, SMOKE, diverging, eval_rows, run_json, step_rows
@@ -55,11 +56,11 @@ def test_every_row_of_the_reference_campaign_gets_its_verdict() -> None:
 
 
 def test_cases_cover_every_cause_under_both_schedules_with_smokes_below_a_seventh() -> None:
-    found = list(cases(1))
+    found = list(cases([2]))
 
     assert len({case.digest() for case in found}) == len(found)
     assert {case.recipe().train.schedule for case in found} == {"cosine", "constant"}
-    assert len({case.cause for case in found}) == 9
+    assert len({case.cause for case in found}) == 11
     assert all(SMOKE_STEPS / case.recipe().train.steps < 0.15 for case in found)
 
 
@@ -67,6 +68,26 @@ def test_shifted_tags_keep_begin_and_inside_and_leave_o_alone() -> None:
     labels = np.array([[0, 1, 2, 0, 19, 20], [0, 3, 4, 4, 0, 0]])
 
     assert shifted(labels, np.array([1, 0]), 10).tolist() == [[0, 3, 4, 0, 1, 2], [0, 3, 4, 4, 0, 0]]
+
+
+def test_slipped_labels_stand_one_piece_late_and_stay_off_the_padding() -> None:
+    labels = np.array([[0, 1, 2, 2, 0, 0], [3, 4, 0, 0, 0, 0]])
+    mask = np.array([[1, 1, 1, 1, 0, 0], [1, 1, 1, 0, 0, 0]], dtype=bool)
+
+    assert slipped(labels, mask, np.array([True, False])).tolist() == [[0, 0, 1, 2, 0, 0], [3, 4, 0, 0, 0, 0]]
+    assert slipped(labels, mask, np.array([False, True])).tolist() == [[0, 1, 2, 2, 0, 0], [0, 3, 4, 0, 0, 0]]
+
+
+def test_a_source_turns_bad_at_the_step_that_its_fault_names(toy: Toy, tmp_path: Path) -> None:
+    corpus = Corpus(toy.dataset, toy.tokenizer)
+    losses = []
+    for name, fault in (("plain", {}), ("late", {"poison_share": 1.0, "poison_from": 11})):
+        train_unwatched(tiny_case(**fault), corpus, "smoke", tmp_path / name)
+        losses.append([row["loss"] for row in read_run(tmp_path / name).steps])
+
+    plain, late = losses
+    assert plain[:2] == late[:2]
+    assert plain[2:] != late[2:]
 
 
 def tiny_case(**fault: Any) -> Case:
@@ -111,7 +132,9 @@ def test_both_schedules_share_a_smoke_and_no_full_run(toy: Toy, tmp_path: Path) 
     )
 
 
-@pytest.mark.parametrize("fault", [{"noise_share": 1.0}, {"poison_share": 1.0}, {"rounds_weights": True}])
+@pytest.mark.parametrize(
+    "fault", [{"noise_share": 1.0}, {"poison_share": 1.0}, {"slip_share": 1.0}, {"rounds_weights": True}]
+)
 def test_every_fault_changes_what_is_trained(toy: Toy, tmp_path: Path, fault: dict[str, Any]) -> None:
     corpus = Corpus(toy.dataset, toy.tokenizer)
     losses = []
@@ -164,13 +187,14 @@ def test_a_case_goes_from_training_in_a_worker_to_what_every_gate_said(toy: Toy,
     assert found.answers.keys() == gates.keys()
 
 
-def tried(name: str, ending: str, passes: bool) -> tables.Tried:
+def tried(name: str, ending: str, passes: bool, *, watchdog: Answer | None = None, end_f1: float = 0.625) -> Tried:
     answers = {"verdict": Answer(passes, "" if passes else "rebound", 100), "no gate": Answer(True, "", 0)}
-    return tables.Tried("rate", name, ending, 100, 1000, 0.625, answers)  # type: ignore[arg-type]
+    watched = watchdog or Answer(True, "", 1000)
+    return Tried("rate", name, 2, ending, 100, 1000, end_f1, answers, watched)  # type: ignore[arg-type]
 
 
 def test_figures_count_what_was_caught_missed_and_stopped_for_nothing() -> None:
-    found = tables.figures_of(
+    found = figures_of(
         [
             tried("a", "collapsed", False),
             tried("b", "useless", True),
@@ -185,19 +209,47 @@ def test_figures_count_what_was_caught_missed_and_stopped_for_nothing() -> None:
     assert (verdict["poor_stopped"], verdict["poor"]) == (1, 1)
     assert verdict["steps_saved_share"] == pytest.approx(1 - 2500 / 5000)
     assert found["gates"]["no gate"]["steps_saved_share"] == 0
-    assert found["missed"] == [{"name": "b", "ending": "useless"}]
-    assert found["false_alarms"] == [{"name": "d", "why": "rebound", "end_f1": 0.625}]
+    assert found["missed"] == [{"name": "b", "ending": "useless", "watchdog": None}]
+    assert found["false_alarms"] == [{"name": "d", "why": "rebound", "end_f1": 0.625, "cost": 0.0}]
     page = tables.markdown(found, [])
     assert "| rebound | 1 | 1 | 1 |" in page
     assert "the verdict stopped 1 of 2, 9% to 91% of the bad runs and 1 of 2, 9% to 91% of the healthy ones" in page
-    assert "- false alarm: d (rebound); its full run ended at macro-F1 0.62" in page
+    assert "- false alarm: d (rebound); its full run ended at macro-F1 0.62, 0.00 below the best" in page
+
+
+def test_a_watchdog_counts_for_what_the_smoke_let_through_and_against_what_it_stops_for_nothing() -> None:
+    late = Answer(False, "collapse", 600)
+    found = figures_of(
+        [
+            tried("a", "collapsed", False),
+            tried("b", "collapsed", True, watchdog=late, end_f1=0.1),
+            tried("c", "healthy", True, end_f1=0.9),
+            tried("d", "healthy", True, watchdog=late, end_f1=0.86),
+            tried("e", "healthy", True, watchdog=late, end_f1=0.8),
+        ]
+    )
+    power = found["seeds"]["all"]
+
+    assert (power["caught"], power["caught_or_watched"], power["bad"]) == (1, 2, 2)
+    assert (power["near_best_stopped"], power["near_best"]) == (1, 2)
+    assert (power["stopped_by_watchdog"], power["steps_saved_by_watchdog"]) == (1, 400)
+    assert found["watched"]["steps_saved_share"] == pytest.approx(1 - (5 * 100 + 3 * 600 + 1000) / 5000)
+    assert [a["name"] for a in found["false_alarms"]] == ["d", "e"]
+    assert found["seeds"]["seed 2"] == power
+    page = tables.markdown(found, [])
+    assert (
+        "| all | 5 | 1 of 2 (9% to 91%) | 2 of 2 (34% to 100%) | 1 of 2 (9% to 91%) | stopped 1, 400 steps saved |"
+        in page
+    )
+    assert "- missed: b (collapsed); watchdog: collapse at step 600" in page
+    assert "- false alarm: d (watchdog: collapse at step 600); its full run ended at macro-F1 0.86, 0.04 below" in page
 
 
 def test_tables_replace_what_stands_between_the_marks_of_a_page(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(f"before\n{tables.BEGIN}\nold\n{tables.END}\nafter\n")
     shapes = [{"loss_noise": 0.02, "f1_noise": 0.0, "logs": 10, "right": 9, "by_row": {"1": 0.9, "2": 1.0}}]
-    tables.write_between_marks(page, tables.markdown(tables.figures_of([tried("a", "collapsed", False)]), shapes))
+    tables.write_between_marks(page, tables.markdown(figures_of([tried("a", "collapsed", False)]), shapes))
     text = page.read_text()
 
     assert text.startswith("before\n") and text.endswith("after\n") and "old" not in text

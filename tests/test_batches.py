@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 
 import numpy as np
 import pytest
 from aligned_rows import address, aligned_row, shard, small_tokenizer
 from toy_run import toy_recipe
+from yardstick import in_yardsticks
 
 from mw_pipeline.dataset.batches import BatchStream, dealt, fixed_batches
 from mw_pipeline.dataset.build import build_dataset
@@ -222,8 +222,5 @@ def test_a_sampler_of_other_row_counts_is_refused(train):
 @pytest.mark.slow
 def test_batches_come_faster_than_any_trainer_takes_them(train):
     stream = stream_of(train, batch_size=300)
-    started = time.process_time()
-    for i in range(192):
-        stream.batch(i)
 
-    assert 192 * 300 / (time.process_time() - started) > 30_000
+    assert in_yardsticks(lambda: [stream.batch(i) for i in range(192)]) < 8  # a third of that when written

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from campaign_logs import BASE, CRF, CW, RECIPES, write_logs, write_recipes
+from campaign_logs import BASE, CRF, CW, RECIPES, STEADY_F1, write_logs, write_recipes
 from html_page import Page, words
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from run_logs import HEALTHY_LOSS, course, eval_rows, line, run_json, step_rows, write_run
 
 from mw_pipeline.campaign.attribution import Attribution, Condition, Trial, attribute, predicts
 from mw_pipeline.campaign.folder import read_campaign
@@ -344,6 +345,57 @@ def test_a_smoke_and_a_full_run_of_one_recipe_lie_in_folders_of_these_names(tmp_
     row = next(row for row in report["rows"] if row["recipe"] == "7-cw-smoke")
     assert (row["smoke"]["outcome"], row["full"]["outcome"], row["failed"]) == ("invalid", "failed", True)
     assert "10-source has no smoke yet" in report["missing"]
+
+
+CONVERGED = {"status": "CONVERGED", "step": 20_000, "converged": "3 evaluations since step 17000 without a lower loss"}
+
+
+def full_run(tmp_path: Path, *, until: int, **run: Any) -> tuple[str, str | None, str]:
+    """How a campaign judges the full run of 10-source whose log ends at a step: outcome, rule and reason."""
+    facts = course("cosine", 50_000, peak_lr=1.5e-4)
+    evals = [row for row in eval_rows(facts, STEADY_F1) if row["step"] <= until]
+    path = tmp_path / "runs" / "10-source" / "full"
+    write_run(path, step_rows(facts, HEALTHY_LOSS, every=50, until=until), evals, run_json(facts, kind="full", **run))
+    campaign = read_campaign(write_recipes(tmp_path / "c"))
+    found = outcomes_in(tmp_path / "runs", campaign)["10-source"]["full"]
+    return found.outcome, found.rule, found.reason
+
+
+def test_a_full_run_that_converged_is_an_outcome_like_one_of_all_steps(tmp_path: Path) -> None:
+    # M80
+    outcome, rule, reason = full_run(tmp_path, until=20_000, **CONVERGED)
+
+    assert (outcome, rule) == ("sound", None)
+    assert reason.endswith("converged at step 20000, 3 evaluations since step 17000 without a lower loss")
+
+
+@pytest.mark.parametrize(
+    ("until", "change", "sentence"),
+    [
+        (15_000, {}, "log incomplete: it ends at step 15000 of 20000"),
+        (20_000, {"converged": None}, "log incomplete: it ends at step 20000 of 50000"),
+        (20_000, {"status": "INTERRUPTED"}, "log incomplete: it ends at step 20000 of 50000"),
+        (20_000, {"status": "BUDGET_EXHAUSTED", "converged": None}, "log incomplete: it ends at step 20000 of 50000"),
+    ],
+)
+def test_a_full_run_that_ended_early_for_another_reason_is_unfinished(
+    tmp_path: Path, until: int, change: dict[str, Any], sentence: str
+) -> None:
+    found = full_run(tmp_path, until=until, **{**CONVERGED, **change})
+
+    assert found == ("unfinished", "log_incomplete", sentence)
+
+
+def test_a_full_run_that_converged_by_itself_and_failed_has_failed(tmp_path: Path) -> None:
+    facts = course("cosine", 50_000, peak_lr=1.5e-4)
+    fall = line([(0, 0.0), (5000, 0.4), (9000, 0.1)])
+    campaign, path = read_campaign(write_recipes(tmp_path / "c")), tmp_path / "runs" / "10-source" / "full"
+    evals = [row for row in eval_rows(facts, fall) if row["step"] <= 20_000]
+    write_run(
+        path, step_rows(facts, HEALTHY_LOSS, every=50, until=20_000), evals, run_json(facts, kind="full") | CONVERGED
+    )
+
+    assert outcomes_in(tmp_path / "runs", campaign)["10-source"]["full"].rule == "collapse"
 
 
 def test_a_log_without_run_json_is_told_by_its_length_near_the_peak(tmp_path: Path) -> None:

@@ -85,6 +85,21 @@ def test_every_region_of_the_closed_list_has_a_cell_by_name_and_by_code_or_a_rea
     assert not {name for name in missing if name.startswith("region ")}
 
 
+@pytest.mark.parametrize(("locale", "family"), [("en-us", "country abroad"), ("en-us", "region name")])
+def test_one_town_alone_makes_no_country_or_state_blind(
+    rows_of: Callable[[str], MatrixRows], locale: str, family: str
+) -> None:
+    """Its rows lie in six towns at least, which 40 draws may leave one of, or in none."""
+    towns: dict[CellKey, set[str]] = {}
+    for row in rows_of(locale).rows:
+        if row.keys[0].family == family:
+            towns.setdefault(row.keys[0], set()).update({row.components.get("locality", "")} - {""})
+    few, many = ([key for key, found in towns.items() if (len(found) >= 5) is is_many] for is_many in (False, True))
+
+    assert many
+    assert not any(towns[key] for key in few)
+
+
 def test_states_territories_and_military_regions_are_all_there(rows_of: Callable[[str], MatrixRows]) -> None:
     found = counts(rows_of("en-us"))
 

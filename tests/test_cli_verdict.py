@@ -121,7 +121,7 @@ def test_a_log_of_another_trainer_is_named_and_judged(
     assert found["log"]["format"] == "CSV"
     assert found["log"]["columns"] == {"step": "iter", "loss": "train_loss", "lr": "learning_rate"}
     assert (found["outcome"], found["rule"]) == ("invalid", "evals")
-    assert "not checked: collapse and drift: evals.jsonl has no val_macro_f1" in err
+    assert "not checked: collapse: evals.jsonl has no val_macro_f1" in err
 
 
 @pytest.mark.parametrize("suffix", [".svg", ".png"])

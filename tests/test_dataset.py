@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import time
 
 import numpy as np
 import pyarrow as pa
 import pytest
 from aligned_rows import address, aligned_row, shard, small_tokenizer, table_of
+from yardstick import in_yardsticks
 
 from mw_pipeline.dataset.build import (
     build_dataset,
@@ -384,7 +384,5 @@ def test_tokenizing_keeps_up_with_the_corpus(tmp_path, tokenizer):
     rows = table_of([address(n) for n in range(2000)])
     table = pa.concat_tables([rows] * 30).combine_chunks()
     tokenize_rows(rows, tokenizer, STAGE2, 64)
-    started = time.process_time()
-    tokenize_rows(table, tokenizer, STAGE2, 64)
 
-    assert table.num_rows / (time.process_time() - started) > 25_000, "a quarter of the aim, in processor seconds"
+    assert in_yardsticks(lambda: tokenize_rows(table, tokenizer, STAGE2, 64)) < 60  # a third of that when written

@@ -200,6 +200,33 @@ def test_a_value_that_would_be_half_a_word_is_not_found():
     assert labels(BEGINS, BEGINS, BEGINS) == [1, 2, 0]  # were LORAN a word of its own
 
 
+@pytest.mark.parametrize("better", [1, 3], ids=["the first tag is better", "the second tag is better"])
+@pytest.mark.parametrize("kinds", [[BEGINS] * 40, [BEGINS] + [INSIDE] * 39, [BEGINS, INSIDE] * 20])
+def test_two_paths_that_are_nearly_equal_are_told_apart_by_viterbi_posterior_and_k_best(better, kinds):
+    """Forty scores near 1,000 add up to 40,000, where neighbours in float32 are 0.004 apart and these paths 4e-5."""
+    gap, other = 4e-5, 4 - better
+    transitions, starts = hard_mask(TWO_TAGS)
+    logits = np.full((1, 40, K), -1000.0, dtype=np.float32)
+    logits[0, :, 1:] = 1000.0
+    logits[0, :, 0] = 0.0
+    transitions = transitions.astype(np.float64)
+    transitions[better, better + 1] += gap
+    transitions[1:, 1:5:2] -= 100  # one span of forty pieces beats forty of one
+    mask, piece_kinds = np.ones((1, 40), bool), np.array([kinds], np.uint8)
+    words = Words.of(logits, mask, piece_kinds, transitions)
+
+    labels = word_viterbi(logits, mask, piece_kinds, transitions, starts)
+    posterior = Posterior.of(words, transitions, starts)
+    spans = label_spans(constrained_viterbi(words, transitions, starts), words.mask)
+    (confidence,) = posterior.of_spans(constrained_viterbi(words, transitions, starts), spans)
+    paths, scores = best_paths(words, transitions, starts, 2)
+
+    assert labels.tolist() == [[better] + [better + 1] * 39]
+    assert paths[:, 0].tolist() == [better, other]
+    assert scores[0] - scores[1] == pytest.approx(gap, rel=1e-5)
+    assert confidence == pytest.approx(1 / (1 + np.exp(-gap)), abs=1e-9)
+
+
 def test_without_a_crf_a_lone_inside_label_is_never_chosen():
     transitions, starts = hard_mask(TWO_TAGS)
     logits = np.zeros((1, 2, K), dtype=np.float32)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from graph_runs import graph
 
-from mw_pipeline.verdict import exposure
+from mw_pipeline.verdict import invalid
 from mw_pipeline.verdict.watchdog import FAILURE_RULES
 
 _WITH_EXAMPLES = {"adding-a-source.md"}  # names modules that its reader is about to write
@@ -32,10 +32,10 @@ def test_the_page_of_gates_lists_every_check_of_the_graph_and_whether_it_blocks(
 
 def test_the_page_of_gates_lists_every_rule_of_the_verdict(project: Path) -> None:
     listed = {row[0].strip("`") for row in rows_of(project / "docs" / "gates.md")}
-    source = Path(exposure.__file__).read_text(encoding="utf-8")
-    reasons = set(re.findall(r'(?:Problem|_other_number)\("(\w+)"', source))
+    source = Path(invalid.__file__).read_text(encoding="utf-8")
+    reasons = set(re.findall(r'(?:Problem|_other_number|_other_word)\("(\w+)"', source))
 
-    assert len(reasons) == 7
+    assert len(reasons) == 11
     assert listed >= {*FAILURE_RULES, *reasons}
 
 

@@ -6,8 +6,8 @@ import json
 import pytest
 from gold_rows import golden_of
 
-from mw_pipeline.errors import CorpusError, GateError
-from mw_pipeline.evaluate.evaluation import as_table, evaluate, release_axes
+from mw_pipeline.errors import CorpusError
+from mw_pipeline.evaluate.evaluation import as_table, evaluate
 from mw_pipeline.evaluate.predictions import Prediction
 from mw_pipeline.labels import STAGE2, STAGE3
 
@@ -145,40 +145,3 @@ def test_the_table_shows_a_ceiling_beside_every_score():  # M48
     assert all(line.count("|") == 6 for line in lines)
     assert "| exact_match | 0.5000 |" in "\n".join(lines)
     assert any(line.startswith("| cedex | – | – | – | 0 |") for line in lines)
-
-
-def many(share_right, confidence):
-    rows = [{"raw": f"town{i}", "components": {"locality": f"town{i}"}, "stratum": "plain"} for i in range(80)]
-    found = [
-        Prediction({"locality": f"town{i}" if i < 80 * share_right else "x"}, {"locality": confidence})
-        for i in range(80)
-    ]
-    return evaluate(golden_of(rows, name="g"), found, decoder="test", resamples=20)
-
-
-def test_the_axes_count_what_improved_with_and_without_the_adversarial_rows():
-    axes = release_axes(many(0.9, 0.9), many(0.5, 0.9), stability=("pass", "fail"))
-
-    verdicts = {name: axis["verdict"] for name, axis in axes["with_adversarial"].items()}
-    assert verdicts == {
-        "coarse_f1": "better",
-        "fine_f1": "no difference",
-        "calibration": "better",
-        "training_stability": "better",
-    }
-    assert axes["headline"] == "3 of 4 axes improved with the adversarial rows, 3 of 4 without"
-
-
-def test_equal_releases_improve_nothing():
-    axes = release_axes(many(0.9, 0.9), many(0.9, 0.9), stability=("pass", "pass"))
-
-    assert axes["improved"] == {"with_adversarial": 0, "without_adversarial": 0}
-    worse = release_axes(many(0.9, 0.9), many(0.9, 0.9), stability=("fail", "pass"))
-    assert worse["with_adversarial"]["training_stability"]["verdict"] == "worse"
-
-
-def test_releases_on_different_gold_are_not_compared():  # M44
-    other = evaluate(GOLDEN, FOUND, decoder="test", resamples=20)
-
-    with pytest.raises(GateError, match="not comparable: gold"):
-        release_axes(many(0.9, 0.9), other, stability=("pass", "pass"))

@@ -12,7 +12,7 @@ import pytest
 from run_logs import FULL, H0, HEALTHY_F1, HEALTHY_LOSS, SMOKE, course, decide, diverging, eval_rows, line, step_rows
 
 from mw_pipeline.digest import JSON
-from mw_pipeline.verdict import exposure
+from mw_pipeline.verdict import invalid
 from mw_pipeline.verdict.judge import Verdict
 from mw_pipeline.verdict.watchdog import FAILURE_RULES, Watchdog
 
@@ -32,14 +32,17 @@ STOPPED: dict[str, Callable[[], Verdict]] = {
     "nonfinite": lambda: decide(steps=steps(lambda row: {"grad_norm": math.inf}, after=1500)),
     "rebound": lambda: decide(loss=diverging(1500, 2000)),
     "collapse": lambda: decide(f1=line([(0, 0.0), (1000, 0.4), (2000, 0.4), (2250, 0.29)])),
-    "drift": lambda: decide(f1=lambda step: {2500: 0.45, 2750: 0.34}.get(step, 0.40)),
     "flat": lambda: decide(evals=scores(HEALTHY_F1, val_loss=0.97 * H0)),
     "rising": lambda: decide(loss=line([(0, 6.5), (900, 0.3), (1100, 0.3), (3000, 0.4)])),
     "unreal": lambda: decide(steps=steps(lambda row: {"loss": 0.3}, after=1500)),
     "exposure": lambda: decide(course("cosine", 3000)),
+    "learning_rate": lambda: decide(steps=steps(lambda row: {"lr": None}, after=0)),
+    "losses": lambda: decide(steps=step_rows(SMOKE, HEALTHY_LOSS, every=50)),
     "evals": lambda: decide(evals=eval_rows(SMOKE, HEALTHY_F1, every=750)),
     "effective_batch": lambda: decide(replace(SMOKE, effective_batch=8)),
     "peak_lr": lambda: decide(replace(SMOKE, peak_lr=1e-4), steps=step_rows(course(peak_lr=1e-4), HEALTHY_LOSS)),
+    "precision": lambda: decide(replace(SMOKE, precision="bf16")),
+    "device": lambda: decide(replace(SMOKE, device="cpu"), replace(FULL, device="cuda")),
     "digests": lambda: decide(replace(SMOKE, digests={"data": "a"}), replace(FULL, digests={"data": "b"})),
     "log_incomplete": lambda: decide(steps=step_rows(SMOKE, HEALTHY_LOSS, until=2500)),
     "schedule": lambda: decide(steps=step_rows(course("cosine", 3000), HEALTHY_LOSS)),
@@ -47,8 +50,8 @@ STOPPED: dict[str, Callable[[], Verdict]] = {
 
 
 def test_every_rule_is_among_those_that_stop_a_run_here() -> None:
-    source = Path(exposure.__file__).read_text(encoding="utf-8")
-    reasons = set(re.findall(r'(?:Problem|_other_number)\("(\w+)"', source))
+    source = Path(invalid.__file__).read_text(encoding="utf-8")
+    reasons = set(re.findall(r'(?:Problem|_other_number|_other_word)\("(\w+)"', source))
 
     assert STOPPED.keys() == {*FAILURE_RULES, *reasons}
 

@@ -115,6 +115,28 @@ def test_a_command_is_started_until_it_is_done_and_every_failure_is_written_down
     assert said[0].endswith("attempt 2 of 5 begins at step 10; waiting 5 s")
 
 
+def test_what_a_kill_left_of_an_attempt_is_dropped_said_and_does_not_damage_the_next(tmp_path: Path) -> None:
+    # M80: the next row was glued to it, and no later failure could be written down.
+    path = tmp_path / "attempts.jsonl"
+    log = AttemptLog(path, run="r1", allowed=5, backoff_seconds=0.0)
+    assert "cut short" not in log.failed("retry", "killed", step=5).reason
+    with path.open("a") as stream:
+        stream.write('{"run": "r1", "at')
+
+    move = log.failed("retry", "killed", step=10)
+
+    assert move.reason.endswith("; attempts.jsonl: the last line was cut short after 17 bytes and was dropped")
+    assert [json.loads(line)["step"] for line in path.read_text().splitlines()] == [5, 10]
+
+
+def test_an_attempt_in_the_midst_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "attempts.jsonl"
+    path.write_text('{"run": "r1", "at\n{"run": "r2"}\n')
+
+    with pytest.raises(ArtifactError, match=r"attempts\.jsonl:1: not JSON"):
+        AttemptLog(path, run="r1", allowed=5, backoff_seconds=0.0).failed("retry", "killed", step=5)
+
+
 @pytest.mark.parametrize("status", [1, 2, 70])
 def test_a_permanent_failure_is_started_once(tmp_path: Path, status: int) -> None:
     # M41: restarted on any exit, also on errors that no retry can cure.

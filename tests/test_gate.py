@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from honest_smoke import Lock, copied, small_recipe
 from run_logs import H0, HEALTHY_F1, HEALTHY_LOSS, Curve, eval_rows, line, step_rows, write_run
+from tiny_project import edit_json, rewrite
 
 from mw_pipeline.artifact import Artifact
 from mw_pipeline.digest import JSON, write_json_atomically
@@ -18,8 +20,7 @@ from mw_pipeline.recipe import Recipe
 from mw_pipeline.store import Store
 from mw_pipeline.train.plan import RunPlan
 from mw_pipeline.verdict.exposure import facts_of_run, recipe_digests
-from mw_pipeline.verdict.gate import BINDING_SECTIONS, demand_verdict, judge_smoke
-from mw_pipeline.verdict.judge import Verdict
+from mw_pipeline.verdict.gate import BINDING_SECTIONS, demand_same_surroundings, judge_smoke
 
 TRAIN_MODULES = ("mw_pipeline.schedule",)
 
@@ -35,28 +36,6 @@ def recipe_of(**changes: dict[str, Any]) -> Recipe:
     for name, values in changes.items():
         sections[name] = {**sections.get(name, {}), **values}
     return Recipe.model_validate({"name": "small", "corpus": "tiny", **sections})
-
-
-@dataclass(frozen=True)
-class Lock:
-    """Everything that the gate is shown."""
-
-    store: Store
-    recipe: Recipe
-    dataset: Artifact
-    smoke: Artifact | None
-    verdict_artifact: Artifact | None
-    train_code_digest: str
-
-    def open(self) -> Verdict:
-        return demand_verdict(
-            self.store,
-            recipe=self.recipe,
-            dataset=self.dataset,
-            smoke=self.smoke,
-            verdict_artifact=self.verdict_artifact,
-            train_code_digest=self.train_code_digest,
-        )
 
 
 def make_dataset(store: Store, name: str = "tiny") -> Artifact:
@@ -89,6 +68,8 @@ def make_smoke(
             "peak_lr": course.peak_lr,
             "effective_batch": course.effective_batch,
             "label_entropy": H0,
+            "precision": "fp32",
+            "device": "cpu",
             "digests": digests,
         }
         evals = eval_rows(course, HEALTHY_F1, every=recipe.smoke.eval_every)
@@ -117,6 +98,7 @@ def make_verdict(
 
 
 def lock_of(path: Path, recipe: Recipe, **smoke: Any) -> Lock:
+    """The lock before a smoke whose curves were typed: for what is refused by them."""
     store = Store(path)
     dataset = make_dataset(store)
     trained = make_smoke(store, recipe, dataset, **smoke)
@@ -125,8 +107,9 @@ def lock_of(path: Path, recipe: Recipe, **smoke: Any) -> Lock:
 
 
 @pytest.fixture
-def lock(tmp_path: Path) -> Lock:
-    return lock_of(tmp_path, recipe_of())
+def lock(trained: Lock, tmp_path: Path) -> Lock:
+    """The lock before a smoke that was really trained."""
+    return copied(trained, tmp_path)
 
 
 def refusal_of(lock: Lock) -> str:
@@ -145,7 +128,7 @@ def test_a_passing_verdict_of_this_very_smoke_opens_the_lock(lock: Lock) -> None
 
 
 def test_a_change_of_gates_or_package_leaves_the_verdict_standing(lock: Lock) -> None:
-    changed = recipe_of(eval={"min_core_macro_f1": 0.5}, package={"version": "9.9.9"})
+    changed = small_recipe(eval={"min_core_macro_f1": 0.5}, package={"version": "9.9.9"})
 
     assert changed.digest != lock.recipe.digest
     assert replace(lock, recipe=changed).open().outcome == "pass"
@@ -183,14 +166,14 @@ def test_a_smoke_at_another_batch_keeps_the_lock_shut(tmp_path: Path) -> None:
     [
         ("model", {"width": 16}),
         ("loss", {"crf_weight": 0.5}),
-        ("mix", {"weights": {"a": 1.0, "b": 1.0}}),
+        ("mix", {"weights": {"alpha": 1.0, "beta": 1.0}}),
         ("train", {"peak_lr": 1e-3}),
-        ("smoke", {"steps": 1200}),
+        ("smoke", {"steps": 180}),
     ],
 )
 def test_the_verdict_of_another_recipe_is_refused(lock: Lock, section: str, values: dict[str, Any]) -> None:
     # M04
-    message = refusal_of(replace(lock, recipe=recipe_of(**{section: values})))
+    message = refusal_of(replace(lock, recipe=small_recipe(**{section: values})))
 
     assert f"the smoke was trained with another {section} than the recipe now says" in message
 
@@ -204,7 +187,7 @@ def test_the_verdict_on_other_data_is_refused(lock: Lock) -> None:
 
 def test_the_verdict_on_another_smoke_is_refused(lock: Lock) -> None:
     # M04
-    longer = make_smoke(lock.store, recipe_of(smoke={"steps": 1100}), lock.dataset)
+    longer = make_smoke(lock.store, small_recipe(smoke={"steps": 180}), lock.dataset)
 
     assert "the smoke_verdict belongs to another smoke_checkpoint" in refusal_of(replace(lock, smoke=longer))
 
@@ -256,15 +239,42 @@ def test_a_smoke_that_does_not_say_its_digests_is_refused(tmp_path: Path) -> Non
 
 
 def test_a_smoke_with_an_unreadable_run_json_is_refused(lock: Lock) -> None:
-    store, recipe = lock.store, lock.recipe
-    broken = make_smoke(store, recipe_of(smoke={"steps": 1300}), lock.dataset, facts={"max_steps": "many"})
-    verdict_artifact = store.build(
+    assert lock.smoke is not None
+    broken = rewrite(lock.smoke, "run.json", edit_json(max_steps="many"))
+    verdict_artifact = lock.store.build(
         "smoke_verdict",
         make=lambda path: (write_json_atomically(path / "verdict.json", {}), {})[1],
         inputs=[broken, lock.dataset],
     ).artifact
-    recipe = recipe_of(smoke={"steps": 1300})
 
-    message = refusal_of(replace(lock, recipe=recipe, smoke=broken, verdict_artifact=verdict_artifact))
+    message = refusal_of(replace(lock, smoke=broken, verdict_artifact=verdict_artifact))
 
     assert "the verdict cannot be recomputed: run.json: max_steps is 'many'" in message
+
+
+def test_a_smoke_on_the_device_in_the_precision_and_under_the_tools_of_the_full_run_may_license_it(lock: Lock) -> None:
+    assert lock.smoke is not None
+    demand_same_surroundings(lock.recipe, lock.smoke, device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("facts", "device", "found"),
+    [
+        ({}, "cuda", "kind of device 'cpu', the full run would with 'cuda'"),
+        ({"device": "cuda"}, "cpu", "kind of device 'cuda', the full run would with 'cpu'"),
+        ({"precision": "bf16"}, "cpu", "precision 'bf16', the full run would with 'fp32'"),
+        ({"toolchain__torch": "1.0"}, "cpu", "torch '1.0', the full run would with"),
+        ({"toolchain__numpy": "1.0"}, "cpu", "numpy '1.0', the full run would with"),
+        ({"toolchain": "unknown"}, "cpu", "torch None, the full run would with"),
+    ],
+)
+def test_a_smoke_from_other_surroundings_licenses_no_full_run(
+    lock: Lock, facts: dict[str, JSON], device: str, found: str
+) -> None:
+    # M68
+    assert lock.smoke is not None
+    elsewhere = rewrite(lock.smoke, "run.json", edit_json(**facts))
+
+    with pytest.raises(GateError, match=f"its smoke ran with {found}.*Delete /") as caught:
+        demand_same_surroundings(lock.recipe, elsewhere, device=device)
+    assert f"Delete {elsewhere.path}. Run `dagster asset materialize" in str(caught.value)

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from graph_runs import checks_of, environment, failure_of, materialize, shell
 from tiny_project import change, edit_json, forget, rewrite
 
 from mw_pipeline.artifact import Artifact
+from mw_pipeline.digest import JSON, toolchain, write_json_atomically
 from mw_pipeline.errors import ArtifactError, GateError
+from mw_pipeline.seal import KEY_VARIABLE, seal_of
 from mw_pipeline.stages import requests
 from mw_pipeline.stages.gates import BLOCKING, demand_upstream
+from mw_pipeline.stages.lock import unlock
 from mw_pipeline.stages.place import Place
+from mw_pipeline.stages.reuse import find_made
 from mw_pipeline.stages.shipping import demand_gates, ship
+from mw_pipeline.stages.verdict import build_verdict
+from mw_pipeline.verdict import gate
 
 pytestmark = pytest.mark.slow
 
@@ -236,7 +244,10 @@ def test_the_answers_of_all_blocking_checks_are_kept_once(place: Place) -> None:
 
 @pytest.mark.parametrize("check", CHECKS)
 def test_every_blocking_check_that_was_found_wanting_refuses_the_full_run(place: Place, check: str) -> None:
-    rewrite(answers(place)[check], "answer.json", edit_json(problems=["a row is wrong"]))
+    answer = answers(place)[check]
+    said = {"problems": ["a row is wrong"], "summary": "as it should be"}
+    mark = seal_of({"kind": "check_answer", "key": answer.manifest.key, **said})
+    rewrite(answer, "answer.json", edit_json(**said, seal=mark))
 
     with pytest.raises(GateError, match=rf"{check} does not hold for '[a-z:]+': a row is wrong\. Repair this"):
         demand_upstream(place, "demo")
@@ -251,6 +262,98 @@ def test_an_answer_edited_by_hand_is_no_answer(place: Place) -> None:
 
     with pytest.raises(ArtifactError, match=r"answer\.json: has \d+ bytes, the manifest says"):
         demand_upstream(place, "demo")
+
+
+@pytest.mark.parametrize("content", [{"problems": [], "summary": "as it should be"}, {"problems": []}, []])
+def test_a_whole_answer_that_no_check_has_given_is_refused(place: Place, content: JSON) -> None:
+    # M68: consistent digests, the right inputs and code, and no seal, or that of another answer
+    answer = answers(place)["rows_match_schema"]
+    other = answers(place)["rows_are_conserved"].read_json("answer.json")["seal"]
+    forged = {**content, "seal": other} if isinstance(content, dict) else content
+    rewrite(answer, "answer.json", lambda path: write_json_atomically(path, forged))
+
+    with pytest.raises(GateError, match=r"was not given by a check under the key of this user.* Delete it"):
+        demand_upstream(place, "demo")
+
+
+def test_what_another_key_has_sealed_is_asked_again(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = kinds_of(place, "check_answer")
+    monkeypatch.setenv(KEY_VARIABLE, str(tmp_path / "another"))
+
+    demand_upstream(place, "demo")
+
+    assert kinds_of(place, "check_answer") > kept
+    assert find_made("eval_report", place, "demo") is None
+
+
+def permit(place: Place) -> Artifact:
+    return requests.permit(place, place.recipe("demo"), "cpu").demand(place.store)
+
+
+def test_the_lock_makes_a_smoke_again_once_and_keeps_what_came_of_it(place: Place) -> None:
+    from mw_pipeline.stages.recomputation import unlock_made_again
+
+    lines: list[str] = []
+    kept = permit(place).digest
+    unlock_made_again(place, "demo", progress=lines.append)
+    assert lines == []
+
+    forget(place, "full_run_permit")
+    with pytest.raises(GateError, match="its smoke has not been made again yet"):
+        unlock(place, "demo")
+    assert [find_made(stage, place, "demo") for stage in BEHIND_THE_LOCK] == [None, None, None]
+
+    unlock_made_again(place, "demo", progress=lines.append)
+    assert lines == ["making the smoke of 'demo' again, as far as that is cheap"]
+    assert permit(place).digest == kept
+    assert unlock(place, "demo").outcome == "pass"
+
+
+@pytest.mark.parametrize("stage", BEHIND_THE_LOCK)
+def test_a_permit_that_was_written_by_hand_opens_nothing(place: Place, stage: str) -> None:
+    # M68
+    from mw_pipeline.stages.tensor import STAGES
+
+    rewrite(permit(place), "permit.json", edit_json(measured={"rules": []}))
+
+    for ask in (lambda: find_made(stage, place, "demo"), lambda: STAGES[stage](place, "demo")):
+        with pytest.raises(GateError, match="was not given out by the lock under the key of this user"):
+            ask()
+
+
+def test_a_smoke_whose_curves_were_typed_starts_no_full_run(place: Place) -> None:
+    # M68: its artifact is whole, and the verdict on it is the one that its logs have earned.
+    from mw_pipeline.stages.training import full_checkpoint
+
+    def type_losses(path: Path) -> None:
+        rows = [json.loads(line) for line in path.read_text().splitlines()]
+        path.write_text("".join(json.dumps({**row, "loss": 0.9 * row["loss"]}) + "\n" for row in rows))
+
+    recipe = place.recipe("demo")
+    smoke = rewrite(requests.smoke(place, recipe).demand(place.store), "steps.jsonl", type_losses)
+    assert build_verdict(place, recipe)[1].outcome == "pass"
+
+    with pytest.raises(
+        GateError, match="its smoke is not what it says: first_steps_come_again: loss of step 1 "
+    ) as said:
+        full_checkpoint(place, "demo")
+    assert f"Delete {smoke.path}. Run `dagster asset materialize" in str(said.value)
+
+
+def test_under_another_torch_than_its_smoke_no_full_run_starts_and_one_that_has_ended_is_found(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # M68
+    from mw_pipeline.stages.training import full_checkpoint
+
+    monkeypatch.setattr(gate, "toolchain", lambda: {**toolchain(), "torch": "99.0"})
+    assert full_checkpoint(place, "demo").reused
+
+    forget(place, "full_checkpoint")
+    with pytest.raises(GateError, match=r"its smoke ran with torch '.*', the full run would with '99\.0'"):
+        full_checkpoint(place, "demo")
 
 
 def test_a_release_below_its_gate_is_made_and_never_published(place: Place) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from yardstick import in_yardsticks
 
 from mw_pipeline.areas import closed_regions
 from mw_pipeline.cli import main
@@ -210,13 +210,11 @@ def test_broken_gold_gets_no_manifest(tmp_path: Path, capsys: Any) -> None:
 @pytest.mark.slow
 def test_a_hundred_thousand_rows_are_judged_in_seconds(tmp_path: Path) -> None:
     path = file_of(tmp_path, *(numbered(n) for n in range(100_000)), '{"raw": "x", "components": {"street": "y"}}')
-    begin = time.process_time()
 
-    judged = judge_golden([path])
-    facts = judged.as_json()
+    facts = judge_golden([path]).as_json()
 
     assert (facts["counts"]["rows"], facts["blocking"]) == (100_001, 1)
-    assert time.process_time() - begin < 60
+    assert in_yardsticks(lambda: judge_golden([path]), tries=1) < 500
 
 
 def test_regions_without_a_row_are_a_remark_and_those_with_one_are_counted(tmp_path: Path, capsys: Any) -> None:  # M86

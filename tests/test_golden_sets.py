@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from corpus_sources import HandMade, address, install, record
+from tiny_project import edit_json, rewrite
 
 from mw_pipeline.corpus.splits import judging_half
 from mw_pipeline.errors import CorpusError, RecipeError
@@ -157,6 +158,32 @@ def test_gold_with_a_stale_manifest_is_invalid_until_the_manifest_is_written_ane
     write_manifest(gold.parent)
     build_golden(place, "c")
     assert checks.golden_is_valid(place, "c").problems == ()
+
+
+def test_gold_that_says_of_itself_that_it_is_valid_is_judged_again(place: Place) -> None:
+    # M68: a whole artifact, whose golden.json has no finding
+    gold = place.project / "golden" / "us.jsonl"
+    gold.write_text("".join(json.dumps({**GOLD, "raw": raw}) + "\n" for raw in ("1 Elm Street, Nowhere",)))
+    kept = build_golden(place, "c").artifact
+    (problem,) = checks.golden_is_valid(place, "c").problems
+    assert "unreachable_value" in problem
+
+    forged = rewrite(kept, "golden.json", edit_json(findings=[], blocking=0))
+
+    first, second = checks.golden_is_valid(place, "c").problems
+    assert first == problem
+    assert second == f"the gold kept in {forged.path} is not what its files hold: delete it and build it again"
+
+
+def test_gold_whose_rows_were_changed_in_the_store_is_found(place: Place) -> None:
+    # M68
+    kept = build_golden(place, "c").artifact
+    assert checks.golden_is_valid(place, "c").problems == ()
+
+    rewrite(kept, "rows/golden.jsonl", lambda path: path.write_text(path.read_text().replace("Elm", "Oak")))
+
+    (problem,) = checks.golden_is_valid(place, "c").problems
+    assert "is not what its files hold" in problem
 
 
 def test_a_labelled_source_without_a_record_is_refused(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

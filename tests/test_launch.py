@@ -16,7 +16,10 @@ from toy_run import Toy, rows, toy_plan, toy_recipe
 
 from mw_pipeline.errors import ArtifactError, UnfinishedError
 from mw_pipeline.failures import cure_of_error
+from mw_pipeline.train.loop import train
 from mw_pipeline.train.ranks import train_in_ranks
+from mw_pipeline.verdict.evidence import Evidence
+from mw_pipeline.verdict.run_checks import BLOCKING, WARNING
 
 pytestmark = pytest.mark.slow
 
@@ -60,6 +63,28 @@ def test_the_death_of_the_process_that_writes_is_cured_by_a_retry(toy: Toy, tmp_
     assert cure_of_error(died.value) == "retry"
     again = train_in_ranks(plan)
     assert again.status == "COMPLETED" and again.resumed_from_step is not None and again.resumed_from_step >= 30
+
+
+def test_a_run_that_goes_on_in_another_number_of_processes_is_remarked_on_and_not_condemned(
+    toy: Toy, tmp_path: Path
+) -> None:
+    # M80
+    plan = toy_plan(toy, tmp_path / "run", recipe=toy_recipe(**CHANGES))
+    killer = threading.Thread(target=lambda: os.kill(owner_once_at(plan.out, 40), signal.SIGKILL))
+    killer.start()
+    with pytest.raises(UnfinishedError):
+        train_in_ranks(plan)
+    killer.join()
+
+    result = train(plan)
+
+    evidence = Evidence.read(plan.out)
+    assert result.status == "COMPLETED" and evidence.discarded
+    assert [name for name, check in BLOCKING.items() if check(evidence)] == []
+    (remark,) = WARNING["run_stayed_on_one_machine"](evidence)
+    assert remark == (
+        f"the run was resumed at step {result.resumed_from_step} under another ranks: 2, 1: the same to within 1e-3"
+    )
 
 
 def test_a_signal_to_the_run_saves_and_interrupts_all_of_it_without_a_word_of_torchrun(

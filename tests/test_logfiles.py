@@ -162,12 +162,16 @@ def test_the_names_that_a_log_gave_its_columns_are_kept(tmp_path: Path) -> None:
     ],
 )
 def test_the_likeliest_of_several_columns_is_taken(names: list[str], ours: str, theirs: str) -> None:
-    assert columns_of(names)[ours] == theirs
+    found = columns_of(names)
+
+    assert {**found.named, **found.sets[""]}[ours] == theirs
 
 
 def test_a_test_loss_is_no_validation_loss() -> None:
-    assert columns_of(["step", "loss", "test_loss", "epoch"]).keys() == {"step", "loss"}
-    assert plain_name("Train Loss") == plain_name("train/loss") == plain_name("_train_loss")
+    found = columns_of(["step", "loss", "test_loss", "epoch"])
+
+    assert (found.named.keys(), found.sets, found.unknown) == ({"step", "loss"}, {"": {}}, ("test_loss",))
+    assert plain_name("Train Loss") == plain_name("train/loss") == plain_name("_train_loss") == plain_name("trainLoss")
 
 
 def test_a_trainer_state_gives_its_length_and_not_its_summary(tmp_path: Path) -> None:

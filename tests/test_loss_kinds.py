@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tiny_package import imprint
 from toy_run import measured, rows, toy_plan, toy_recipe, weights
 
 from mw_pipeline.errors import ArtifactError
@@ -125,7 +126,7 @@ def test_a_checkpoint_without_thresholds_has_no_threshold_report(unbroken, toy):
 @pytest.mark.slow
 def test_a_soft_span_package_answers_as_its_checkpoint(soft_span, toy, tmp_path):
     model = export_model(load_checkpoint(soft_span / "best"), tokenizer_path=toy.tokenizer, texts=TEXTS, work=tmp_path)
-    write_model_files(tmp_path / "package", model=model, locale="en-us", version="1")
+    write_model_files(tmp_path / "package", model=model, imprint=imprint("en-us"))
 
     assert model.fp32.max_logit_difference < 1e-3
     packaged = Parser.load(tmp_path / "package").parse_many(TEXTS)

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tiny_package import EVIDENCE, SCORES
+from tiny_package import EVIDENCE, SCORES, imprint
 
 from mw_pipeline.digest import sha256_file
 from mw_pipeline.errors import ArtifactError
@@ -60,7 +60,7 @@ def test_sha256sum_agrees_with_the_list_of_the_package(package):
 def test_equal_inputs_give_equal_bytes(model, tmp_path):
     for name in ("one", "two"):
         build_package(
-            tmp_path / name, model=model, locale="fr-fr", version="1", measure=lambda path: SCORES, evidence=EVIDENCE
+            tmp_path / name, model=model, imprint=imprint("fr-fr"), measure=lambda path: SCORES, evidence=EVIDENCE
         )
 
     for path in (tmp_path / "one").iterdir():
@@ -75,7 +75,7 @@ def test_the_scores_of_the_card_are_measured_on_the_files_that_ship(model, tmp_p
         measured["parse"] = Parser.load(path).parse("12 rue Haute").as_json()
         return SCORES
 
-    card = build_package(tmp_path / "p", model=model, locale="en-us", version="1", measure=measure, evidence=EVIDENCE)
+    card = build_package(tmp_path / "p", model=model, imprint=imprint("en-us"), measure=measure, evidence=EVIDENCE)
 
     assert card["metrics"] == {"measured_on": {"model.onnx": measured["sha256"]}, **SCORES}
     assert sha256_file(tmp_path / "p" / "model.onnx") == measured["sha256"]
@@ -115,7 +115,7 @@ def test_the_readme_shows_a_parse_that_the_package_really_gives(package):
 def test_both_locales_ship_the_same_weights_under_their_own_names(tiny_release):
     cards = [card_of(tiny_release / "packages" / locale) for locale in ("en-us", "fr-fr")]
 
-    assert [card["name"] for card in cards] == ["address-parser-en-us", "address-parser-fr-fr"]
+    assert [card["name"] for card in cards] == ["@mailwoman/neural-weights-en-us", "@mailwoman/neural-weights-fr-fr"]
     assert cards[0]["files"]["model.onnx"] == cards[1]["files"]["model.onnx"]
 
 
@@ -123,14 +123,14 @@ def test_a_folder_in_use_is_not_written_over(model, tmp_path):
     (tmp_path / "mine.txt").write_text("mine")
 
     with pytest.raises(ArtifactError, match="holds files already"):
-        build_package(tmp_path, model=model, locale="en-us", version="1", measure=lambda p: {}, evidence=EVIDENCE)
+        build_package(tmp_path, model=model, imprint=imprint("en-us"), measure=lambda p: {}, evidence=EVIDENCE)
 
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
 def test_every_package_names_its_sources_their_licences_and_their_rows(package):
     assert (package / "ATTRIBUTION.md").read_text(encoding="utf-8").splitlines() == [
-        "# Attribution of address-parser-fr-fr",
+        "# Attribution of @mailwoman/neural-weights-fr-fr",
         "",
         "The training rows came from these sources, which are to be named wherever the weights go.",
         "",
@@ -156,7 +156,7 @@ def test_tags_stand_in_label_order_though_a_file_holds_them_by_alphabet():
 def test_without_licences_the_attribution_says_so(model, tmp_path):
     bare = Evidence(run={}, corpus={}, diagnosis={}, lineage={"roots": [], "nodes": []}, licences=())
 
-    build_package(tmp_path / "p", model=model, locale="xx-xx", version="1", measure=lambda p: {}, evidence=bare)
+    build_package(tmp_path / "p", model=model, imprint=imprint("xx-xx"), measure=lambda p: {}, evidence=bare)
 
     assert "no licensed source" in (tmp_path / "p" / "ATTRIBUTION.md").read_text(encoding="utf-8")
     readme = (tmp_path / "p" / "README.md").read_text(encoding="utf-8")
@@ -169,8 +169,7 @@ def test_a_number_that_is_not_finite_stays_out_of_the_card(model, tmp_path):
         build_package(
             tmp_path / "p",
             model=model,
-            locale="en-us",
-            version="1",
+            imprint=imprint("en-us"),
             measure=lambda p: {"golden": {"core_macro_f1": float("nan"), "rows": 1}},
             evidence=EVIDENCE,
         )

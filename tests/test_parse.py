@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 import unicodedata
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from tiny_package import TEXTS
+from yardstick import in_yardsticks
 
 from mw_pipeline.checksums import SUMS_NAME, sums_findings, write_sums
 from mw_pipeline.errors import ArtifactError
@@ -85,14 +85,13 @@ def test_the_number_of_threads_changes_no_answer(package):
 
 def test_a_megabyte_is_read_up_to_max_length_and_says_so(parser):
     text = "12 Oak St, Washington " * (MEBIBYTE // 22)
-    started = time.perf_counter()
 
     parsed = parser.parse(text)
 
     assert parsed.truncated
     assert parsed.raw == text
     assert max(span.end for span in parsed.spans) < 32 * 32
-    assert time.perf_counter() - started < 2
+    assert in_yardsticks(lambda: parser.parse(text), tries=1) < 2
 
 
 def test_exactly_max_length_pieces_are_not_truncated(tiny_release):
@@ -200,7 +199,22 @@ def test_the_parse_as_json_is_a_prediction_row(parser):
 
     assert json.loads(json.dumps(row)) == row
     assert set(row) == {"raw", "components", "spans", "truncated"}
-    assert set(row["spans"][0]) == {"tag", "value", "start", "end", "confidence"}
+    assert set(row["spans"][0]) == {"tag", "value", "start", "end", "start_utf16", "end_utf16", "confidence"}
+
+
+@pytest.mark.parametrize("text", ["12 Main St", "𝟷𝟸 Main St", "🏠🏠 𝟷𝟸 rue Haute 🏠, 75001 Paris", "\ud800 Été 12"])
+def test_offsets_are_told_in_code_points_and_in_the_units_of_javascript(letters, text):
+    """M19."""
+    parser = random_parser(letters, STAGE2, 5, 64)
+    units = text.encode("utf-16-le", "surrogatepass")
+
+    spans = parser.parse(text).as_json()["spans"]
+
+    assert spans
+    for span in spans:
+        assert text[span["start"] : span["end"]] == span["value"]
+        found = units[2 * span["start_utf16"] : 2 * span["end_utf16"]]
+        assert found.decode("utf-16-le", "surrogatepass") == span["value"]
 
 
 def test_candidates_differ_and_come_most_probable_first(parser):
@@ -280,10 +294,42 @@ def test_transitions_of_another_label_set_are_refused(copy):
 
 
 def test_transitions_of_another_shape_are_refused(copy):
-    change_json(copy / TRANSITIONS_NAME, transitions=[[0.0]], start=[0.0])
+    for wrong, said in (
+        ({"transitions": [[0.0]], "start_transitions": [0.0]}, r"transitions \(1, 1\), start \(1,\), end \(21,\)"),
+        ({"transitions": [0.0] * 21, "start_transitions": [0.0] * 21}, r"transitions \(21,\), start \(21,\)"),
+        ({"end_transitions": [0.0]}, r"end \(1,\), expected 21 labels"),
+    ):
+        change_json(copy / TRANSITIONS_NAME, **wrong)
 
-    with pytest.raises(ArtifactError, match=r"transitions \(1, 1\) and start \(1,\), expected 21 labels"):
-        Parser.load(copy)
+        with pytest.raises(ArtifactError, match=said):
+            Parser.load(copy)
+
+
+def test_an_older_package_with_null_for_what_is_forbidden_answers_as_today(package, copy):
+    crf = json.loads((copy / TRANSITIONS_NAME).read_text())
+    del crf["end_transitions"]
+    crf["start"] = crf.pop("start_transitions")
+    older = json.dumps(crf).replace("-1000000000.0", "null")
+    assert "null" in older and "1000000" not in older
+    (copy / TRANSITIONS_NAME).write_text(older)
+    write_sums(copy)
+
+    assert np.isneginf(PackageFiles.read(copy).starts).any()
+    assert Parser.load(copy).parse_many(TEXTS) == Parser.load(package).parse_many(TEXTS)
+
+
+def test_scores_of_ends_are_added_on_the_last_piece(parser, copy):
+    ends = [-50.0 * (not label.endswith("venue")) for label in STAGE2.labels]
+    change_json(copy / TRANSITIONS_NAME, end_transitions=ends)
+    ending = Parser.load(copy)
+    whole = [parsed.raw for parsed in parser.parse_many(TEXTS[:80]) if not parsed.truncated]
+    assert len(whole) > 20
+
+    for parsed in ending.parse_many(whole):
+        assert parsed.spans[-1].tag == "venue"
+        assert parsed.spans[-1].end == len(parsed.raw)
+        assert ending.candidates(parsed.raw, 1)[0].parsed.spans == parsed.spans
+    assert any(parsed.spans[-1].tag != "venue" for parsed in parser.parse_many(whole))
 
 
 def test_a_package_without_a_field_is_refused(copy):

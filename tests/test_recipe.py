@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from mw_pipeline.client.npm import Imprint
 from mw_pipeline.errors import RecipeError
 from mw_pipeline.recipe import load_corpus_spec, load_recipe
 
@@ -71,6 +72,15 @@ def test_families_of_cells_that_the_matrix_has_may_be_named_as_known_blind(tmp_p
     known = '[eval]\nknown_blind = ["country abroad", "subset × separators and case", "directional behind"]\n'
 
     assert len(load_recipe(write(tmp_path, "recipes/a.toml", BASE + known)).eval.known_blind) == 3
+
+
+def test_a_recipe_names_its_packages_and_says_what_npm_asks_of_their_publisher(tmp_path: Path) -> None:
+    own = '[package]\nversion = "2.0.0-rc.1"\nscope = "@acme"\nname = "parser"\nlicense = "CC-BY-4.0"\n'
+    other = 'optional_channels = []\nlocales = ["de-de"]\n'
+    found = [load_recipe(write(tmp_path, "recipes/a.toml", BASE + text)).package for text in ("", own + other)]
+
+    assert found[0].imprint("fr-fr") == Imprint("@mailwoman/neural-weights-fr-fr", "0.1.0", "fr-fr")
+    assert found[1].imprint("de-de") == Imprint("@acme/parser-de-de", "2.0.0-rc.1", "de-de", "CC-BY-4.0", ())
 
 
 def test_units_boxes_and_crossings_have_labels_by_default(tmp_path: Path) -> None:
@@ -163,6 +173,14 @@ def test_equal_effective_recipes_have_equal_digests_however_they_are_split(tmp_p
             BASE + '[package]\nlocales = ["../fr"]\n',
             r"package\.locales\.0 is '\.\./fr': expected a language and a country in small letters",
         ),
+        (BASE + '[package]\nversion = "1"\n', r"package\.version is '1': expected a version of three numbers"),
+        (BASE + '[package]\nscope = "acme"\n', r"package\.scope is 'acme': expected @ and small letters"),
+        (
+            BASE + '[package]\nlicense = "Licence Ouverte 2.0"\n',
+            r"package\.license is 'Lic.*: expected a licence as",
+        ),
+        (BASE + '[package]\nname = "Weights"\n', "'@mailwoman/Weights-en-us', which npm does not take: expected small"),
+        (BASE.replace("heads = 4", "heads = 4\nmax_length = 129"), r"model\.max_length is 129: expected 128 at most"),
     ],
 )
 def test_a_wrong_recipe_is_refused_with_its_key(tmp_path: Path, text: str, message: str) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mw_pipeline.campaign.folder import read_campaign
-from mw_pipeline.recipe import load_corpus_spec, load_recipe
+from mw_pipeline.errors import RecipeError
+from mw_pipeline.recipe import load_corpus_spec, load_recipe, logging_problem
 from mw_pipeline.schedule import lr_share, near_peak_end
 from mw_pipeline.sources.registry import ADAPTERS
 
@@ -45,6 +49,72 @@ def test_every_corpus_spec_loads_and_allows_the_licences_of_its_sources(path: Pa
         adapter = ADAPTERS.get(settings.adapter)
         licence = settings.licence or (adapter.licence if adapter else None)
         assert licence is None or licence in spec.licences_allowed, source
+
+
+def variant(folder: Path, text: str, *, base: Path = ROOT / "recipes" / "demo.toml") -> Path:
+    path = folder / "variant.toml"
+    path.write_text(f'base = "{os.path.relpath(base, folder)}"\n{text}')
+    return path
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[train]\nlog_every = 500", r"variant\.toml: train\.log_every is 500: .* would log 2 losses .* Lower it"),
+        ("[train]\nlog_every = 14", r"train\.log_every is 14: .* would log 48 losses near the peak rate, expected 50"),
+        ("[smoke]\nsteps = 240", r"smoke\.steps is 240, which leaves 40 near the peak rate .* expected 50"),
+        ("[smoke]\nsteps = 200", r"smoke\.steps is 200, which leaves 0 near the peak rate"),
+        ("[smoke]\neval_every = 230", r"smoke\.eval_every is 230: .* evaluated 4 times near the peak rate, expected 5"),
+        ('[smoke]\nmode = "long-tail"\nsteps = 10_000\neval_every = 2000', r"smoke\.eval_every is 2000: .* 2 times"),
+        ('[smoke]\nmode = "cosine"\nsteps = 9000\neval_every = 2000', r"smoke\.eval_every is 2000: .* 2 times"),
+    ],
+)
+def test_a_recipe_whose_smoke_logs_too_little_for_a_verdict_is_refused_when_it_is_read(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    # M69
+    with pytest.raises(RecipeError, match=message):
+        load_recipe(variant(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[train]\nlog_every = 13",
+        "[smoke]\neval_every = 200",
+        "[train]\nlog_every = 1\n[smoke]\nsteps = 260\neval_every = 13",
+        '[smoke]\nmode = "long-tail"\nsteps = 10_000\neval_every = 500',
+        '[smoke]\nmode = "cosine"\nsteps = 400\neval_every = 50',
+    ],
+)
+def test_a_recipe_whose_smoke_logs_enough_is_read_as_is_one_whose_smoke_has_decayed(tmp_path: Path, text: str) -> None:
+    load_recipe(variant(tmp_path, text))
+
+
+@given(
+    st.integers(0, 300),
+    st.integers(1, 60),
+    st.integers(1, 400),
+    st.integers(5, 900),
+    st.sampled_from(["constant", "cosine"]),
+)
+def test_what_a_smoke_will_log_is_what_a_count_step_by_step_gives(
+    warmup: int, log_every: int, eval_every: int, steps: int, mode: str
+) -> None:
+    demo = load_recipe(ROOT / "recipes" / "demo.toml")
+    train = demo.train.model_copy(update={"warmup_steps": warmup, "log_every": log_every})
+    smoke = demo.smoke.model_copy(update={"steps": steps, "eval_every": eval_every, "mode": mode})
+    recipe = demo.model_copy(update={"train": train, "smoke": smoke})
+    course = {"schedule": "constant" if mode == "constant" else "cosine", "warmup_steps": warmup, "steps": steps}
+    near = [step for step in range(warmup, steps) if lr_share(step, **course) >= 0.6]
+    seen = [*near, near[-1] + 1] if near else []  # what is logged there has seen all of them
+    losses = sum(step % log_every == 0 or step == steps for step in seen if step > 0)
+    evals = sum(step % eval_every == 0 or step == steps for step in seen if step > 0)
+    whole = {**train.model_dump(include={"schedule", "steps", "cooldown_from"}), "warmup_steps": warmup}
+    needed = min(2000, sum(lr_share(step, **whole) >= 0.6 for step in range(warmup, train.steps)) / 2)
+
+    enough = len(near) >= 50 and losses >= 50 and evals >= 5
+    assert (logging_problem(recipe) is None) is (enough or (mode == "cosine" and len(near) < needed))
 
 
 SUSTAINED = [path for path in RECIPES if path != DECAYED]

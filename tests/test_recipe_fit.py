@@ -34,15 +34,9 @@ def project(tmp_path: Path) -> Place:
             r"demo\.toml: package\.locales: locale 'de-de': the capability matrix has rows of .*US.* only\. Write the",
         ),
         (
-            "[eval]",
-            '[eval]\nbaseline = "dem"',
-            r"demo\.toml: eval\.baseline is 'dem', which is no recipe: .*did you mean 'demo'\?",
-        ),
-        ("[eval]", '[eval]\nbaseline = "dem@3"', r"eval\.baseline is 'dem@3', which is no recipe"),
-        (
-            "[eval]",
-            '[eval]\nbaseline = "gone.toml"',
-            r"eval\.baseline is 'gone\.toml', .* Name a TOML file or a recipe",
+            "[package]",
+            '[package]\nlocales = ["xx-yy"]',
+            r"demo\.toml: package\.locales: locale 'xx-yy'",
         ),
     ],
 )
@@ -55,10 +49,7 @@ def test_a_recipe_that_names_what_is_not_there_is_refused_when_it_is_read(
         project.recipe("demo")
 
 
-def test_a_recipe_whose_locales_and_baseline_are_there_is_read(project: Place) -> None:
-    recipes = project.project / "recipes"
-    (recipes / "former.toml").write_text((recipes / "demo.toml").read_text())
-    change(project.project, "[eval]", '[eval]\nbaseline = "former@3"')
+def test_a_recipe_whose_locales_are_there_is_read(project: Place) -> None:
     change(project.project, "[package]", '[package]\nlocales = ["fr-fr"]')
 
     assert project.recipe("demo@7").train.seed == 7

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mw_pipeline.recipe import EvalConfig, SetGate
-from mw_pipeline.stages.release_gates import gates_of, reached, unasked
+from mw_pipeline.stages.release_gates import badly_calibrated, gates_of, reached, unasked
 
 LOCALES = ("en-us", "fr-fr")
 SKIPPED = {"skipped": "real is not scored: 'x' matches no file below MW_DATA"}
@@ -108,3 +108,37 @@ def test_a_locale_that_no_row_of_the_own_gold_judges_blocks_where_the_recipe_ask
     ]
     assert questions(asked(), {}, OWN) == ([], [])
     assert questions(EvalConfig(), {}, half) == ([], [])
+
+
+def calibrated(ece: float | None, rows: int = 100) -> dict[str, Any]:
+    return {"golden, FR rows": {"ece": ece, "rows": rows}}
+
+
+@pytest.mark.parametrize("ece", [0.0501, math.nan, None, 1.0])
+def test_confidences_that_are_off_by_more_than_five_points_refuse_the_release(ece: float | None) -> None:
+    (problem,) = badly_calibrated(
+        EvalConfig(), {"en-us": {"golden, US rows": {"ece": 0.05, "rows": 9}}, "fr-fr": calibrated(ece)}
+    )
+
+    assert problem.startswith("fr-fr: the confidences of spans are off by ")
+    assert problem.endswith("over ten buckets) on 100 rows of golden, eval.max_ece is 0.05")
+
+
+def test_confidences_within_five_points_pass_and_a_recipe_may_ask_less_or_nothing() -> None:
+    assert badly_calibrated(EvalConfig(), {"fr-fr": calibrated(0.05)}) == []
+    assert badly_calibrated(EvalConfig(max_ece=0.2), {"fr-fr": calibrated(0.2)}) == []
+    assert badly_calibrated(EvalConfig(max_ece=1.0), {"fr-fr": calibrated(None)}) == []
+
+
+def test_a_further_set_is_asked_for_its_calibration_where_its_gate_says_so() -> None:
+    metrics = {"fr-fr": {**calibrated(0.01), "real, FR rows": {"ece": 0.06, "rows": 30}}}
+
+    assert badly_calibrated(EvalConfig(gates={"real": SetGate(min_exact_match=0.5)}), metrics) == []
+    (problem,) = badly_calibrated(EvalConfig(gates={"real": SetGate(min_exact_match=0.5, max_ece=0.05)}), metrics)
+    assert problem.endswith("on 30 rows of real, eval.gates.real.max_ece is 0.05")
+
+
+def test_a_locale_is_judged_by_the_confidences_of_its_own_rows_alone() -> None:  # M78
+    everything = {"golden": {"ece": 0.01, "rows": 9}, "golden, US rows": {"ece": 0.01, "rows": 9}, **calibrated(0.2)}
+
+    assert [found[:5] for found in badly_calibrated(EvalConfig(), dict.fromkeys(LOCALES, everything))] == ["fr-fr"]

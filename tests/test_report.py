@@ -12,8 +12,8 @@ from report_inputs import dataset_summary, everything, log
 
 from mw_pipeline.report import cells, charts, runs
 from mw_pipeline.report import tables as report_tables
+from mw_pipeline.report.cells import Table
 from mw_pipeline.report.page import render_report
-from mw_pipeline.report.tables import Table
 from mw_pipeline.verdict.runlog import RunLog
 
 
@@ -200,7 +200,7 @@ def test_a_change_has_the_sign_that_it_has(difference, shown):
 
 
 def test_directions_come_from_the_two_values(inputs):
-    table = report_tables.difference_table(inputs["diagnosis"]["regression"])
+    table = report_tables.difference_table(inputs["axes"]["en-us"]["regression"])
 
     for _, baseline, now, change, _, _ in table.rows:
         assert (float(now) > float(baseline)) == change.startswith("+") or now == baseline

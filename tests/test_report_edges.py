@@ -12,8 +12,8 @@ from mw_pipeline.evaluate.diagnose import diagnose
 from mw_pipeline.evaluate.evaluation import CONSTRAINED_DECODER, evaluate
 from mw_pipeline.golden.gold import GoldenSet
 from mw_pipeline.report import cells, charts, runs, tables
+from mw_pipeline.report.cells import Table
 from mw_pipeline.report.page import render_report
-from mw_pipeline.report.tables import Table
 
 
 def test_gold_of_one_family_has_no_intervals_and_still_a_page(tmp_path):

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from yardstick import in_yardsticks
 
 from mw_pipeline.corpus.records import ROW_SCHEMA
 from mw_pipeline.corpus.schema import rows_match_schema
@@ -128,10 +128,8 @@ def test_a_file_that_is_not_parquet_is_an_error(tmp_path: Path):
 
 
 @pytest.mark.slow
-def test_a_hundred_thousand_rows_a_second_are_checked_to_the_last_span(tmp_path: Path):
+def test_a_hundred_thousand_rows_are_checked_to_the_last_span_at_their_pace(tmp_path: Path):
     files = write(tmp_path, [row(number) for number in range(100_000)])
-    start = time.perf_counter()
 
     assert rows_match_schema(files) == []
-
-    assert time.perf_counter() - start < 1.0
+    assert in_yardsticks(lambda: rows_match_schema(files)) < 15  # a third of that when written

@@ -10,9 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mw_pipeline.errors import ArtifactError
 from mw_pipeline.metrics.row_losses import RowLosses
 from mw_pipeline.verdict.early_stop import EvaluatedRows, Patience, converged_at
-from mw_pipeline.verdict.run_checks import BLOCKING, WARNING, Evidence
+from mw_pipeline.verdict.evidence import Evidence
+from mw_pipeline.verdict.parts import parts_of
+from mw_pipeline.verdict.run_checks import BLOCKING, WARNING
 from mw_pipeline.verdict.runlog import RunLog
 
 STEPS, BATCH, ROWS = 100, 16, 400
@@ -25,6 +28,12 @@ def losses(mean: float, *, seed: int = 0, rows: int = ROWS, noise: float = 0.01)
     spread = rng.normal(0, 0.2, rows) + own.normal(0, noise, rows)
     nats = 10 * (mean + spread - spread.mean())
     return RowLosses(nats, np.full(rows, 10))
+
+
+def part(from_step: int, **kind: Any) -> dict[str, Any]:
+    """A part of a run in run.json: what trained the steps after `from_step`."""
+    here = {"device": "cpu", "machine": "x86_64 AVX2", "ranks": 1, "threads": 1, "precision": "fp32", "torch": "2.9"}
+    return {"from_step": from_step, **here, "dropout_drawn_by": "cpu x86_64", **kind}
 
 
 def parts(means: list[float] | None = None, **run: Any) -> dict[str, Any]:
@@ -55,6 +64,7 @@ def parts(means: list[float] | None = None, **run: Any) -> dict[str, Any]:
         **{"label_counts": {"O": 500, "B-street": 30}, "rows": STEPS * BATCH, "train_rows": 800},
         **{"parameters": 1000, "tokens": 200 * STEPS, "digests": {"code": "c", "data": "d"}},
     }
+    facts |= {"parts": [part(0)], "notes": []}
     smoke = {"steps": [dict(row) for row in steps], "run": dict(facts)}
     return {"steps": steps, "evals": evals, "rows": found, "run": facts | run, "discarded": [], "smoke": smoke}
 
@@ -122,11 +132,21 @@ BROKEN: dict[str, tuple[Change, str]] = {
     ),
     # M63
     "the wrong device": (lambda p: p["run"].update(device_asked="cuda"), "device_is_as_asked"),
+    # M80
+    "a resume elsewhere": (
+        lambda p: p["run"].update(parts=[part(0), part(40, machine="NVIDIA H200")]),
+        "run_stayed_on_one_machine",
+    ),
+    "a line that a kill cut short": (
+        lambda p: p["run"].update(notes=["steps.jsonl: the last line was cut short after 12 bytes and was dropped"]),
+        "no_line_was_torn",
+    ),
     "overfit": (overfit, "not_overfit"),
     "validation easier than what was trained on": (
         lambda p: p["evals"][-1].update(train_eval_loss=0.4),
         "no_sign_of_a_leak",
     ),
+    "a score that swings": (lambda p: p["evals"][2].update(val_macro_f1=0.61), "scores_have_settled"),
     "a scarce label": (lambda p: p["run"]["label_counts"].update({"B-cedex": 29}), "data_was_enough"),
     "many passes": (lambda p: p["run"].update(train_rows=399), "data_was_enough"),
     # M27: twenty times more parameters than tokens
@@ -155,12 +175,139 @@ def test_a_resume_that_comes_out_the_same_and_a_seed_that_differs_are_fine() -> 
     assert after(other_seed) == []
 
 
-def test_a_smoke_of_another_machine_is_not_held_against_a_run() -> None:
+def test_a_smoke_of_another_precision_is_not_held_against_a_run() -> None:
     def elsewhere(p: dict[str, Any]) -> None:
-        p["smoke"]["run"]["machine"] = "aarch64 DEFAULT"
+        p["smoke"]["run"]["precision"] = "bf16"
         p["smoke"]["steps"][3]["loss"] = 0.51
 
     assert after(elsewhere) == []
+
+
+def test_another_card_by_its_number_is_the_device_that_was_asked_for() -> None:
+    assert after(lambda p: p["run"].update(device="cuda", device_asked="cuda:1")) == []
+
+
+OTHERS = {
+    "another machine": {"machine": "NVIDIA H200", "device": "cuda"},
+    "another processor": {"machine": "x86_64 AVX512"},
+    "two processes": {"ranks": 2},
+    "another precision": {"precision": "bf16"},
+    "another torch": {"torch": "2.13"},
+}
+
+
+def resumed(p: dict[str, Any], *, factor: float, distance: int = 10, **kind: Any) -> None:
+    """The run went on at step 40, after a kill at step 99: what was trained again came out `factor` as large."""
+    p["run"]["parts"] = [part(0), part(40, **kind)]
+    for row in p["steps"]:
+        row["part"] = int(row["step"] > 40)
+    row = p["steps"][40 + distance - 1]
+    p["discarded"].append({**row, "part": 0, "loss": row["loss"] * factor})
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_what_a_resume_elsewhere_may_differ_by_is_a_thousandth(name: str) -> None:
+    # M80: an honest run was condemned after it was paid for, because it was resumed on a faster machine.
+    assert after(lambda p: resumed(p, factor=1 + 9e-4, **OTHERS[name])) == ["run_stayed_on_one_machine"]
+    assert "resume_is_exact" in after(lambda p: resumed(p, factor=1 + 2e-3, **OTHERS[name]))
+
+
+def test_what_a_resume_here_may_differ_by_is_a_millionth() -> None:
+    assert after(lambda p: resumed(p, factor=1 + 9e-7)) == []
+    assert after(lambda p: resumed(p, factor=1 + 2e-6)) == ["resume_is_exact"]
+
+
+def test_rounding_grows_so_a_resume_elsewhere_is_held_to_its_first_steps_and_one_here_to_all() -> None:
+    # M80: two kinds of processor from one checkpoint are a thousandth apart after forty steps, honestly.
+    elsewhere = OTHERS["another processor"]
+
+    assert after(lambda p: resumed(p, factor=1.05, distance=20, **elsewhere)) == [
+        "resume_is_exact",
+        "run_stayed_on_one_machine",
+    ]
+    assert after(lambda p: resumed(p, factor=1.05, distance=21, **elsewhere)) == ["run_stayed_on_one_machine"]
+    assert after(lambda p: resumed(p, factor=1.05, distance=21)) == ["resume_is_exact"]
+
+
+@pytest.mark.parametrize("written", ["A100", [7], [{"machine": "A100"}], [{"from_step": "0"}], [{"from_step": -1}]])
+def test_parts_that_are_none_are_refused_and_those_that_nobody_wrote_are_one(written: Any) -> None:
+    assert [found.from_step for found in parts_of({"machine": "A100"})] == [0]
+    with pytest.raises(ArtifactError, match=r"run\.json: parts is .* expected a table with a from_step for each"):
+        parts_of({"parts": written})
+
+
+def test_dropout_that_is_drawn_otherwise_makes_losses_incomparable_and_rows_not() -> None:
+    # M80: a GPU drops others than a CPU from the same seed, so an honest resume on it is percents off.
+    h200 = {**OTHERS["another machine"], "dropout_drawn_by": "NVIDIA H200"}
+
+    assert after(lambda p: resumed(p, factor=1.05, **h200)) == ["run_stayed_on_one_machine"]
+    assert after(lambda p: (resumed(p, factor=1.05, **h200), p["discarded"][0].update(rows=8))) == [
+        "resume_is_exact",
+        "run_stayed_on_one_machine",
+    ]
+
+    def of_smoke(p: dict[str, Any]) -> None:
+        p["smoke"]["run"]["parts"] = [part(0, **h200)]
+        p["smoke"]["steps"][3]["loss"] *= 1.05
+
+    assert after(of_smoke) == []
+
+
+def test_other_rows_after_a_resume_are_found_wherever_it_went_on() -> None:
+    # M36 beside M80: rounding excuses no row
+    def other_rows(p: dict[str, Any]) -> None:
+        resumed(p, factor=1.0, distance=50, **OTHERS["another machine"])
+        p["discarded"][0]["row_hash"] = "00ff"
+
+    assert after(other_rows) == ["resume_is_exact", "run_stayed_on_one_machine"]
+
+
+def test_a_part_between_two_of_one_kind_counts_too() -> None:
+    # Steps 41 to 45 were trained elsewhere, and the steps after them stand on these.
+    def there_and_back(p: dict[str, Any]) -> None:
+        resumed(p, factor=1 + 9e-4)
+        p["run"]["parts"] = [part(0), part(40, machine="x86_64 AVX512"), part(45)]
+        for row in p["steps"][45:]:
+            row["part"] = 2
+
+    assert after(there_and_back) == ["run_stayed_on_one_machine"]
+
+
+def test_the_remark_names_where_the_run_went_on_and_what_was_other() -> None:
+    p = parts()
+    resumed(p, factor=1.0, ranks=2, machine="NVIDIA H200")
+    p["run"]["parts"].append({**p["run"]["parts"][1], "from_step": 60})  # again, and on the same
+
+    assert WARNING["run_stayed_on_one_machine"](evidence(p)) == [
+        "the run was resumed at step 40 under another machine: x86_64 AVX2, NVIDIA H200; ranks: 1, 2: the same to "
+        "within 1e-3"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("full", "smoke"),
+    [
+        ([part(0, machine="NVIDIA H200"), part(60)], [part(0)]),  # its first steps were trained elsewhere
+        ([part(0)], [part(0, ranks=2)]),
+        ([part(0)], [part(0), part(1, machine="NVIDIA H200")]),
+    ],
+)
+def test_a_smoke_of_another_machine_is_held_against_a_run_to_a_thousandth(full: Any, smoke: Any) -> None:
+    # M80
+    def elsewhere(p: dict[str, Any], *, factor: float) -> None:
+        p["run"]["parts"], p["smoke"]["run"]["parts"] = full, smoke
+        p["smoke"]["steps"][3]["loss"] *= factor
+
+    assert "run_is_reproducible" not in after(lambda p: elsewhere(p, factor=1 + 9e-4))
+    assert "run_is_reproducible" in after(lambda p: elsewhere(p, factor=1 + 2e-3))
+
+
+def test_a_resume_elsewhere_changes_nothing_about_the_steps_before_it() -> None:
+    def later(p: dict[str, Any]) -> None:
+        p["run"]["parts"].append(part(4, machine="NVIDIA H200"))
+        p["smoke"]["steps"][3]["loss"] *= 1 + 2e-6
+
+    assert after(later) == ["run_is_reproducible", "run_stayed_on_one_machine"]
 
 
 def stopped(means: list[float], *, evals: int = 3, rows: int = ROWS, noise: float = 0.01) -> int | None:

@@ -117,10 +117,6 @@ BROKEN: dict[str, tuple[Callable[[Rows, Rows, dict[str, Any]], object], str]] = 
         lambda steps, evals, run: every(evals[3:5], "val_macro_f1", lambda row: 0.3),
         "collapse at step 40: macro-F1 fell from its peak 0.6215 to 0.3000",
     ),
-    "a drift": (
-        lambda steps, evals, run: evals[7].update(val_macro_f1=0.6),
-        "drift at step 100: within the last 5 evaluations macro-F1 fell from 0.7758 to 0.6000",
-    ),
     "nothing decoded": (
         lambda steps, evals, run: every(evals, "val_macro_f1", lambda row: 0.001 * row["step"] / 2),
         "flat at step 100: no two of 10 evaluations running reach a macro-F1 of 0.10; the best is 0.0500",

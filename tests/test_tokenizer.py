@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
 import sentencepiece as spm
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from yardstick import in_yardsticks
 
 from mw_pipeline.errors import ArtifactError, RecipeError
 from mw_pipeline.recipe import TokenizerConfig
@@ -277,9 +277,7 @@ def test_loading_and_encoding_need_only_numpy_and_sentencepiece():
 
 
 @pytest.mark.slow
-def test_encoding_is_faster_than_200k_rows_a_second(tokenizer):
-    texts = TEXTS * 300
-    started = time.process_time()
-    tokenizer.encode(texts)
+def test_encoding_keeps_its_pace(tokenizer):
+    texts = TEXTS * 100
 
-    assert len(texts) / (time.process_time() - started) > 50_000, "a quarter of the aim, in processor seconds"
+    assert in_yardsticks(lambda: tokenizer.encode(texts)) < 13  # a third of that when written

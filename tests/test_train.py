@@ -21,7 +21,7 @@ from mw_pipeline.verdict.runlog import read_run
 
 STEP_KEYS = [
     *("step", "pass", "lr", "loss", "ce", "crf", "grad_norm"),
-    *("tokens", "rows", "row_hash", "tokens_per_second", "wall_seconds"),
+    *("tokens", "rows", "row_hash", "tokens_per_second", "wall_seconds", "part"),
 ]
 EVAL_KEYS = [
     *("step", "val_loss", "val_macro_f1", "f1", "val_ce", "val_crf", "pieces", "val_loss_se", "nonfinite_parameters"),

@@ -233,8 +233,9 @@ def test_a_run_killed_at_any_moment_ends_with_the_weights_of_an_unbroken_one(toy
     assert max(reached) >= 54
     for name in ("best", "last"):
         assert weights(out, name) == weights(tmp_path / "unbroken", name)
-    for name in ("steps.jsonl", "evals.jsonl"):
+    for name in ("steps.jsonl", "evals.jsonl", "first_steps.jsonl"):
         assert measured(out / name) == measured(tmp_path / "unbroken" / name)
     assert sorted(p.name for p in out.iterdir()) == [
-        *("best", "discarded.jsonl", "evals.jsonl", "last", "row_losses.jsonl", "run.json", "steps.jsonl")
+        *("best", "discarded.jsonl", "evals.jsonl", "first_steps.jsonl", "last"),
+        *("row_losses.jsonl", "run.json", "steps.jsonl"),
     ]

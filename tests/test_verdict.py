@@ -163,12 +163,13 @@ def test_a_bare_log_at_a_constant_rate_passes_with_a_list_of_what_was_not_checke
     assert any("log complete: run.json does not say max_steps" in text for text in judged.not_checked)
 
 
-def test_a_bare_log_without_rates_says_that_exposure_is_unknown() -> None:
+def test_a_bare_log_without_rates_is_invalid_for_it_could_not_have_shown() -> None:
+    # M70
     steps = [{"step": row["step"], "loss": row["loss"]} for row in step_rows(SMOKE, HEALTHY_LOSS)]
     judged = verdict(RunFacts(), FULL, steps, [])
 
-    assert judged.exposure_ratio is None
-    assert "how long the run stayed near its peak rate is not known" in judged.reason
+    assert (judged.outcome, judged.rule, judged.exposure_ratio) == ("invalid", "learning_rate", None)
+    assert "no learning rate was logged" in judged.reason
     assert "unreal gradients: steps.jsonl has no grad_norm" in judged.not_checked
-    assert "collapse and drift: evals.jsonl has no val_macro_f1" in judged.not_checked
+    assert "collapse: evals.jsonl has no val_macro_f1" in judged.not_checked
     assert "rising: the near-peak window is not known" in judged.not_checked

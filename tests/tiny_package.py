@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from mw_pipeline.client.npm import Imprint, package_name
 from mw_pipeline.labels import STAGE2
 from mw_pipeline.model.checkpoint import Checkpoint, CheckpointFacts, Tagger, load_checkpoint, save_checkpoint
 from mw_pipeline.package.build import ExportedModel, build_package, export_model
@@ -73,6 +74,11 @@ def tiny_model(folder: Path) -> ExportedModel:
     return export_model(checkpoint, tokenizer_path=tokenizer_path, texts=TEXTS[:40], work=folder)
 
 
+def imprint(locale: str) -> Imprint:
+    """What a recipe that says nothing of it gives a locale."""
+    return Imprint(package_name(locale), "0.1.0", locale)
+
+
 def build_release(folder: Path) -> ExportedModel:
     """A release folder `packages/` with both locales, beside what it was made from."""
     model = tiny_model(folder)
@@ -80,8 +86,7 @@ def build_release(folder: Path) -> ExportedModel:
         build_package(
             folder / "packages" / locale,
             model=model,
-            locale=locale,
-            version="0.1.0",
+            imprint=imprint(locale),
             measure=lambda path: SCORES,
             evidence=EVIDENCE,
         )

@@ -85,6 +85,7 @@ eval_every = 30
 max_quantisation_cost = 1.0
 min_label_agreement = 0.0
 min_cell = 0.0
+max_ece = 1.0
 
 [package]
 untaught = [

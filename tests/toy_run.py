@@ -13,12 +13,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mw_pipeline.dataset.build import build_dataset
-from mw_pipeline.digest import sha256_file
+from mw_pipeline.digest import JSON, sha256_file
 from mw_pipeline.labels import STAGE2
 from mw_pipeline.recipe import Recipe, TokenizerConfig
+from mw_pipeline.store import Store
 from mw_pipeline.tokenizer import Tokenizer, train_tokenizer
 from mw_pipeline.train.loop import train
-from mw_pipeline.train.plan import RunPlan
+from mw_pipeline.train.permit import KIND, MODULES, bound_facts, write_permit
+from mw_pipeline.train.plan import Permit, RunPlan
 
 STREETS = ("Main St", "Oak Ave", "rue de la Paix", "Elm Road", "quai Voltaire", "Hill Lane")
 CITIES = ("Paris", "Lyon", "Dayton", "Austin", "Salem", "Nantes", "Boise")
@@ -98,14 +100,28 @@ def toy_recipe(**changes: dict[str, Any]) -> Recipe:
         "smoke": {"steps": 40, "eval_every": 10},
     }
     for table, values in changes.items():
-        tables[table] = {**tables[table], **values}
+        tables[table] = {**tables.get(table, {}), **values}
     return Recipe.model_validate(tables)
 
 
 def toy_plan(toy: Toy, out: Path, *, kind: str = "full", recipe: Recipe | None = None, **changes: Any) -> RunPlan:
     """A plan on the toy corpus; code is named by a constant, as no test edits it."""
     plan = RunPlan(kind, recipe or toy_recipe(), toy.dataset, toy.tokenizer, out, {"code": "0" * 64})  # type: ignore[arg-type]
-    return replace(plan, **changes)
+    return permitted(replace(plan, **changes), Store(toy.dataset.parent / "permits"))
+
+
+def permitted(plan: RunPlan, store: Store) -> RunPlan:
+    """The plan with a permit under the key of these tests, so that they train without a smoke; a smoke needs none."""
+    if plan.kind == "smoke" or plan.permit is not None:
+        return plan
+    facts = bound_facts(plan.recipe, dataset_path=plan.dataset_path, tokenizer_path=plan.tokenizer_path, device="cpu")
+
+    def make(out: Path) -> dict[str, JSON]:
+        write_permit(out, facts, inputs=(), measured={})
+        return {}
+
+    made = store.build(KIND, make=make, config=facts, modules=MODULES).artifact
+    return replace(plan, permit=Permit(store.url, made.digest))
 
 
 def rows(path: Path) -> list[dict[str, Any]]:
@@ -114,9 +130,9 @@ def rows(path: Path) -> list[dict[str, Any]]:
 
 
 def measured(path: Path) -> list[dict[str, Any]]:
-    """The rows of a log without what the clock says."""
-    clocks = {"wall_seconds", "tokens_per_second", "seconds"}
-    return [{key: value for key, value in row.items() if key not in clocks} for row in rows(path)]
+    """The rows of a log without what the clock says, and which process wrote them."""
+    left_out = {"wall_seconds", "tokens_per_second", "seconds", "part"}
+    return [{key: value for key, value in row.items() if key not in left_out} for row in rows(path)]
 
 
 def weights(out: Path, name: str = "last") -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,11 +37,15 @@ class Fault:
 
     noise_share      share of rows whose tags are swapped at random, another way in each row
     poison_share     share of rows whose tags are all the next one of the label set, the same way in each
+    poison_from      first step whose rows may be poisoned: a source that turns bad half way
+    slip_share       share of rows whose labels all stand one piece late: tokenizer and labels disagree
     rounds_weights   weights and optimizer state are rounded to bfloat16 after every step (M34)
     """
 
     noise_share: float = 0.0
     poison_share: float = 0.0
+    poison_from: int = 1
+    slip_share: float = 0.0
     rounds_weights: bool = False
 
 
@@ -53,6 +57,11 @@ class Case:
     name: str
     changes: Mapping[str, Mapping[str, Any]]
     fault: Fault = field(default_factory=Fault)
+
+    @property
+    def seed(self) -> int:
+        """What weights and the order of rows are drawn from."""
+        return int(self.changes.get("train", {}).get("seed", 0))
 
     def recipe(self, **more: Mapping[str, Any]) -> Recipe:
         """The recipe of this case, with `more` laid over it."""
@@ -67,9 +76,9 @@ class Case:
         return {name: {**table, **self.changes.get(name, {}), **more.get(name, {})} for name, table in RECIPE.items()}
 
 
-def cases(seeds: int) -> Iterator[Case]:
+def cases(seeds: Iterable[int]) -> Iterator[Case]:
     """Every change under both schedules, seed by seed in a drawn order: a benchmark stopped early is a fair sample."""
-    for seed in range(seeds):
+    for seed in seeds:
         changes_of_seed = list(_changes())
         random.Random(seed).shuffle(changes_of_seed)
         for cause, name, changes, fault in changes_of_seed:
@@ -82,27 +91,43 @@ _Change = tuple[str, str, dict[str, dict[str, Any]], Fault]
 
 
 def _changes() -> Iterator[_Change]:
-    for rate in (3e-4, 1e-3, 3e-3, 1e-2, 2e-2, 4e-2, 7e-2, 1.3e-1, 2e-1, 5e-1, 1.0):
+    for rate in _RATES:
         yield "learning rate", f"rate {rate:g}", {"train": {"peak_lr": rate}}, Fault()
-    for rate in (1e-2, 1e-1, 5e-1, 1.0):
+    for rate in (1e-2, 5e-2, 1e-1, 2e-1, 1.0):
         yield "no clipping", f"rate {rate:g}, no clipping", {"train": {"peak_lr": rate, "clip_norm": 1e9}}, Fault()
     for weight, rate in ((0.5, 3e-3), (5.0, 2e-2), (50.0, 3e-3), (50.0, 1e-1)):
         changes = {"loss": {"crf_weight": weight}, "train": {"peak_lr": rate}}
         yield "CRF weight", f"λ {weight:g}, rate {rate:g}", changes, Fault()
     for name, weights in _CLASS_WEIGHTS.items():
         yield "class weights", name, {"loss": {"class_weights": weights}}, Fault()
-    for batch, rate in ((2, 3e-3), (2, 2e-2), (2, 2e-1), (64, 2e-2)):
+    for batch, rate in ((2, 3e-3), (2, 2e-2), (2, 6e-2), (2, 2e-1), (64, 2e-2), (64, 1e-1)):
         changes = {"train": {"batch_size": batch, "peak_lr": rate}}
         yield "batch size", f"batch {batch}, rate {rate:g}", changes, Fault()
-    for rate in (1e-3, 1e-2, 1e-1, 5e-1):
+    for rate in (1e-3, 1e-2, 5e-2, 1e-1, 5e-1):
         fault = Fault(rounds_weights=True)
         yield "bfloat16 weights", f"bfloat16 weights, rate {rate:g}", {"train": {"peak_lr": rate}}, fault
-    for rate in (3e-2, 2e-1, 1.0):
+    for rate in (3e-2, 7e-2, 2e-1, 1.0):
         yield "depth", f"6 layers, rate {rate:g}", {"model": {"layers": 6}, "train": {"peak_lr": rate}}, Fault()
-    for share in (0.2, 0.4, 0.6, 0.8, 0.95):
-        yield "poisoned rows", f"{share:.0%} poisoned", {}, Fault(poison_share=share)
+    for name, fault in _faulty_rows():
+        yield name.partition(":")[0], name.partition(": ")[2], {}, fault
+
+
+# Between 0.03, which never broke under earlier seeds, and 0.2, which always did, they stand close together.
+_TAME, _WILD = (3e-4, 1e-3, 3e-3, 1e-2, 2e-2), (2e-1, 5e-1, 1.0)
+_RATES = (*_TAME, 3e-2, 4e-2, 5e-2, 6e-2, 7e-2, 8.5e-2, 1e-1, 1.15e-1, 1.3e-1, 1.6e-1, *_WILD)
+
+
+def _faulty_rows() -> Iterator[tuple[str, Fault]]:
+    """What is wrong with rows, under the recipe as it is: "cause: name"."""
+    for share in (0.2, 0.4, 0.5, 0.6, 0.8, 0.95):
+        yield f"poisoned rows: {share:.0%} poisoned", Fault(poison_share=share)
     for share in (0.2, 0.6, 0.95):
-        yield "label noise", f"{share:.0%} noise", {}, Fault(noise_share=share)
+        yield f"label noise: {share:.0%} noise", Fault(noise_share=share)
+    for share in (0.1, 0.3, 0.6, 0.9):
+        yield f"slipped labels: labels of {share:.0%} a piece late", Fault(slip_share=share)
+    for share in (0.3, 0.6, 0.95):
+        fault = Fault(poison_share=share, poison_from=FULL_STEPS // 2)
+        yield f"bad from half way: {share:.0%} poisoned from half way", fault
 
 
 _CLASS_WEIGHTS = {

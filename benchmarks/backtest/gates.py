@@ -28,7 +28,7 @@ def verdict(smoke: Smoke) -> Answer:
     """This project's verdict. A smoke that its watchdog stops costs the steps up to there."""
     entropy = number_of(smoke.log.run, "label_entropy")
     judged = judge(facts_of_run(smoke.log.run), smoke.full, smoke.log.steps, smoke.log.evals, label_entropy=entropy)
-    return Answer(judged.outcome == "pass", judged.rule or judged.outcome, _watched_steps(smoke.log))
+    return Answer(judged.outcome == "pass", judged.rule or judged.outcome, watched(smoke.log).steps)
 
 
 def no_gate(smoke: Smoke) -> Answer:
@@ -91,12 +91,13 @@ def _all_steps(smoke: Smoke) -> int:
     return int(smoke.log.steps[-1]["step"])
 
 
-def _watched_steps(log: RunLog) -> int:
+def watched(log: RunLog) -> Answer:
+    """What the watchdog would have said while the run trained, and the step at which the run would have ended."""
     watchdog = Watchdog()
     for row, observe in in_step_order(watchdog, log.steps, log.evals):
-        if observe(row) is not None:
-            return int(row["step"])
-    return int(log.steps[-1]["step"])
+        if (finding := observe(row)) is not None:
+            return Answer(False, finding.rule, int(row["step"]))
+    return Answer(True, "", int(log.steps[-1]["step"]))
 
 
 def _merged(log: RunLog) -> list[dict[str, Any]]:

@@ -125,17 +125,26 @@ class Corrupted(BatchStream):
 
     def batch(self, index: int) -> Batch:
         """Batch `index` of the run with its faults in."""
-        found = self._stream.batch(index)
-        if not self._fault.noise_share and not self._fault.poison_share:
+        found, fault = self._stream.batch(index), self._fault
+        poison = fault.poison_share if index + 1 >= fault.poison_from else 0.0  # one batch a step: steps count from 1
+        if not fault.noise_share and not poison and not fault.slip_share:
             return found
         draws = np.array([np.random.default_rng(int(row)).random(2) for row in found.rows])
-        shifts = np.where(draws[:, 0] < self._fault.poison_share, 1, 0)
-        noisy = draws[:, 0] < self._fault.noise_share
+        shifts = np.where(draws[:, 0] < poison, 1, 0)
+        noisy = draws[:, 0] < fault.noise_share
         shifts = np.where(noisy, 1 + (draws[:, 1] * (self._tags - 1)).astype(int), shifts)
-        return dataclasses.replace(found, labels=shifted(found.labels, shifts, self._tags))
+        labels = shifted(found.labels, shifts, self._tags)
+        return dataclasses.replace(found, labels=slipped(labels, found.attention_mask, draws[:, 0] < fault.slip_share))
 
 
 def shifted(labels: np.ndarray, shifts: np.ndarray, tags: int) -> np.ndarray:
     """(B, T) labels with the tags of each row moved on by its shift (B,); O stays, and legal rows stay legal."""
     moved = (labels - 1 + 2 * shifts[:, None]) % (2 * tags) + 1
     return np.where(labels == 0, 0, moved)
+
+
+def slipped(labels: np.ndarray, mask: np.ndarray, late: np.ndarray) -> np.ndarray:
+    """(B, T) labels with those of the `late` rows (B,) one piece to the right, O first: legal rows stay legal."""
+    moved = np.zeros_like(labels)
+    moved[:, 1:] = labels[:, :-1]
+    return np.where(late[:, None] & mask, moved, labels)

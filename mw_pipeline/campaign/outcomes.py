@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Literal
 
 from mw_pipeline.digest import JSON
 from mw_pipeline.recipe import Recipe
 from mw_pipeline.report.runs import best_and_last
-from mw_pipeline.verdict.exposure import number_of
+from mw_pipeline.verdict.exposure import facts_of_run, number_of
+from mw_pipeline.verdict.invalid import Problem, what_is_missing
 from mw_pipeline.verdict.judge import judge_run
-from mw_pipeline.verdict.rules import DRIFT_EVALS
 from mw_pipeline.verdict.runlog import RunLog
-from mw_pipeline.verdict.watchdog import Watchdog, replay
+from mw_pipeline.verdict.soundness import has_converged, judged_whole
 
 Kind = Literal["smoke", "full"]
-
-_UNFINISHED = ("log_incomplete",)
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,7 @@ class RunOutcome:
     outcome         of a smoke: pass, fail or invalid; of a full run: sound, failed or unfinished
     rule, step      the rule that decided and the step where the failure began; None where nothing failed
     best_f1, final_f1  validation macro-F1, with their steps; both, because either alone misleads (M56)
-    drift           largest minus smallest macro-F1 of the last five evaluations
+    recent_fall     largest fall of macro-F1 from any of the last five evaluations to a later one
     steps           the last step in the log: what the run cost
     exposure_ratio  near-peak steps of this run for each one of the full run
     f1              (step, macro-F1) of every evaluation
@@ -43,7 +42,7 @@ class RunOutcome:
     best_step: int | None
     final_f1: float | None
     final_step: int | None
-    drift: float | None
+    recent_fall: float | None
     steps: int
     exposure_ratio: float | None
     peak_lr: float
@@ -56,7 +55,7 @@ class RunOutcome:
 
     def as_json(self) -> JSON:
         """All of it, with `failed`."""
-        return {**asdict(self), "f1": [list(point) for point in self.f1], "failed": self.failed}
+        return {**dataclasses.asdict(self), "f1": [list(point) for point in self.f1], "failed": self.failed}
 
 
 def kind_of(recipe: Recipe, log: RunLog) -> Kind:
@@ -75,9 +74,8 @@ def outcome_of(recipe: Recipe, log: RunLog, *, kind: Kind, verdict: Mapping[str,
     best_last = best_and_last(log.evals, "val_macro_f1", highest=True)
     best, last = best_last if best_last else (None, None)
     curve = _curve(log)
-    recent = [value for _, value in curve[-DRIFT_EVALS:]]
     rate = number_of(log.run, "peak_lr")
-    decided = _smoke(judged) if kind == "smoke" else _full(log, judged)
+    decided = _smoke(judged) if kind == "smoke" else _full(log)
     return RunOutcome(
         kind=kind,
         outcome=decided[0],
@@ -88,7 +86,7 @@ def outcome_of(recipe: Recipe, log: RunLog, *, kind: Kind, verdict: Mapping[str,
         best_step=best["step"] if best else None,
         final_f1=last["val_macro_f1"] if last else None,
         final_step=last["step"] if last else None,
-        drift=max(recent) - min(recent) if recent else None,
+        recent_fall=judged["evidence"]["recent_f1_fall"],
         steps=max((int(row["step"]) for row in (*log.steps[-1:], *log.evals[-1:])), default=0),
         exposure_ratio=judged["exposure_ratio"],
         peak_lr=recipe.train.peak_lr if rate is None else rate,
@@ -108,13 +106,18 @@ def _smoke(judged: Mapping[str, JSON]) -> Decision:
     return judged["outcome"], judged["rule"], judged["step"], judged["reason"]
 
 
-def _full(log: RunLog, judged: Mapping[str, JSON]) -> Decision:
-    """The failure rules over the whole run; `rising` belongs to a smoke's window and is not asked here."""
-    findings = replay(Watchdog(label_entropy=number_of(log.run, "label_entropy")), log.steps, log.evals)
+def _full(log: RunLog) -> Decision:
+    """The failure rules over the whole run.
+
+    A run whose patience ended is whole where its log reaches the step at which it says so (M80)."""
+    findings = judged_whole(log).findings
     if findings:
         first = findings[0]
         return "failed", first.rule, first.step, f"{first.rule} at step {first.step}: {first.reason}"
-    cut = [problem["detail"] for problem in judged["problems"] if problem["rule"] in _UNFINISHED]
-    if cut:
-        return "unfinished", "log_incomplete", None, "; ".join(cut)
-    return "sound", None, None, "no failure rule fired over the whole run"
+    converged, facts = has_converged(log.run), facts_of_run(log.run)
+    end = int(number_of(log.run, "step") or 0) if converged else facts.steps
+    cut = what_is_missing(dataclasses.replace(facts, steps=end), log.steps)
+    if isinstance(cut, Problem):
+        return "unfinished", cut.rule, None, cut.detail
+    early = f": it converged at step {log.run['step']}, {log.run['converged']}" if converged else ""
+    return "sound", None, None, f"no failure rule fired over the whole run{early}"

@@ -40,6 +40,8 @@ def run(args: argparse.Namespace) -> int:
         value["plot"] = str(args.plot)
     print(json.dumps(value, indent=2, ensure_ascii=False))
     say(judged.one_line())
+    for warning in judged.warnings:
+        say(f"warning: {warning.rule} at step {warning.step}: {warning.reason}")
     for text in judged.not_checked:
         say(f"not checked: {text}")
     return EXIT_OK if judged.outcome == "pass" else EXIT_REFUSED

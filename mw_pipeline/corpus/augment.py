@@ -27,13 +27,14 @@ from mw_pipeline.corpus.contents import (
     write_unit,
 )
 from mw_pipeline.corpus.layouts import break_lines, reorder, run_on, separate
+from mw_pipeline.corpus.recasing import recase
 from mw_pipeline.corpus.spellings import abbreviate, change_case, expand, mistype, strip_accents, transliterate
 from mw_pipeline.corpus.subsets import as_mailed, cut_down
 from mw_pipeline.corpus.text import Mask
 
 Method = Callable[[Draft, Mask, np.random.Generator], tuple[Draft, Mask]]
 
-# In this order: what is written, then how it is spelled, then where it stands.
+# In this order: what is written, then how it is spelled, then where it stands, and at last who hands it on.
 METHODS: dict[str, Method] = {
     "partial": cut_down,
     "intersection": cross_streets,
@@ -55,6 +56,7 @@ METHODS: dict[str, Method] = {
     "run_on": run_on,
     "separators": separate,
     "multi_line": break_lines,
+    "client_case": recase,
 }
 
 # What hurts a text rather than writing it another way: no default asks for it.

@@ -43,6 +43,7 @@ class Draft:
     within   (N,)   int64      index of the separator inside a block
     crossing (N,)   int64      index of the separator between two crossing streets
     foreign  (N,)   bool       False only where all text is Latin: such rows need no closer look
+    recased  (N,)   bool       True where the client's rule of case is laid over the whole text (`recasing`)
     pool     (N,)   int64      rows of one pool may borrow each other's streets: a split never lends to another (M20)
     """
 
@@ -56,6 +57,7 @@ class Draft:
     within: Ints
     crossing: Ints
     foreign: Mask
+    recased: Mask
     pool: Ints
 
     @property
@@ -127,6 +129,7 @@ def native_draft(
         within=zeros,
         crossing=crossing_joints(country).draw(rows, rng),
         foreign=in_other_script(values.values()) if values else np.zeros(rows, np.bool_),
+        recased=np.zeros(rows, np.bool_),
         pool=zeros if pool is None else pool,
     )
     return _in_script_manner(in_form(named_by_rank(draft), table, zeros), rng)

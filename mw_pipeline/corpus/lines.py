@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from mw_pipeline.corpus.compose import AREAS, Draft, Ints
 from mw_pipeline.corpus.conventions import LEAD, TAG_INDEX, crossing_joints, separators
+from mw_pipeline.corpus.recasing import recased_rows
 from mw_pipeline.corpus.text import Mask, code_point_lengths, trimmed
 from mw_pipeline.labels import STAGE3_TAGS
 
@@ -44,7 +45,11 @@ def write_lines(draft: Draft) -> Lines:
     separator_texts, separator_codes = _separators(draft, present)
 
     in_order = np.stack([len(pool) + separator_codes, source], axis=2)[present].ravel()
-    raw = _run_together(pa.concat_arrays([pool, separator_texts]).take(pa.array(in_order)), 2 * present.sum(axis=1))
+    parts = pa.concat_arrays([pool, separator_texts]).take(pa.array(in_order))
+    counts = 2 * present.sum(axis=1)
+    if draft.recased.any():
+        parts = recased_rows(parts, counts, draft.recased)
+    raw = _run_together(parts, counts)
 
     lengths = code_point_lengths(pool)[source]
     gaps = code_point_lengths(separator_texts)[separator_codes]
@@ -52,7 +57,8 @@ def write_lines(draft: Draft) -> Lines:
     labelled = present & (draft.order != TAG_INDEX[LEAD])
     offsets = pa.array(np.concatenate([[0], np.cumsum(labelled.sum(axis=1))]), pa.int32())
     tag_texts = pa.array(STAGE3_TAGS).take(pa.array(draft.order[labelled]))
-    return trimmed_lines(raw, offsets, tag_texts, pool.take(pa.array(source[labelled])), starts[labelled])
+    texts = parts.take(pa.array(1 + 2 * np.flatnonzero(labelled[present])))
+    return trimmed_lines(raw, offsets, tag_texts, texts, starts[labelled])
 
 
 def trimmed_lines(

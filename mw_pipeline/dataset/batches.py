@@ -39,6 +39,20 @@ class Batch:
         return len(self.rows)
 
 
+@dataclass(frozen=True)
+class Deal:
+    """A pool of N = P · B samples, by length, before any of its rows is read.
+
+    rows    (N,)  int64  row numbers in the split; B of them side by side are a batch
+    passes  (N,)  int64  whole passes over its source before each row
+    order   (P,)  int64  which of these batches comes first, second, …
+    """
+
+    rows: NDArray[np.int64]
+    passes: NDArray[np.int64]
+    order: NDArray[np.int64]
+
+
 class BatchStream:
     """The training batches of a run. Batch n depends on (dataset, sampler, seed, n) alone, so resuming needs no state.
 
@@ -57,6 +71,7 @@ class BatchStream:
         self._seed = seed
         self.pool_batches = pool_batches
         self._pool: tuple[int, list[Batch]] | None = None
+        self._deal: tuple[int, Deal] | None = None
         self._bounds = _source_bounds(dataset, sampler)
 
     def batch(self, index: int) -> Batch:
@@ -66,7 +81,23 @@ class BatchStream:
             self._pool = (pool, self._batches_of(pool))
         return self._pool[1][position]
 
+    def row_numbers(self, index: int) -> NDArray[np.int64]:
+        """(B,) the row numbers of batch `index`, as `batch` has them, without reading any row."""
+        pool, position = divmod(index, self.pool_batches)
+        if self._deal is None or self._deal[0] != pool:
+            self._deal = (pool, self._deal_of(pool))
+        deal = self._deal[1]
+        begin = int(deal.order[position]) * self._batch_size
+        return deal.rows[begin : begin + self._batch_size]
+
     def _batches_of(self, pool: int) -> list[Batch]:
+        deal, size = self._deal_of(pool), self._batch_size
+        found = self._dataset.rows(deal.rows)
+        begins = range(0, len(deal.rows), size)
+        batches = [padded(found, begin, begin + size, deal.rows, deal.passes) for begin in begins]
+        return [batches[i] for i in deal.order]
+
+    def _deal_of(self, pool: int) -> Deal:
         samples = self.pool_batches * self._batch_size
         draw = self._sampler.draw(pool * samples, samples)
         rows = self._bounds[draw.source, 0] + draw.row
@@ -74,12 +105,7 @@ class BatchStream:
         rng = np.random.default_rng([self._seed % 2**64, pool])
         mixed = rng.permutation(samples)  # rows of one length must not stay in the sampler's order of sources
         order = mixed[np.argsort(self._dataset.lengths_of(rows[mixed]), kind="stable")]
-        found = self._dataset.rows(rows[order])
-        batches = [
-            padded(found, begin, begin + self._batch_size, rows[order], draw.passes[order])
-            for begin in range(0, samples, self._batch_size)
-        ]
-        return [batches[i] for i in dealt(self.pool_batches, rng)]
+        return Deal(rows[order], draw.passes[order], dealt(self.pool_batches, rng))
 
     def _refuse_beyond(self, rows: NDArray[np.int64], source: NDArray[np.int16]) -> None:
         """A sampler made for other row counts would draw the next source's rows under this one's name."""

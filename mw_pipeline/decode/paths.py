@@ -34,11 +34,11 @@ def constrained_viterbi(words: Words, transitions: Floats, starts: Floats) -> Id
     if steps == 0:
         return np.zeros((rows, 0), dtype=np.int64)
     own, real, long = rows_last(words)
-    moves = transitions.astype(own.dtype)
+    moves = transitions.astype(np.float64)
     fresh, enter, stay = moves_by_kind(moves)
     best = np.empty_like(own)  # (S, K, B) best score of a path whose word here has label k
-    best[0] = own[0] + starts.astype(own.dtype)[:, None]
-    arriving = np.empty((labels, fresh.shape[1], rows), dtype=own.dtype)
+    best[0] = own[0] + starts[:, None]
+    arriving = np.empty((labels, fresh.shape[1], rows))
     for t in range(1, steps):
         left, here = best[t - 1].copy(), best[t]
         np.maximum(left[BEGIN], left[INSIDE_LABELS], out=left[INSIDE_LABELS], where=long[t - 1])
@@ -100,7 +100,7 @@ def best_paths(words: Words, transitions: Floats, starts: Floats, count: int) ->
     scores = words.scores[0][words.mask[0]]
     steps, labels = scores.shape
     leaving = transitions[left_as(np.arange(labels), True)]
-    best = (scores[0] + starts).astype(np.float64)[None, :]  # (n, K) the n best paths into each label
+    best = (scores[0] + starts)[None, :]  # (n, K) the n best paths into each label
     pointers: list[Ids] = []  # per step (n, K): rank * K + label of the predecessor
     for t in range(1, steps):
         arriving = (best[:, :, None] + (leaving if long[t - 1] else transitions)).reshape(-1, labels)  # (n·K, K)

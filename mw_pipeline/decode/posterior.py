@@ -44,7 +44,7 @@ class Posterior:
         """The posterior over legal label sequences; transitions and starts as in `constrained_viterbi`, S ≥ 1."""
         # einsum adds up the labels of a lone row in another order than those of rows in company: two of it are company.
         own, real, long = rows_last(words if len(words) > 1 else words.repeated(2))
-        weights, peaks = _relative(own.astype(np.float64), axis=1)
+        weights, peaks = _relative(own, axis=1)
         moves, move_peak = _relative(transitions.astype(np.float64), axis=None)
         first, first_peak = _relative(starts.astype(np.float64), axis=None)
         ahead, scales = _forward(weights, real, long, moves, first)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from mw_pipeline.digest import JSON
 from mw_pipeline.evaluate.buckets import BUCKETS, MEANINGS, bucket_of
-from mw_pipeline.evaluate.evaluation import Evaluation, evaluate, release_axes
+from mw_pipeline.evaluate.evaluation import Evaluation, evaluate
 from mw_pipeline.evaluate.predictions import Prediction
 from mw_pipeline.golden.gold import GoldenSet
 from mw_pipeline.labels import STAGE3, LabelSet
@@ -52,14 +52,12 @@ def diagnose(
     policy: str = "strict",
     compat: bool = False,
     baseline: Sequence[Prediction] | None = None,
-    stability: tuple[str, str] | None = None,
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> dict[str, JSON]:
     """Misses per bucket and tag with examples, and with a baseline the values fixed and broken since.
 
-    Predictions stand in the order of the gold rows. `compat` chooses the old rule for `non_latin` (see buckets);
-    `stability` holds the verdicts on both trainings, this one's first, and adds the four axes of a release."""
+    Predictions stand in the order of the gold rows. `compat` chooses the old rule for `non_latin` (see buckets)."""
     found = evaluate(golden, predictions, decoder=decoder, labels=labels, policy=policy, resamples=resamples, seed=seed)
     misses = misses_of(found, predictions, compat=compat)
     report = {
@@ -79,10 +77,7 @@ def diagnose(
         return report
     former = evaluate(golden, baseline, decoder=decoder, labels=labels, policy=policy, resamples=resamples, seed=seed)
     former_misses = misses_of(former, baseline, compat=compat)
-    since = regression(found, misses, former, former_misses, resamples=resamples, seed=seed)
-    if stability is not None:
-        since["axes"] = release_axes(found, former, stability=stability)
-    return {**report, "regression": since}
+    return {**report, "regression": regression(found, misses, former, former_misses, resamples=resamples, seed=seed)}
 
 
 def misses_of(found: Evaluation, predictions: Sequence[Prediction], *, compat: bool = False) -> list[Miss]:
@@ -179,5 +174,4 @@ def as_table(report: dict[str, JSON]) -> str:
     if since := report.get("regression"):
         sides = (f"{since[side]['total']} {side.replace('_', ' ')}" for side in ("fixed", "broken", "still_wrong"))
         lines += ["", f"Against the baseline: {', '.join(sides)}."]
-        lines += [f"{since['axes']['headline']}."] if "axes" in since else []
     return "\n".join(lines)

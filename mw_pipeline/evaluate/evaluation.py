@@ -16,10 +16,10 @@ from mw_pipeline.evaluate.predictions import Prediction
 from mw_pipeline.golden.gold import CONVENTIONS_HASH, GoldenSet
 from mw_pipeline.golden.rows import GoldenRow
 from mw_pipeline.labels import STAGE3, LabelSet
-from mw_pipeline.metrics.calibration import Confidences, calibration, compare_calibration
+from mw_pipeline.metrics.calibration import Confidences, calibration
 from mw_pipeline.metrics.matching import POLICIES, decoder_hash, policy_hash
 from mw_pipeline.metrics.resampling import LEVEL, RESAMPLES
-from mw_pipeline.metrics.scores import Flags, Outcomes, Scored, compare, demand_comparable, is_present, outcomes, scores
+from mw_pipeline.metrics.scores import Flags, Outcomes, Scored, is_present, outcomes, scores
 
 CONSTRAINED_DECODER = "constrained-viterbi+whole-words+trim"
 EXTERNAL_DECODER = "external"
@@ -131,43 +131,6 @@ def _slices(golden: GoldenSet, sliced: Callable[[Flags], dict[str, JSON]]) -> di
 
     halves = by(lambda row: "adversarial" if row.is_adversarial else "without_adversarial")
     return {**halves, "country": by(lambda row: row.country), "stratum": by(lambda row: row.stratum)}
-
-
-def release_axes(candidate: Evaluation, baseline: Evaluation, *, stability: tuple[str, str]) -> dict[str, JSON]:
-    """A release against its baseline on four axes, with the adversarial rows in and out.
-
-    Axes: coarse F1, fine F1, calibration, and training stability from the two verdicts (candidate's, baseline's). An
-    axis is improved when its interval excludes 0 on the good side. Raises GateError for unlike hashes (M44)."""
-    demand_comparable(candidate.scored.hashes, baseline.scored.hashes)
-    everything = np.ones(len(candidate.golden.rows), dtype=np.bool_)
-    easy = np.array([not row.is_adversarial for row in candidate.golden.rows])
-    axes = {
-        name: _axes_of(candidate, baseline, rows, stability)
-        for name, rows in (("with_adversarial", everything), ("without_adversarial", easy))
-    }
-    improved = {name: sum(axis["verdict"] == "better" for axis in found.values()) for name, found in axes.items()}
-    headline = (
-        f"{improved['with_adversarial']} of 4 axes improved with the adversarial rows, "
-        f"{improved['without_adversarial']} of 4 without"
-    )
-    return {"headline": headline, "improved": improved, **axes}
-
-
-def _axes_of(
-    candidate: Evaluation, baseline: Evaluation, rows: Flags, stability: tuple[str, str]
-) -> dict[str, dict[str, JSON]]:
-    parts = [Scored(side.scored.outcomes.only(rows), side.scored.hashes) for side in (candidate, baseline)]
-    difference = compare(*parts)
-    family = np.zeros(len(rows), dtype=np.int64)
-    family[rows] = parts[0].outcomes.family
-    first, second = (outcome == "pass" for outcome in stability)
-    verdict = "no difference" if first == second else "better" if first else "worse"
-    return {
-        "coarse_f1": difference["coarse_f1"],
-        "fine_f1": difference["fine_f1"],
-        "calibration": compare_calibration(candidate.confidences.only(rows), baseline.confidences.only(rows), family),
-        "training_stability": {"candidate": stability[0], "baseline": stability[1], "verdict": verdict},
-    }
 
 
 def as_table(report: dict[str, JSON]) -> str:

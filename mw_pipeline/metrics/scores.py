@@ -25,7 +25,8 @@ Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
 
 COARSE_TAGS: tuple[str, ...] = ("country", "region", "locality", "postcode")
-FINE_TAGS: tuple[str, ...] = ("venue", "street", "house_number")
+FINE_TAGS: tuple[str, ...] = ("venue", "street", "house_number", "unit", "po_box")
+"""Of the last two as many count as the compared labels have."""
 COMPARED_HASHES: tuple[str, ...] = ("gold", "labels", "policy", "decoder")
 
 

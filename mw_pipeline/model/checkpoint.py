@@ -21,7 +21,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from mw_pipeline.digest import JSON, digest_of, json_value, sha256_file, write_json_atomically
+from mw_pipeline.digest import JSON, digest_of, json_value, sha256_file, sync_folder, write_json_atomically
 from mw_pipeline.errors import ArtifactError, RecipeError
 from mw_pipeline.labels import LabelSet, label_set_of
 from mw_pipeline.model.crf import LinearChainCrf
@@ -122,6 +122,7 @@ def save_checkpoint(path: Path, tagger: Tagger, facts: CheckpointFacts, *, optim
     if path.exists():
         path.rename(former)
     fresh.rename(path)
+    sync_folder(path.parent)
     shutil.rmtree(former, ignore_errors=True)
 
 

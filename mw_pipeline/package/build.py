@@ -14,11 +14,14 @@ from pathlib import Path
 
 from mw_pipeline import __version__
 from mw_pipeline.checksums import SUMS_NAME, write_sums
+from mw_pipeline.client.npm import Imprint
 from mw_pipeline.decode import Floats
 from mw_pipeline.digest import JSON, sha256_file, toolchain
 from mw_pipeline.errors import ArtifactError
 from mw_pipeline.model.checkpoint import Checkpoint
+from mw_pipeline.package.axes import axes_on_card
 from mw_pipeline.package.card import Evidence, model_card
+from mw_pipeline.package.contract import ALL_NAMES, EXPORTS, client_keys
 from mw_pipeline.package.export import Agreement, compare, export_onnx, quantise, torch_logits
 from mw_pipeline.package.lineage import LINEAGE_NAME
 from mw_pipeline.package.readme import EXAMPLES, attribution_text, package_readme
@@ -96,21 +99,24 @@ def build_package(
     out: Path,
     *,
     model: ExportedModel,
-    locale: str,
-    version: str,
+    imprint: Imprint,
     measure: Measure,
     evidence: Evidence,
     capability: Mapping[str, JSON] | None = None,
+    axes: Mapping[str, JSON] | None = None,
 ) -> dict[str, JSON]:
     """Writes a whole package into an empty or new folder and returns its card. Equal inputs give equal bytes.
 
     `measure` is called with the folder once the parser's files are in it. `capability` is the summary of the network's
-    capability matrix, where it was measured. Raises ArtifactError for a folder in use."""
-    write_model_files(out, model=model, locale=locale, version=version)
-    return write_card(out, model=model, scores=measure(out), evidence=evidence, capability=capability)
+    capability matrix, where it was measured, `axes` its comparison with a baseline. Raises ArtifactError for a folder
+    in use."""
+    write_model_files(out, model=model, imprint=imprint)
+    return write_card(
+        out, model=model, imprint=imprint, scores=measure(out), evidence=evidence, capability=capability, axes=axes
+    )
 
 
-def write_model_files(out: Path, *, model: ExportedModel, locale: str, version: str) -> None:
+def write_model_files(out: Path, *, model: ExportedModel, imprint: Imprint) -> None:
     """Writes the files that the parser reads, and seals them: the folder can be loaded and measured."""
     if out.exists() and any(out.iterdir()):
         raise ArtifactError(f"{out}: holds files already. Name a new folder, or remove it first.")
@@ -119,28 +125,38 @@ def write_model_files(out: Path, *, model: ExportedModel, locale: str, version: 
     shutil.copyfile(model.int8_path, out / ONNX_NAME)
     shutil.copyfile(model.tokenizer_path, out / TOKENIZER_NAME)
     _write_json(out / TRANSITIONS_NAME, transitions_json(checkpoint.labels, *crf_scores(checkpoint)))
-    facts = {
-        "name": f"address-parser-{locale}",
-        "version": version,
-        "locale": locale,
+    _write_json(out / FACTS_NAME, _facts(checkpoint, imprint))
+    write_sums(out)
+
+
+def _facts(checkpoint: Checkpoint, imprint: Imprint) -> dict[str, JSON]:
+    """What `package.json` holds: what npm asks for, and what a reader has to know before it runs the network."""
+    return {
+        "name": imprint.name,
+        "version": imprint.version,
+        "license": imprint.license,
+        "description": imprint.description,
+        "files": list(ALL_NAMES),
+        "exports": EXPORTS,
+        "locale": imprint.locale,
         "labels": list(checkpoint.labels.labels),
         "label_hash": checkpoint.labels.hash,
         "max_length": checkpoint.facts.config.max_length,
         "pad_id": PAD_ID,
-        "files": {"model": ONNX_NAME, "tokenizer": TOKENIZER_NAME, "transitions": TRANSITIONS_NAME},
+        "roles": {"model": ONNX_NAME, "tokenizer": TOKENIZER_NAME, "transitions": TRANSITIONS_NAME},
         "created_by": f"mw-pipeline {__version__}",
     }
-    _write_json(out / FACTS_NAME, facts)
-    write_sums(out)
 
 
 def write_card(
     out: Path,
     *,
     model: ExportedModel,
+    imprint: Imprint,
     scores: Mapping[str, JSON],
     evidence: Evidence,
     capability: Mapping[str, JSON] | None = None,
+    axes: Mapping[str, JSON] | None = None,
 ) -> dict[str, JSON]:
     """Writes lineage, attribution, card and README beside the parser's files, seals the folder, returns the card."""
     parser = Parser.load(out)
@@ -158,6 +174,8 @@ def write_card(
         capability=capability,
         toolchain=toolchain(),
     )
+    card["release_axes"] = axes_on_card(axes)
+    card |= client_keys(out, card, channels=imprint.optional_channels)
     _write_json(out / CARD_NAME, card)
     example = parser.parse(EXAMPLES.get(facts["locale"], EXAMPLES["en-us"]))
     (out / README_NAME).write_text(package_readme(card, example), encoding="utf-8")

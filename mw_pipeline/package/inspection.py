@@ -13,6 +13,7 @@ from mw_pipeline.checksums import SUMS_NAME, sums_findings
 from mw_pipeline.digest import JSON, digest_of, json_value, sha256_file
 from mw_pipeline.errors import ArtifactError, MwError
 from mw_pipeline.labels import label_set_of
+from mw_pipeline.package.contract import contract_findings
 from mw_pipeline.package.lineage import LINEAGE_NAME, lineage_findings
 from mw_pipeline.package.readme import attribution_text
 from mw_pipeline.package.tensors import read_tensor_file
@@ -21,6 +22,7 @@ from mw_pipeline.package_files import (
     CARD_NAME,
     FACTS_NAME,
     ONNX_NAME,
+    TRANSITIONS_NAME,
     PackageFiles,
     packages_below,
     read_json,
@@ -85,11 +87,11 @@ def _package(path: Path) -> Inspection:
         findings += sums_findings(path)
         files = PackageFiles.read(path)
         facts = {key: files.facts.get(key) for key in ("name", "version", "locale", "label_hash", "created_by")}
-        findings += [*_model_findings(files), *_card_findings(files)]
+        findings += [*_model_findings(files), *_card_findings(files), *contract_findings(files)]
     except MwError as error:  # a reader stops at the first damage, which the sums may have named already
         findings += [] if any(finding in str(error) for finding in findings) else [str(error)]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        findings.append(f"{CARD_NAME} or {LINEAGE_NAME}: not one of this version ({error!r})")
+        findings.append(f"{CARD_NAME}, {LINEAGE_NAME} or {TRANSITIONS_NAME}: not one of this version ({error!r})")
     return Inspection(path, "package", facts, tuple(findings))
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 
+from mw_pipeline.client import FORBIDDEN_SCORE
 from mw_pipeline.digest import JSON
 from mw_pipeline.labels import by_tag
 from mw_pipeline.package.lineage import LINEAGE_NAME
 from mw_pipeline.package_files import ATTRIBUTION_NAME, CARD_NAME, ONNX_NAME, TRANSITIONS_NAME
 from mw_pipeline.parse import ParsedAddress
+from mw_pipeline.report.axes import axes_text
 from mw_pipeline.tokenizer import MODEL_NAME as TOKENIZER_NAME
 
 EXAMPLES = {
@@ -21,7 +23,7 @@ EXAMPLES = {
 PURPOSES = {
     ONNX_NAME: "the network, int8 weights",
     TOKENIZER_NAME: "SentencePiece model",
-    TRANSITIONS_NAME: "labels and the scores of moves between them; null forbids",
+    TRANSITIONS_NAME: f"labels and the scores of moves between them; {FORBIDDEN_SCORE:g} forbids",
     CARD_NAME: "all that is known of this model: scores, training, licences, toolchain",
     LINEAGE_NAME: "every artifact behind these weights, with digests",
     ATTRIBUTION_NAME: "the sources of the training rows, to be named wherever the weights go",
@@ -35,7 +37,9 @@ def package_readme(card: Mapping[str, JSON], example: ParsedAddress) -> str:
     metrics = card["metrics"]
     sections = {
         "Use": usage(example),
+        "In JavaScript": npm_usage(card),
         "Tags": tag_table(metrics),
+        "Against its baseline": axes_text(card["release_axes"]),
         "Known failure modes": failure_table(card["known_failure_modes"]),
         "What it reads worst": capability_table(card["capability"]),
         "What it is": f"{training_sentence(card)}\n\n{network_description(card)}",
@@ -73,6 +77,21 @@ from mw_pipeline.parse import Parser
 parser = Parser.load(Path("."))
 parser.parse_many([{raw}])
 ```"""
+
+
+def npm_usage(card: Mapping[str, JSON]) -> str:
+    """How to install the folder with npm and find its files, and what a client in JavaScript has to know of it."""
+    name = card["name"]
+    tarball = f"{name.removeprefix('@').replace('/', '-')}-{card['version']}.tgz"
+    return f"""In the folder of a project, with the path of this one:
+
+    npm pack {card["locale"]}/
+    npm install ./{tarball}
+
+Every file then has a name, as in `require.resolve("{name}/{ONNX_NAME}")`. `start_utf16` and `end_utf16` of a span are
+offsets as JavaScript counts them. A text of ASCII alone that is all in capitals or all in small letters may be written
+anew before it is read, as Mailwoman's client does: runs of up to two letters in capitals, longer ones with a first
+capital."""
 
 
 def network_description(card: Mapping[str, JSON]) -> str:

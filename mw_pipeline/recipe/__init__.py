@@ -22,7 +22,15 @@ from mw_pipeline.recipe.reading import (
     load_mix_wishes,
     load_recipe,
 )
+from mw_pipeline.recipe.smoke_log import (
+    MAX_REQUIRED_STEPS,
+    REQUIRED_EVALS,
+    REQUIRED_LOSSES,
+    logging_problem,
+    required_steps,
+)
 from mw_pipeline.recipe.training_recipe import (
+    LAST_RELEASE,
     CellFamily,
     ClosedKind,
     EvalConfig,
@@ -39,8 +47,12 @@ from mw_pipeline.recipe.training_recipe import (
 )
 
 __all__ = [
+    "LAST_RELEASE",
     "LEAST_PLACES_SHARE",
+    "MAX_REQUIRED_STEPS",
     "OWN_GOLD",
+    "REQUIRED_EVALS",
+    "REQUIRED_LOSSES",
     "Augmentations",
     "Budgets",
     "CellFamily",
@@ -67,7 +79,9 @@ __all__ = [
     "load_corpus_spec",
     "load_mix_wishes",
     "load_recipe",
+    "logging_problem",
     "problem_of_name",
+    "required_steps",
     "url_problem",
     "with_seed",
 ]

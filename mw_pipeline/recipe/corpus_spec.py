@@ -44,6 +44,7 @@ class Augmentations(Section):
     run_on: Share = 0.0
     separators: Share = 0.0
     multi_line: Share = 0.0
+    client_case: Share = 0.0
     other_script: Share = 0.0
 
 

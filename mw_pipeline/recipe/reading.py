@@ -15,6 +15,7 @@ from mw_pipeline.recipe.config_files import config_files
 from mw_pipeline.recipe.corpus_spec import CorpusSpec
 from mw_pipeline.recipe.mix_wishes import MixWishes
 from mw_pipeline.recipe.section import Section
+from mw_pipeline.recipe.smoke_log import logging_problem
 from mw_pipeline.recipe.training_recipe import Recipe
 
 RECIPES_FOLDER = "recipes"
@@ -41,9 +42,14 @@ _EXPECTED = {
 def load_recipe(path: Path) -> Recipe:
     """The effective recipe of a TOML file, after its `base` chain. Raises RecipeError with file and key path.
 
-    Its name is its path below `recipes/`; that of a recipe of a campaign begins with `campaigns/`."""
+    Its name is its path below `recipes/`; that of a recipe of a campaign begins with `campaigns/`. A recipe whose smoke
+    would log too little for a verdict is refused (M69)."""
     document, base = _with_base(path, seen=())
-    return _validated(Recipe, {**document, "name": _recipe_name(path), "changes": _changes(base, document)}, path)
+    whole = {**document, "name": _recipe_name(path), "changes": _changes(base, document)}
+    recipe = _validated(Recipe, whole, path)
+    if (problem := logging_problem(recipe)) is not None:
+        raise RecipeError(f"{path}: {problem}")
+    return recipe
 
 
 def load_corpus_spec(path: Path) -> CorpusSpec:

@@ -10,9 +10,9 @@ from markupsafe import Markup
 
 from mw_pipeline.digest import JSON
 from mw_pipeline.report import audit_charts, audit_tables, cells
+from mw_pipeline.report.cells import Table
 from mw_pipeline.report.charts import mix_bars_svg
 from mw_pipeline.report.page import Section, Tile
-from mw_pipeline.report.tables import Table
 
 _TEMPLATE = "findings.html.jinja"
 

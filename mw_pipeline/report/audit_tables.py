@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from mw_pipeline.dataset.tokenized import SPLITS
 from mw_pipeline.digest import JSON
 from mw_pipeline.labels import STAGE3_TAGS
-from mw_pipeline.report.cells import NOTHING, count, percent, share
-from mw_pipeline.report.tables import Table
+from mw_pipeline.report.cells import NOTHING, Table, count, percent, share
 
 _SHOWN = 5
 _SHORT = 12

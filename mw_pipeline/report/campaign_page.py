@@ -11,9 +11,8 @@ from markupsafe import Markup
 from mw_pipeline.digest import JSON
 from mw_pipeline.report import campaign_tables as tables
 from mw_pipeline.report.campaign_charts import f1_panels_svg, rates_svg
-from mw_pipeline.report.cells import count
+from mw_pipeline.report.cells import Table, count
 from mw_pipeline.report.page import Section, Tile
-from mw_pipeline.report.tables import Table
 
 _TEMPLATE = "campaign.html.jinja"
 _COLOURS = {"explained": "fail", "nothing failed": "pass"}

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from mw_pipeline.digest import JSON
-from mw_pipeline.report.cells import NOTHING, change, count, fact, number
-from mw_pipeline.report.tables import Table
+from mw_pipeline.report.cells import NOTHING, Table, change, count, fact, number
 
 Rows = Sequence[Mapping[str, JSON]]
 
@@ -33,8 +32,8 @@ def matrix_table(report: Mapping[str, JSON]) -> Table:
 
 
 def score_table(rows: Rows) -> Table:
-    """Every run that was made: best and final macro-F1 with the distance between them (M56), drift and exposure."""
-    headers = ("run", "outcome", "best F1", "at step", "final F1", "final − best", "drift", "failed at", "steps")
+    """Every run that was made: best and final macro-F1 with the distance between them (M56), swings, exposure."""
+    headers = ("run", "outcome", "best F1", "at step", "final F1", "final − best", "last falls", "failed at", "steps")
     runs = [
         (f"{row['recipe']}, {kind}", row[kind]) for row in rows for kind in ("smoke", "full") if row[kind] is not None
     ]
@@ -46,7 +45,7 @@ def score_table(rows: Rows) -> Table:
             count(run["best_step"]),
             number(run["final_f1"]),
             change(fall_of(run)),
-            number(run["drift"]),
+            number(run["recent_fall"]),
             count(run["step"]),
             count(run["steps"]),
             number(run["exposure_ratio"], 3),

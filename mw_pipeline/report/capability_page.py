@@ -11,9 +11,8 @@ from markupsafe import Markup
 
 from mw_pipeline.digest import JSON
 from mw_pipeline.report.capability_charts import MOST_TILES, heat_map_svg, tile_map_svg, worst_first
-from mw_pipeline.report.cells import count, interval, number, share
+from mw_pipeline.report.cells import Table, count, interval, number, share
 from mw_pipeline.report.page import Section, Tile
-from mw_pipeline.report.tables import Table
 
 _TEMPLATE = "capability.html.jinja"
 _SHOWN = 40

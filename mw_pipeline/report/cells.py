@@ -1,13 +1,38 @@
-"""Values as the cells and sentences of a report show them; None is a dash, and a minus is as wide as a plus."""
+"""Values as the cells, tables and sentences of a report show them; None is a dash, and a minus is as wide as a plus."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from mw_pipeline.digest import JSON
 
 NOTHING = "–"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of text cells. `numeric` holds the indices of columns that are set flush right."""
+
+    headers: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    caption: str = ""
+
+    @property
+    def numeric(self) -> frozenset[int]:
+        """Columns in which every cell is a number, a share, an interval or a dash."""
+        return frozenset(i for i in range(len(self.headers)) if all(is_numeric(row[i]) for row in self.rows))
+
+    def as_markdown(self) -> str:
+        """The table for a place that renders Markdown; bars in cells are escaped, line ends are shown as ⏎."""
+        rule = ["--:" if i in self.numeric else "---" for i in range(len(self.headers))]
+        lines = [self.headers, rule, *self.rows]
+        return "\n".join("| " + " | ".join(map(_on_one_line, line)) + " |" for line in lines)
+
+
+def _on_one_line(cell: str) -> str:
+    return " ⏎ ".join(cell.splitlines()).replace("|", "\\|")
 
 
 def number(value: float | None, digits: int = 4) -> str:
@@ -66,6 +91,11 @@ def fact(value: JSON) -> str:
     if isinstance(value, list):
         return " … ".join(fact(item) for item in value)
     return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+
+
+def sentence(text: str) -> str:
+    """The words with a capital and a full stop."""
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def is_numeric(cell: str) -> bool:

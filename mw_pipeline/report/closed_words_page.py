@@ -9,9 +9,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from mw_pipeline.digest import JSON
-from mw_pipeline.report.cells import count
+from mw_pipeline.report.cells import Table, count
 from mw_pipeline.report.page import Section, Tile
-from mw_pipeline.report.tables import Table
 
 _TEMPLATE = "findings.html.jinja"
 _PLACES = {

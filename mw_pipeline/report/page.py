@@ -14,10 +14,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from mw_pipeline.digest import JSON
+from mw_pipeline.report import axes as axes_words
 from mw_pipeline.report import cells, charts
 from mw_pipeline.report import runs as run_tables
 from mw_pipeline.report import tables as report_tables
-from mw_pipeline.report.tables import Table
+from mw_pipeline.report.cells import Table
 from mw_pipeline.verdict.runlog import RunLog
 
 _TEMPLATE = "report.html.jinja"
@@ -50,6 +51,14 @@ class Tile:
     note: str
 
 
+@dataclass(frozen=True)
+class Comparison:
+    """A release against its baseline on the first screen: a sentence, and the four axes where there is a baseline."""
+
+    sentence: str
+    table: Table | None = None
+
+
 def render_report(
     out: Path,
     *,
@@ -58,6 +67,7 @@ def render_report(
     verdict: Mapping[str, JSON] | None = None,
     smoke: RunLog | None = None,
     full: RunLog | None = None,
+    axes: Mapping[str, Mapping[str, JSON]] | None = None,
     diagnosis: Mapping[str, JSON] | None = None,
     dataset: Mapping[str, JSON] | None = None,
     mix: Mapping[str, JSON] | None = None,
@@ -72,6 +82,7 @@ def render_report(
     recipe     name, digest and changes (dotted key → value) against its base
     scores     the report of `evaluate`
     verdict    the smoke's verdict as JSON
+    axes       locale → its four axes against the baseline, or the sentence that there is none
     diagnosis  buckets of misses with examples, as `diagnose` gives them
     dataset    a dataset.json
     mix        `Mix.as_json()`
@@ -90,14 +101,15 @@ def render_report(
         *([_held_out_section(held_out)] if held_out else []),
         _calibration_section(scores),
         *([_misses_section(diagnosis)] if diagnosis else []),
-        *([_regression_section(diagnosis["regression"])] if diagnosis and "regression" in diagnosis else []),
+        *(_baseline_section(locale, part) for locale, part in (axes or {}).items() if "regression" in part),
         *([_training_section(runs, verdict)] if runs else []),
         *([_verdict_section(verdict)] if verdict else []),
         *([_data_section(dataset, mix)] if dataset or mix else []),
         _lineage_section(scores, lineage),
     ]
     subject = _subject(scores, full, dataset)
-    out.write_text(_page(recipe, subject, verdict, _tiles(scores), sections), encoding="utf-8")
+    comparisons = _comparisons(axes or {})
+    out.write_text(_page(recipe, subject, verdict, _tiles(scores), comparisons, sections), encoding="utf-8")
     return out
 
 
@@ -106,6 +118,7 @@ def _page(
     subject: str,
     verdict: Mapping[str, JSON] | None,
     tiles: list[Tile],
+    comparisons: list[Comparison],
     sections: list[Section],
 ) -> str:
     """The sections in the template. All texts are escaped but the pictures, whose texts matplotlib escapes."""
@@ -119,6 +132,7 @@ def _page(
         verdict=verdict,
         verdict_sentence=_verdict_sentence(verdict),
         tiles=tiles,
+        comparisons=comparisons,
         sections=sections,
         svg=Markup,
     )
@@ -157,6 +171,19 @@ def _tiles(scores: Mapping[str, JSON]) -> list[Tile]:
     calibration = scores["calibration"]
     error = Tile("calibration error", cells.number(calibration["ece"], 3), f"ECE over {calibration['spans']:,} spans")
     return [*averages, error]
+
+
+def _comparisons(axes: Mapping[str, Mapping[str, JSON]]) -> list[Comparison]:
+    """One for each locale; one sentence for all of them where none has a baseline."""
+    alone = {part["sentence"] for part in axes.values() if "sentence" in part}
+    if axes and len(alone) == 1 and all("sentence" in part for part in axes.values()):
+        return [Comparison(cells.sentence(alone.pop()))]
+    return [
+        Comparison(f"{locale}: {part['sentence']}.")
+        if "sentence" in part
+        else Comparison(f"{locale}: {axes_words.comparison_sentence(part)}", axes_words.axes_table(part))
+        for locale, part in axes.items()
+    ]
 
 
 def _scores_section(scores: Mapping[str, JSON]) -> Section:
@@ -229,14 +256,16 @@ def _misses_section(diagnosis: Mapping[str, JSON]) -> Section:
     return Section("misses", "Misses by bucket", (sentence,), (charts.miss_bars_svg(diagnosis["buckets"]),), tables)
 
 
-def _regression_section(regression: Mapping[str, JSON]) -> Section:
+def _baseline_section(locale: str, part: Mapping[str, JSON]) -> Section:
     """What changed against the baseline, never without the buckets behind it (M46)."""
-    sentence = (
-        f"{regression['fixed']['total']:,} values that the baseline had wrong are right, "
-        f"{regression['broken']['total']:,} that it had right are wrong."
+    regression = part["regression"]
+    sentences = (
+        axes_words.exchange_sentence(regression),
+        f"Measured on {part['rows']['with_adversarial']:,} rows of {part['gold']} with the packaged bytes of both.",
+        *(f"{axes_words.AXES[axis].capitalize()}: {meaning}." for axis, meaning in axes_words.MEANINGS.items()),
     )
     tables = (report_tables.difference_table(regression), report_tables.exchange_table(regression))
-    return Section("baseline", "Against the baseline", (sentence,), tables=tables)
+    return Section(f"baseline-{locale}", f"Against the baseline, {locale}", sentences, tables=tables)
 
 
 def _training_section(runs: Mapping[str, RunLog], verdict: Mapping[str, JSON] | None) -> Section:
@@ -248,6 +277,7 @@ def _training_section(runs: Mapping[str, RunLog], verdict: Mapping[str, JSON] | 
 def _verdict_section(verdict: Mapping[str, JSON]) -> Section:
     sentences = [_verdict_sentence(verdict)]
     sentences += [f"Also found: {f['rule']} at step {f['step']:,}: {f['reason']}." for f in verdict["findings"][1:]]
+    sentences += [f"Warning: {w['rule']} at step {w['step']:,}: {w['reason']}." for w in verdict["warnings"]]
     sentences += [f"Not checked: {item}." for item in verdict["not_checked"]]
     return Section("verdict", "Verdict", tuple(sentences), tables=(run_tables.verdict_table(verdict),))
 

@@ -7,8 +7,7 @@ from collections.abc import Callable, Mapping
 
 from mw_pipeline.digest import JSON
 from mw_pipeline.labels import by_tag
-from mw_pipeline.report.cells import NOTHING, count, fact, interval, number, percent
-from mw_pipeline.report.tables import Table
+from mw_pipeline.report.cells import NOTHING, Table, count, fact, interval, number, percent
 
 PROBE_FILE, PROBE_PICTURE = "probe.json", "probe.svg"
 """What a probe leaves in its artifact, and beside a run that the watchdog has stopped."""

@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 
 from mw_pipeline.digest import JSON
-from mw_pipeline.report.cells import NOTHING, duration, fact, moment
-from mw_pipeline.report.tables import Table
+from mw_pipeline.report.cells import NOTHING, Table, duration, fact, moment
 from mw_pipeline.schedule import NEAR_PEAK_SHARE
 from mw_pipeline.verdict.runlog import Row, RunLog
 from mw_pipeline.verdict.task_weights import task_weights_of
@@ -18,12 +17,14 @@ EVIDENCE = {
     "near_peak_steps_required": "what the full run's own schedule asks of the smoke",
     "near_peak_window": "first step of that stretch, and the first step after it",
     "exposure_ratio": "near-peak steps of the smoke for each one of the full run",
+    "losses_in_window": "logged losses in that stretch",
     "evals_in_window": "evaluations in that stretch",
     "last_step": "last step in the log",
     "loss_floor": "lowest median of five logged losses, nats",
     "loss_after": "the same median at the end",
     "peak_f1": "best validation macro-F1",
     "f1_after": "last validation macro-F1",
+    "recent_f1_fall": "largest fall of macro-F1 from any of the last five evaluations to a later one",
     "best_val_loss": "lowest validation loss, nats per piece",
     "label_entropy": "loss of a guess that knows the label frequencies alone, nats per piece",
     "learning_rate": "learning rate where the failure began",

@@ -8,16 +8,16 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from mw_pipeline.dataset.tokenized import SPLITS
 from mw_pipeline.digest import JSON
 from mw_pipeline.labels import STAGE2_TAGS, by_tag
 from mw_pipeline.report.cells import (
     NOTHING,
+    Table,
     change,
     interval,
-    is_numeric,
     number,
     percent,
     share,
@@ -34,30 +34,6 @@ AVERAGES = {
 OWN_SET = "project"
 """The corpus's own gold among the gold sets: the one that always gates."""
 WHOLE_SLICES = {"without_adversarial": "all but adversarial", "adversarial": "adversarial"}
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table of text cells. `numeric` holds the indices of columns that are set flush right."""
-
-    headers: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    caption: str = ""
-
-    @property
-    def numeric(self) -> frozenset[int]:
-        """Columns in which every cell is a number, a share, an interval or a dash."""
-        return frozenset(i for i in range(len(self.headers)) if all(is_numeric(row[i]) for row in self.rows))
-
-    def as_markdown(self) -> str:
-        """The table for a place that renders Markdown; bars in cells are escaped, line ends are shown as ⏎."""
-        rule = ["--:" if i in self.numeric else "---" for i in range(len(self.headers))]
-        lines = [self.headers, rule, *self.rows]
-        return "\n".join("| " + " | ".join(map(_on_one_line, line)) + " |" for line in lines)
-
-
-def _on_one_line(cell: str) -> str:
-    return " ⏎ ".join(cell.splitlines()).replace("|", "\\|")
 
 
 def score_table(scores: Mapping[str, JSON]) -> Table:

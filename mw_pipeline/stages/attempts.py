@@ -12,6 +12,7 @@ from pathlib import Path
 from mw_pipeline.digest import JSON
 from mw_pipeline.errors import MwError
 from mw_pipeline.failures import Attempt, Cure, Move, next_move
+from mw_pipeline.json_lines import append_line, mend, sync
 from mw_pipeline.stages import requests
 from mw_pipeline.stages.place import Place
 from mw_pipeline.verdict.runlog import read_lines
@@ -30,9 +31,13 @@ class AttemptLog:
         self._backoff_seconds = backoff_seconds
 
     def failed(self, cure: Cure, reason: str, *, step: int) -> Move:
-        """Writes a failure down and returns what to do after it, in view of the earlier ones of this run."""
+        """Writes a failure down and returns what to do after it, in view of the earlier ones of this run.
+
+        Its reason says too when a kill had cut the last row short (M80)."""
+        torn = mend(self.path)  # else this row would be glued to what a kill left of the one before
         attempts = [*self._earlier(), Attempt(cure, reason, step)]
         move = next_move(attempts, allowed=self._allowed, backoff_seconds=self._backoff_seconds)
+        move = dataclasses.replace(move, reason=f"{move.reason}; {torn}") if torn else move
         row: JSON = {
             "run": self._run,
             "attempt": len(attempts),
@@ -41,8 +46,8 @@ class AttemptLog:
             "move": dataclasses.asdict(move),
         }
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(row, ensure_ascii=False) + "\n")
+        append_line(self.path, row)
+        sync(self.path)
         return move
 
     def _earlier(self) -> list[Attempt]:

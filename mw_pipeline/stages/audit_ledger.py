@@ -8,14 +8,14 @@ is made, and names its predecessor among its own inputs, where its digest binds 
 from __future__ import annotations
 
 import fcntl
-import json
-import os
+import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from mw_pipeline.artifact import Artifact
 from mw_pipeline.digest import json_value
 from mw_pipeline.errors import ArtifactError
+from mw_pipeline.json_lines import replace_lines, whole_lines
 from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.request import materialize_command
 
@@ -49,15 +49,19 @@ def demand_last_audit(place: Place, recipe_name: str) -> Artifact:
 
 
 def read_ledger(path: Path) -> list[Entry]:
-    """All entries, oldest first; none without a file. Raises ArtifactError for a line that is no entry."""
-    if not path.is_file():
-        return []
+    """All entries, oldest first; none without a file. A last line that was cut short is left out, and stderr says so.
+
+    Raises ArtifactError for another line that is no entry."""
+    lines, torn = whole_lines(path)
+    if torn:
+        sys.stderr.write(f"{path.parent}: {torn}\n")
     entries = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(lines, 1):
         try:
             entries.append(Entry(**json_value(line)))
         except (TypeError, ValueError):
-            raise ArtifactError(f"{path}:{number}: {line[:80]!r} is no entry of a ledger. Remove the line.") from None
+            said = f"{line[:80].decode(errors='replace')!r} is no entry of a ledger"
+            raise ArtifactError(f"{path}:{number}: {said}. Remove the line.") from None
     return entries
 
 
@@ -68,15 +72,8 @@ def enter(path: Path, entry: Entry) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         entries = read_ledger(path)
         last = last_of(entries, entry.recipe)
-        if last is not None and last.audit == entry.audit:
-            return
-        draft = path.with_name(f".{path.name}.{os.getpid()}")
-        lines = "".join(json.dumps(asdict(each), ensure_ascii=False) + "\n" for each in (*entries, entry))
-        with draft.open("w", encoding="utf-8") as stream:
-            stream.write(lines)
-            stream.flush()
-            os.fsync(stream.fileno())
-        draft.replace(path)
+        if last is None or last.audit != entry.audit:
+            replace_lines(path, [asdict(each) for each in (*entries, entry)])
 
 
 def last_of(entries: list[Entry], recipe: str) -> Entry | None:

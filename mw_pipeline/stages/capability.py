@@ -15,9 +15,9 @@ from mw_pipeline.report.capability_page import render_capability
 from mw_pipeline.stages import requests
 from mw_pipeline.stages.corpus import row_files
 from mw_pipeline.stages.export import exported
-from mw_pipeline.stages.lock import unlock_package
 from mw_pipeline.stages.matrices import matrix_file, page_file
 from mw_pipeline.stages.place import Place, Progress, quiet
+from mw_pipeline.stages.recomputation import unlock_package
 from mw_pipeline.store import Built
 
 
@@ -39,7 +39,7 @@ def capability_matrix(place: Place, recipe_name: str, *, progress: Progress = qu
             model = exported(place, recipe, Path(work))
             for locale in recipe.package.locales:
                 folder = Path(work) / locale
-                write_model_files(folder, model=model, locale=locale, version=recipe.package.version)
+                write_model_files(folder, model=model, imprint=recipe.package.imprint(locale))
                 found[locale] = measure_package(
                     folder,
                     min_cell=recipe.eval.min_cell,

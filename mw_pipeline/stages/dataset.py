@@ -27,6 +27,7 @@ from mw_pipeline.store import Built
 from mw_pipeline.tokenizer import MODEL_NAME as TOKENIZER_FILE
 from mw_pipeline.tokenizer import Tokenizer, train_tokenizer
 
+MIX_FILE = "mix.json"
 _ROWS_PER_LINE = 100_000
 
 
@@ -38,7 +39,7 @@ def build_mix(place: Place, recipe_name: str) -> Built:
 
     def make(out: Path) -> Mapping[str, JSON]:
         mix = audit_mix(place, recipe)
-        write_json_atomically(out / "mix.json", mix.as_json())
+        write_json_atomically(out / MIX_FILE, mix.as_json())
         (out / "mix.md").write_text(mix.as_table() + "\n", encoding="utf-8")
         return {"sources": len(mix.sources), "samples": mix.samples, "rows": sum(s.rows for s in mix.sources)}
 

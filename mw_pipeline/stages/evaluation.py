@@ -19,12 +19,14 @@ from mw_pipeline.golden.rows import GoldenRow, row_of
 from mw_pipeline.recipe import Recipe
 from mw_pipeline.report.page import render_report
 from mw_pipeline.stages import checks, requests
+from mw_pipeline.stages.axes import compare_with_baseline
+from mw_pipeline.stages.comparison import comparison_of
 from mw_pipeline.stages.corpus import row_files
 from mw_pipeline.stages.diagnosis import POLICY, PREDICTIONS_FILE, SCORES_FILE, SETS_FILE
 from mw_pipeline.stages.findings import demand
 from mw_pipeline.stages.golden import facts_of, golden_of, golden_sets_of
-from mw_pipeline.stages.lock import unlock
 from mw_pipeline.stages.place import Place, Progress, quiet
+from mw_pipeline.stages.recomputation import unlock_made_again
 from mw_pipeline.store import Built
 from mw_pipeline.train.log import BEST
 from mw_pipeline.verdict.gate import VERDICT_FILE
@@ -39,8 +41,9 @@ def eval_report(place: Place, recipe_name: str, *, progress: Progress = quiet) -
 
     Raises GateError behind the lock, and for a full run whose own log is not sound."""
     recipe = place.recipe(recipe_name)
-    unlock(place, recipe_name)
+    unlock_made_again(place, recipe_name, progress=progress)
     demand(checks.run_is_sound, place, recipe_name, remedy="Train the recipe again, or change it.")
+    compare_with_baseline(place, recipe_name, progress=progress)
     request = requests.report(place, recipe)
 
     def make(out: Path) -> Mapping[str, JSON]:
@@ -132,6 +135,7 @@ def _render(out: Path, place: Place, recipe: Recipe, scores: JSON, held_out: JSO
         golden_sets=sets,
         gated=tuple(recipe.eval.gates),
         skipped=skipped_sets(place, recipe),
+        axes=comparison_of(place, recipe),
         diagnosis=misses,
         dataset=requests.dataset(place, recipe).demand(place.store).read_json("dataset.json"),
         mix=requests.mix(place, recipe).demand(place.store).read_json("mix.json"),

@@ -1,8 +1,8 @@
 """The checks that block before training, asked again by every run that goes on, whoever started it.
 
 A blocking check of the graph stops only the run that holds it. So what it found is kept as an artifact of its own,
-named by what it examined, the spec that it judged by and its code: a later run finds that answer at no cost, and where
-there is none it asks the check itself.
+named by what it examined, the spec that it judged by and its code, and sealed: a later run finds that answer at no
+cost, and where there is none of its own it asks the check itself.
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from mw_pipeline.artifact import Artifact
 from mw_pipeline.digest import JSON, write_json_atomically
 from mw_pipeline.errors import GateError
+from mw_pipeline.seal import is_sealed, key_name, seal_of
 from mw_pipeline.stages import checks, requests
 from mw_pipeline.stages.findings import Check, Findings
 from mw_pipeline.stages.place import Place
@@ -67,7 +69,7 @@ def demand_checks(place: Place, kind: str, partition: str) -> None:
     for check in BLOCKING[kind]:
         examined = _EXAMINED[kind](place, partition)
         kept = _answer(place, kind, check, partition, examined).find(place.store)
-        problems = kept.read_json(_ANSWER_FILE)["problems"] if kept else ask(place, kind, check, partition).problems
+        problems = _kept_problems(kept) if kept else ask(place, kind, check, partition).problems
         if problems:
             raise GateError(
                 f"{check.__name__} does not hold for {partition!r}: {'; '.join(problems)}. "
@@ -79,20 +81,38 @@ def ask(place: Place, kind: str, check: Check, partition: str) -> Findings:
     """What a check finds now; the answer of a blocking one is kept for the runs that come later."""
     findings = check(place, partition)
     if check in BLOCKING.get(kind, ()):
-        examined = _EXAMINED[kind](place, partition)
+        answer = _answer(place, kind, check, partition, _EXAMINED[kind](place, partition))
 
         def make(out: Path) -> Mapping[str, JSON]:
-            answer = {"problems": list(findings.problems), "summary": findings.summary}
-            write_json_atomically(out / _ANSWER_FILE, answer)
+            content = {"problems": list(findings.problems), "summary": findings.summary}
+            write_json_atomically(out / _ANSWER_FILE, content | {"seal": seal_of(_sealed(content, answer.key))})
             return {"problems": len(findings.problems)}
 
-        _answer(place, kind, check, partition, examined).build(place.store, make)
+        answer.build(place.store, make)
     return findings
+
+
+def _kept_problems(answer: Artifact) -> list[str]:
+    """What an earlier run found. Raises GateError for an answer that no run of this user has given (M68)."""
+    content: dict[str, JSON] = answer.read_json(_ANSWER_FILE)
+    seal = content.pop("seal", None) if isinstance(content, dict) else None
+    if seal is None or not is_sealed(_sealed(content, answer.manifest.key), seal):
+        raise GateError(
+            f"{answer.path}: was not given by a check under the key of this user: its seal is not theirs. "
+            "Delete it: the check is asked again."
+        )
+    problems: list[str] = content["problems"]
+    return problems
+
+
+def _sealed(content: JSON, key: str) -> JSON:
+    """An answer is sealed with the key of its artifact, so that it cannot stand for another check, artifact or code."""
+    return {"kind": "check_answer", "key": key, **content}
 
 
 def _answer(place: Place, kind: str, check: Check, partition: str, examined: Request) -> Request:
     """The name of an answer. A check of the corpus also judges by its spec, whose budgets no artifact holds."""
-    config: JSON = {"check": check.__name__}
+    config: JSON = {"check": check.__name__, "key": key_name()}
     if kind not in _OF_A_RECIPE:
         config["spec"] = place.corpus_spec(partition.partition(":")[0]).model_dump(mode="json")
     inputs = (examined.demand(place.store),)

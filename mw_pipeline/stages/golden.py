@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from mw_pipeline.artifact import Artifact
@@ -26,27 +27,47 @@ def build_golden(place: Place, corpus: str) -> Built:
     """The gold rows of a corpus as one file, each further set as one more, and `golden.json`: what is known of them.
 
     Raises CorpusError when no row of the corpus's own gold can be read; rows that cannot are findings."""
-    spec = place.corpus_spec(corpus)
-    judged, regions = judged_by_region(judge_golden(place.golden_paths(spec), below=place.project), spec.countries)
-    if not judged.golden.rows:
-        first = judged.findings[0]
-        raise CorpusError(f"{first.where}: {first.problem}, and no other row of gold can be read. {first.remedy}")
 
     def make(out: Path) -> Mapping[str, JSON]:
-        _write_rows(out / GOLDEN_FILE, judged.golden)
-        sets = {name: _build_set(place, corpus, name, out) for name in spec.golden_sets}
-        write_json_atomically(out / FACTS_FILE, {**judged.as_json(), "regions": regions, "sets": sets})
-        golden = judged.golden
+        judged = judged_gold(place, corpus)
+        for name, golden in judged.golden.items():
+            (out / name).parent.mkdir(exist_ok=True)
+            (out / name).write_text(golden.as_jsonl(), encoding="utf-8")
+        write_json_atomically(out / FACTS_FILE, judged.facts)
+        golden = judged.golden[GOLDEN_FILE]
         return {"rows": len(golden.rows), "families": len(golden.families), "hash": golden.hash}
 
     return requests.golden(place, corpus).build(place.store, make)
 
 
-def _build_set(place: Place, corpus: str, name: str, out: Path) -> JSON:
+@dataclass(frozen=True)
+class JudgedGold:
+    """The gold of a corpus as its files have it now: the rows of each file of the artifact, and what `golden.json`
+    says of them."""
+
+    golden: Mapping[str, GoldenSet]
+    facts: dict[str, JSON]
+
+
+def judged_gold(place: Place, corpus: str) -> JudgedGold:
+    """The own gold and every further set of a corpus, read and judged. Raises CorpusError as `build_golden` does."""
+    spec = place.corpus_spec(corpus)
+    judged, regions = judged_by_region(judge_golden(place.golden_paths(spec), below=place.project), spec.countries)
+    if not judged.golden.rows:
+        first = judged.findings[0]
+        raise CorpusError(f"{first.where}: {first.problem}, and no other row of gold can be read. {first.remedy}")
+    sets = {name: _judged_set(place, corpus, name) for name in spec.golden_sets}
+    rows = {f"{_SETS}{name}.jsonl": golden for name, (golden, _) in sets.items() if golden is not None}
+    facts = {**judged.as_json(), "regions": regions, "sets": {name: said for name, (_, said) in sets.items()}}
+    return JudgedGold({GOLDEN_FILE: judged.golden, **rows}, facts)
+
+
+def _judged_set(place: Place, corpus: str, name: str) -> tuple[GoldenSet | None, JSON]:
+    """A further set and what is known of it; no set, and why, for an optional one that is not there."""
     spec = place.corpus_spec(corpus)
     settings, paths = spec.golden_sets[name], place.golden_set_files(spec, name)
     if not paths and settings.optional:
-        return {"skipped": f"{name} is not scored: {settings.input!r} matches no file below MW_DATA"}
+        return None, {"skipped": f"{name} is not scored: {settings.input!r} matches no file below MW_DATA"}
     if not paths:
         raise CorpusError(
             f"corpora/{corpus}.toml: golden_sets.{name}: {settings.input!r} matches no file below MW_DATA. "
@@ -60,13 +81,8 @@ def _build_set(place: Place, corpus: str, name: str, out: Path) -> JSON:
             f"corpora/{corpus}.toml: golden_sets.{name}: no row of {settings.input!r} can be used ({why}). "
             "Name gold files, or a labelled source and its adapter."
         )
-    _write_rows(out / f"{_SETS}{name}.jsonl", judged.golden)
-    return {**judged.as_json(), "left_out": left_out, "tags": None if settings.tags is None else list(settings.tags)}
-
-
-def _write_rows(path: Path, golden: GoldenSet) -> None:
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(golden.as_jsonl(), encoding="utf-8")
+    tags = None if settings.tags is None else list(settings.tags)
+    return judged.golden, {**judged.as_json(), "left_out": left_out, "tags": tags}
 
 
 def golden_of(place: Place, corpus: str) -> GoldenSet:

@@ -1,21 +1,41 @@
 """The lock before full run, evaluation and packaging: it opens on evidence that can carry them, in whichever run.
 
-Packaging asks one thing more, which is known before anything is trained: that no whole region was withheld."""
+What needs no tensors is asked here; `stages.recomputation` makes the smoke again, and what came of it is kept as a
+permit. Packaging asks one thing more, which is known before anything is trained: that no whole region was withheld."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+from mw_pipeline.artifact import Artifact
 from mw_pipeline.digest import code_digest
 from mw_pipeline.errors import ArtifactError, GateError
+from mw_pipeline.recipe import Recipe
 from mw_pipeline.stages import requests
 from mw_pipeline.stages.gates import demand_upstream
 from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.recipe_fit import demand_fit
-from mw_pipeline.verdict.gate import demand_verdict
+from mw_pipeline.train.permit import read_permit
+from mw_pipeline.verdict.gate import demand_verdict, refusal_of
 from mw_pipeline.verdict.judge import Verdict
 
+DEVICES = ("cpu", "cuda")
+"""The kinds of device that a smoke may have been made again on."""
 
-def unlock(place: Place, recipe_name: str) -> Verdict:
-    """The passing verdict that full run, evaluation and packaging demand, recomputed from the smoke's own logs.
+
+@dataclass(frozen=True)
+class Judged:
+    """A smoke with a passing verdict, behind every blocking check, that has yet to show that it was trained."""
+
+    recipe: Recipe
+    dataset: Artifact
+    smoke: Artifact
+    verdict_artifact: Artifact
+    verdict: Verdict
+
+
+def judge(place: Place, recipe_name: str) -> Judged:
+    """What full run, evaluation and packaging demand and costs no training: the passing verdict, judged again.
 
     Raises GateError whoever asks and in whichever run, unless it is whole and for exactly this recipe, data, code and
     smoke (M03, M04), and every blocking check holds for what the smoke was trained on; RecipeError for a gate that
@@ -39,13 +59,29 @@ def unlock(place: Place, recipe_name: str) -> Verdict:
     )
     demand_fit(place, recipe)
     demand_upstream(place, recipe_name)
-    return verdict
+    assert smoke is not None and artifact is not None  # demand_verdict has refused without
+    return Judged(recipe, dataset, smoke, artifact, verdict)
 
 
-def unlock_package(place: Place, recipe_name: str) -> Verdict:
-    """What `unlock` gives, for a recipe that may be packaged. Raises GateError as `demand_no_region_withheld` does."""
-    demand_no_region_withheld(place, recipe_name)
-    return unlock(place, recipe_name)
+def permit_of(place: Place, judged: Judged, *devices: str) -> Artifact | None:
+    """The permit that the lock has given out for a smoke, on any of some kinds of device; None where it has not.
+
+    Raises GateError for one that it did not give out (M68)."""
+    for device in devices or DEVICES:
+        found = requests.permit(place, judged.recipe, device).find(place.store)
+        if found is not None:
+            read_permit(place.store, found)
+            return found
+    return None
+
+
+def unlock(place: Place, recipe_name: str) -> Verdict:
+    """The passing verdict of a smoke that was made again before. Raises GateError as `judge` does, and where it was
+    not: only a stage with tensors can do that."""
+    judged = judge(place, recipe_name)
+    if permit_of(place, judged) is None:
+        raise refusal_of(judged.recipe)("its smoke has not been made again yet")
+    return judged.verdict
 
 
 def demand_no_region_withheld(place: Place, recipe_name: str) -> None:

@@ -110,13 +110,11 @@ class Place:
     def recipe(self, name: str) -> Recipe:
         """The recipe of this name or TOML file; NAME@7 is the same with train.seed = 7.
 
-        Raises RecipeError with the nearest name when there is none, and for a locale or baseline that is not there."""
+        Raises RecipeError with the nearest name when there is none, and for a locale that is not there."""
         stem, seed = _name_and_seed(name)
         path = self._recipe_path(stem)
         recipe = load_recipe(path)
         _demand_locales(recipe, path)
-        if recipe.eval.baseline is not None:
-            self._demand_baseline(recipe.eval.baseline, path)
         return recipe if seed is None else with_seed(recipe, seed)
 
     def corpus_spec(self, name: str) -> CorpusSpec:
@@ -185,12 +183,6 @@ class Place:
                 f"and no file. Name the files in it, as in '{folder}/*.jsonl'."
             )
         return files
-
-    def _demand_baseline(self, name: str, path: Path) -> None:
-        try:
-            self._recipe_path(_name_and_seed(name)[0])
-        except RecipeError as error:
-            raise RecipeError(f"{path}: eval.baseline is {name!r}, which is no recipe: {error}") from None
 
     def _recipe_path(self, name: str) -> Path:
         if not name.endswith(".toml"):

@@ -1,4 +1,4 @@
-"""Whether what judges a recipe is there: the gold that its gates ask, with rows that they can count.
+"""Whether what judges a recipe is there: its baseline, and the gold that its gates ask, with rows that they can count.
 
 Neither recipe nor corpus spec tells alone, so it is asked wherever both are known, and before anything is trained.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from mw_pipeline.errors import GateError, RecipeError
 from mw_pipeline.recipe import Recipe
+from mw_pipeline.stages.baseline import demand_baseline
 from mw_pipeline.stages.golden import facts_of
 from mw_pipeline.stages.place import Place
 
@@ -14,9 +15,11 @@ _UNKNOWN_COUNTRY = "unknown_country"
 
 
 def demand_gates_known(place: Place, recipe: Recipe) -> None:
-    """Returns when every gate names a further gold set of the corpus that is scored on some tag of the recipe's labels.
+    """Returns when every gate names a further gold set of the corpus that is scored on some tag of the recipe's labels,
+    and the baseline is there.
 
-    Raises RecipeError otherwise: such a gate would ask nothing."""
+    Raises RecipeError otherwise, as such a gate would ask nothing, and whatever `demand_baseline` raises."""
+    demand_baseline(place, recipe)
     sets = place.corpus_spec(recipe.corpus).golden_sets
     for name in recipe.eval.gates:
         where = f"recipe {recipe.name!r}: eval.gates.{name}"

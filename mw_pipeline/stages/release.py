@@ -11,6 +11,7 @@ from mw_pipeline.digest import JSON, sha256_file, write_json_atomically
 from mw_pipeline.evaluate.evaluation import CONSTRAINED_DECODER, evaluate
 from mw_pipeline.evaluate.predictions import predictions_of
 from mw_pipeline.golden.gold import GoldenSet
+from mw_pipeline.golden.recased import as_client_reads, typed_in_one_case
 from mw_pipeline.package.build import build_package
 from mw_pipeline.package.card import Evidence, Licence
 from mw_pipeline.package.lineage import lineage_of, lineage_tree
@@ -19,13 +20,14 @@ from mw_pipeline.recipe import OWN_GOLD, Recipe
 from mw_pipeline.stages import requests
 from mw_pipeline.stages.capability import capability_matrix
 from mw_pipeline.stages.checks import PARITY_FILE
+from mw_pipeline.stages.comparison import comparison_of, stability_of_run
 from mw_pipeline.stages.corpus import CENSUS_FILE
 from mw_pipeline.stages.diagnosis import DIAGNOSIS_FILE, POLICY
 from mw_pipeline.stages.export import exported
 from mw_pipeline.stages.golden import golden_of, golden_sets_of
-from mw_pipeline.stages.lock import unlock_package
 from mw_pipeline.stages.matrices import matrix_of, summary_of
 from mw_pipeline.stages.place import Place, Progress, quiet
+from mw_pipeline.stages.recomputation import unlock_package
 from mw_pipeline.stages.release_gates import country_of, own_rows
 from mw_pipeline.store import Built
 
@@ -34,6 +36,9 @@ _SHOWN_RUN_FACTS = (
     "seed", "status", "step", "best_step", "best_val_macro_f1", "train_rows", "tokens", "passes", "digests",
 )  # fmt: skip
 _HEADLINE = ("slices", "calibration")
+AS_CLIENT_READS = f"{OWN_GOLD}, as the client reads it"
+TYPED_IN_ONE_CASE = f"{OWN_GOLD} typed in one case, as the client reads it"
+"""The names of the corpus's gold under the client's recasing among the metrics of a card."""
 
 
 def packaged_weights(place: Place, recipe_name: str, *, progress: Progress = quiet) -> Built:
@@ -51,19 +56,20 @@ def packaged_weights(place: Place, recipe_name: str, *, progress: Progress = qui
         with tempfile.TemporaryDirectory() as work:
             model = exported(place, recipe, Path(work))
             write_json_atomically(out / PARITY_FILE, model.parity())
-            cards = {}
+            cards: dict[str, JSON] = {}
+            axes = comparison_of(place, recipe, model_sha256=sha256_file(model.int8_path))
             for locale in recipe.package.locales:
                 progress(f"packaging {locale} and measuring it on {len(golden.rows)} gold rows")
                 cards[locale] = build_package(
                     out / locale,
                     model=model,
-                    locale=locale,
-                    version=recipe.package.version,
+                    imprint=recipe.package.imprint(locale),
                     measure=functools.partial(
                         scores_of_package, recipe=recipe, golden=golden, sets=sets, locale=locale
                     ),
                     evidence=evidence,
                     capability=summary_of(matrix_of(place, recipe_name, locale), sha256_file(model.int8_path)),
+                    axes=axes[locale],
                 )
         tree = lineage_tree(evidence.lineage)
         (out / "lineage.md").write_text(f"```\n{tree}\n```\n", encoding="utf-8")
@@ -80,10 +86,12 @@ def packaged_weights(place: Place, recipe_name: str, *, progress: Progress = qui
 def scores_of_package(
     folder: Path, *, recipe: Recipe, golden: GoldenSet, sets: Mapping[str, GoldenSet], locale: str
 ) -> dict[str, JSON]:
-    """Scores of the packaged bytes on all gold rows, and on those of the locale's country in every gold set (M78)."""
+    """Scores of the packaged bytes on all gold rows, as written and as the JavaScript client hands them on, and on
+    those of the locale's country in every gold set (M78)."""
     parser, country = Parser.load(folder), country_of(locale)
     own = {own_rows(name, locale): rows.only(country) for name, rows in {OWN_GOLD: golden, **sets}.items()}
-    judging = {OWN_GOLD: golden, **{name: rows for name, rows in own.items() if rows.rows}}
+    recased = {AS_CLIENT_READS: as_client_reads(golden), TYPED_IN_ONE_CASE: typed_in_one_case(golden)}
+    judging = {OWN_GOLD: golden, **{name: rows for name, rows in {**own, **recased}.items() if rows.rows}}
     return {name: _headline(recipe, rows, parser) for name, rows in judging.items()}
 
 
@@ -100,7 +108,7 @@ def _evidence(place: Place, recipe: Recipe) -> Evidence:
     census = manifest.read_json(CENSUS_FILE)
     diagnosis = requests.diagnosis(place, recipe).demand(place.store).read_json(DIAGNOSIS_FILE)
     return Evidence(
-        run={key: run.get(key) for key in _SHOWN_RUN_FACTS},
+        run={**{key: run.get(key) for key in _SHOWN_RUN_FACTS}, "stability": stability_of_run(place, recipe)},
         corpus={"name": census["corpus"], "version": census["version"], "splits": census["splits"]},
         diagnosis={**diagnosis, "failure_modes": diagnosis["failure_modes"][:10]},
         lineage=lineage_of(place.store, requests.packages(place, recipe).inputs),

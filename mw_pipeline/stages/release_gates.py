@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from mw_pipeline.digest import JSON
 from mw_pipeline.recipe import OWN_GOLD, EvalConfig
+from mw_pipeline.report.axes import worse_sentence
 from mw_pipeline.report.cells import interval, number
 
 _ASKED = {"min_core_macro_f1": "core_macro_f1", "min_exact_match": "exact_match"}
@@ -94,6 +95,39 @@ def reached(asked: EvalConfig, metrics: Mapping[str, Mapping[str, JSON]]) -> lis
                 bounds = part["intervals"].get(gate.score)
                 found.append(Reached(gate, locale, value, bounds, part["rows"]))
     return found
+
+
+def badly_calibrated(asked: EvalConfig, metrics: Mapping[str, Mapping[str, JSON]]) -> list[str]:
+    """A sentence for every locale whose confidences are off by more than a recipe allows on its own rows, or unknown.
+
+    Asked of the corpus's own gold, and of each further set whose gate says `max_ece`."""
+    limits = {OWN_GOLD: ("eval.max_ece", asked.max_ece)}
+    limits |= {
+        name: (f"eval.gates.{name}.max_ece", gate.max_ece)
+        for name, gate in asked.gates.items()
+        if gate.max_ece is not None
+    }
+    problems = []
+    for locale, measured in metrics.items():
+        for gold, (key, limit) in limits.items():
+            part = measured.get(own_rows(gold, locale))
+            if part is None or limit == 1 or (part["ece"] is not None and part["ece"] <= limit):
+                continue  # NaN is not within any limit
+            problems.append(
+                f"{locale}: the confidences of spans are off by {number(part['ece'])} (expected calibration error over "
+                f"ten buckets) on {part['rows']:,} rows of {gold}, {key} is {limit:g}"
+            )
+    return problems
+
+
+def worsened(asked: EvalConfig, axes: Mapping[str, Mapping[str, JSON]]) -> list[str]:
+    """A sentence for each axis that got worse against the baseline (locale → axes), where more did than may."""
+    worse = [(locale, axis, part) for locale, part in axes.items() for axis in part.get("worsened", ())]
+    count = len({axis for _, axis, _ in worse})
+    if count <= asked.axes_may_worsen:
+        return []
+    allowed = f"{count} of 4 axes got worse, eval.axes_may_worsen is {asked.axes_may_worsen}"
+    return [f"{worse_sentence(*found)}; {allowed}" for found in worse]
 
 
 def unasked(

@@ -12,11 +12,14 @@ from mw_pipeline.corpus.inputs import input_digests
 from mw_pipeline.digest import JSON, sha256_file, sha256_remembered
 from mw_pipeline.errors import RecipeError
 from mw_pipeline.golden.gold import manifests_of
+from mw_pipeline.package.layout import layout_hashes
 from mw_pipeline.recipe import Recipe
 from mw_pipeline.sources.adapter import files_beside
 from mw_pipeline.sources.registry import get_adapter
+from mw_pipeline.stages.baseline import Baseline, baseline_of
 from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.request import Request
+from mw_pipeline.train import permit as permits
 from mw_pipeline.verdict.gate import BINDING_SECTIONS, VERDICT_FILE
 
 CODE: dict[str, tuple[str, ...]] = {
@@ -30,6 +33,7 @@ CODE: dict[str, tuple[str, ...]] = {
     "tokenized_dataset": ("mw_pipeline.dataset.build",),
     "smoke_checkpoint": ("mw_pipeline.train.loop",),
     "smoke_verdict": ("mw_pipeline.verdict.gate",),
+    "full_run_permit": permits.MODULES,
     "full_checkpoint": ("mw_pipeline.train.loop",),
     "campaign_runs": ("mw_pipeline.train.loop",),
     "campaign_report": ("mw_pipeline.campaign.report", "mw_pipeline.report.campaign_page"),
@@ -37,6 +41,10 @@ CODE: dict[str, tuple[str, ...]] = {
         "mw_pipeline.evaluate.evaluation",
         "mw_pipeline.evaluate.threshold_report",
         "mw_pipeline.report.page",
+    ),
+    "release_axes": (
+        "mw_pipeline.evaluate.against_baseline",
+        "mw_pipeline.package.build",
     ),
     "regression_diagnosis": ("mw_pipeline.evaluate.diagnose",),
     "gradient_probe": ("mw_pipeline.probes.gradients",),
@@ -57,6 +65,13 @@ CODE: dict[str, tuple[str, ...]] = {
     ),
 }
 """The modules whose code makes each kind of artifact; shards add the adapter that reads their source."""
+
+_MADE_WITH = {"smoke_verdict": "smoke_checkpoint", "release_axes": "eval_report"}
+"""Artifacts that the node of another one makes."""
+
+
+_MADE_WITH = {"smoke_verdict": "smoke_checkpoint", "full_run_permit": "full_checkpoint"}
+"""The node of the graph that makes what is no node itself."""
 
 
 def shards(place: Place, corpus: str, source: str) -> Request:
@@ -171,6 +186,13 @@ def verdict(place: Place, recipe: Recipe) -> Request:
     return _of_recipe("smoke_verdict", recipe, inputs, config)
 
 
+def permit(place: Place, recipe: Recipe, device: str) -> Request:
+    """What the lock gives out for the full run, once it has made the smoke again on a kind of device."""
+    judged = verdict(place, recipe).demand(place.store)
+    inputs = (dataset(place, recipe).demand(place.store), smoke(place, recipe).demand(place.store), judged)
+    return _of_recipe("full_run_permit", recipe, inputs, permits.name_of(device))
+
+
 def full(place: Place, recipe: Recipe) -> Request:
     """The full run, behind its verdict."""
     inputs = (
@@ -182,6 +204,35 @@ def full(place: Place, recipe: Recipe) -> Request:
     return _of_recipe("full_checkpoint", recipe, inputs, config)
 
 
+def baseline(place: Place, recipe: Recipe) -> Baseline:
+    """The packages that a recipe's own are compared with. Its full run is there: no release of that is a baseline."""
+    return baseline_of(place, recipe, weights=full(place, recipe).demand(place.store).digest)
+
+
+def axes(place: Place, recipe: Recipe) -> Request | None:
+    """A release against its baseline; None where there is none. The baseline counts by its bytes and its name."""
+    found = baseline(place, recipe)
+    if not found.packages:
+        return None
+    inputs = (
+        full(place, recipe).demand(place.store),
+        tokenizer(place, recipe).demand(place.store),
+        golden(place, recipe.corpus).demand(place.store),
+    )
+    config: JSON = {
+        "labels": recipe.label_set.hash,
+        "baseline": found.sentence,
+        "packages": {locale: layout_hashes(path) for locale, path in found.packages.items()},
+    }
+    return _of_recipe("release_axes", recipe, inputs, config)
+
+
+def _compared(place: Place, recipe: Recipe) -> tuple[Artifact, ...]:
+    """The comparison with the baseline as an input, where there is a baseline."""
+    request = axes(place, recipe)
+    return () if request is None else (request.demand(place.store),)
+
+
 def report(place: Place, recipe: Recipe) -> Request:
     """Scores of the full checkpoint on gold and held-out rows, and the page that shows them."""
     inputs = (
@@ -190,16 +241,15 @@ def report(place: Place, recipe: Recipe) -> Request:
         golden(place, recipe.corpus).demand(place.store),
         verdict(place, recipe).demand(place.store),
         mix(place, recipe).demand(place.store),
+        *_compared(place, recipe),
     )
     return _of_recipe("eval_report", recipe, inputs, recipe.slice("eval"))
 
 
 def diagnosis(place: Place, recipe: Recipe) -> Request:
-    """Every miss in a bucket, and what changed against the baseline when the recipe names one."""
-    inputs = [report(place, recipe).demand(place.store)]
-    if recipe.eval.baseline is not None:
-        inputs.append(report(place, place.recipe(recipe.eval.baseline)).demand(place.store))
-    return _of_recipe("regression_diagnosis", recipe, tuple(inputs), recipe.slice("eval"))
+    """Every miss in a bucket, and what changed against the baseline where there is one."""
+    inputs = (report(place, recipe).demand(place.store), *_compared(place, recipe))
+    return _of_recipe("regression_diagnosis", recipe, inputs, recipe.slice("eval"))
 
 
 def capability(place: Place, recipe: Recipe) -> Request:
@@ -229,6 +279,7 @@ def packages(place: Place, recipe: Recipe) -> Request:
         golden(place, recipe.corpus).demand(place.store),
         report(place, recipe).demand(place.store),
         diagnosis(place, recipe).demand(place.store),
+        *_compared(place, recipe),
     )
     return _of_recipe("packaged_weights", recipe, inputs, recipe.slice("package", "eval"))
 
@@ -291,5 +342,5 @@ def sources_in_use(recipe: Recipe) -> list[str]:
 
 
 def _of_recipe(kind: str, recipe: Recipe, inputs: tuple[Artifact, ...], config: JSON) -> Request:
-    asset = "smoke_checkpoint" if kind == "smoke_verdict" else kind
+    asset = _MADE_WITH.get(kind, kind)
     return Request(kind, recipe.name, inputs, config, CODE[kind], recipe, asset=asset)

@@ -8,7 +8,7 @@ from mw_pipeline.artifact import Artifact
 from mw_pipeline.errors import ArtifactError
 from mw_pipeline.recipe import Recipe
 from mw_pipeline.stages import requests
-from mw_pipeline.stages.lock import unlock, unlock_package
+from mw_pipeline.stages.lock import demand_no_region_withheld, judge, permit_of
 from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.request import Request
 from mw_pipeline.stages.verdict import build_verdict
@@ -30,14 +30,16 @@ _OF_PACKAGES = ("capability_matrix", "packaged_weights")
 
 
 def find_made(stage: str, place: Place, recipe_name: str) -> Artifact | None:
-    """The stage's artifact for this recipe, or None when it has yet to be made.
+    """The stage's artifact for this recipe, or None when it, or the permit of its full run, has yet to be made.
 
     Raises what the stage itself would: GateError behind the lock, ArtifactError for an input that is not there."""
     if stage == "loss_comparison":
         return _find_comparison(place, recipe_name)
     recipe = place.recipe(recipe_name)
-    if stage not in _UNLOCKED:
-        (unlock_package if stage in _OF_PACKAGES else unlock)(place, recipe_name)
+    if stage in _OF_PACKAGES:
+        demand_no_region_withheld(place, recipe_name)
+    if stage not in _UNLOCKED and permit_of(place, judge(place, recipe_name)) is None:
+        return None  # the smoke must be made again before anything behind the lock is believed
     found = _REQUESTS[stage](place, recipe).find(place.store)
     if found is not None:
         place.store.verify(found)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 from mw_pipeline.artifact import Artifact
@@ -14,8 +13,8 @@ from mw_pipeline.stages import checks
 from mw_pipeline.stages.findings import demand
 from mw_pipeline.stages.lock import demand_no_region_withheld, unlock
 from mw_pipeline.stages.place import Place
+from mw_pipeline.stages.releases import RELEASES_FOLDER, publish, releases_of
 
-RELEASES_FOLDER = "releases"
 GATES = (
     checks.run_is_sound,
     checks.eval_is_comparable,
@@ -36,30 +35,19 @@ def demand_gates(place: Place, recipe_name: str) -> None:
 
 
 def ship(place: Place, recipe_name: str, packages: Artifact) -> str:
-    """Publishes the packages to `releases/RECIPE/LOCALE/` and says so to a person, or says what kept them back."""
+    """Publishes the packages to `releases/RECIPE/LOCALE/`, keeps them by version beside, and says so to a person; or
+    says what kept them back."""
     try:
         demand_gates(place, recipe_name)
     except GateError as error:
         return f"not released: {error}"
     recipe = place.recipe(recipe_name)
-    publish(place, recipe, packages)
-    return f"released\n{announcement(place, recipe_name, packages)}"
-
-
-def publish(place: Place, recipe: Recipe, packages: Artifact) -> Path:
-    """Copies the packages to `releases/RECIPE/LOCALE/`; each locale's folder is replaced whole or not at all."""
-    target = place.project / RELEASES_FOLDER / recipe.name
-    target.mkdir(parents=True, exist_ok=True)
-    for locale in recipe.package.locales:
-        draft, old = target / f".{locale}.new", target / f".{locale}.old"
-        for leftover in (draft, old):
-            shutil.rmtree(leftover, ignore_errors=True)
-        shutil.copytree(packages.folder(locale), draft)
-        if (target / locale).exists():
-            (target / locale).rename(old)
-        draft.rename(target / locale)
-        shutil.rmtree(old, ignore_errors=True)
-    return target
+    folders = [packages.folder(locale) for locale in recipe.package.locales]
+    kept = publish(folders[0].parent, releases_of(place.project, recipe.name), recipe.package.locales)
+    return (
+        f"released\n{announcement(place, recipe_name, packages)}\nkept           {kept.relative_to(place.project)}, "
+        "where a later release leaves it as it is"
+    )
 
 
 def announcement(place: Place, recipe_name: str, packages: Artifact) -> str:

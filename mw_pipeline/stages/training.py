@@ -10,15 +10,15 @@ from mw_pipeline.digest import JSON
 from mw_pipeline.errors import ArtifactError, UnfinishedError
 from mw_pipeline.recipe import Recipe
 from mw_pipeline.stages import requests
-from mw_pipeline.stages.lock import unlock
 from mw_pipeline.stages.place import Place, Progress, quiet
 from mw_pipeline.stages.probes import probe_stopped_run
 from mw_pipeline.stages.recipe_fit import demand_fit
+from mw_pipeline.stages.recomputation import unlock_training
 from mw_pipeline.stages.request import Request
 from mw_pipeline.stages.verdict import build_verdict
 from mw_pipeline.store import Built
 from mw_pipeline.tokenizer import MODEL_NAME as TOKENIZER_FILE
-from mw_pipeline.train.plan import DIVERGENCES, ENDED, RunKind, RunPlan
+from mw_pipeline.train.plan import DIVERGENCES, ENDED, Permit, RunKind, RunPlan
 from mw_pipeline.train.progress import line_of
 from mw_pipeline.train.ranks import train_in_ranks
 
@@ -44,12 +44,19 @@ def full_checkpoint(
     """The full run of a recipe. Raises GateError without a passing verdict on this recipe, data, code and
     smoke, and behind every blocking check of what it was trained on."""
     recipe = place.recipe(recipe_name)
-    progress(f"smoke verdict: {unlock(place, recipe_name).one_line()}")
-    return _trained(place, recipe, "full", requests.full(place, recipe), progress, resume_from)
+    verdict, permit = unlock_training(place, recipe_name, progress=progress)
+    progress(f"smoke verdict: {verdict.one_line()}")
+    return _trained(place, recipe, "full", requests.full(place, recipe), progress, resume_from, permit)
 
 
 def _trained(
-    place: Place, recipe: Recipe, kind: RunKind, request: Request, progress: Progress, resume_from: Path | None
+    place: Place,
+    recipe: Recipe,
+    kind: RunKind,
+    request: Request,
+    progress: Progress,
+    resume_from: Path | None,
+    permit: Permit | None = None,
 ) -> Built:
     """Trains in a folder that survives a kill, and copies what is finished into the artifact.
 
@@ -74,6 +81,7 @@ def _trained(
             resume_from=resume_from,
             max_wall_seconds=place.seconds_left,
             in_parts=place.in_parts,
+            permit=permit,
         )
         result = train_in_ranks(plan, on_event=lambda event: progress(line_of(event)))
         if result.status not in ENDED:

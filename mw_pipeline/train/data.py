@@ -27,6 +27,7 @@ class TrainingData:
     `train_sample` are training rows from the sources of the validation rows, in their proportions: what the model makes
     of rows that it has seen, to be held against those that it has not."""
 
+    train: TokenizedDataset
     stream: BatchStream
     sampler: MixSampler
     rows_per_source: Mapping[str, int]
@@ -45,7 +46,11 @@ class TrainingData:
         held_out = TokenizedDataset(plan.dataset_path, "validation")
         validation = tuple(fixed_batches(held_out, recipe.train.eval_rows))
         sample = tuple(batches_of(train, _rows_like(held_out, validation, train)))
-        return cls(stream, sampler, train.rows_per_source, validation, sample, summary)
+        return cls(train, stream, sampler, train.rows_per_source, validation, sample, summary)
+
+    def pieces_of(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Pieces of training rows by number."""
+        return self.train.lengths_of(rows)
 
     def passes_after(self, samples: int) -> dict[str, float]:
         """Source → passes over its rows in the first `samples` samples."""

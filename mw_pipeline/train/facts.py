@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from mw_pipeline.digest import JSON
 from mw_pipeline.model.checkpoint import Tagger
-from mw_pipeline.train.control import machine_of
+from mw_pipeline.train.control import drawing_of, machine_of
 from mw_pipeline.train.data import TrainingData
 from mw_pipeline.train.plan import RunPlan
+from mw_pipeline.verdict.parts import DRAWN_BY
 
 
 def opening_facts(
@@ -22,6 +23,7 @@ def opening_facts(
         "ranks": ranks,
         "precision": config.precision,
         "threads": config.threads,
+        DRAWN_BY: drawing_of(device) if plan.recipe.model.dropout else None,
         "seed": config.seed,
         "label_count": len(plan.recipe.label_set),
         "label_entropy": data.summary["label_entropy"],

@@ -13,11 +13,29 @@ from mw_pipeline.dataset.build import DATASET_JSON
 from mw_pipeline.digest import JSON, code_digest, sha256_file, toolchain
 from mw_pipeline.errors import ArtifactError
 from mw_pipeline.metrics.row_losses import RowLosses
-from mw_pipeline.model.checkpoint import CheckpointFacts, Tagger, recover_checkpoint, save_checkpoint
-from mw_pipeline.train.log import BEST, EVALS, LAST, STEPS, TrainingLog, adopt_run, owner_of_this_process
+from mw_pipeline.model.checkpoint import (
+    CheckpointFacts,
+    Tagger,
+    load_checkpoint,
+    recover_checkpoint,
+    save_checkpoint,
+)
+from mw_pipeline.train.log import (
+    BEST,
+    EVALS,
+    FIRST_STEPS,
+    LAST,
+    RUN,
+    STEPS,
+    TrainingLog,
+    adopt_run,
+    demand_whole_copy,
+    owner_of_this_process,
+)
 from mw_pipeline.train.plan import ENDED, RunPlan, RunResult, Status
 from mw_pipeline.verdict.early_stop import ROW_LOSSES, EvaluatedRows, Patience
 from mw_pipeline.verdict.exposure import recipe_digests
+from mw_pipeline.verdict.parts import OF_A_PART
 from mw_pipeline.verdict.task_weights import task_weights_of
 from mw_pipeline.verdict.watchdog import Finding, Watchdog
 
@@ -35,6 +53,8 @@ class RunFolder:
         self.last_eval: Mapping[str, JSON] | None = None
         self.finding: Finding | None = None
         self.converged: str | None = None
+        self.notes: list[str] = []
+        self._part = 0
         train = plan.recipe.train
         self._watchdog = Watchdog()
         self._patience = Patience(evals=train.patience_evals or 0, margin_share=train.patience_margin_share)
@@ -53,18 +73,53 @@ class RunFolder:
         keys = ("converged", "status", "step", "best_step", "best_val_macro_f1", "finding")
         return RunResult(out=self.plan.out, resumed_from_step=None, **{key: facts[key] for key in keys})
 
-    def rewind(self, step: int) -> None:
-        """Log, best evaluation and watchdog as they were after `step`."""
-        self.log.truncate_after(step)
+    def rewind(self, step: int, *, pieces: int) -> None:
+        """Log, best evaluation and watchdog as they were after `step`, with what had to be dropped in `notes`.
+
+        Raises ArtifactError when the log has lost rows of the `pieces` that had been logged by then: the run that goes
+        on there would be refused at its end, after it was paid for (M80)."""
+        former = self.log.read_run() or {}
+        self.notes = [*former.get("notes", []), *self.log.truncate_after(step)]
+        self._watchdog = Watchdog(resumed_from=_resumes(former, step))
         steps, evals = self.log.rows(STEPS), self.log.rows(EVALS)
+        self._demand_whole_log(step, pieces, steps, evals)
         for row in sorted([*steps, *evals], key=lambda row: int(row["step"])):  # stable: a step before its evaluation
-            self._watch(row, self._watchdog.observe_eval if "val_loss" in row else self._watchdog.observe_step)
-        for row in evals:
-            self._rank(row)
+            if "val_loss" in row:
+                self._watch(row, self._watchdog.observe_eval)
+                self._rank(row)
+            else:
+                self._watch(row, self._watchdog.observe_step)
         for row in self.log.rows(ROW_LOSSES):
             self._wait(EvaluatedRows.of_json(row, f"{self.plan.out / ROW_LOSSES}: step {row.get('step')}"))
-        if self.best is None:
-            shutil.rmtree(self.plan.out / BEST, ignore_errors=True)
+        self._agree_on_best(step)
+
+    def _demand_whole_log(
+        self, step: int, pieces: int, steps: list[dict[str, JSON]], evals: list[dict[str, JSON]]
+    ) -> None:
+        """Every piece that was logged before the checkpoint is in a row, and every evaluation that was due is there."""
+        every = self.plan.course.eval_every
+        lost = {*range(every, step + 1, every)} - {row["step"] for row in evals}
+        logged = sum(int(row.get("tokens") or 0) for row in steps)
+        if logged == pieces and not lost:
+            return
+        found = f"{EVALS} lacks step {min(lost)}" if lost else f"{STEPS} has {logged} pieces of {pieces}"
+        raise ArtifactError(
+            f"{self.plan.out}: {found}, and {LAST}/ is of step {step}: rows were lost, and no check would believe the "
+            "run. Restore the file, or delete the folder to train anew."
+        )
+
+    def _agree_on_best(self, step: int) -> None:
+        """best/ holds the best evaluation of the log, or there is neither: what is named is what can be loaded.
+
+        The checkpoint of `step` itself is at hand: a kill may have come between last/ and best/."""
+        path, named = self.plan.out / BEST, self.best["step"] if self.best else None
+        held = load_checkpoint(path).step if path.exists() else None
+        if named in (held, step):
+            return
+        self.best = None
+        shutil.rmtree(path, ignore_errors=True)
+        had = "was not there" if held is None else f"held step {held}"
+        self.notes.append(f"best/ {had} where the log's best up to step {step} is {named}: it is chosen anew")
 
     def _demand_same_run(self, facts: Mapping[str, JSON]) -> None:
         """Going on under another recipe, other data or other code would make one run out of two."""
@@ -79,9 +134,13 @@ class RunFolder:
             )
 
     def log_step(self, row: Mapping[str, JSON]) -> None:
-        """Adds a row to steps.jsonl."""
-        self.log.append(STEPS, row)
+        """Adds a row to steps.jsonl; it says in which part of the run it was made."""
+        self.log.append(STEPS, {**row, "part": self._part})
         self._watch(row, self._watchdog.observe_step)
+
+    def log_first_step(self, step: int, losses: Mapping[str, JSON]) -> None:
+        """Adds one of the first steps to first_steps.jsonl, which whoever trains them again compares."""
+        self.log.append(FIRST_STEPS, {"step": step, **losses})
 
     def log_eval(self, row: Mapping[str, JSON], losses: RowLosses) -> bool:
         """Adds a row to evals.jsonl and one to row_losses.jsonl; true when its macro-F1 is the highest so far."""
@@ -106,30 +165,42 @@ class RunFolder:
             progress=progress,
             thresholds=(self.last_eval or {}).get("thresholds", {}) if loss_kind == "soft-span" else None,
         )
+        self.log.sync()
         save_checkpoint(self.plan.out / name, tagger, facts, optimizer=optimizer)
+        if name == BEST and self.facts:
+            self._write("RUNNING", step, ended_at=None)
 
     def open_run(self, *, step: int, **facts: JSON) -> None:
-        """Writes run.json with status RUNNING; start time and earlier resumes of the same run are kept."""
+        """Writes run.json with status RUNNING; start time and earlier parts of the same run are kept."""
         former = self.log.read_run() or {}
+        versions = toolchain()
+        part = {name: facts[name] for name in OF_A_PART if name in facts} | {"torch": versions.get("torch")}
+        parts = [*former.get("parts", []), {"from_step": step, **part, "started_at": _now()}]
+        self._part = len(parts) - 1
         self.facts = {
             "kind": self.plan.kind,
             "recipe": self.plan.recipe.name,
             **self.plan.course.as_json(),
             **facts,
             "digests": self.digests,
-            "toolchain": toolchain(),
+            "toolchain": versions,
             "owner": owner_of_this_process(),
             "started_at": former.get("started_at", _now()),
-            "resumed_from_steps": [*former.get("resumed_from_steps", []), *([step] if former else [])],
+            "resumed_from_steps": _resumes(former, step),
+            "parts": parts,
         }
-        self.log.write_run(self.facts | self._state("RUNNING", step) | {"ended_at": None})
+        self._write("RUNNING", step, ended_at=None)
 
     def close_run(self, status: Status, *, step: int, **facts: JSON) -> RunResult:
         """Writes run.json with how the run ended, and with what its learned weights are worth where it has any."""
         learned = task_weights_of(self.log.rows(STEPS)) if self.plan.recipe.loss.kind == "uncertainty" else None
         worth: dict[str, JSON] = {"task_weights": learned.as_json()} if learned else {}
-        self.log.write_run(self.facts | facts | worth | self._state(status, step) | {"ended_at": _now()})
+        self.log.sync()
+        self._write(status, step, **facts, **worth, ended_at=_now())
         return self.result(status, step=step)
+
+    def _write(self, status: Status, step: int, **facts: JSON) -> None:
+        self.log.write_run(self.facts | facts | self._state(status, step))
 
     def result(self, status: Status, *, step: int) -> RunResult:
         """The end of a run as its caller sees it."""
@@ -153,11 +224,19 @@ class RunFolder:
         self.finding = self.finding or observe(row)
 
     def _rank(self, row: Mapping[str, JSON]) -> bool:
+        """Whether a row is the best so far; none is after a failure rule has fired, for best/ is not saved any more."""
         self.last_eval = row
+        if self.finding is not None:
+            return False
         if self.best is not None and not row["val_macro_f1"] > self.best["val_macro_f1"]:
             return False
         self.best = row
         return True
+
+
+def _resumes(former: Mapping[str, JSON], step: int) -> list[JSON]:
+    """The steps that a run was resumed from, with this one where it is not the first."""
+    return [*former.get("resumed_from_steps", []), *([step] if former else [])]
 
 
 def prepare_folder(plan: RunPlan) -> None:
@@ -166,6 +245,9 @@ def prepare_folder(plan: RunPlan) -> None:
         recover_checkpoint(plan.out / name)
     if plan.resume_from is not None:
         adopt_run(plan.resume_from, plan.out)
+    for draft in plan.out.glob(f".{RUN}.*"):  # that a kill left
+        draft.unlink()
+    demand_whole_copy(plan.out)
 
 
 def digests_of(plan: RunPlan) -> dict[str, str]:

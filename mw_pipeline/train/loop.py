@@ -23,11 +23,12 @@ from mw_pipeline.train.data import TrainingData
 from mw_pipeline.train.facts import opening_facts
 from mw_pipeline.train.folder import RunFolder, prepare_folder
 from mw_pipeline.train.log import BEST, EVALS, LAST, sole_writer
+from mw_pipeline.train.permit import demand_permit
 from mw_pipeline.train.plan import RunPlan, RunResult, Status
 from mw_pipeline.train.preflight import PREFLIGHT_STEPS, Preflight
 from mw_pipeline.train.processes import PeerLostError, Processes
 from mw_pipeline.train.progress import Listener
-from mw_pipeline.train.step import StepOutcome, Stepper
+from mw_pipeline.train.step import FIRST_STEPS_LOGGED, StepOutcome, Stepper
 from mw_pipeline.train.validation import examine, row_losses, validate
 from mw_pipeline.train.window import LossWindow
 
@@ -42,10 +43,11 @@ def train(plan: RunPlan, *, on_event: Listener = lambda event: None) -> RunResul
     BUDGET_EXHAUSTED; a watchdog finding ends with DIVERGED, a number that is not finite with DIVERGED_NONFINITE, and
     best/ stays; patience that ended with CONVERGED. Raises RecipeError when device or processes are not as the recipe
     asks, ArtifactError when data, tokenizer or checkpoint do not fit it, MemoryError when that is full, GateError when
-    the first steps show that the run cannot end in time.
+    the first steps show that the run cannot end in time, or when a full run comes without the lock's permit.
     """
     config = plan.recipe.train
     device = device_as_asked(config.device)
+    demand_permit(plan, device=device.type)
     processes = Processes.join(plan.course.micro_batches_per_step)
     torch.set_num_threads(config.threads)
     writer = sole_writer(plan.out) if processes.writes else nullcontext()
@@ -116,7 +118,7 @@ class Run:
         """State and log as when last/ was written; without one, as before the first step."""
         resumed_from = self._load_last() if (self.plan.out / LAST).exists() else None
         if self.processes.writes:
-            self.folder.rewind(self.step)
+            self.folder.rewind(self.step, pieces=self.tokens - self.window.pieces)
             best = self.folder.best
             if best is not None and best["step"] == self.step:  # a kill may have come between last/ and best/
                 self._save(BEST)
@@ -165,7 +167,7 @@ class Run:
             self.data,
             ranks=self.processes.count,
             initial_val_loss=self._initial_val_loss(),
-        )
+        ) | {"notes": self.folder.notes}
         if self.processes.writes:
             self.folder.open_run(step=self.step, **facts)
         self.tell({"event": "started", "kind": self.plan.kind, "step": self.step, **self.course.as_json(), **facts})
@@ -203,6 +205,8 @@ class Run:
         self.tokens += outcome.pieces
         self.window.add(outcome)
         self._note_pass(outcome)
+        if self.step <= FIRST_STEPS_LOGGED and self.processes.writes:
+            self.folder.log_first_step(self.step, outcome.losses())
         last_step = self.step == self.course.steps
         if self.step % self.plan.recipe.train.log_every == 0 or last_step or not outcome.finite:
             self._log(outcome)
@@ -259,7 +263,7 @@ class Run:
         self.clock.eval_seconds = time.perf_counter() - begun
         row = {"step": self.step, **found.scores, **of_train, "seconds": self.clock.eval_seconds}
         is_best = self.folder.log_eval(row, found.losses)
-        if is_best and self.folder.finding is None:
+        if is_best:
             self._save(LAST)
             self._save(BEST)
         self.tell({"event": "evaluated", "steps": self.course.steps, "is_best": is_best, **row})

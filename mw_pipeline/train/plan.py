@@ -27,13 +27,21 @@ _SMOKE_SCHEDULES = {"constant": "constant", "long-tail": "cosine", "cosine": "co
 
 
 @dataclass(frozen=True)
+class Permit:
+    """The name of what the lock gave out for a full run: the store that it lies in, and its digest."""
+
+    store: str
+    digest: str
+
+
+@dataclass(frozen=True)
 class RunPlan:
     """One run of `train`: a recipe on a tokenized dataset, written to (and resumed from) the folder `out`.
 
     `digests` name recipe, data, tokenizer, labels and code; what is missing is computed. `resume_from` is the folder of
     a run that must be resumed: the run continues it in `out`. `max_wall_seconds` ends the run in good order before a
     machine's limit would kill it (M42); with `in_parts` it may be too short for the whole run, without it such a run is
-    refused as soon as its steps have been timed."""
+    refused as soon as its steps have been timed. A full run is trained with the lock's `permit` alone."""
 
     kind: RunKind
     recipe: Recipe
@@ -44,6 +52,7 @@ class RunPlan:
     resume_from: Path | None = None
     max_wall_seconds: float | None = None
     in_parts: bool = False
+    permit: Permit | None = None
 
     @property
     def course(self) -> Course:

@@ -26,9 +26,10 @@ def clock_time(seconds: float) -> str:
 
 def _started(event: dict[str, JSON]) -> str:
     origin = f"resumed at step {event['step']}" if event["step"] else "from scratch"
+    notes = "".join(f"; {note}" for note in event["notes"])
     return (
         f"{event['kind']} run {origin}: {event['parameters']:,} parameters, {event['max_steps']} steps of "
-        f"{event['effective_batch']} rows, {event['precision']} on {event['device']}"
+        f"{event['effective_batch']} rows, {event['precision']} on {event['device']}{notes}"
     )
 
 

@@ -21,7 +21,7 @@ from mw_pipeline.errors import ArtifactError, CorpusError, GateError, MwError, R
 from mw_pipeline.recipe import Recipe
 from mw_pipeline.train.control import stop_signals
 from mw_pipeline.train.loop import train
-from mw_pipeline.train.plan import RunPlan, RunResult
+from mw_pipeline.train.plan import Permit, RunPlan, RunResult
 from mw_pipeline.train.progress import Listener
 
 _LAUNCHER = (
@@ -120,7 +120,8 @@ def _as_json(plan: RunPlan) -> dict[str, JSON]:
     limit = fields.pop("max_wall_seconds")
     ends = None if limit is None else time.time() + limit
     recipe = plan.recipe.model_dump_json()
-    return {**fields, **paths, "digests": dict(plan.digests), "recipe": recipe, "ends_at": ends}
+    permit = None if plan.permit is None else dataclasses.asdict(plan.permit)
+    return {**fields, **paths, "digests": dict(plan.digests), "recipe": recipe, "permit": permit, "ends_at": ends}
 
 
 def _plan_of(values: dict[str, JSON]) -> RunPlan:
@@ -128,7 +129,8 @@ def _plan_of(values: dict[str, JSON]) -> RunPlan:
     paths = {name: Path(values[name]) for name in _PATHS if values[name] is not None}
     recipe = Recipe.model_validate_json(values["recipe"])
     limit = None if ends is None else max(1.0, ends - time.time())
-    return RunPlan(**{**values, **paths, "recipe": recipe, "max_wall_seconds": limit})
+    permit = None if values["permit"] is None else Permit(**values["permit"])
+    return RunPlan(**{**values, **paths, "recipe": recipe, "permit": permit, "max_wall_seconds": limit})
 
 
 if __name__ == "__main__":

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from mw_pipeline.dataset.batches import Batch, BatchStream
+from mw_pipeline.dataset.batches import BatchStream
 from mw_pipeline.mix.permutation import mixed
 from mw_pipeline.model.checkpoint import Tagger
 from mw_pipeline.model.encoder import tensors_of
@@ -22,6 +23,9 @@ from mw_pipeline.model.uncertainty import sigmas
 from mw_pipeline.recipe import TrainConfig
 from mw_pipeline.train.plan import Course
 from mw_pipeline.train.processes import Processes
+
+FIRST_STEPS_LOGGED = 20
+"""Steps whose losses are logged one by one, for whoever trains them again."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,11 @@ class StepOutcome:
     def finite(self) -> bool:
         """Whether loss and gradient norm are numbers."""
         return math.isfinite(self.loss) and math.isfinite(self.grad_norm)
+
+    def losses(self) -> dict[str, float]:
+        """loss, and each of its terms that is trained."""
+        terms = {"loss": self.loss, "ce": self.ce, "crf": self.crf, "span": self.span}
+        return {name: value for name, value in terms.items() if value is not None}
 
 
 class Stepper:
@@ -102,7 +111,7 @@ class Stepper:
             pieces=int(extent.pieces),
             passes=self._processes.largest(max(int(batch.passes.max()) for batch in window)),
             rows=int(extent.rows),
-            row_hash=self._processes.sum_hash(sum(_row_hash(batch) for batch in window)),
+            row_hash=self._processes.sum_hash(sum(row_hash(batch.rows) for batch in window)),
             span=span if self._loss.positive_weights is not None else None,
             sigmas=sigmas(self._tagger.log_variances) if self._loss.learns_weights else None,
         )
@@ -137,8 +146,9 @@ def _values_of(share: LossShare) -> Tensor:
     return torch.stack([term.detach().cpu() for term in (share.nats, *terms)])
 
 
-def _row_hash(batch: Batch) -> int:
-    return int(mixed(batch.rows.astype(np.uint64)).sum())
+def row_hash(rows: NDArray[np.int64]) -> int:
+    """The sum of a hash of each row's number, below 2⁶⁴: equal for the same rows in any order."""
+    return int(mixed(rows.astype(np.uint64)).sum())
 
 
 def dropout_seed(seed: int, index: int) -> int:

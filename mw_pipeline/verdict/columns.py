@@ -1,101 +1,164 @@
-"""What other trainers call the columns of a log, and their records as this project's rows.
+"""What other trainers call the columns of a log: which of them is which number here, and which is none that is known.
 
-A record may hold what training logged, what an evaluation logged, or both; several records may share a step.
+Names are compared by their words: `train/loss`, `Train Loss` and `trainLoss` are one.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-
-from mw_pipeline.digest import JSON
-from mw_pipeline.errors import ArtifactError
-from mw_pipeline.verdict.runlog import EVAL_NUMBERS, STEP_NUMBERS, Row, RunLog, checked_row
+from dataclasses import dataclass, field
 
 NAMES: Mapping[str, tuple[str, ...]] = {
     "step": ("step", "global_step", "iteration", "iter", "trainer_global_step", "steps", "it"),
     "loss": ("loss", "train_loss", "training_loss", "loss_train", "loss_training", "train_loss_step", "batch_loss"),
-    "lr": ("lr", "learning_rate", "train_lr", "train_learning_rate", "current_lr", "lr_adamw", "lr_adam", "lr_sgd"),
     "grad_norm": ("grad_norm", "train_grad_norm", "gradient_norm", "gnorm", "total_norm", "grad_norm_total"),
     "wall_seconds": ("wall_seconds", "wall_time", "elapsed_seconds", "elapsed", "runtime", "timestamp"),
-    "val_loss": (
-        *("val_loss", "eval_loss", "valid_loss", "validation_loss", "dev_loss"),
-        *("loss_val", "loss_eval", "loss_valid", "loss_validation", "loss_dev", "val_loss_epoch"),
-    ),
-    "val_macro_f1": (
-        *("val_macro_f1", "eval_macro_f1", "eval_f1_macro", "val_f1_macro", "macro_f1", "f1_macro", "f1_macro_eval"),
-        *("eval_f1", "val_f1", "valid_f1", "validation_f1", "dev_f1", "f1_val", "f1_eval", "f1"),
-    ),
-    **{name: (name,) for name in ("ce", "crf", "tokens", "tokens_per_second", "nonfinite_parameters")},
+    **{name: (name,) for name in ("ce", "crf", "tokens", "tokens_per_second")},
 }
 """Column here → the names that others give it, the likeliest first; written as `plain_name` writes them."""
 
-_OF_A_STEP = ("loss", "lr", "grad_norm", "ce", "crf")  # a clock alone may stand in the record of an evaluation
-_OF_AN_EVALUATION = ("val_loss", "val_macro_f1")
+_RATES = ("lr", "learning_rate", "train_lr", "train_learning_rate", "current_lr")
+_NO_RATES = frozenset(
+    {"momentum", "decay", "weight", "beta", "scale", "mult", "multiplier", "factor", "base", "initial", "init"}
+    | {"max", "min", "loss", "scheduler", "last", "epoch"}
+)
+_SIDES = frozenset({"eval", "evaluation", "val", "valid", "validation", "dev"})
+_OTHER_SIDES = frozenset({"train", "training", "test", "best", "step", "std"})
+_FILLERS = frozenset(
+    {"epoch", "mean", "avg", "average", "total", "score", "overall", "macro", "micro", "weighted", "seqeval", "entity"}
+)
+_F1 = frozenset({"f1", "f1score"})
+_KINDS_OF_F1 = ("macro", "", "overall", "weighted", "micro")  # the likeliest to be the mean over tags first
+_LOOKS = frozenset(
+    {
+        "loss",
+        "nll",
+        "perplexity",
+        "ppl",
+        "f1",
+        "f1score",
+        "accuracy",
+        "acc",
+        "precision",
+        "recall",
+        "score",
+        "auc",
+        "lr",
+    }
+)
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns of a log by what they are here.
+
+    named    column here → the log's name for it, but for rates and evaluations
+    rates    the log's names of the learning rates, one for each group of parameters
+    sets     evaluation set → column here → the log's name for it; "" is the set that has no name
+    unknown  names that look like those of a loss, a score or a rate and are not known here
+    """
+
+    named: Mapping[str, str]
+    rates: tuple[str, ...] = ()
+    sets: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    unknown: tuple[str, ...] = ()
+
+    @property
+    def renamed(self) -> dict[str, str]:
+        """Column here → the log's name for it, where that is another one."""
+        rates = {"lr": ", ".join(self.rates)} if self.rates else {}
+        sets = {
+            f"{ours} of {name}" if name else ours: theirs
+            for name, table in self.sets.items()
+            for ours, theirs in table.items()
+        }
+        return {ours: theirs for ours, theirs in {**self.named, **rates, **sets}.items() if ours != theirs}
 
 
 def plain_name(name: str) -> str:
-    """A column name in lower case with single underscores: `train/loss`, `Train Loss` and `train_loss` are one."""
-    return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
+    """A column name in lower case with single underscores between its words."""
+    apart = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)
+    return re.sub(r"[^a-z0-9]+", "_", apart.lower()).strip("_")
 
 
-def columns_of(names: Iterable[str]) -> dict[str, str]:
-    """Column here → the log's own name for it, the likeliest where several would do."""
+def columns_of(names: Iterable[str]) -> Columns:
+    """What each of a log's columns is, the likeliest where several would do."""
     plain: dict[str, str] = {}
     for name in names:
         plain.setdefault(plain_name(name), name)
-    return {ours: plain[found] for ours, theirs in NAMES.items() if (found := _first(theirs, plain)) is not None}
+    named = {ours: plain[found] for ours, theirs in NAMES.items() if (found := _first(theirs, plain)) is not None}
+    rates = _rates(plain)
+    sets, others = _evaluation_sets(plain)
+    known = {*rates, *others, *(theirs for table in sets.values() for theirs in table.values())}
+    known |= {plain[name] for theirs in (*NAMES.values(), _RATES) for name in theirs if name in plain}
+    unknown = tuple(name for words, name in plain.items() if name not in known and _looks_like_one(words))
+    return Columns(named, rates, sets, unknown)
 
 
 def _first(candidates: Sequence[str], present: Mapping[str, str]) -> str | None:
     return next((name for name in candidates if name in present), None)
 
 
-def log_of(
-    records: Sequence[tuple[str, Mapping[str, JSON]]],
-    *,
-    where: str,
-    format_name: str,
-    run: Row | None = None,
-    notes: Sequence[str] = (),
-) -> RunLog:
-    """The log that (place, record) pairs hold; `place` names a record in errors.
-
-    Where records share a step, the last value of each column counts. Raises ArtifactError when no column is a step,
-    or none a loss or a score, and for values that are none."""
-    columns = columns_of(dict.fromkeys(name for _, record in records for name in record))
-    names = ", ".join(repr(name) for name in sorted({name for _, record in records for name in record})[:20])
-    if "step" not in columns:
-        raise ArtifactError(
-            f"{where}: no column is a step (found {names or 'none'}). Name one of them {', '.join(NAMES['step'][:4])}."
-        )
-    if not columns.keys() & {"loss", *_OF_AN_EVALUATION}:
-        raise ArtifactError(
-            f"{where}: no column is a loss or a score (found {names}). Name one of them loss, val_loss or val_macro_f1."
-        )
-    steps, again = _rows(records, columns, STEP_NUMBERS, _OF_A_STEP)
-    evals, also = _rows(records, columns, EVAL_NUMBERS, _OF_AN_EVALUATION)
-    repeated = [f"{again + also} values were written again at the same step; the last counts"] if again + also else []
-    renamed = {ours: theirs for ours, theirs in columns.items() if ours != theirs}
-    return RunLog(steps, evals, run or {}, (*notes, *repeated), format_name, renamed)
+def _is_rate(words: Sequence[str]) -> bool:
+    return ("lr" in words or "learning_rate" in "_".join(words)) and not _NO_RATES & set(words)
 
 
-def _rows(
-    records: Sequence[tuple[str, Mapping[str, JSON]]],
-    columns: Mapping[str, str],
-    numbers: tuple[str, ...],
-    telling: tuple[str, ...],
-) -> tuple[tuple[Row, ...], int]:
-    """Rows of `numbers` in step order, from records that hold one of `telling`; how many values were written again."""
-    rows: dict[int, dict[str, JSON]] = {}
-    again = 0
-    for place, record in records:
-        named = {ours: record.get(columns[ours]) for ours in numbers if ours in columns}
-        values = {ours: value for ours, value in named.items() if value is not None}
-        if not values.keys() & set(telling):
-            continue
-        row = checked_row({"step": record.get(columns["step"]), **values}, numbers, place)
-        known = rows.setdefault(int(row["step"]), {})
-        again += len(known.keys() & values.keys())
-        known.update(row)
-    return tuple(rows[step] for step in sorted(rows)), again
+def _rates(plain: Mapping[str, str]) -> tuple[str, ...]:
+    """The column of the rate; without one, those of all parameter groups, as in `lr-AdamW/pg1`."""
+    whole = _first(_RATES, plain)
+    if whole is not None:
+        return (plain[whole],)
+    return tuple(name for words, name in plain.items() if _is_rate(words.split("_")))
+
+
+def _looks_like_one(plain: str) -> bool:
+    words = set(plain.split("_"))
+    return bool(words & _LOOKS or {"learning", "rate"} <= words) and not words & {"scale", "momentum", "decay"}
+
+
+def _evaluation_sets(plain: Mapping[str, str]) -> tuple[dict[str, dict[str, str]], list[str]]:
+    """Set → its columns, "" for the one without a name; and names that a likelier one for the same number replaces.
+
+    Beside a score over all, the score of a part (`eval_LOC_f1`) looks like that of a set. It is one when it comes with
+    a loss; so do the sets of a trainer."""
+    found: dict[tuple[str, str], list[tuple[int, str]]] = {}
+    for words, name in plain.items():
+        parsed = _evaluation(words.split("_"))
+        if parsed is not None:
+            of_set, ours, rank = parsed
+            found.setdefault((of_set, ours), []).append((rank, name))
+    best = {key: min(names, key=lambda ranked: ranked[0])[1] for key, names in found.items()}
+    replaced = [name for key, names in found.items() for _, name in names if name != best[key]]
+    tables: dict[str, dict[str, str]] = {"": {}}
+    for (of_set, ours), name in best.items():
+        tables.setdefault(of_set, {})[ours] = name
+    wanted = _sets_among(tables)
+    kept = {name: table for name, table in tables.items() if name in wanted and table}
+    return ({"": next(iter(kept.values()), {})} if len(kept) < 2 else kept), replaced
+
+
+def _sets_among(tables: Mapping[str, Mapping[str, str]]) -> set[str]:
+    """The names that are sets: with a score and a loss, or with a score where no other can be the score over all."""
+    whole = {name for name, table in tables.items() if len(table) == 2 and name}
+    if "val_macro_f1" in tables[""]:
+        return {"", *whole}
+    scored = {name for name, table in tables.items() if "val_macro_f1" in table}
+    parts = {name for name in scored for other in whole if name.startswith(f"{other}_")}
+    if scored:
+        return {"", *(scored - parts)}
+    return {""} if tables[""] else set(tables)
+
+
+def _evaluation(words: Sequence[str]) -> tuple[str, str, int] | None:
+    """(set, column here, rank among the names for it) of an evaluation's column; None for another one."""
+    given = set(words)
+    if given & _OTHER_SIDES:
+        return None
+    rest = "_".join(word for word in words if word not in _SIDES | _FILLERS | _F1 | {"loss"})
+    if given & _F1 and "loss" not in given:
+        kind = next((at for at, word in enumerate(_KINDS_OF_F1) if word in given), _KINDS_OF_F1.index(""))
+        return (rest, "val_macro_f1", kind) if given & _SIDES or not rest else None
+    if "loss" in given and given & _SIDES:
+        return rest, "val_loss", len(given & _FILLERS)
+    return None

@@ -9,22 +9,19 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-import statistics
+import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mw_pipeline.digest import JSON, digest_of
 from mw_pipeline.errors import ArtifactError
-from mw_pipeline.recipe import Recipe
+from mw_pipeline.recipe import Recipe, required_steps
 from mw_pipeline.schedule import NEAR_PEAK_SHARE, SCHEDULES, lr_share, near_peak_end
-from mw_pipeline.verdict.runlog import Row
+from mw_pipeline.verdict.runlog import MOST, Row, sets_of
 
-MAX_REQUIRED_STEPS = 2000
-REQUIRED_EVALS = 5
 COMPARED_DIGESTS = ("loss", "model", "mix", "tokenizer", "labels", "data")
 RATE_TOLERANCE_SHARE = 0.01
-_GAP_INTERVALS = 5
-_MOST = 10**12  # steps or rows: more is a slip, and would not fit the integers that schedules are searched with
 
 
 @dataclass(frozen=True)
@@ -32,7 +29,8 @@ class RunFacts:
     """What decides the exposure of a run; None where nobody recorded it.
 
     steps is the length of the schedule, effective_batch = batch × accumulation × processes, digests holds what of
-    COMPARED_DIGESTS is known.
+    COMPARED_DIGESTS is known, device is a kind ("cpu", "cuda"; None for a full run that takes what is there), and
+    resumed_from are the steps after which the run went on anew.
     """
 
     schedule: str | None = None
@@ -42,28 +40,25 @@ class RunFacts:
     peak_lr: float | None = None
     effective_batch: int | None = None
     digests: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One reason why a run is invalid."""
-
-    rule: str
-    detail: str
+    precision: str | None = None
+    device: str | None = None
+    resumed_from: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
 class Exposure:
     """The near-peak stretch of a run against that of the full run.
 
-    window is (first step, first step after it), evals counts evaluations from its first step to its end.
-    near_peak_steps, window, evals and ratio are None when neither facts nor logged rates give them.
+    window is (first step, first step after it); evals and losses count evaluations and logged training losses from its
+    first step to its end. near_peak_steps, window, evals, losses and ratio are None when neither facts nor logged rates
+    give them.
     """
 
     window: tuple[int, int] | None
     near_peak_steps: int | None
     required_steps: int | None
     evals: int | None
+    losses: int | None
     ratio: float | None
 
 
@@ -73,8 +68,10 @@ def recipe_digests(recipe: Recipe) -> dict[str, str]:
     return {**sections, "labels": recipe.label_set.hash, "recipe": recipe.digest}
 
 
-def full_facts(recipe: Recipe, digests: Mapping[str, str] | None = None) -> RunFacts:
-    """The full run of a recipe. `digests` adds what the recipe alone does not know: data, tokenizer."""
+def full_facts(recipe: Recipe, digests: Mapping[str, str] | None = None, *, device: str | None = None) -> RunFacts:
+    """The full run of a recipe. `digests` adds what the recipe alone does not know: data, tokenizer.
+
+    `device` is the kind that it will train on; without it the recipe's own is taken, and "auto" says none."""
     train = recipe.train
     return RunFacts(
         schedule=train.schedule,
@@ -84,6 +81,8 @@ def full_facts(recipe: Recipe, digests: Mapping[str, str] | None = None) -> RunF
         peak_lr=train.peak_lr,
         effective_batch=train.effective_batch,
         digests={**recipe_digests(recipe), **(digests or {})},
+        precision=train.precision,
+        device=_kind_of_device(device or (None if train.device == "auto" else train.device)),
     )
 
 
@@ -105,22 +104,45 @@ def facts_of_run(run: Row) -> RunFacts:
         peak_lr=number_of(run, "peak_lr"),
         effective_batch=_whole(run, "effective_batch") if product is None else product,
         digests={str(name): str(digest) for name, digest in digests.items()},
+        precision=_word(run, "precision"),
+        device=_kind_of_device(_word(run, "device")),
+        resumed_from=resumed_from_steps(run),
     )
 
 
 def number_of(facts: Row, key: str) -> float | None:
     """A number of run.json, or None when it is not there. Raises ArtifactError for anything else."""
     value: JSON = facts.get(key)
-    if isinstance(value, bool) or not isinstance(value, int | float | None):
-        raise ArtifactError(f"run.json: {key} is {value!r}, expected a number. Correct it.")
+    if isinstance(value, bool) or not isinstance(value, int | float | None) or abs(value or 0) > sys.float_info.max:
+        raise ArtifactError(f"run.json: {key} is {value!r:.80}, expected a number. Correct it.")
     return None if value is None else float(value)
 
 
 def _whole(facts: Row, key: str) -> int | None:
     value = number_of(facts, key)
-    if value is not None and not (value.is_integer() and 0 <= value <= _MOST):
-        raise ArtifactError(f"run.json: {key} is {facts[key]!r}, expected a whole number up to {_MOST}. Correct it.")
+    if value is not None and not (value.is_integer() and 0 <= value <= MOST):
+        raise ArtifactError(f"run.json: {key} is {facts[key]!r}, expected a whole number up to {MOST}. Correct it.")
     return None if value is None else int(value)
+
+
+def _word(facts: Row, key: str) -> str | None:
+    value: JSON = facts.get(key)
+    if not isinstance(value, str | None):
+        raise ArtifactError(f"run.json: {key} is {value!r}, expected a word. Correct it.")
+    return value
+
+
+def _kind_of_device(name: str | None) -> str | None:
+    """ "cuda" of "cuda:1": which of its kind a device is changes nothing."""
+    return None if name is None else name.partition(":")[0]
+
+
+def resumed_from_steps(facts: Row) -> tuple[int, ...]:
+    """The steps after which a run went on anew. Raises ArtifactError when run.json holds something else there."""
+    steps: JSON = facts.get("resumed_from_steps") or []
+    if not isinstance(steps, list) or not all(isinstance(step, int) for step in steps):
+        raise ArtifactError(f"run.json: resumed_from_steps is {steps!r:.80}, expected a list of steps. Correct it.")
+    return tuple(steps)
 
 
 def measure(facts: RunFacts, full: RunFacts, steps: Sequence[Row], evals: Sequence[Row]) -> Exposure:
@@ -128,14 +150,23 @@ def measure(facts: RunFacts, full: RunFacts, steps: Sequence[Row], evals: Sequen
     window = _window_of_schedule(facts) or _window_of_rates(steps)
     whole = _window_of_schedule(full)
     full_steps = None if whole is None else whole[1] - whole[0]
-    # ceil(n / 2): with an odd number of near-peak steps, half of them is not yet half.
-    required = None if full_steps is None else min(MAX_REQUIRED_STEPS, -(-full_steps // 2))
+    required = None if full_steps is None else required_steps(full_steps)
     if window is None:
-        return Exposure(None, None, required, None, None)
+        return Exposure(None, None, required, None, None, None)
     near_peak = window[1] - window[0]
-    # The evaluation at the window's end has seen all of its steps, so it counts.
-    seen = sum(window[0] <= row["step"] <= window[1] for row in evals)
-    return Exposure(window, near_peak, required, seen, near_peak / full_steps if full_steps else None)
+    # What is logged at the window's end has seen all of its steps, so it counts.
+    seen = _scores_within([row for row in evals if window[0] <= row["step"] <= window[1]])
+    losses = sum(window[0] <= row["step"] <= window[1] for row in steps if row.get("loss") is not None)
+    return Exposure(window, near_peak, required, seen, losses, near_peak / full_steps if full_steps else None)
+
+
+def _scores_within(evals: Sequence[Row]) -> int:
+    """How often macro-F1 was taken, on the set where it was most often; without any, the validation loss."""
+    for name in ("val_macro_f1", "val_loss"):
+        counts = Counter(of for row in evals for of, table in sets_of(row).items() if table.get(name) is not None)
+        if counts:
+            return max(counts.values())
+    return 0
 
 
 def _window_of_schedule(facts: RunFacts) -> tuple[int, int] | None:
@@ -167,85 +198,6 @@ def _window_of_rates(steps: Sequence[Row]) -> tuple[int, int] | None:
     return rates[start][0], rates[-1][0] + 1
 
 
-def problems_of(
-    facts: RunFacts, full: RunFacts, exposure: Exposure, steps: Sequence[Row]
-) -> tuple[list[Problem], list[str]]:
-    """(why the run is invalid, what could not be checked and why)."""
-    judged = [
-        _incomplete(facts, steps),
-        _too_short(exposure),
-        _too_few_evals(exposure),
-        _other_number("effective_batch", "effective batch", facts.effective_batch, full.effective_batch),
-        _other_number("peak_lr", "peak rate", facts.peak_lr, full.peak_lr),
-        *_other_digests(facts.digests, full.digests),
-        _other_rates(facts, steps),
-    ]
-    return [p for p in judged if isinstance(p, Problem)], [text for text in judged if isinstance(text, str)]
-
-
-def _too_short(exposure: Exposure) -> Problem | str | None:
-    if exposure.near_peak_steps is None or exposure.required_steps is None:
-        return "exposure: neither run.json nor the log says the schedule"
-    if exposure.near_peak_steps >= exposure.required_steps:
-        return None
-    return Problem("exposure", f"{exposure.near_peak_steps} near-peak steps, {exposure.required_steps} required")
-
-
-def _too_few_evals(exposure: Exposure) -> Problem | str | None:
-    if exposure.evals is None:
-        return "evals in the window: the window is not known"
-    if exposure.evals >= REQUIRED_EVALS:
-        return None
-    return Problem("evals", f"{exposure.evals} evaluations near the peak rate, {REQUIRED_EVALS} required")
-
-
-def _other_number(rule: str, name: str, found: float | None, wanted: float | None) -> Problem | str | None:
-    if found is None or wanted is None:
-        return f"{name}: {'run.json' if found is None else 'the full run'} does not say it"
-    return None if found == wanted else Problem(rule, f"{name} {found:g} ≠ {wanted:g} of the full run")
-
-
-def _other_digests(found: Mapping[str, str], wanted: Mapping[str, str]) -> list[Problem | str]:
-    """Differences in what both sides name. A run that names only its recipe is compared by that."""
-    names = [name for name in COMPARED_DIGESTS if name in found and name in wanted]
-    if "recipe" in found and not any(name in found for name in ("loss", "model", "mix")):
-        names.append("recipe")
-    unknown = [name for name in COMPARED_DIGESTS if name not in names]
-    judged: list[Problem | str] = [
-        Problem("digests", f"{name} digest {found[name][:12]} ≠ {wanted[name][:12]} of the full run")
-        for name in names
-        if name in wanted and found[name] != wanted[name]
-    ]
-    return [*judged, *([f"digests of {', '.join(unknown)}: not on both sides"] if unknown else [])]
-
-
-def _incomplete(facts: RunFacts, steps: Sequence[Row]) -> Problem | str | None:
-    """The log reaches from the start of the window to the end of the run, without a hole in between."""
-    if not steps:
-        return Problem("log_incomplete", "log incomplete: it has no steps")
-    at = [int(row["step"]) for row in steps]
-    gaps = [after - before for before, after in itertools.pairwise(at)]
-    interval = statistics.median(gaps) if gaps else 1
-    widest = max(range(len(gaps)), key=gaps.__getitem__, default=0)
-    if gaps and gaps[widest] > _GAP_INTERVALS * interval and gaps[widest] > 0.05 * at[-1]:
-        return Problem("log_incomplete", f"log incomplete: nothing between steps {at[widest]} and {at[widest + 1]}")
-    if facts.steps is None or facts.warmup_steps is None:
-        return "log complete: run.json does not say max_steps and warmup_steps"
-    if at[0] > facts.warmup_steps + interval:
-        return Problem("log_incomplete", f"log incomplete: it begins at step {at[0]}, after the warmup")
-    if at[-1] < facts.steps - 1 - interval:
-        return Problem("log_incomplete", f"log incomplete: it ends at step {at[-1]} of {facts.steps}")
-    return None
-
-
-def _other_rates(facts: RunFacts, steps: Sequence[Row]) -> Problem | str | None:
-    """The logged rates are those of the declared schedule; one step of difference in numbering is allowed."""
-    if None in (facts.schedule, facts.steps, facts.warmup_steps) or not any(_has_rate(row) for row in steps):
-        return "logged rates against the schedule: not both are there"
-    other = first_other_rate(facts, steps, slack_share=RATE_TOLERANCE_SHARE, off_by_steps=1)
-    return None if other is None else Problem("schedule", str(other))
-
-
 @dataclass(frozen=True)
 class OtherRate:
     """A logged rate that is not the schedule's."""
@@ -266,7 +218,7 @@ def first_other_rate(
     slack_share is a share of the peak rate, which is the highest logged one where run.json does not say it. None too
     where the schedule is not known or no rate is logged.
     """
-    rates = [(int(row["step"]), float(row["lr"])) for row in steps if _has_rate(row)]
+    rates = [(int(row["step"]), float(row["lr"])) for row in steps if has_rate(row)]
     if not rates or facts.schedule is None or facts.steps is None or facts.warmup_steps is None:
         return None
     peak = facts.peak_lr or max(rate for _, rate in rates)
@@ -285,5 +237,6 @@ def first_other_rate(
     return None
 
 
-def _has_rate(row: Row) -> bool:
+def has_rate(row: Row) -> bool:
+    """Whether a learning rate was logged in this row."""
     return row.get("lr") is not None

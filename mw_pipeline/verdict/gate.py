@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable
 
 from mw_pipeline.artifact import Artifact
-from mw_pipeline.digest import JSON
+from mw_pipeline.digest import JSON, toolchain
 from mw_pipeline.errors import ArtifactError, GateError
 from mw_pipeline.recipe import Recipe
 from mw_pipeline.store import Store
@@ -23,6 +23,9 @@ BINDING_SECTIONS = ("labels", "mix", "model", "loss", "train", "smoke")
 A change of `eval` or `package` touches nothing that a smoke could see, so it leaves a verdict standing."""
 
 VERDICT_FILE = "verdict.json"
+
+BINDING_TOOLS = ("torch", "numpy")
+"""Tools whose version decides a run's numbers, and which bind a verdict: torch its arithmetic, numpy its rows."""
 
 
 def judge_smoke(recipe: Recipe, *, dataset: Artifact, smoke: Artifact) -> Verdict:
@@ -46,9 +49,10 @@ def demand_verdict(
     """The passing verdict that licenses the full run of `recipe` on `dataset` under this training code.
 
     Every byte of the three artifacts is read again and the verdict recomputed. Raises GateError, with the evidence and
-    the command that makes a good verdict, when one is missing, stale, damaged, forged, invalid, failed or incomplete.
+    the command that makes a good verdict, when one is missing, stale, damaged, forged, invalid, failed or incomplete,
+    or the run that it is about is no smoke that ended (M68). That the logs are those of a run is not known yet.
     """
-    refuse = _refusal(recipe)
+    refuse = refusal_of(recipe)
     if smoke is None:
         raise refuse("there is no smoke of this recipe")
     if verdict_artifact is None:
@@ -70,13 +74,42 @@ def demand_verdict(
         raise refuse(
             f"the smoke was trained by other code ({smoke.manifest.code_digest[:12]}, now {train_code_digest[:12]})"
         )
-    return _demand_pass(refuse, recipe, dataset=dataset, smoke=smoke, verdict_artifact=verdict_artifact)
+    verdict = _demand_pass(refuse, recipe, dataset=dataset, smoke=smoke, verdict_artifact=verdict_artifact)
+    _demand_ended_smoke(refuse_artifact(refuse, smoke), smoke)
+    return verdict
+
+
+def demand_same_surroundings(recipe: Recipe, smoke: Artifact, *, device: str) -> None:
+    """Returns when a smoke ran on the kind of device, in the precision and under the tools of the full run to come.
+
+    `device` is "cpu" or "cuda". Raises GateError otherwise: what it has shown holds for these (M68)."""
+    refuse, run = refuse_artifact(refusal_of(recipe), smoke), read_run(smoke.path).run
+    tools = run["toolchain"] if isinstance(run.get("toolchain"), dict) else {}
+    wanted = {
+        "kind of device": (run.get("device"), device),
+        "precision": (run.get("precision"), recipe.train.precision),
+        **{tool: (tools.get(tool), version) for tool, version in toolchain().items() if tool in BINDING_TOOLS},
+    }
+    for name, (found, here) in wanted.items():
+        if found != here:
+            raise refuse(f"its smoke ran with {name} {found!r}, the full run would with {here!r}")
+
+
+def _demand_ended_smoke(refuse: Refusal, smoke: Artifact) -> None:
+    """A verdict on anything else would license by curves alone, whoever typed them (M68)."""
+    run = read_run(smoke.path).run
+    if run.get("kind") != "smoke":
+        raise refuse(f"its smoke is a run of kind {run.get('kind')!r}, expected 'smoke'")
+    if run.get("status") != "COMPLETED":
+        raise refuse(f"its smoke ended as {run.get('status')!r}, expected 'COMPLETED'")
+    if run.get("step") != run.get("max_steps"):
+        raise refuse(f"its smoke ended at step {run.get('step')!r} of {run.get('max_steps')!r}")
 
 
 Refusal = Callable[[str], GateError]
 
 
-def _refusal(recipe: Recipe) -> Refusal:
+def refusal_of(recipe: Recipe) -> Refusal:
     """Builds the error of this gate: evidence first, then the command that makes a good verdict."""
     command = f"dagster asset materialize -m assets.definitions --select smoke_checkpoint --partition {recipe.name}"
 
@@ -84,6 +117,11 @@ def _refusal(recipe: Recipe) -> Refusal:
         return GateError(f"the full run of {recipe.name!r} may not start: {evidence}. Run `{command}`.")
 
     return refuse
+
+
+def refuse_artifact(refuse: Refusal, artifact: Artifact) -> Refusal:
+    """The same, for an artifact that is found again as long as it lies there: it has to go before another is made."""
+    return lambda evidence: refuse(f"{evidence}. Delete {artifact.path}")
 
 
 def _finding(error: Exception) -> str:

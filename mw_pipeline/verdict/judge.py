@@ -16,16 +16,16 @@ from mw_pipeline.digest import JSON
 from mw_pipeline.recipe import Recipe
 from mw_pipeline.verdict.exposure import (
     Exposure,
-    Problem,
     RunFacts,
     facts_of_run,
     full_facts,
     measure,
     number_of,
-    problems_of,
 )
+from mw_pipeline.verdict.invalid import Problem, problems_of
 from mw_pipeline.verdict.runlog import Row, RunLog
-from mw_pipeline.verdict.watchdog import Finding, Watchdog, replay
+from mw_pipeline.verdict.unseen import unseen
+from mw_pipeline.verdict.watchdog import Finding, Watchdog, judge_log
 
 Outcome = Literal["pass", "fail", "invalid"]
 
@@ -33,14 +33,17 @@ _ADVICE = {
     "nonfinite": "inspect the rows of that step, or lower train.peak_lr",
     "rebound": "lower train.peak_lr or change one loss term, and smoke again",
     "collapse": "lower train.peak_lr or change one loss term, and smoke again",
-    "drift": "lengthen the smoke until its F1 settles, or lower train.peak_lr",
     "flat": "check labels, loss and train.peak_lr: a constant guess does as well",
     "rising": "lower train.peak_lr or change one loss term, and smoke again",
     "unreal": "repair the loop that wrote this log",
     "exposure": 'set smoke.mode = "constant" or raise smoke.steps, and smoke again',
+    "learning_rate": "log the learning rate of every step, and smoke again",
+    "losses": "lower train.log_every, and smoke again",
     "evals": "lower smoke.eval_every, and smoke again",
     "effective_batch": "give the smoke the full run's batch, and smoke again",
     "peak_lr": "smoke again with this recipe",
+    "precision": "smoke again in the precision of the full run",
+    "device": "smoke again on the kind of device that the full run will use",
     "digests": "smoke again with this recipe and data",
     "log_incomplete": "run the smoke to its end",
     "schedule": "run.json and log are not of one run: smoke again",
@@ -52,7 +55,8 @@ class Verdict:
     """What a run has shown. `rule` and `step` name the first failure, or the first reason for invalid (no step).
 
     exposure_ratio = near-peak steps of the run ÷ those of the full run. `findings` and `problems` hold everything that
-    fired, `not_checked` what the log could not show and why.
+    fired, `warnings` what a person should look at and what fails nothing, `not_checked` what the log could not show and
+    why.
     """
 
     outcome: Outcome
@@ -63,6 +67,7 @@ class Verdict:
     evidence: Mapping[str, JSON]
     findings: tuple[Finding, ...]
     problems: tuple[Problem, ...]
+    warnings: tuple[Finding, ...]
     not_checked: tuple[str, ...]
 
     def to_json(self) -> JSON:
@@ -75,13 +80,16 @@ class Verdict:
         return f"{self.outcome}: {self.reason}"
 
 
-def judge_run(recipe: Recipe, log: RunLog, *, digests: Mapping[str, str] | None = None) -> Verdict:
+def judge_run(
+    recipe: Recipe, log: RunLog, *, digests: Mapping[str, str] | None = None, device: str | None = None
+) -> Verdict:
     """The verdict on a log against the full run of a recipe. `digests` adds data and tokenizer of the full run.
 
-    Raises ArtifactError when run.json holds a fact of the wrong kind."""
+    `device` is the kind of device that the full run will use, where more is known than the recipe says. Raises
+    ArtifactError when run.json holds a fact of the wrong kind."""
     judged = verdict(
         facts_of_run(log.run),
-        full_facts(recipe, digests),
+        full_facts(recipe, digests, device=device),
         log.steps,
         log.evals,
         label_entropy=number_of(log.run, "label_entropy"),
@@ -102,8 +110,10 @@ def verdict(
     `steps` and `evals` are rows in step order, `label_entropy` is H0 in nats per token.
     """
     exposure = measure(recipe, full_recipe, steps, evals)
-    watchdog = Watchdog(window=exposure.window, label_entropy=label_entropy)
-    findings = replay(watchdog, steps, evals)
+    watchdog = judge_log(
+        steps, evals, window=exposure.window, label_entropy=label_entropy, resumed_from=recipe.resumed_from
+    )
+    findings = tuple(watchdog.findings)
     problems, unknown = problems_of(recipe, full_recipe, exposure, steps)
     outcome: Outcome = "fail" if findings else "invalid" if problems else "pass"
     step = findings[0].step if findings else None
@@ -116,7 +126,8 @@ def verdict(
         evidence=_evidence(watchdog, exposure, steps, step, label_entropy),
         findings=findings,
         problems=tuple(problems),
-        not_checked=(*unknown, *_columns_missing(exposure, steps, evals, label_entropy)),
+        warnings=tuple(watchdog.warnings),
+        not_checked=(*unknown, *unseen(steps, evals, window=exposure.window, label_entropy=label_entropy)),
     )
 
 
@@ -128,17 +139,16 @@ def _reason(findings: tuple[Finding, ...], problems: list[Problem], exposure: Ex
     if problems:
         details = "; ".join(problem.detail for problem in problems)
         return f"this run cannot show what the full run will meet: {details}; {_ADVICE[problems[0].rule]}"
-    if exposure.near_peak_steps is None:
-        return "no failure rule fired, but how long the run stayed near its peak rate is not known"
     return (
         f"no failure rule fired over {exposure.near_peak_steps} near-peak steps ({exposure.required_steps} required) "
-        f"with {exposure.evals} evaluations: the full run may start"
+        f"with {exposure.evals} evaluations and {exposure.losses} logged losses: the full run may start"
     )
 
 
 def _evidence(
     watchdog: Watchdog, exposure: Exposure, steps: Sequence[Row], step: int | None, label_entropy: float | None
 ) -> dict[str, JSON]:
+    fall = watchdog.f1.recent_fall()
     at = [row for row in steps if step is not None and row["step"] <= step and row.get("lr") is not None]
     numbers = {
         "learning_rate": at[-1]["lr"] if at else None,
@@ -146,6 +156,7 @@ def _evidence(
         "loss_after": watchdog.loss.median,
         "peak_f1": watchdog.f1.peak,
         "f1_after": watchdog.f1.last,
+        "recent_f1_fall": fall[0] - fall[1] if fall else 0.0 if watchdog.scores else None,
         "best_val_loss": watchdog.best_val_loss,
         "label_entropy": label_entropy,
     }
@@ -155,26 +166,7 @@ def _evidence(
         "near_peak_steps": exposure.near_peak_steps,
         "near_peak_steps_required": exposure.required_steps,
         "near_peak_window": list(exposure.window) if exposure.window else None,
+        "losses_in_window": exposure.losses,
         "evals_in_window": exposure.evals,
         "last_step": steps[-1]["step"] if steps else None,
     }
-
-
-def _columns_missing(
-    exposure: Exposure, steps: Sequence[Row], evals: Sequence[Row], label_entropy: float | None
-) -> list[str]:
-    """Rules that had nothing to look at, and what they would have needed."""
-    present = {name for row in (*steps, *evals) for name, value in row.items() if value is not None}
-    needs = {
-        "rebound": ("loss", "steps.jsonl has no loss"),
-        "unreal gradients": ("grad_norm", "steps.jsonl has no grad_norm"),
-        "unreal step times": ("wall_seconds", "steps.jsonl has no wall_seconds"),
-        "collapse and drift": ("val_macro_f1", "evals.jsonl has no val_macro_f1"),
-        "flat": ("val_loss", "evals.jsonl has no val_loss"),
-    }
-    missing = [f"{rule}: {reason}" for rule, (column, reason) in needs.items() if column not in present]
-    if label_entropy is None:
-        missing.append("flat: the label entropy is not known")
-    if exposure.window is None:
-        missing.append("rising: the near-peak window is not known")
-    return missing

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mw_pipeline.digest import JSON, json_value
 from mw_pipeline.errors import ArtifactError
-from mw_pipeline.verdict.columns import log_of
+from mw_pipeline.verdict.records import log_of
 from mw_pipeline.verdict.runlog import RunLog, read_lines, read_run
 
 TRAINER_STATE = "trainer_state.json"
@@ -43,7 +43,8 @@ def is_event_file(head: bytes) -> bool:
 
 def _read_folder(path: Path) -> RunLog:
     if (path / "steps.jsonl").exists() or (path / "run.json").exists():
-        return read_run(path)
+        log = read_run(path)
+        return log if _is_by_our_names(log) else _read_bare_folder(path)
     if (path / TRAINER_STATE).exists():
         return _read_json(path / TRAINER_STATE)
     if any(path.glob(_EVENTS)):
@@ -56,6 +57,24 @@ def _read_folder(path: Path) -> RunLog:
         f"{path}: holds {found}. Name a folder with steps.jsonl, {TRAINER_STATE} or event files, or one file of JSON "
         "lines, CSV or events."
     )
+
+
+def _is_by_our_names(log: RunLog) -> bool:
+    """Whether a folder's columns are ours: a run.json says so, and so do a loss and both numbers of evaluations."""
+    trained = not log.steps or any("loss" in row for row in log.steps)
+    scored = not log.evals or {"val_loss", "val_macro_f1"} <= {name for row in log.evals for name in row}
+    return bool(log.run) or (trained and scored)
+
+
+def _read_bare_folder(path: Path) -> RunLog:
+    """steps.jsonl and evals.jsonl in the words of another trainer."""
+    files = [path / name for name in ("steps.jsonl", "evals.jsonl") if (path / name).exists()]
+    records, notes = [], []
+    for file in files:
+        lines, said = read_lines(file)
+        records += [(f"{file}:{number}", _record(value, f"{file}:{number}")) for number, value in lines]
+        notes += said
+    return log_of(records, where=str(path), format_name="JSON lines", notes=notes)
 
 
 def _head(path: Path) -> bytes:

@@ -11,7 +11,9 @@ import itertools
 import math
 import statistics
 from collections import deque
+from collections.abc import Collection
 
+from mw_pipeline.verdict.resolution import EXACT, Rounding
 from mw_pipeline.verdict.runlog import Row
 
 Hit = tuple[int, str]
@@ -21,14 +23,15 @@ REBOUND_FACTOR = 2.0
 REBOUND_NATS = 0.10
 REBOUND_POINTS = 5
 F1_DROP = 0.10
-DRIFT_EVALS = 5
+SWING_EVALS = 5
 FLAT_SHARE_OF_ENTROPY = 0.95
-FLAT_F1 = 0.10  # below it a fall of F1_DROP cannot happen, so `collapse` and `drift` would watch nothing
+FLAT_F1 = 0.10  # below it a fall of F1_DROP cannot happen, so `collapse` would watch nothing
 FLAT_EVALS = 5
 RISING_FACTOR = 1.25
 CONSTANT_STEPS = 20
 PACE_SHARE_OF_MEDIAN = 0.05
 _ENOUGH_POINTS = 5  # a sparse log covers 20 steps with two points, and two equal numbers prove nothing
+_CLOCK_BEGAN_ANEW = 0.5  # of what it showed before: a clock that was set is turned back by less
 _ROUNDING = 1e-9  # 0.42 − 0.10 is below 0.32 in binary
 
 
@@ -105,37 +108,47 @@ class Window:
 
 
 class Standstill:
-    """The half of `unreal` that a placeholder loss gives away (M25): a number that is exactly constant."""
+    """The half of `unreal` that a placeholder gives away (M25): a number that is exactly constant.
 
-    def __init__(self, name: str) -> None:
+    Where the column was rounded to a step larger than 1 % of the value, equal numbers say nothing (M81)."""
+
+    def __init__(self, name: str, rounding: Rounding = EXACT) -> None:
         self._name = name
+        self._rounding = rounding
         self._value: float | None = None
         self._since = 0
         self._points = 0
 
-    def observe(self, step: int, value: float) -> Hit | None:
-        """A hit when the value has not changed by one bit for twenty steps."""
-        if value != self._value:
+    def observe(self, step: int, value: float, *, others_moved: bool = False) -> Hit | None:
+        """A hit when the value has not changed by one bit for twenty steps, nor what it depends on moved."""
+        if value != self._value or others_moved:
             self._value, self._since, self._points = value, step, 0
         self._points += 1
-        if self._points < _ENOUGH_POINTS or step - self._since + 1 < CONSTANT_STEPS:
+        if self._points < _ENOUGH_POINTS or step - self._since + 1 < CONSTANT_STEPS or not self._rounding.tells(value):
             return None
         return self._since, f"{self._name} is exactly {value!r} from step {self._since} to {step}: this is no training"
 
 
 class Pace:
-    """The other half of `unreal`: steps that take under 5 % of the median time for twenty steps."""
+    """The other half of `unreal`: steps that take under 5 % of the median time for twenty steps.
 
-    def __init__(self) -> None:
+    The median begins anew after each step of `resumed_from`: another machine may have gone on."""
+
+    def __init__(self, resumed_from: Collection[int] = ()) -> None:
+        self._resumed_from = sorted(resumed_from)
         self._previous: tuple[int, float] | None = None
         self._sorted: list[float] = []
         self._since: int | None = None
         self._points = 0
 
     def observe(self, step: int, wall_seconds: float) -> Hit | None:
-        """`wall_seconds` counts from the start; where it runs backwards (a resume) the interval is skipped."""
+        """`wall_seconds` counts from the start; where it begins anew the run was resumed too."""
         previous, self._previous = self._previous, (step, wall_seconds)
-        if previous is None or step <= previous[0] or wall_seconds < previous[1]:
+        if previous is None:
+            return None
+        resumed = self._resumed(previous, step, wall_seconds)
+        if resumed or step <= previous[0] or wall_seconds < previous[1]:
+            self._sorted = [] if resumed else self._sorted
             self._since, self._points = None, 0
             return None
         seconds = (wall_seconds - previous[1]) / (step - previous[0])
@@ -150,14 +163,22 @@ class Pace:
             return None
         return self._since, f"steps take {seconds:.2g} s where the median is {median:.2g} s: this is no training"
 
+    def _resumed(self, previous: tuple[int, float], step: int, wall_seconds: float) -> bool:
+        first = bisect.bisect_left(self._resumed_from, previous[0])
+        began_anew = wall_seconds < _CLOCK_BEGAN_ANEW * previous[1]
+        return began_anew or any(at < step for at in self._resumed_from[first : first + 1])
+
 
 class F1Trend:
-    """Validation macro-F1: the rules `collapse` and `drift`, and the half of `flat` that decodes."""
+    """Validation macro-F1 on one set: the rule `collapse`, the warning `swinging`, and the half of `flat` that decodes.
 
-    def __init__(self) -> None:
+    `name` is the set's, where there are several."""
+
+    def __init__(self, name: str = "") -> None:
+        self._called = f"macro-F1 of {name}" if name else "macro-F1"
         self.peak: float | None = None
         self.last: float | None = None
-        self._recent: deque[float] = deque(maxlen=DRIFT_EVALS)
+        self._recent: deque[float] = deque(maxlen=SWING_EVALS)
         self._below_since: int | None = None
         self._held: float | None = None  # the most that two evaluations running have both reached
         self._step = 0
@@ -184,24 +205,25 @@ class F1Trend:
         """A hit when the last evaluation is below, even if it is the first that is."""
         return None if self._below_since is None else (self._below_since, self._fall())
 
-    def drift(self) -> Hit | None:
-        """A hit when F1 falls by 0.10 or more within the last five evaluations, from any of them to any later one.
+    def recent_fall(self) -> tuple[float, float] | None:
+        """(from, to): the largest fall from any of the last five evaluations to a later one; None where all rise."""
+        pairs = [pair for pair in itertools.combinations(self._recent, 2) if pair[0] > pair[1]]
+        return max(pairs, key=lambda pair: pair[0] - pair[1], default=None)
 
-        Known at the end only. A rise of any size is learning and no drift."""
-        if len(self._recent) < DRIFT_EVALS:
+    def swinging(self) -> Hit | None:
+        """A warning when that fall is 0.10 or more: the score has not settled, as in many a healthy run."""
+        fall = self.recent_fall()
+        if fall is None or fall[0] - fall[1] < F1_DROP - _ROUNDING:
             return None
-        scores = list(self._recent)
-        high, low = max(itertools.combinations(scores, 2), key=lambda pair: pair[0] - pair[1])
-        if high - low < F1_DROP - _ROUNDING:
-            return None
-        return self._step, f"within the last {DRIFT_EVALS} evaluations macro-F1 fell from {high:.4f} to {low:.4f}"
+        within = f"within the last {SWING_EVALS} evaluations"
+        return self._step, f"{within} {self._called} fell from {fall[0]:.4f} to {fall[1]:.4f}"
 
     def flat(self) -> Hit | None:
         """A hit when of five evaluations or more no two running have decoded a macro-F1 of 0.10."""
         if self._held is None or self._held >= FLAT_F1 or self._evals < FLAT_EVALS:
             return None
-        low = f"no two of {self._evals} evaluations running reach a macro-F1 of {FLAT_F1:.2f}"
+        low = f"no two of {self._evals} evaluations running reach a {self._called} of {FLAT_F1:.2f}"
         return self._step, f"{low}; the best is {self.peak:.4f}"
 
     def _fall(self) -> str:
-        return f"macro-F1 fell from its peak {self.peak:.4f} to {self.last:.4f}"
+        return f"{self._called} fell from its peak {self.peak:.4f} to {self.last:.4f}"

@@ -7,43 +7,21 @@ those of WARNING are for a person to judge, because honest runs can look like th
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from itertools import pairwise
-from pathlib import Path
 
 from mw_pipeline.errors import ArtifactError
 from mw_pipeline.sufficiency import shortages
-from mw_pipeline.verdict.early_stop import EvaluatedRows, Patience, converged_at, read_row_losses
+from mw_pipeline.verdict.early_stop import Patience, converged_at
+from mw_pipeline.verdict.evidence import Evidence
 from mw_pipeline.verdict.exposure import facts_of_run, first_other_rate
-from mw_pipeline.verdict.runlog import Row, RunLog, read_lines, read_run
-from mw_pipeline.verdict.soundness import soundness_findings
+from mw_pipeline.verdict.repeats import resume_is_exact, run_is_reproducible, run_stayed_on_one_machine
+from mw_pipeline.verdict.runlog import Row
+from mw_pipeline.verdict.soundness import judged_whole, soundness_findings
 
-DISCARDED = "discarded.jsonl"
 OVERFIT_EVALS = 3
 LEAK_ERRORS = 3.0
-SAME_SHARE = 1e-6
 EXACT_SHARE = 1e-9  # of the peak rate: this trainer logs the very number that it trained with
-SAME_STEPS = 100
-_REPEATED = ("loss", "grad_norm", "tokens", "rows", "row_hash")
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """What a run left: its logs, the losses of its validation rows, the steps that resumes took back, and its smoke's
-    log where there is one."""
-
-    log: RunLog
-    row_losses: Sequence[EvaluatedRows] = ()
-    discarded: Sequence[Row] = ()
-    smoke: RunLog | None = None
-
-    @classmethod
-    def read(cls, folder: Path, *, smoke: Path | None = None) -> Evidence:
-        """From the folders of a run and of its smoke. Raises ArtifactError for what cannot be read."""
-        path = folder / DISCARDED
-        discarded = [value for _, value in read_lines(path)[0]] if path.is_file() else []
-        return cls(read_run(folder), read_row_losses(folder), discarded, read_run(smoke) if smoke else None)
 
 
 def problems_of_run(evidence: Evidence) -> list[str]:
@@ -89,60 +67,6 @@ def rates_are_those_of_the_schedule(evidence: Evidence) -> list[str]:
     return [] if other is None else [str(other)]
 
 
-def resume_is_exact(evidence: Evidence) -> list[str]:
-    """Steps that a resume took back came out the same when they were trained again (M36)."""
-    again = {int(row["step"]): row for row in evidence.log.steps}
-    differing = [
-        f"{name} at step {row['step']} was {row[name]!r} and after a resume {again[row['step']][name]!r}"
-        for row in evidence.discarded
-        for name in _REPEATED
-        if row.get(name) is not None and not _same_value(row[name], again.get(row["step"], {}).get(name, row[name]))
-    ]
-    return [f"a resume was not exact: {differing[0]}"] if differing else []
-
-
-def run_is_reproducible(evidence: Evidence) -> list[str]:
-    """Its first steps are those of its smoke while rate and batch are the same; with another seed they are not."""
-    if evidence.smoke is None or not _comparable(evidence.log.run, evidence.smoke.run):
-        return []
-    full, smoke = _first_steps(evidence.log), _first_steps(evidence.smoke)
-    shared = [step for step in full if step in smoke and full[step]["lr"] == smoke[step]["lr"]]
-    same = [step for step in shared if _same(float(full[step]["loss"]), float(smoke[step]["loss"]))]
-    if evidence.log.run.get("seed") != evidence.smoke.run.get("seed"):
-        return ["another seed made the same first steps"] if shared and len(same) == len(shared) else []
-    other = next((step for step in shared if step not in same), None)
-    if other is None:
-        return []
-    return [
-        f"step {other} has loss {full[other]['loss']!r} here and {smoke[other]['loss']!r} in the smoke of the same "
-        "seed, rate and batch"
-    ]
-
-
-def _comparable(mine: Row, other: Row) -> bool:
-    """Of one recipe, code and kind of machine; only the schedule may differ."""
-    keys = ("machine", "ranks", "threads", "precision", "effective_batch", "batch_size", "accumulation", "peak_lr")
-    digests = [run.get("digests") or {} for run in (mine, other)]
-    same_digests = all(
-        digests[0].get(name) == digests[1].get(name) for name in ("code", "data", "model", "loss", "mix")
-    )
-    return mine.get("machine") is not None and same_digests and all(mine.get(key) == other.get(key) for key in keys)
-
-
-def _first_steps(log: RunLog) -> dict[int, Row]:
-    return {int(row["step"]): row for row in log.steps if row["step"] <= SAME_STEPS and row.get("loss") is not None}
-
-
-def _same_value(first: object, second: object) -> bool:
-    if isinstance(first, int | float) and isinstance(second, int | float):
-        return _same(float(first), float(second))
-    return first == second
-
-
-def _same(first: float, second: float) -> bool:
-    return math.isclose(first, second, rel_tol=SAME_SHARE, abs_tol=1e-12) or (math.isnan(first) and math.isnan(second))
-
-
 def early_stop_is_honest(evidence: Evidence) -> list[str]:
     """The run ended early where a replay of its validation rows ends it, and nowhere else (M26)."""
     run, rows = evidence.log.run, evidence.row_losses
@@ -168,9 +92,9 @@ def early_stop_is_honest(evidence: Evidence) -> list[str]:
 def device_is_as_asked(evidence: Evidence) -> list[str]:
     """The run trained on the device that the recipe names; "auto" takes what is there (M63)."""
     asked, used = evidence.log.run.get("device_asked"), evidence.log.run.get("device")
-    return (
-        [] if asked in (None, "auto", used) else [f"the recipe asks for device {asked!r}, the run trained on {used!r}"]
-    )
+    if asked is None or str(asked).partition(":")[0] in ("auto", used):
+        return []
+    return [f"the recipe asks for device {asked!r}, the run trained on {used!r}"]
 
 
 def not_overfit(evidence: Evidence) -> list[str]:
@@ -218,6 +142,12 @@ def no_sign_of_a_leak(evidence: Evidence) -> list[str]:
     ]
 
 
+def scores_have_settled(evidence: Evidence) -> list[str]:
+    """Warns when macro-F1 fell by a tenth within the last five evaluations: many healthy runs do, so it stops none."""
+    warnings = [w for w in judged_whole(evidence.log).warnings if w.rule == "swinging"]
+    return [f"{warning.rule} at step {warning.step}: {warning.reason}" for warning in warnings]
+
+
 def _gap(row: Row) -> float:
     return float(row["val_loss"]) - float(row["train_eval_loss"])
 
@@ -241,6 +171,12 @@ def data_was_enough(evidence: Evidence) -> list[str]:
     ]
 
 
+def no_line_was_torn(evidence: Evidence) -> list[str]:
+    """Warns of what resumes had to drop or choose anew, as the run's notes say, and of a line cut short since (M80)."""
+    notes = evidence.log.run.get("notes")
+    return [*(str(note) for note in (notes if isinstance(notes, list) else [])), *evidence.notes]
+
+
 Check = Callable[[Evidence], list[str]]
 
 BLOCKING: Mapping[str, Check] = {
@@ -255,4 +191,14 @@ BLOCKING: Mapping[str, Check] = {
         device_is_as_asked,
     )
 }
-WARNING: Mapping[str, Check] = {check.__name__: check for check in (not_overfit, no_sign_of_a_leak, data_was_enough)}
+WARNING: Mapping[str, Check] = {
+    check.__name__: check
+    for check in (
+        not_overfit,
+        no_sign_of_a_leak,
+        data_was_enough,
+        scores_have_settled,
+        run_stayed_on_one_machine,
+        no_line_was_torn,
+    )
+}

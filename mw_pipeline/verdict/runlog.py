@@ -7,6 +7,7 @@ noted, a bad line inside the file is an error with its number.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,10 @@ Row = Mapping[str, JSON]
 
 STEP_NUMBERS = ("lr", "loss", "ce", "crf", "grad_norm", "tokens", "tokens_per_second", "wall_seconds")
 EVAL_NUMBERS = ("val_loss", "val_macro_f1", "nonfinite_parameters")
+MOST = 10**12
+"""Steps or rows: more is a slip, and would not fit the integers that schedules are searched with."""
+SETS = "evaluation_sets"
+"""The key of an evaluation's row under which each further evaluation set has a table of EVAL_NUMBERS."""
 OWN_FORMAT = "folder of steps.jsonl, evals.jsonl and run.json"
 _SPELLINGS = {
     "nan": math.nan,
@@ -55,6 +60,11 @@ def read_run(path: Path) -> RunLog:
     steps, step_notes = _read_rows(path / "steps.jsonl", STEP_NUMBERS)
     evals, eval_notes = _read_rows(path / "evals.jsonl", EVAL_NUMBERS)
     return RunLog(steps, evals, _read_facts(path / "run.json"), (*step_notes, *eval_notes))
+
+
+def sets_of(row: Row) -> Mapping[str, Row]:
+    """Evaluation set → its numbers in the row of an evaluation; "" is the one that has no name."""
+    return {"": row, **(row.get(SETS) or {})}
 
 
 def _read_rows(path: Path, numbers: tuple[str, ...]) -> tuple[tuple[Row, ...], tuple[str, ...]]:
@@ -97,19 +107,34 @@ def checked_row(value: JSON, numbers: tuple[str, ...], where: str) -> Row:
     step = value.get("step")
     if isinstance(step, float) and step.is_integer():
         step = int(step)
-    if not isinstance(step, int) or isinstance(step, bool) or step < 0:
-        raise ArtifactError(f"{where}: step is {step!r}, expected an integer ≥ 0. Repair or remove the line.")
-    row = {**value, "step": step}
-    for name in numbers:
-        found = row.get(name)
-        if isinstance(found, str) and found.strip().lower() in _SPELLINGS:
-            row[name] = _SPELLINGS[found.strip().lower()]
-        elif isinstance(found, bool) or not isinstance(found, int | float | None):
-            raise ArtifactError(f"{where}: {name} is {found!r}, expected a number. Repair or remove the line.")
-    f1 = row.get("val_macro_f1")
+    if not isinstance(step, int) or isinstance(step, bool) or not 0 <= step <= MOST:
+        raise ArtifactError(f"{where}: step is {step!r:.80}, expected an integer ≥ 0. Repair or remove the line.")
+    row = {**value, "step": step, **_numbers(value, numbers, where)}
+    if row.get(SETS) is not None:
+        row[SETS] = _numbers_of_sets(row[SETS], numbers, where)
+    return row
+
+
+def _numbers(row: Row, names: tuple[str, ...], where: str) -> dict[str, JSON]:
+    """Those of the named columns that the row has, as numbers."""
+    found = {name: row[name] for name in names if name in row}
+    for name, value in found.items():
+        if isinstance(value, str) and value.strip().lower() in _SPELLINGS:
+            found[name] = _SPELLINGS[value.strip().lower()]
+        elif isinstance(value, bool) or not isinstance(value, int | float | None):
+            raise ArtifactError(f"{where}: {name} is {value!r:.80}, expected a number. Repair or remove the line.")
+        elif value is not None and abs(value) > sys.float_info.max:
+            found[name] = math.inf if value > 0 else -math.inf  # an integer that no float holds
+    f1 = found.get("val_macro_f1")
     if f1 is not None and math.isfinite(f1) and not 0 <= f1 <= 1:
         raise ArtifactError(f"{where}: val_macro_f1 is {f1!r}, expected a share from 0 to 1. Divide percents by 100.")
-    return row
+    return found
+
+
+def _numbers_of_sets(sets: JSON, names: tuple[str, ...], where: str) -> dict[str, JSON]:
+    if not isinstance(sets, dict) or not all(isinstance(scores, dict) for scores in sets.values()):
+        raise ArtifactError(f"{where}: {SETS} is {sets!r:.80}, expected a table of sets. Repair or remove the line.")
+    return {name: _numbers(scores, names, f"{where}: {SETS}.{name}") for name, scores in sets.items()}
 
 
 def _in_step_order(rows: list[Row], name: str, notes: list[str]) -> tuple[Row, ...]:

@@ -6,8 +6,9 @@ import math
 from collections.abc import Sequence
 from itertools import pairwise
 
+from mw_pipeline.verdict.exposure import number_of, resumed_from_steps
 from mw_pipeline.verdict.runlog import Row, RunLog
-from mw_pipeline.verdict.watchdog import Finding, Watchdog, replay
+from mw_pipeline.verdict.watchdog import Watchdog, judge_log
 
 STEP_COLUMNS = ("step", "pass", "lr", "loss", "grad_norm", "tokens", "tokens_per_second", "wall_seconds")
 EVAL_COLUMNS = ("step", "val_loss", "val_macro_f1")
@@ -23,14 +24,16 @@ def soundness_findings(log: RunLog) -> list[str]:
         *_tokens_that_do_not_add_up(log),
         *_insane_start(log),
         *_passes_going_back(log.steps),
-        *(f"{finding.rule} at step {finding.step}: {finding.reason}" for finding in _failures(log)),
+        *(f"{finding.rule} at step {finding.step}: {finding.reason}" for finding in judged_whole(log).findings),
     ]
 
 
-def _failures(log: RunLog) -> tuple[Finding, ...]:
-    """The verdict's failure rules over the whole run; `rising` belongs to a smoke's window and is not asked here."""
-    entropy = log.run.get("label_entropy")
-    return replay(Watchdog(label_entropy=None if entropy is None else float(entropy)), log.steps, log.evals)
+def judged_whole(log: RunLog) -> Watchdog:
+    """The failure rules over the whole run; `rising` belongs to a smoke's window and is not asked here.
+
+    Raises ArtifactError when run.json holds a fact of the wrong kind."""
+    entropy, resumed = number_of(log.run, "label_entropy"), resumed_from_steps(log.run)
+    return judge_log(log.steps, log.evals, label_entropy=entropy, resumed_from=resumed)
 
 
 def _incomplete(log: RunLog) -> list[str]:
@@ -50,11 +53,16 @@ def _incomplete(log: RunLog) -> list[str]:
 def _untruthful_status(run: Row) -> list[str]:
     """A run that ended before its steps may not call itself completed; CONVERGED is for patience alone (M26)."""
     status, step, planned = run.get("status"), run.get("step"), run.get("max_steps")
-    if status == "CONVERGED" and run.get("converged"):
+    if has_converged(run):
         return []
     if status != "COMPLETED":
         return [f"the run ended as {status!r} at step {step} of {planned}, expected 'COMPLETED'"]
     return [] if step == planned else [f"the run says 'COMPLETED' at step {step} of {planned}"]
+
+
+def has_converged(run: Row) -> bool:
+    """Whether a run says that its patience ended, and on what numbers: an end like that of all steps."""
+    return run.get("status") == "CONVERGED" and bool(run.get("converged"))
 
 
 def _tokens_that_do_not_add_up(log: RunLog) -> list[str]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from mw_pipeline.verdict.resolution import Resolution, skipped_steps
 from mw_pipeline.verdict.rules import (
     FLAT_SHARE_OF_ENTROPY,
     F1Trend,
@@ -16,16 +18,17 @@ from mw_pipeline.verdict.rules import (
     nonfinite_number,
     nonfinite_weights,
 )
-from mw_pipeline.verdict.runlog import Row
+from mw_pipeline.verdict.runlog import Row, sets_of
 
-FAILURE_RULES = ("nonfinite", "rebound", "collapse", "drift", "flat", "rising", "unreal")
+FAILURE_RULES = ("nonfinite", "rebound", "collapse", "flat", "rising", "unreal")
+WARNING_RULES = ("swinging", "skipped_step")
 _STEP_NUMBERS = ("loss", "grad_norm", "ce", "crf", "lr")
 _EVAL_NUMBERS = ("val_loss", "val_macro_f1")
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One failure rule that fired: the step where the failure began, and the numbers in words."""
+    """One rule that fired: the step where what it found began, and the numbers in words."""
 
     rule: str
     step: int
@@ -36,22 +39,38 @@ class Watchdog:
     """Applies the failure rules while a run logs; each rule fires once.
 
     `window` is the near-peak stretch (first step, first step after it), without which `rising` is not judged;
-    `label_entropy` the H0 of the training labels in nats per token, without which `flat` is not. A run that trains
-    stops at the first finding. `drift`, `flat`, `rising` and a fall at the last evaluation are known at the end only:
-    call `finish`.
+    `label_entropy` the H0 of the training labels in nats per token, without which the losses of `flat` are not;
+    `resumed_from` are the steps after which a run went on anew. A run that trains stops at the first finding. `flat`,
+    `rising`, a fall at the last evaluation and the warning `swinging` are known at the end only: call `finish`.
     """
 
-    def __init__(self, *, window: tuple[int, int] | None = None, label_entropy: float | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        window: tuple[int, int] | None = None,
+        label_entropy: float | None = None,
+        resumed_from: Collection[int] = (),
+        resolution: Resolution | None = None,
+    ) -> None:
         self.findings: list[Finding] = []
+        self.warnings: list[Finding] = []
         self.loss = LossTrend()
-        self.f1 = F1Trend()
+        self.scores: dict[str, F1Trend] = {}
         self.best_val_loss: float | None = None
         self._window = Window(*window) if window else None
         self._label_entropy = label_entropy
-        self._standstills = {name: Standstill(name) for name in ("loss", "grad_norm")}
-        self._pace = Pace()
+        self._resolution = resolution or Resolution()
+        self._standstill = Standstill("loss", self._resolution.loss)
+        self._still_norm = Standstill("grad_norm", self._resolution.grad_norm)
+        self._last_loss: float | None = None
+        self._pace = Pace(resumed_from)
         self._last_step = 0
         self._stopped = False
+
+    @property
+    def f1(self) -> F1Trend:
+        """The macro-F1 that lies furthest below its peak, where there are several evaluation sets."""
+        return max(self.scores.values(), key=lambda trend: (trend.peak or 0.0) - (trend.last or 0.0), default=F1Trend())
 
     def observe_step(self, row: Row) -> Finding | None:
         """Takes in a row of steps.jsonl; returns the first rule that it makes fire, if any."""
@@ -66,37 +85,61 @@ class Watchdog:
             self._add("rebound", self.loss.observe(step, float(row["loss"])))
         if self._window:
             self._window.observe(step, self.loss.median)
-        for name, standstill in self._standstills.items():
-            if row.get(name) is not None:
-                self._add("unreal", standstill.observe(step, float(row[name])))
-        if row.get("wall_seconds") is not None:
-            self._add("unreal", self._pace.observe(step, float(row["wall_seconds"])))
+        self._observe_reality(step, row)
         return next(iter(self.findings[known:]), None)
+
+    def _observe_reality(self, step: int, row: Row) -> None:
+        """`unreal`: a loss, step times, and a gradient norm as long as the loss does not move beside it (M81)."""
+        loss, norm, wall_seconds = (row.get(name) for name in ("loss", "grad_norm", "wall_seconds"))
+        moved, self._last_loss = loss != self._last_loss, loss
+        if loss is not None:
+            self._add("unreal", self._standstill.observe(step, float(loss)))
+        if norm is not None and self._resolution.placeholder_norm is None:
+            self._add("unreal", self._still_norm.observe(step, float(norm), others_moved=moved))
+        if wall_seconds is not None and math.isfinite(wall_seconds):
+            self._add("unreal", self._pace.observe(step, float(wall_seconds)))
 
     def observe_eval(self, row: Row) -> Finding | None:
         """Takes in a row of evals.jsonl; returns the first rule that it makes fire, if any."""
         if self._stopped:
             return None
         self._last_step = step = int(row["step"])
-        bad = nonfinite_number(row, _EVAL_NUMBERS) or nonfinite_weights(row)
-        if bad is not None:
-            return self._stop(step, bad)
-        if row.get("val_loss") is not None:
-            value = float(row["val_loss"])
-            self.best_val_loss = value if self.best_val_loss is None else min(value, self.best_val_loss)
-        f1 = row.get("val_macro_f1")
-        return None if f1 is None else self._add("collapse", self.f1.observe(step, float(f1)))
+        known = len(self.findings)
+        for name, scores in sets_of(row).items():
+            bad = nonfinite_number(scores, _EVAL_NUMBERS) or nonfinite_weights(scores)
+            if bad is not None:
+                return self._stop(step, f"{bad} on {name}" if name else bad)
+        for name, scores in sets_of(row).items():
+            self._observe_scores(step, name, scores)
+        return next(iter(self.findings[known:]), None)
+
+    def _observe_scores(self, step: int, name: str, scores: Mapping[str, float | None]) -> None:
+        val_loss, f1 = scores.get("val_loss"), scores.get("val_macro_f1")
+        if val_loss is not None:
+            self.best_val_loss = min(float(val_loss), math.inf if self.best_val_loss is None else self.best_val_loss)
+        if f1 is not None:
+            self._add("collapse", self.scores.setdefault(name, F1Trend(name)).observe(step, float(f1)))
 
     def finish(self) -> tuple[Finding, ...]:
         """Judges what only the end of a run can show; returns all findings, the earliest first.
 
         After `nonfinite` there is nothing more to judge: what follows a NaN means nothing."""
         if not self._stopped:
-            self._add("collapse", self.f1.fallen_at_the_end())
-            self._add("drift", self.f1.drift())
-            self._add("flat", self._loss_is_flat() or self.f1.flat())
+            trends = list(self.scores.values())
+            for trend in trends:
+                self._add("collapse", trend.fallen_at_the_end())
+                self._warn("swinging", trend.swinging())
+            flat = [trend.flat() for trend in trends]
+            self._add("flat", self._loss_is_flat() or (flat[0] if flat and all(flat) else None))
             self._add("rising", self._window.hit() if self._window else None)
         return tuple(sorted(self.findings, key=lambda f: (f.step, FAILURE_RULES.index(f.rule))))
+
+    def skip(self, steps: Sequence[int]) -> None:
+        """Notes the steps that a loss scaler skipped."""
+        if steps:
+            norms = f"{len(steps)} gradient norms are" if len(steps) > 1 else "the gradient norm is"
+            why = "losses and all later norms are finite, so a loss scaler looked for its scale"
+            self._warn("skipped_step", (steps[0], f"{norms} not finite; {why}"))
 
     def _loss_is_flat(self) -> Hit | None:
         if self.best_val_loss is None or self._label_entropy is None:
@@ -119,12 +162,31 @@ class Watchdog:
         self.findings.append(finding)
         return finding
 
+    def _warn(self, rule: str, hit: Hit | None) -> None:
+        if hit is not None:
+            self.warnings.append(Finding(rule, *hit))
 
-def replay(watchdog: Watchdog, steps: Sequence[Row], evals: Sequence[Row]) -> tuple[Finding, ...]:
-    """All findings on a log, the earliest first."""
-    for row, observe in in_step_order(watchdog, steps, evals):
+
+def judge_log(
+    steps: Sequence[Row],
+    evals: Sequence[Row],
+    *,
+    window: tuple[int, int] | None = None,
+    label_entropy: float | None = None,
+    resumed_from: Collection[int] = (),
+) -> Watchdog:
+    """A watchdog that has seen a whole log and knows its findings and warnings.
+
+    It knows besides what only a whole log says: how its numbers were rounded, where a loss scaler skipped a step."""
+    resolution = Resolution.of(steps)
+    watchdog = Watchdog(window=window, label_entropy=label_entropy, resumed_from=resumed_from, resolution=resolution)
+    skipped = skipped_steps(steps)
+    watchdog.skip(skipped)
+    kept = [{**row, "grad_norm": None} if row["step"] in skipped else row for row in steps]
+    for row, observe in in_step_order(watchdog, kept, evals):
         observe(row)
-    return watchdog.finish()
+    watchdog.findings = list(watchdog.finish())
+    return watchdog
 
 
 def in_step_order(

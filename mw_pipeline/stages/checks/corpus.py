@@ -7,8 +7,7 @@ from pathlib import Path
 
 from mw_pipeline.corpus import census, holdouts, leaks, schema, waterfall
 from mw_pipeline.licences import share_alike_is_allowed
-from mw_pipeline.report.cells import count
-from mw_pipeline.report.tables import Table
+from mw_pipeline.report.cells import Table, count
 from mw_pipeline.stages import requests
 from mw_pipeline.stages.corpus import (
     CENSUS_FILE,

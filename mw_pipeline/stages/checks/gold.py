@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
 from mw_pipeline.corpus import leaks
 from mw_pipeline.digest import JSON
-from mw_pipeline.report.cells import NOTHING, count
-from mw_pipeline.report.tables import Table
+from mw_pipeline.report.cells import NOTHING, Table, count
 from mw_pipeline.stages import requests
 from mw_pipeline.stages.checks.corpus import all_rows
 from mw_pipeline.stages.corpus import EXCLUSIONS_FILE
 from mw_pipeline.stages.findings import Findings, found
-from mw_pipeline.stages.golden import facts_of, gold_texts_and_families
+from mw_pipeline.stages.golden import FACTS_FILE, JudgedGold, gold_texts_and_families, judged_gold
 from mw_pipeline.stages.place import Place
 
 _SENTENCES = 5
@@ -19,12 +20,17 @@ _SHOWN_ROWS = 200
 
 def golden_is_valid(place: Place, partition: str) -> Findings:
     """Every gold line is a row, every value can be reached in its text, and no row contradicts another."""
-    facts = facts_of(place, partition)
+    artifact, judged = requests.golden(place, partition).demand(place.store), judged_gold(place, partition)
+    facts = judged.facts
     findings = [finding for part in (facts, *facts["sets"].values()) for finding in part.get("findings", ())]
     blocking = [finding for finding in findings if finding["blocks"]]
     problems = [f"{_row_of(f)}: {f['rule']}: {f['value']}: {f['problem']}" for f in blocking[:_SENTENCES]]
     if len(blocking) > _SENTENCES:
         problems.append(f"and {len(blocking) - _SENTENCES:,} more")
+    # What the artifact says of itself is not believed (M68): its files are read and judged again.
+    rows = {name: artifact.file(name).read_text(encoding="utf-8") for name in judged.golden}
+    if artifact.read_json(FACTS_FILE) != json.loads(json.dumps(facts)) or rows != _as_jsonl(judged):
+        problems.append(f"the gold kept in {artifact.path} is not what its files hold: delete it and build it again")
     return found(
         problems,
         f"{facts['counts']['rows']} gold rows in {facts['counts']['families']} families",
@@ -40,6 +46,10 @@ def golden_is_not_in_train(place: Place, partition: str) -> Findings:
     files = all_rows(place, partition)
     problems = leaks.golden_is_not_in_train(files, texts, families, manifest.file(EXCLUSIONS_FILE))
     return found(problems, f"none of {len(texts)} gold rows is in training or validation")
+
+
+def _as_jsonl(judged: JudgedGold) -> dict[str, str]:
+    return {name: golden.as_jsonl() for name, golden in judged.golden.items()}
 
 
 def _finding_table(findings: JSON) -> str:

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 from mw_pipeline.corpus import applied_methods, holdouts, lints, taught_words
 from mw_pipeline.corpus.closed_words import closed_words_of
-from mw_pipeline.report.cells import count, percent, share
+from mw_pipeline.report.cells import Table, count, percent, share
 from mw_pipeline.report.closed_words_page import kind_table
-from mw_pipeline.report.tables import Table
 from mw_pipeline.stages import requests
 from mw_pipeline.stages.checks.corpus import all_rows
 from mw_pipeline.stages.closed_words import WORDS_FILE

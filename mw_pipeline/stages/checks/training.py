@@ -9,7 +9,8 @@ from mw_pipeline.stages import requests
 from mw_pipeline.stages.findings import Findings, found
 from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.verdict import build_verdict
-from mw_pipeline.verdict.run_checks import Evidence, problems_of_run, warnings_of_run
+from mw_pipeline.verdict.evidence import Evidence
+from mw_pipeline.verdict.run_checks import problems_of_run, warnings_of_run
 from mw_pipeline.verdict.task_weights import task_weights_of
 
 
@@ -20,7 +21,9 @@ def smoke_verdict(place: Place, partition: str) -> Findings:
     smoke = requests.smoke(place, recipe).demand(place.store)
     problems = () if verdict.outcome == "pass" else (verdict.one_line(), *_what_the_probe_says(smoke))
     numbers = {name: value for name, value in verdict.evidence.items() if not isinstance(value, list)}
-    return found(problems, verdict.one_line(), exposure_ratio=verdict.exposure_ratio, **numbers)
+    warnings = "; ".join(f"{w.rule} at step {w.step}: {w.reason}" for w in verdict.warnings) or "none"
+    ratio = verdict.exposure_ratio
+    return found(problems, verdict.one_line(), exposure_ratio=ratio, warnings=warnings, **numbers)
 
 
 def run_is_sound(place: Place, partition: str) -> Findings:

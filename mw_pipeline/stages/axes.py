@@ -1,0 +1,73 @@
+"""The comparison of a release with its baseline, from the packaged bytes of both.
+
+It needs no package of this release: the network is exported as it will be packaged, and the card says of which bytes
+it speaks. So the page of the evaluation, which comes before the packages, can show it first.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from mw_pipeline.digest import JSON, sha256_file, write_json_atomically
+from mw_pipeline.evaluate.against_baseline import against_baseline
+from mw_pipeline.metrics.stability import fall_on_card
+from mw_pipeline.package.build import write_model_files
+from mw_pipeline.package.layout import PackageLayout
+from mw_pipeline.package_files import ONNX_NAME
+from mw_pipeline.parse import Parser
+from mw_pipeline.recipe import OWN_GOLD, Recipe
+from mw_pipeline.stages import requests
+from mw_pipeline.stages.comparison import AXES_FILE, stability_of_run
+from mw_pipeline.stages.diagnosis import POLICY
+from mw_pipeline.stages.export import exported
+from mw_pipeline.stages.golden import golden_of, golden_sets_of
+from mw_pipeline.stages.place import Place, Progress, quiet
+from mw_pipeline.stages.release_gates import country_of, own_rows
+from mw_pipeline.store import Built
+
+
+def compare_with_baseline(place: Place, recipe_name: str, *, progress: Progress = quiet) -> Built | None:
+    """The four axes of every locale that the recipe's baseline has a package for; None without a baseline."""
+    recipe = place.recipe(recipe_name)
+    request = requests.axes(place, recipe)
+    if request is None:
+        return None
+    baseline = requests.baseline(place, recipe)
+
+    def make(out: Path) -> Mapping[str, JSON]:
+        progress(f"comparing the packaged bytes with those of {baseline.sentence}")
+        with tempfile.TemporaryDirectory() as work:
+            draft = _draft(place, recipe, Path(work))
+            found = {
+                locale: _compared(place, recipe, Parser.load(draft), PackageLayout.read(path), locale)
+                for locale, path in baseline.packages.items()
+            }
+            measured_on = sha256_file(draft / ONNX_NAME)
+        for locale, part in found.items():
+            if "baseline" in part:
+                part["baseline"]["folder"] = baseline.shown(locale)
+        write_json_atomically(out / AXES_FILE, {"measured_on": measured_on, "locales": found})
+        return {"baseline": baseline.sentence, **{locale: part.get("headline") for locale, part in found.items()}}
+
+    return request.build(place.store, make)
+
+
+def _draft(place: Place, recipe: Recipe, work: Path) -> Path:
+    """What the parser reads of the packages to come: all locales of a recipe have the same bytes."""
+    imprint = recipe.package.imprint(recipe.package.locales[0])
+    write_model_files(work / "package", model=exported(place, recipe, work), imprint=imprint)
+    return work / "package"
+
+
+def _compared(place: Place, recipe: Recipe, parser: Parser, baseline: PackageLayout, locale: str) -> dict[str, JSON]:
+    sets = {OWN_GOLD: golden_of(place, recipe.corpus), **golden_sets_of(place, recipe.corpus)}
+    return against_baseline(
+        parser,
+        baseline,
+        {own_rows(name, locale): rows.only(country_of(locale)) for name, rows in sets.items()},
+        gold=own_rows(OWN_GOLD, locale),
+        policy=POLICY,
+        fall=fall_on_card({"training": {"stability": stability_of_run(place, recipe)}}),
+    )

@@ -1,0 +1,142 @@
+"""The releases of a recipe: the last one at hand, and every one that there was, by version and bytes.
+
+releases/RECIPE/LOCALE/                       the last release, where people and clients look
+releases/RECIPE/VERSION+BYTES/LOCALE/         each release, for good: BYTES are eight letters of the hash of its sums
+releases/RECIPE/released.json                 their order: a version may be released twice, and folders have no order
+"""
+
+from __future__ import annotations
+
+import fcntl
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from mw_pipeline.checksums import SUMS_NAME
+from mw_pipeline.digest import JSON, digest_of, sha256_file, write_json_atomically
+from mw_pipeline.errors import ArtifactError
+from mw_pipeline.package.lineage import LINEAGE_NAME
+from mw_pipeline.package_files import CARD_NAME, packages_below, read_json
+
+RELEASES_FOLDER = "releases"
+ORDER_FILE = "released.json"
+_TRAINED = "full_checkpoint"
+
+
+def releases_of(project: Path, recipe_name: str) -> Path:
+    """The folder of a recipe's releases."""
+    return project / RELEASES_FOLDER / recipe_name
+
+
+def publish(source: Path, target: Path, locales: tuple[str, ...]) -> Path:
+    """Copies the packages in `source` to a recipe's releases, keeps them by version, and returns where they are kept.
+
+    What was released before stays kept by its own version. Each folder is there whole or not at all."""
+    target.mkdir(parents=True, exist_ok=True)
+    with _alone_in(target):
+        if at_hand := _unkept(target):
+            _keep(target, target, at_hand)
+        kept = _keep(source, target, locales)
+        for locale in locales:
+            _replace(source / locale, target / locale)
+    return kept
+
+
+@dataclass(frozen=True)
+class Release:
+    """A release of a recipe: the name that it is kept by, its locales, and where they lie now."""
+
+    name: str
+    folder: Path
+    locales: tuple[str, ...]
+
+
+def last_release(folder: Path, *, weights: str, locales: tuple[str, ...]) -> Release | None:
+    """The last release in a recipe's folder for any of these locales, and of other weights than these (the digest of
+    their full run), if any.
+
+    A release is no baseline of itself: were it one, making it would stale it, and comparing would tell nothing. One
+    that lies at hand and is not kept yet has the name that it will be kept by: keeping it stales nothing either."""
+    at_hand = _unkept(folder)
+    found = [Release(_name_of(folder, at_hand), folder, at_hand)] if at_hand else []
+    found += [Release(name, folder / name, tuple(packages_below(folder / name))) for name in reversed(_order(folder))]
+    others = (last for last in found if {*last.locales} & {*locales} and weights not in _weights_of(last))
+    return next(others, None)
+
+
+def _weights_of(release: Release) -> set[str]:
+    """The digests of the full runs whose weights lie in a release; none where its lineage does not say."""
+    paths = [release.folder / locale / LINEAGE_NAME for locale in release.locales]
+    lineages = [read_json(path) for path in paths if path.is_file()]
+    return {root["digest"] for lineage in lineages for root in lineage.get("roots", ()) if root["kind"] == _TRAINED}
+
+
+def _unkept(target: Path) -> tuple[str, ...]:
+    """The locales of the release at hand that no kept release has with the same bytes."""
+    at_hand = [locale for locale in packages_below(target) if (target / locale / SUMS_NAME).is_file()]
+    seals = [(locale, sha256_file(target / locale / SUMS_NAME)) for locale in at_hand]
+    return tuple(
+        locale
+        for locale, seal in seals
+        if not any(
+            (kept := target / name / locale / SUMS_NAME).is_file() and sha256_file(kept) == seal
+            for name in _order(target)
+        )
+    )
+
+
+def _keep(source: Path, target: Path, locales: tuple[str, ...]) -> Path:
+    """The folder below `target` in which these packages of `source` are kept, and the last in the order now."""
+    name = _name_of(source, locales)
+    kept, draft = target / name, target / f".{name}.new"
+    if not kept.exists():
+        shutil.rmtree(draft, ignore_errors=True)
+        for locale in locales:
+            shutil.copytree(source / locale, draft / locale)
+        draft.rename(kept)
+    order = [known for known in _order(target) if known != name]
+    write_json_atomically(target / ORDER_FILE, [*order, name])
+    return kept
+
+
+def _name_of(source: Path, locales: tuple[str, ...]) -> str:
+    """The version of packages, as the card of the first says it, and eight letters of what their sums hash to."""
+    card = source / locales[0] / CARD_NAME
+    said = str(read_json(card).get("version")) if card.is_file() else ""
+    version = said if re.fullmatch(r"[0-9A-Za-z][0-9A-Za-z._-]*", said) else "unknown"
+    sums: JSON = {locale: sha256_file(source / locale / SUMS_NAME) for locale in locales}
+    return f"{version}+{digest_of(sums)[:8]}"
+
+
+def _order(folder: Path) -> list[str]:
+    """The names of the kept releases, oldest first. Raises ArtifactError for a file that is no such list."""
+    path = folder / ORDER_FILE
+    names: JSON = read_json(path) if path.is_file() else []
+    if not isinstance(names, list) or not all(isinstance(name, str) and Path(name).name == name for name in names):
+        raise ArtifactError(
+            f"{path}: holds {names!s:.60}, expected the names of kept releases in their order. "
+            "Write the folders with a version that lie beside it there, the oldest first, or remove the file."
+        )
+    return names
+
+
+def _replace(source: Path, target: Path) -> None:
+    draft, old = (target.with_name(f".{target.name}.{end}") for end in ("new", "old"))
+    for leftover in (draft, old):
+        shutil.rmtree(leftover, ignore_errors=True)
+    shutil.copytree(source, draft)
+    if target.exists():
+        target.rename(old)
+    draft.rename(target)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Two processes never publish into one folder at a time."""
+    with (folder / ".publishing").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

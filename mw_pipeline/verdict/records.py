@@ -1,0 +1,185 @@
+"""The records of another trainer's log as this project's rows.
+
+A record may hold what training logged, what an evaluation logged, or both; several records may share a step. Records
+come in the order of writing: where their steps go back, a restart has taken back what stood there before (M85).
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+
+from mw_pipeline.digest import JSON
+from mw_pipeline.errors import ArtifactError
+from mw_pipeline.verdict.columns import NAMES, Columns, columns_of
+from mw_pipeline.verdict.rates import rates_by_step
+from mw_pipeline.verdict.runlog import EVAL_NUMBERS, MOST, SETS, STEP_NUMBERS, Row, RunLog, checked_row
+
+Record = Mapping[str, JSON]
+Placed = tuple[str, Record]
+
+_OF_A_STEP = (
+    "loss",
+    "grad_norm",
+    "ce",
+    "crf",
+)  # a clock alone may stand in the record of an evaluation; the loss first
+_OF_AN_EVALUATION = ("val_loss", "val_macro_f1")
+_MOST_RESTARTS_SHARE = 0.1
+
+
+def log_of(
+    records: Sequence[Placed],
+    *,
+    where: str,
+    format_name: str,
+    run: Row | None = None,
+    notes: Sequence[str] = (),
+) -> RunLog:
+    """The log that (place, record) pairs hold; `place` names a record in errors.
+
+    Where records share a step, the last value of each column counts. Raises ArtifactError when no column is a step,
+    or none a loss or a score, and for values that are none."""
+    columns = columns_of(dict.fromkeys(name for _, record in records for name in record))
+    _demand_columns(columns, records, where)
+    kept, restarts = _without_what_was_taken_back(records, columns)
+    gathered = _Gathered(columns)
+    for place, record in kept:
+        gathered.take(record, place)
+    rates, unread = rates_by_step(kept, columns)
+    resumed = [*((run or {}).get("resumed_from_steps") or []), *restarts]
+    return RunLog(
+        gathered.steps(rates),
+        gathered.evals(),
+        {**(run or {}), **({"resumed_from_steps": resumed} if resumed else {})},
+        (*notes, *_notes(columns, dropped=len(records) - len(kept), again=gathered.again, unread=unread)),
+        format_name,
+        columns.renamed,
+    )
+
+
+def _notes(columns: Columns, *, dropped: int, again: int, unread: int) -> list[str]:
+    said = {
+        f"{dropped} records were taken back by a restart and are not judged": dropped,
+        f"{again} values were written again at the same step; the last counts": again,
+        f"{unread} learning rates are no numbers and were not read": unread,
+        f"columns that look like a loss, score or rate and are unknown: {_listed(columns.unknown)}": columns.unknown,
+    }
+    return [note for note, holds in said.items() if holds]
+
+
+def _demand_columns(columns: Columns, records: Sequence[Placed], where: str) -> None:
+    names = _listed(sorted({name for _, record in records for name in record})[:20])
+    if "step" not in columns.named:
+        raise ArtifactError(
+            f"{where}: no column is a step (found {names or 'none'}). Name one of them {', '.join(NAMES['step'][:4])}."
+        )
+    if "loss" not in columns.named and not any(columns.sets.values()):
+        raise ArtifactError(
+            f"{where}: no column is a loss or a score (found {names}). Name one of them loss, val_loss or val_macro_f1."
+        )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(repr(name) for name in names)
+
+
+def _without_what_was_taken_back(records: Sequence[Placed], columns: Columns) -> tuple[list[Placed], list[int]]:
+    """The records without those at or past a step to which training went back, and the steps before each of these.
+
+    A log whose steps go back all the time is sorted in another way, and nothing was taken back."""
+    step, loss = columns.named["step"], columns.named.get("loss")
+    trained = [
+        (n, at) for n, (_, record) in enumerate(records) if (at := _step_trained(record, step, loss)) is not None
+    ]
+    back = {n: after for (_, before), (n, after) in itertools.pairwise(trained) if after < before}
+    if not back or len(back) > max(1.0, _MOST_RESTARTS_SHARE * len(trained)):
+        return list(records), []
+    kept: list[Placed] = []
+    first = math.inf  # of the steps that a later record took back
+    for n in reversed(range(len(records))):
+        at = records[n][1].get(step)
+        if not isinstance(at, int | float) or at < first:
+            kept.append(records[n])
+        first = min(first, back.get(n, math.inf))
+    return kept[::-1], [math.ceil(after) - 1 for after in back.values()]
+
+
+def _step_trained(record: Record, step: str, loss: str | None) -> float | None:
+    at = record.get(step)
+    trains = loss is not None and record.get(loss) is not None
+    return at if trains and isinstance(at, int | float) and 0 <= at <= MOST else None
+
+
+class _Gathered:
+    """What records say of each step and of each evaluation."""
+
+    def __init__(self, columns: Columns) -> None:
+        self._columns = columns
+        self._steps = _Rows(columns.named, STEP_NUMBERS, _OF_A_STEP)
+        self._sets = {name: _Rows(table, EVAL_NUMBERS, _OF_AN_EVALUATION) for name, table in columns.sets.items()}
+
+    @property
+    def again(self) -> int:
+        """Values that were written again at the same step."""
+        return self._steps.again + sum(rows.again for rows in self._sets.values())
+
+    def take(self, record: Record, place: str) -> None:
+        """Takes in a record."""
+        step = record.get(self._columns.named["step"])
+        for rows in (self._steps, *self._sets.values()):
+            rows.take(step, record, place)
+
+    def steps(self, rates: Mapping[int, float]) -> tuple[Row, ...]:
+        """The rows of steps, each with its rate."""
+        rows = self._steps.by_step
+        return tuple(
+            {"step": step, **rows.get(step, {}), **({"lr": rates[step]} if step in rates else {})}
+            for step in sorted(rows.keys() | rates.keys())
+        )
+
+    def evals(self) -> tuple[Row, ...]:
+        """The rows of evaluations, those of sets with a name in a table of their own."""
+        rows: dict[int, dict[str, JSON]] = {}
+        for name, of_set in self._sets.items():
+            for step, values in of_set.by_step.items():
+                row = rows.setdefault(step, {"step": step})
+                (row.setdefault(SETS, {}).setdefault(name, {}) if name else row).update(values)
+        return tuple(rows[step] for step in sorted(rows))
+
+
+class _Rows:
+    """The values of some columns by step, each column's last one; `again` counts those that were written over.
+
+    A loss that was a number and is null is NaN: so JSON is made of it (M71). A record that holds what has never stood
+    beside the loss is of another kind, and did not log it."""
+
+    def __init__(self, columns: Mapping[str, str], numbers: tuple[str, ...], telling: tuple[str, ...]) -> None:
+        self.by_step: dict[int, dict[str, JSON]] = {}
+        self.again = 0
+        self._columns = {ours: theirs for ours, theirs in columns.items() if ours in numbers}
+        self._numbers = numbers
+        self._telling = telling
+        self._beside_loss: set[str] = set()
+
+    def take(self, step: JSON, record: Record, place: str) -> None:
+        """Adds a record's values."""
+        values = {ours: record[theirs] for ours, theirs in self._columns.items() if record.get(theirs) is not None}
+        is_lost = self._has_lost_it(record)
+        if not is_lost and not values.keys() & set(self._telling):
+            return
+        row = checked_row({"step": step, **values}, self._numbers, place)
+        known = self.by_step.setdefault(int(row["step"]), {})
+        self.again += sum(known.get(name) == known.get(name) for name in values if name in known)  # NaN was not written
+        known.update({name: row[name] for name in values})
+        if is_lost:
+            known.setdefault(self._telling[0], math.nan)
+
+    def _has_lost_it(self, record: Record) -> bool:
+        loss = self._columns.get(self._telling[0])
+        held = {name for name, value in record.items() if value is not None}
+        if loss in held:
+            self._beside_loss |= held
+            return False
+        return loss in record and bool(self._beside_loss) and held <= self._beside_loss
