@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import IO
 
 from mw_pipeline.artifact import (
     MANIFEST,
@@ -29,6 +30,8 @@ from mw_pipeline.artifact import (
 from mw_pipeline.digest import JSON, code_digest, sha256_file, toolchain, write_json_atomically
 from mw_pipeline.errors import ArtifactError
 from mw_pipeline.urls import is_url, meant_url
+
+_ASKED_EVERY_SECONDS = 0.05
 
 
 @dataclass(frozen=True)
@@ -89,18 +92,20 @@ class Store:
         modules: Sequence[str] = (),
         recipe_digest: str = "",
         recipe_name: str = "",
+        patience_seconds: float = 0.0,
     ) -> Built:
         """The artifact of a request: found again when it was made before, else made, hashed and moved into place.
 
         `make` writes its files into the empty folder that it is given and returns metrics, to which the seconds that it
         took are added. It may be killed at any moment: what it leaves behind has no manifest and is swept by the next
-        build of the same key. Two builds of one key at a time are refused with the owner's name (M64).
+        build of the same key. Two builds of one key at a time are refused with the owner's name (M64), the second after
+        `patience_seconds`: what takes a moment is waited for.
 
         Nothing is made from damaged inputs, and nothing damaged is found again: either raises ArtifactError."""
         references = tuple(artifact.reference for artifact in inputs)
         code = code_digest(tuple(modules))
         key = key_of(kind, references, config, code)
-        with self.claim(kind, key):
+        with self.claim(kind, key, patience_seconds=patience_seconds):
             found = self.find(kind, key)
             if found is not None:
                 self.verify(found)
@@ -147,23 +152,33 @@ class Store:
         return path
 
     @contextlib.contextmanager
-    def claim(self, kind: str, key: str) -> Iterator[None]:
+    def claim(self, kind: str, key: str, *, patience_seconds: float = 0.0) -> Iterator[None]:
         """Holds the right to make one artifact. Raises ArtifactError naming the owner when another process has it."""
+        ends = time.monotonic() + patience_seconds
         folder = self.root / "locks"
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / f"{kind}-{key}").open("a+") as stream:
-            try:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                stream.seek(0)
-                raise ArtifactError(
-                    f"{kind} {key[:12]} is being made by {stream.read().strip() or 'another process'}. "
-                    "Wait for it to end, or stop it."
-                ) from None
+            while not _is_mine(stream):
+                if time.monotonic() >= ends:
+                    stream.seek(0)
+                    raise ArtifactError(
+                        f"{kind} {key[:12]} is being made by {stream.read().strip() or 'another process'}. "
+                        "Wait for it to end, or stop it."
+                    )
+                time.sleep(_ASKED_EVERY_SECONDS)
             stream.truncate(0)
             stream.write(f"process {os.getpid()} on {platform.node()} since {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC")
             stream.flush()
             yield
+
+
+def _is_mine(stream: IO[str]) -> bool:
+    """Whether this process holds the lock of an open file now; it keeps it until the file is closed."""
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _named(path: Path) -> Artifact:

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -307,3 +308,20 @@ def _try_to_build(root: str) -> str:
         return "reused" if Store(root).build("thing", make=make_text("x")).reused else "made"
     except ArtifactError:
         return "refused"
+
+
+def test_what_takes_another_a_moment_is_waited_for_by_who_has_the_patience(tmp_path: Path) -> None:
+    store, done = Store(tmp_path), threading.Event()
+
+    def second() -> None:
+        with store.claim("thing", "key", patience_seconds=60):
+            done.set()
+
+    waiter = threading.Thread(target=second, daemon=True)
+    with store.claim("thing", "key"):
+        waiter.start()
+        assert not done.wait(0.3)
+        with pytest.raises(ArtifactError, match="is being made by process"), store.claim("thing", "key"):
+            pass
+
+    assert done.wait(60)

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import dagster as dg
@@ -25,7 +25,7 @@ from mw_pipeline.stages.place import Place
 pytestmark = pytest.mark.slow
 
 SCRIPT = Path(__file__).parent / "tiny_line.py"
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 180.0
 REQUESTS: dict[str, Callable[[Place], requests.Request]] = {
     "corpus_shards": lambda place: requests.shards(place, "builtin", "builtin"),
     "tokenized_dataset": lambda place: requests.dataset(place, place.recipe("demo")),
@@ -227,7 +227,8 @@ def stopped_training(place: Place) -> Iterator[tuple[subprocess.Popen[bytes], in
         try:
             yield graph, holder
         finally:
-            os.kill(holder, signal.SIGCONT)
+            with suppress(ProcessLookupError):  # it went on, and has ended
+                os.kill(holder, signal.SIGCONT)
 
 
 @contextmanager
@@ -309,7 +310,7 @@ def test_a_graph_that_was_killed_holds_nothing_up_and_the_next_goes_on_by_itself
     assert done.returncode == 0, done.stderr[-3000:]
     smoke = made(place, "smoke_checkpoint")
     (step,) = smoke.read_json("run.json")["resumed_from_steps"]
-    assert step >= 60
+    assert step >= 40  # the last checkpoint, or what the trainer has saved on its way out
     assert smoke.file("last/model.safetensors").read_bytes() == expected
     with dg.DagsterInstance.from_config(env["DAGSTER_HOME"]) as instance:
         second, first = instance.get_runs()

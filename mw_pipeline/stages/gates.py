@@ -17,7 +17,7 @@ from mw_pipeline.seal import is_sealed, key_name, seal_of
 from mw_pipeline.stages import checks, requests
 from mw_pipeline.stages.findings import Check, Findings
 from mw_pipeline.stages.place import Place
-from mw_pipeline.stages.request import Request
+from mw_pipeline.stages.request import A_MOMENT_SECONDS, Request
 
 BLOCKING: Mapping[str, tuple[Check, ...]] = {
     "corpus_shards": (checks.rows_match_schema, checks.rows_are_conserved, checks.quarantine_within_budget),
@@ -88,7 +88,7 @@ def ask(place: Place, kind: str, check: Check, partition: str) -> Findings:
             write_json_atomically(out / _ANSWER_FILE, content | {"seal": seal_of(_sealed(content, answer.key))})
             return {"problems": len(findings.problems)}
 
-        answer.build(place.store, make)
+        answer.build(place.store, make, patience_seconds=A_MOMENT_SECONDS)
     return findings
 
 

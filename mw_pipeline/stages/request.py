@@ -12,6 +12,9 @@ from mw_pipeline.errors import ArtifactError
 from mw_pipeline.recipe import Recipe
 from mw_pipeline.store import Built, Store
 
+A_MOMENT_SECONDS = 60.0
+"""How long an artifact is waited for that takes another process a moment, on however loaded a machine."""
+
 
 @dataclass(frozen=True)
 class Request:
@@ -51,8 +54,10 @@ class Request:
             )
         return found
 
-    def build(self, store: Store, make: Callable[[Path], Mapping[str, JSON]]) -> Built:
-        """The artifact, made by `make` unless it is there already."""
+    def build(
+        self, store: Store, make: Callable[[Path], Mapping[str, JSON]], *, patience_seconds: float = 0.0
+    ) -> Built:
+        """The artifact, made by `make` unless it is there already; see `Store.build`."""
         return store.build(
             self.kind,
             make=make,
@@ -61,6 +66,7 @@ class Request:
             modules=self.modules,
             recipe_digest=self.recipe.digest if self.recipe else "",
             recipe_name=self.recipe.name if self.recipe else "",
+            patience_seconds=patience_seconds,
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from mw_pipeline.digest import JSON
@@ -33,8 +34,10 @@ def smoke_checkpoint(
     recipe = place.recipe(recipe_name)
     request = requests.smoke(place, recipe)
     demand_fit(place, recipe)
-    built = _trained(place, recipe, "smoke", request, progress, resume_from)
-    progress(f"smoke verdict: {build_verdict(place, recipe)[1].one_line()}")
+    with _turn(place, recipe, request.kind, progress):
+        built = _trained(place, recipe, "smoke", request, progress, resume_from)
+        verdict = build_verdict(place, recipe)[1]
+    progress(f"smoke verdict: {verdict.one_line()}")
     return built
 
 
@@ -44,9 +47,15 @@ def full_checkpoint(
     """The full run of a recipe. Raises GateError without a passing verdict on this recipe, data, code and
     smoke, and behind every blocking check of what it was trained on."""
     recipe = place.recipe(recipe_name)
-    verdict, permit = unlock_training(place, recipe_name, progress=progress)
-    progress(f"smoke verdict: {verdict.one_line()}")
-    return _trained(place, recipe, "full", requests.full(place, recipe), progress, resume_from, permit)
+    with _turn(place, recipe, "full_checkpoint", progress):
+        verdict, permit = unlock_training(place, recipe_name, progress=progress)
+        progress(f"smoke verdict: {verdict.one_line()}")
+        return _trained(place, recipe, "full", requests.full(place, recipe), progress, resume_from, permit)
+
+
+def _turn(place: Place, recipe: Recipe, kind: str, progress: Progress) -> AbstractContextManager[None]:
+    """Taken before any claim, so that the second of two runs finds made what the first has made, and is not refused."""
+    return place.turn(f"{kind} of {recipe.name!r}", progress)
 
 
 def _trained(
@@ -100,7 +109,6 @@ def _trained(
             "best_val_macro_f1": result.best_val_macro_f1,
         }
 
-    with place.turn(f"{request.kind} of {recipe.name!r}", progress):  # before the claim: the second finds it made
-        built = request.build(place.store, make)
+    built = request.build(place.store, make)
     shutil.rmtree(work, ignore_errors=True)
     return built

@@ -9,6 +9,7 @@ from mw_pipeline.digest import JSON, write_json_atomically
 from mw_pipeline.recipe import Recipe
 from mw_pipeline.stages import requests
 from mw_pipeline.stages.place import Place
+from mw_pipeline.stages.request import A_MOMENT_SECONDS
 from mw_pipeline.store import Built
 from mw_pipeline.verdict.gate import VERDICT_FILE, judge_smoke
 from mw_pipeline.verdict.judge import Verdict
@@ -25,4 +26,4 @@ def build_verdict(place: Place, recipe: Recipe) -> tuple[Built, Verdict]:
         write_json_atomically(out / VERDICT_FILE, verdict.to_json())
         return {"outcome": verdict.outcome, "rule": verdict.rule, "reason": verdict.reason}
 
-    return request.build(place.store, make), verdict
+    return request.build(place.store, make, patience_seconds=A_MOMENT_SECONDS), verdict
