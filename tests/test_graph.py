@@ -14,7 +14,7 @@ from graph_runs import graph
 from mw_pipeline.digest import code_digest
 from mw_pipeline.stages.gates import BLOCKING
 from mw_pipeline.stages.place import Place
-from mw_pipeline.stages.requests import CODE
+from mw_pipeline.stages.requests import CODE, MADE_WITH
 from resources.place import PlaceResource
 
 ASSETS = {
@@ -107,6 +107,10 @@ def test_the_code_version_of_an_asset_is_that_of_the_code_which_the_store_asks_f
     assert {name: spec.code_version for name, spec in nodes.items() if name != "corpus_shards"} == {
         name: code_digest(CODE[name])[:12] for name in nodes if name != "corpus_shards"
     }
+
+
+def test_every_artifact_is_made_by_a_node_of_the_graph(nodes: dict[str, dg.AssetSpec]) -> None:
+    assert {MADE_WITH.get(kind, kind) for kind in CODE} <= set(nodes)
 
 
 def test_every_check_is_there_and_blocks_as_designed(checks: list[dg.AssetCheckSpec]) -> None:

@@ -37,8 +37,8 @@ class PackageLayout:
 
     label_set    LabelSet                    the tags among them, as this project numbers labels
     source       (K,)    int64               the place of each of its labels in `written`; -1 where it is not there
-    transitions  (L, L)  float32             score of label j after label i
-    starts, ends (L,)    float32             of label j on the first and on the last piece
+    transitions  (L, L)  float64             score of label j after label i
+    starts, ends (L,)    float64             of label j on the first and on the last piece
     """
 
     path: Path
@@ -46,9 +46,9 @@ class PackageLayout:
     written: tuple[str, ...]
     label_set: LabelSet
     source: NDArray[np.int64]
-    transitions: NDArray[np.float32]
-    starts: NDArray[np.float32]
-    ends: NDArray[np.float32]
+    transitions: NDArray[np.float64]
+    starts: NDArray[np.float64]
+    ends: NDArray[np.float64]
 
     @classmethod
     def read(cls, path: Path) -> PackageLayout:
@@ -96,19 +96,16 @@ class PackageLayout:
                 known[:, None] & known[None, :], self.transitions[np.ix_(self.source, self.source)], 0
             ),
             starts=np.where(known, self.starts[self.source], 0),
+            ends=np.where(known, self.ends[self.source], 0),
         )
 
     def _logits(self) -> LogitsOf:
         network = onnx_logits(self.path / ONNX_NAME, label_count=len(self.written))
         known = self.source >= 0
-        ends = np.where(known, self.ends[self.source], 0).astype(np.float32)
 
         def logits_of(input_ids: Ids, attention_mask: Ids) -> NDArray[np.float32]:
-            """(B, T), (B, T) -> (B, T, K); the score of ending in a label is added where a row ends."""
-            logits = np.where(known, network(input_ids, attention_mask)[..., self.source], _ABSENT)
-            rows = np.arange(len(logits))
-            logits[rows, attention_mask.sum(axis=1) - 1] += ends
-            return logits
+            """(B, T), (B, T) -> (B, T, K)"""
+            return np.where(known, network(input_ids, attention_mask)[..., self.source], _ABSENT)
 
         return logits_of
 
@@ -153,11 +150,11 @@ def _labels_of(card: Mapping[str, JSON], where: Path) -> tuple[str, ...]:
     return labels
 
 
-def _scores(crf: Mapping[str, JSON], names: tuple[str, ...], shape: tuple[int, ...], path: Path) -> NDArray[np.float32]:
+def _scores(crf: Mapping[str, JSON], names: tuple[str, ...], shape: tuple[int, ...], path: Path) -> NDArray[np.float64]:
     """The first of these keys as scores, -inf for null; zeros where none is there, as no score is added then."""
     name = next((name for name in names if name in crf), None)
     if name is None:
-        return np.zeros(shape, dtype=np.float32)
+        return np.zeros(shape)
     try:
         scores = np.array(crf[name], dtype=np.float64)  # null becomes NaN
     except (TypeError, ValueError):
@@ -167,4 +164,4 @@ def _scores(crf: Mapping[str, JSON], names: tuple[str, ...], shape: tuple[int, .
             f"{path / TRANSITIONS_NAME}: {name} has the shape {scores.shape}, expected numbers or null in {shape}. "
             "Fetch the package again."
         )
-    return np.where(np.isnan(scores), -np.inf, scores).astype(np.float32)
+    return np.where(np.isnan(scores), -np.inf, scores)

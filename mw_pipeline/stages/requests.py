@@ -66,11 +66,11 @@ CODE: dict[str, tuple[str, ...]] = {
 }
 """The modules whose code makes each kind of artifact; shards add the adapter that reads their source."""
 
-_MADE_WITH = {"smoke_verdict": "smoke_checkpoint", "release_axes": "eval_report"}
-"""Artifacts that the node of another one makes."""
-
-
-_MADE_WITH = {"smoke_verdict": "smoke_checkpoint", "full_run_permit": "full_checkpoint"}
+MADE_WITH = {
+    "smoke_verdict": "smoke_checkpoint",
+    "full_run_permit": "full_checkpoint",
+    "release_axes": "eval_report",
+}
 """The node of the graph that makes what is no node itself."""
 
 
@@ -342,5 +342,5 @@ def sources_in_use(recipe: Recipe) -> list[str]:
 
 
 def _of_recipe(kind: str, recipe: Recipe, inputs: tuple[Artifact, ...], config: JSON) -> Request:
-    asset = _MADE_WITH.get(kind, kind)
+    asset = MADE_WITH.get(kind, kind)
     return Request(kind, recipe.name, inputs, config, CODE[kind], recipe, asset=asset)
