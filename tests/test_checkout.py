@@ -147,7 +147,7 @@ def test_the_workspace_of_a_clone_whose_name_has_a_blank_loads_from_another_fold
     done = subprocess.run(command, cwd=tmp_path / "elsewhere", env=env, capture_output=True, text=True)
 
     assert done.returncode == 0, done.stderr
-    assert "All code locations passed validation" in done.stderr
+    assert "All code locations passed validation" in done.stdout
 
 
 def git(folder: Path, *words: str) -> None:
