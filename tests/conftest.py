@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -31,6 +32,10 @@ hypothesis.settings.load_profile("house")
 
 # What gates keep is sealed by a key of these tests alone, the same in all of their processes.
 os.environ.setdefault("MW_SEAL_KEY", str(Path(tempfile.mkdtemp(prefix="mw-tests-")) / "seal.key"))
+
+# A shell ignores Ctrl-C for what it puts in the background, and so would every process that a test interrupts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parent.parent
 
