@@ -122,8 +122,11 @@ def package_at(path: Path, locale: str | None) -> Path:
 
 
 def packages_below(path: Path) -> list[str]:
-    """The locales that a release folder has packages for; a folder that was sealed is one, whatever it has lost."""
-    return sorted({found.parent.name for name in (FACTS_NAME, SUMS_NAME) for found in path.glob(f"*/{name}")})
+    """The locales that a release folder has packages for; a folder that was sealed is one, whatever it has lost.
+
+    Hidden folders are drafts that a kill or a full disk has left."""
+    found = {file.parent.name for name in (FACTS_NAME, SUMS_NAME) for file in path.glob(f"*/{name}")}
+    return sorted(name for name in found if not name.startswith("."))
 
 
 def read_json(path: Path) -> dict[str, JSON]:

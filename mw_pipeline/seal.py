@@ -29,8 +29,11 @@ def seal_of(value: JSON) -> str:
 
 
 def is_sealed(value: JSON, seal: JSON) -> bool:
-    """Whether a seal is that of this value under the key of this user."""
-    return isinstance(seal, str) and hmac.compare_digest(seal_of(value).encode(), seal.encode())
+    """Whether a seal is that of this value under the key of this user. What JSON cannot hold has none."""
+    try:
+        return isinstance(seal, str) and hmac.compare_digest(seal_of(value).encode(), seal.encode())
+    except ValueError:  # a number that is not finite, or half of a surrogate pair
+        return False
 
 
 def key_name() -> str:
@@ -41,8 +44,11 @@ def key_name() -> str:
 def key_path() -> Path:
     """Where the key lies: the file that MW_SEAL_KEY names, else one in the folder for the state of this user."""
     if named := os.environ.get(KEY_VARIABLE):
-        return Path(named)
-    home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+        return Path(named).absolute()
+    try:
+        home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    except RuntimeError as error:
+        raise ArtifactError(f"the key that seals what gates find has no place ({error}). Set {KEY_VARIABLE}.") from None
     return Path(home) / "mw-pipeline" / "seal.key"
 
 
@@ -51,12 +57,17 @@ def _key(path: Path) -> bytes:
     try:
         if not path.exists():
             _make_key(path)
-        key = path.read_bytes()
+        key, open_to_others = path.read_bytes(), path.stat().st_mode & 0o077
     except OSError as error:
         raise ArtifactError(
             f"{path}: the key that seals what gates have found cannot be made or read ({error.strerror}). "
             f"Set {KEY_VARIABLE} to a file that may be."
         ) from None
+    if open_to_others:
+        raise ArtifactError(
+            f"{path}: may be read or written by others, who could then seal what they like. Run `chmod 600` on it, or "
+            "delete it: a new one is made."
+        )
     if len(key) != _KEY_BYTES:
         raise ArtifactError(
             f"{path}: has {len(key)} bytes, expected the {_KEY_BYTES} of a key. Delete it: a new one is made, and "

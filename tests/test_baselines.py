@@ -188,6 +188,69 @@ def test_a_last_release_that_is_damaged_is_refused_before_anything_is_made(fresh
         commands(fresh, "demo")
 
 
+def test_a_last_release_that_lost_a_file_is_refused_and_not_taken_for_none(fresh: Place, tiny_release: Path) -> None:
+    last = publish(tiny_release / "packages", fresh.project / "releases" / "demo", LOCALES)
+    named(fresh, "last-release")
+    (last / "en-us" / "model-card.json").unlink()
+
+    with pytest.raises(ArtifactError, match=r"en-us: .*model-card\.json"):
+        commands(fresh, "demo")
+
+
+def test_releases_that_are_all_gone_are_not_taken_for_none(tmp_path: Path) -> None:
+    target = tmp_path / "releases" / "demo"
+    last = publish(release(tmp_path / "one"), target, LOCALES)
+    for folder in (last, *(target / locale for locale in LOCALES)):
+        shutil.rmtree(folder)
+
+    with pytest.raises(ArtifactError, match=r"released\.json: names 0\.1\.0\+\w+, and no folder beside it holds"):
+        last_release(target, weights="w2", locales=LOCALES)
+
+
+@pytest.mark.parametrize("content", ["[]", '{"roots": [{"kind": "full_checkpoint"}]}', '{"roots": 7}', "{}"])
+def test_a_lineage_that_is_none_is_refused(tmp_path: Path, content: str) -> None:
+    target = tmp_path / "releases" / "demo"
+    last = publish(release(tmp_path / "one"), target, LOCALES)
+    (last / "en-us" / "lineage.json").write_text(content)
+
+    with pytest.raises(ArtifactError, match=r"lineage\.json: has no roots with kind and digest"):
+        last_release(target, weights="w2", locales=LOCALES)
+
+
+def test_drafts_that_a_full_disk_has_left_are_no_locales(tmp_path: Path) -> None:
+    target = tmp_path / "releases" / "demo"
+    publish(release(tmp_path / "one"), target, LOCALES)
+    for draft in (".en-us.new", ".en-us.old"):
+        package(target / draft, word="half")
+        (target / draft / "model-card.json").write_text("")
+
+    found = last_release(target, weights="w2", locales=LOCALES)
+    assert found is not None and found.locales == LOCALES
+    publish(release(tmp_path / "two", word="two"), target, LOCALES)
+    assert len(kept(target)) == 2
+
+
+def test_a_locale_that_a_release_skipped_is_compared_with_the_one_before(fresh: Place, tiny_release: Path) -> None:
+    target = fresh.project / "releases" / "demo"
+    first = publish(tiny_release / "packages", target, LOCALES)
+    second = publish(release(fresh.project / "later", version="0.2.0+a"), target, ("en-us",))
+    place = named(fresh, "last-release")
+    found = baseline_of(place, place.recipe("demo"), weights="")
+
+    assert second.name.startswith("0.2.0+a+")
+    assert found.packages == {"en-us": second / "en-us", "fr-fr": first / "fr-fr"}
+    assert found.folders["fr-fr"] == f"releases/demo/{first.name}/fr-fr"
+
+
+def test_a_locale_is_the_same_in_capitals(fresh: Place, tiny_release: Path) -> None:
+    shutil.copytree(tiny_release / "packages" / "en-us", fresh.project / "theirs")
+    card = json.loads((fresh.project / "theirs" / "model-card.json").read_text())
+    (fresh.project / "theirs" / "model-card.json").write_text(json.dumps({**card, "locale": "en-US"}))
+    place = named(fresh, "theirs")
+
+    assert list(baseline_of(place, place.recipe("demo"), weights="").packages) == ["en-us"]
+
+
 def test_releasing_again_brings_the_bytes_that_were_made_and_not_those_that_somebody_kept(tmp_path: Path) -> None:
     target, source = tmp_path / "releases" / "demo", release(tmp_path / "one", word="made")
     (publish(source, target, LOCALES) / "en-us" / "package.json").write_text("edited")
@@ -212,10 +275,10 @@ def test_a_package_counts_for_the_locale_of_its_card_and_a_folder_for_those_it_h
     found = baseline_of(place, place.recipe("demo"), weights="")
 
     assert list(found.packages) == ["en-us"]
-    assert found.shown("en-us") == "packages/en-us"
+    assert found.folders["en-us"] == "packages/en-us"
     assert found.without == {"fr-fr": "no baseline: packages/en-us has no package for fr-fr"}
     change(place.project, "packages/en-us", "packages")
-    assert baseline_of(place, place.recipe("demo"), weights="").shown("fr-fr") == "packages/fr-fr"
+    assert baseline_of(place, place.recipe("demo"), weights="").folders["fr-fr"] == "packages/fr-fr"
 
 
 def remake(place: Place) -> Artifact:

@@ -109,7 +109,7 @@ def clone(tmp_path: Path, project: Path) -> Path:
 
 def make(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """A target of the Makefile, where the installation is up to date."""
-    command = ["make", "-o", ".venv/.installed", *words]
+    command = ["make", "--no-print-directory", "-o", ".venv/.installed", *words]
     return subprocess.run(command, cwd=folder, env=unnamed(PYTHONPATH=str(folder)), capture_output=True, text=True)
 
 

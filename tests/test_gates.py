@@ -246,7 +246,7 @@ def test_the_answers_of_all_blocking_checks_are_kept_once(place: Place) -> None:
 def test_every_blocking_check_that_was_found_wanting_refuses_the_full_run(place: Place, check: str) -> None:
     answer = answers(place)[check]
     said = {"problems": ["a row is wrong"], "summary": "as it should be"}
-    mark = seal_of({"kind": "check_answer", "key": answer.manifest.key, **said})
+    mark = seal_of({"kind": "check_answer", "key": answer.manifest.key, "content": said})
     rewrite(answer, "answer.json", edit_json(**said, seal=mark))
 
     with pytest.raises(GateError, match=rf"{check} does not hold for '[a-z:]+': a row is wrong\. Repair this"):
@@ -273,6 +273,15 @@ def test_a_whole_answer_that_no_check_has_given_is_refused(place: Place, content
     rewrite(answer, "answer.json", lambda path: write_json_atomically(path, forged))
 
     with pytest.raises(GateError, match=r"was not given by a check under the key of this user.* Delete it"):
+        demand_upstream(place, "demo")
+
+
+def test_the_answer_of_another_check_stands_for_none_though_it_names_what_it_was_of(place: Place) -> None:
+    answer, other = (answers(place)[name] for name in ("rows_match_schema", "rows_are_conserved"))
+    forged = {**other.read_json("answer.json"), "key": other.manifest.key}
+    rewrite(answer, "answer.json", lambda path: write_json_atomically(path, forged))
+
+    with pytest.raises(GateError, match="was not given by a check under the key of this user"):
         demand_upstream(place, "demo")
 
 

@@ -28,6 +28,32 @@ def test_a_seal_holds_for_its_value_and_for_no_other(key: Path) -> None:
     assert not seal.is_sealed({"problems": []}, None)
 
 
+@pytest.mark.parametrize("value", [{"problems": float("nan")}, {"problems": float("inf")}])
+def test_what_json_cannot_hold_is_not_sealed(key: Path, value: object) -> None:
+    assert not seal.is_sealed(value, "0" * 64)
+
+
+def test_a_key_that_others_may_read_is_refused(key: Path) -> None:
+    seal.seal_of("found")
+    key.chmod(0o644)
+    seal._key.cache_clear()
+
+    with pytest.raises(ArtifactError, match=r"seal\.key: may be read or written by others.*chmod 600"):
+        seal.seal_of("found")
+
+
+def test_a_user_without_a_home_is_told_which_variable_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv(seal.KEY_VARIABLE)
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    monkeypatch.setattr(seal.Path, "home", no_home)
+
+    with pytest.raises(ArtifactError, match=r"has no place .* Set MW_SEAL_KEY"):
+        seal.seal_of("found")
+
+
 def test_under_another_key_no_seal_holds(key: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mark, name = seal.seal_of("found"), seal.key_name()
 

@@ -47,7 +47,7 @@ def compare_with_baseline(place: Place, recipe_name: str, *, progress: Progress 
             measured_on = sha256_file(draft / ONNX_NAME)
         for locale, part in found.items():
             if "baseline" in part:
-                part["baseline"]["folder"] = baseline.shown(locale)
+                part["baseline"]["folder"] = baseline.folders[locale]
         write_json_atomically(out / AXES_FILE, {"measured_on": measured_on, "locales": found})
         return {"baseline": baseline.sentence, **{locale: part.get("headline") for locale, part in found.items()}}
 

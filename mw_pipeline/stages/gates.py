@@ -107,7 +107,7 @@ def _kept_problems(answer: Artifact) -> list[str]:
 
 def _sealed(content: JSON, key: str) -> JSON:
     """An answer is sealed with the key of its artifact, so that it cannot stand for another check, artifact or code."""
-    return {"kind": "check_answer", "key": key, **content}
+    return {"kind": "check_answer", "key": key, "content": content}
 
 
 def _answer(place: Place, kind: str, check: Check, partition: str, examined: Request) -> Request:

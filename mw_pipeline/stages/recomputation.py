@@ -19,6 +19,8 @@ from mw_pipeline.train.recomputation import recompute
 from mw_pipeline.verdict.gate import demand_same_surroundings, refusal_of, refuse_artifact
 from mw_pipeline.verdict.judge import Verdict
 
+_A_WHILE_SECONDS = 600.0  # two evaluations and some steps: who comes second waits for them, and has the permit too
+
 
 def unlock_made_again(place: Place, recipe_name: str, *, progress: Progress = quiet) -> Verdict:
     """What `unlock` gives, of a smoke that is made again here unless it was before, on whichever kind of device.
@@ -76,4 +78,4 @@ def _earn(place: Place, judged: Judged, device: str, progress: Progress) -> Arti
         write_permit(out, facts, inputs=request.inputs, measured=measured)
         return {"steps_trained_again": measured["steps_trained_again"]}
 
-    return request.build(place.store, make).artifact
+    return request.build(place.store, make, patience_seconds=_A_WHILE_SECONDS).artifact

@@ -60,18 +60,42 @@ def last_release(folder: Path, *, weights: str, locales: tuple[str, ...]) -> Rel
 
     A release is no baseline of itself: were it one, making it would stale it, and comparing would tell nothing. One
     that lies at hand and is not kept yet has the name that it will be kept by: keeping it stales nothing either."""
-    at_hand = _unkept(folder)
+    of_these = [last for last in _latest_first(folder) if {*last.locales} & {*locales}]
+    return next((last for last in of_these if weights not in _weights_of(last)), None)
+
+
+def _latest_first(folder: Path) -> list[Release]:
+    """What lies at hand and is not kept, then the kept releases that nobody has removed.
+
+    Raises ArtifactError when all are gone that there were: a baseline that was lost is not a first release."""
+    order, at_hand = _order(folder), _unkept(folder)
+    kept = [Release(name, folder / name, tuple(packages_below(folder / name))) for name in reversed(order)]
     found = [Release(_name_of(folder, at_hand), folder, at_hand)] if at_hand else []
-    found += [Release(name, folder / name, tuple(packages_below(folder / name))) for name in reversed(_order(folder))]
-    others = (last for last in found if {*last.locales} & {*locales} and weights not in _weights_of(last))
-    return next(others, None)
+    found += [release for release in kept if release.locales]
+    if order and not found:
+        raise ArtifactError(
+            f"{folder / ORDER_FILE}: names {', '.join(order)}, and no folder beside it holds a package. Bring them "
+            "back, or remove the file and begin with a first release."
+        )
+    return found
 
 
 def _weights_of(release: Release) -> set[str]:
-    """The digests of the full runs whose weights lie in a release; none where its lineage does not say."""
+    """The digests of the full runs whose weights lie in a release; none where it has no lineage.
+
+    Raises ArtifactError for a lineage that is none."""
     paths = [release.folder / locale / LINEAGE_NAME for locale in release.locales]
-    lineages = [read_json(path) for path in paths if path.is_file()]
-    return {root["digest"] for lineage in lineages for root in lineage.get("roots", ()) if root["kind"] == _TRAINED}
+    return {digest for path in paths if path.is_file() for digest in _trained_in(path)}
+
+
+def _trained_in(lineage: Path) -> Iterator[str]:
+    said: JSON = read_json(lineage)
+    try:
+        yield from [str(root["digest"]) for root in said["roots"] if root["kind"] == _TRAINED]
+    except (TypeError, KeyError):
+        raise ArtifactError(
+            f"{lineage}: has no roots with kind and digest. Fetch or build the package again."
+        ) from None
 
 
 def _unkept(target: Path) -> tuple[str, ...]:
@@ -106,7 +130,7 @@ def _name_of(source: Path, locales: tuple[str, ...]) -> str:
     """The version of packages, as the card of the first says it, and eight letters of what their sums hash to."""
     card = source / locales[0] / CARD_NAME
     said = str(read_json(card).get("version")) if card.is_file() else ""
-    version = said if re.fullmatch(r"[0-9A-Za-z][0-9A-Za-z._-]*", said) else "unknown"
+    version = said if re.fullmatch(r"[0-9A-Za-z][0-9A-Za-z._+-]*", said) else "unknown"
     sums: JSON = {locale: sha256_file(source / locale / SUMS_NAME) for locale in locales}
     return f"{version}+{digest_of(sums)[:8]}"
 

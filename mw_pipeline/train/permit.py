@@ -101,4 +101,5 @@ def demand_permit(plan: RunPlan, *, device: str) -> None:
 
 
 def _sealed(content: Mapping[str, JSON], inputs: Sequence[Reference], code: str) -> JSON:
-    return {"kind": KIND, **content, "inputs": [[found.kind, found.digest] for found in inputs], "code": code}
+    named = [[found.kind, found.digest] for found in inputs]
+    return {"kind": KIND, "content": dict(content), "inputs": named, "code": code}
