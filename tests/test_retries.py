@@ -16,6 +16,7 @@ from tiny_project import change, forget
 
 from mw_pipeline.artifact import Artifact
 from mw_pipeline.stages import requests
+from mw_pipeline.stages.attempts import saved_step
 from mw_pipeline.stages.place import Place
 
 pytestmark = pytest.mark.slow
@@ -100,6 +101,19 @@ def test_a_killed_child_is_started_again_by_the_graph_and_ends_with_the_weights_
     assert smoke.read_json("run.json")["resumed_from_steps"] == [failed["step"]]
     assert weights_of(smoke) == expected
     assert "attempt 2 of 3 begins at step" in done.stderr
+
+
+def test_a_checkpoint_that_a_kill_left_between_two_names_counts(place: Place) -> None:
+    forget(place, "smoke_checkpoint", "smoke_verdict")
+    request = requests.smoke(place, place.recipe("demo"))
+    work = place.store.work_path(request.kind, request.key)
+    found = [saved_step(place, "smoke_checkpoint", "demo")]
+    for name, step in ((".last.old", 80), (".last.new", 100), ("last", 120)):
+        (work / name).mkdir(parents=True)
+        (work / name / "checkpoint.json").write_text(json.dumps({"step": step}))
+        found.append(saved_step(place, "smoke_checkpoint", "demo"))
+
+    assert found == [0, 80, 100, 120]
 
 
 def test_a_disk_that_does_not_answer_once_costs_an_attempt_and_no_step(

@@ -18,6 +18,7 @@ from mw_pipeline.stages.place import Place
 from mw_pipeline.verdict.runlog import read_lines
 
 ATTEMPTS_FILE = "attempts.jsonl"
+_LAST = ("last", ".last.new", ".last.old")  # a kill may have come between the two renames of a checkpoint
 _REQUESTS = {"smoke_checkpoint": requests.smoke, "full_checkpoint": requests.full}
 
 
@@ -59,10 +60,15 @@ def saved_step(place: Place, stage: str, recipe_name: str) -> int:
     """The step of the last checkpoint of a training stage that has not ended; 0 before the first, or elsewhere."""
     try:
         request = _REQUESTS[stage](place, place.recipe(recipe_name))
-        path = place.store.root / "work" / request.kind / request.key / "last" / "checkpoint.json"
-        return int(json.loads(path.read_text(encoding="utf-8"))["step"])
+        work = place.store.root / "work" / request.kind / request.key
+        return next((step for name in _LAST if (step := _step_in(work / name)) is not None), 0)
     except (KeyError, MwError, OSError, ValueError):
         return 0
+
+
+def _step_in(checkpoint: Path) -> int | None:
+    path = checkpoint / "checkpoint.json"
+    return int(json.loads(path.read_text(encoding="utf-8"))["step"]) if path.is_file() else None
 
 
 def keep_trying(
