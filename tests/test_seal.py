@@ -103,6 +103,7 @@ def test_without_a_variable_the_key_lies_with_the_state_of_the_user(
 def test_a_key_that_was_cut_is_refused(key: Path) -> None:
     key.parent.mkdir()
     key.write_bytes(b"short")
+    key.chmod(0o600)
 
     with pytest.raises(ArtifactError, match=r"has 5 bytes, expected the 32 of a key. Delete it"):
         seal.seal_of("found")
