@@ -54,9 +54,9 @@ class PackageFiles:
         try:
             labels = label_set_of(tuple(facts["labels"]))
             sealed = {FACTS_NAME: facts["label_hash"], TRANSITIONS_NAME: crf["label_hash"]}
-            transitions, starts, ends = _crf_scores(crf)
-            max_length = int(facts["max_length"])
-        except (KeyError, TypeError, ValueError, RecipeError) as error:
+            transitions, starts, ends = _crf_scores(crf, path / TRANSITIONS_NAME)
+            max_length = _count(facts["max_length"])
+        except (KeyError, TypeError, ValueError, OverflowError, RecipeError) as error:
             raise ArtifactError(f"{path}: not a package of this version ({error!r}). Build it again.") from None
         for name, found in sealed.items():
             if found != labels.hash:
@@ -139,6 +139,20 @@ def read_json(path: Path) -> dict[str, JSON]:
     return value
 
 
+def score_array(value: JSON, where: str) -> NDArray[np.float64]:
+    """Nested lists of numbers as float64, -inf for null, which forbids. Raises ArtifactError for what is no score: a
+    text, NaN, an infinity, or a number so large that nothing beside it would count."""
+    found = np.array(value, dtype=object)
+    for score in found.flat:
+        if score is not None and not (type(score) in (int, float) and abs(score) <= -FORBIDDEN_SCORE):
+            raise ArtifactError(
+                f"{where} holds {score!r:.40}, expected numbers from {FORBIDDEN_SCORE:g} to {-FORBIDDEN_SCORE:g}, or "
+                "null for what is forbidden. Fetch or build the package again."
+            )
+    numbers = [-np.inf if score is None else float(score) for score in found.flat]
+    return np.array(numbers, dtype=np.float64).reshape(found.shape)
+
+
 def _where_packages_are(path: Path) -> str:
     locales = packages_below(path)
     if locales:
@@ -150,14 +164,20 @@ def _finite(row: NDArray[np.floating]) -> list[float]:
     return [FORBIDDEN_SCORE if np.isneginf(score) else float(score) for score in row]
 
 
-def _crf_scores(crf: JSON) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+def _count(value: JSON) -> int:
+    if type(value) is not int or value < 1:
+        raise ValueError(f"max_length is {value!r:.40}, expected a whole number above 0")
+    return value
+
+
+def _crf_scores(crf: JSON, where: Path) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Transitions, starts and ends. Older packages say `start`, no ends, and null for what is forbidden."""
-    starts = crf["start_transitions"] if "start_transitions" in crf else crf["start"]
+    starts = "start_transitions" if "start_transitions" in crf else "start"
     ends = crf["end_transitions"] if "end_transitions" in crf else [0.0] * len(crf["transitions"])
-    return _scores(crf["transitions"]), _scores(starts), _scores(ends)
+    named = {"transitions": crf["transitions"], starts: crf[starts], "end_transitions": ends}
+    moves, first, last = (score_array(value, f"{where}: {key}") for key, value in named.items())
+    return _forbidding(moves), _forbidding(first), _forbidding(last)
 
 
-def _scores(value: JSON) -> NDArray[np.float64]:
-    """Nested lists with -1e9 or null for a forbidden move -> float64 with -inf."""
-    scores = np.array(value, dtype=np.float64)
-    return np.where(np.isnan(scores) | (scores <= FORBIDDEN_SCORE), -np.inf, scores)
+def _forbidding(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.where(scores <= FORBIDDEN_SCORE, -np.inf, scores)

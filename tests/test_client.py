@@ -103,10 +103,35 @@ def test_scopes_that_npm_does_not_take_are_told(scope):
     assert scope_problem("@mailwoman") == scope_problem("") == ""
 
 
-GOOD_LICENSES = ("CC-BY-4.0", "(MIT OR Apache-2.0)", "GPL-2.0+", "SEE LICENSE IN ATTRIBUTION.md", "UNLICENSED")
+@pytest.mark.parametrize("place", range(3))
+def test_a_number_of_a_version_is_at_most_what_javascript_counts_to(place):
+    version = [".".join(str(number) if i == place else "0" for i in range(3)) for number in (2**53 - 1, 2**53)]
+
+    assert [bool(version_problem(text)) for text in version] == [False, True]
+    assert version_problem("9" * 5000 + ".0.0") and version_problem("1.0.0-" + "a" * 251)
+    assert version_problem("1.0.0-" + "a" * 250) == ""
+
+
+GOOD_LICENSES = (
+    "((MIT) OR (Apache-2.0))",
+    "CC-BY-4.0",
+    "(MIT OR Apache-2.0)",
+    "GPL-2.0+",
+    "SEE LICENSE IN ATTRIBUTION.md",
+    "UNLICENSED",
+)
 
 
 def test_licences_are_those_that_npm_reads():
     assert [text for text in GOOD_LICENSES if license_problem(text)] == []
-    for text in ("", "Licence Ouverte 2.0", "SEE LICENSE IN ../x", "(MIT", "MIT,", "MIT OR"):
+    for text in (
+        "",
+        "Licence Ouverte 2.0",
+        "SEE LICENSE IN ../x",
+        "(MIT",
+        "MIT,",
+        "MIT OR",
+        "MIT) OR (MIT",
+        "(MIT)) OR ((MIT)",
+    ):
         assert license_problem(text).startswith("expected a licence")

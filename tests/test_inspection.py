@@ -64,6 +64,7 @@ def test_a_missing_and_a_smuggled_file_are_found(package):
     assert inspect_path(package).findings == (
         "README.md: is listed in SHA256SUMS and not there",
         "extra.bin: is not listed in SHA256SUMS",
+        "extra.bin: is no file of a package, and npm would not pack it",
     )
 
 
@@ -105,6 +106,14 @@ def test_a_card_without_its_fields_is_a_finding_and_no_error(package):
     write_sums(package)
 
     assert any("KeyError('files')" in finding for finding in inspect_path(package).findings)
+
+
+def test_a_number_on_the_card_that_no_float_holds_is_a_finding_and_no_error(package):
+    card = json.loads((package / "model-card.json").read_text(encoding="utf-8"))
+    model = {**card["model"], "vocab_size": 10**400}
+    edit_card(package, model=model)
+
+    assert any("model.vocab_size is 1000" in finding for finding in inspect_path(package).findings)
 
 
 def test_a_model_that_answers_nan_is_found(package):

@@ -213,7 +213,9 @@ def test_scores_of_ending_in_a_label_count_where_a_row_ends(packages: Packages, 
         ),
         ("model-card.json", '{"labels": ["B-x", "I-x"]}', r"expected O and B-tag and I-tag"),
         ("crf-transitions.json", '{"transitions": [[0]]}', r"transitions has the shape \(1, 1\), expected numbers or"),
-        ("crf-transitions.json", '{"transitions": "x"}', r"transitions has the shape"),
+        ("crf-transitions.json", '{"transitions": "x"}', r"transitions holds 'x', expected numbers from -1e\+09"),
+        ("crf-transitions.json", '{"transitions": [[0], [0, 1]]}', r"transitions holds \[0\], expected numbers"),
+        ("crf-transitions.json", '{"labels": 5}', r"its labels are not those of model-card\.json"),
         ("crf-transitions.json", '{"labels": ["O"]}', r"its labels are not those of model-card\.json"),
     ],
 )
@@ -227,6 +229,26 @@ def test_a_folder_that_is_no_package_is_refused_by_what_is_wrong(
 
     with pytest.raises(ArtifactError, match=message):
         PackageLayout.read(package)
+
+
+@pytest.mark.parametrize("key", ["transitions", "start_transitions", "end_transitions"])
+@pytest.mark.parametrize("score", ["NaN", "Infinity", "-Infinity", "1e308", "-1.1e9", "true", '"0.5"', "1" + "0" * 400])
+def test_a_score_that_is_no_number_or_drowns_all_others_is_refused(
+    packages: Packages, tmp_path: Path, key: str, score: str
+) -> None:
+    package = foreign(packages("good"), tmp_path / "p", labels=STAGE2.labels, order=[])
+    crf = json.loads((package / "crf-transitions.json").read_text())
+    (crf[key][0] if key == "transitions" else crf[key])[0] = "HERE"
+
+    def written(text: str) -> PackageLayout:
+        (package / "crf-transitions.json").write_text(json.dumps(crf).replace('"HERE"', text))
+        return PackageLayout.read(package)
+
+    with pytest.raises(ArtifactError, match=rf"crf-transitions\.json: {key} holds .*, expected numbers from -1e\+09"):
+        written(score)
+    read = {"transitions": "transitions", "start_transitions": "starts", "end_transitions": "ends"}[key]
+    found = [getattr(written(text), read).flat[0] for text in ("null", "1e9", "-1000000000", "0.5")]
+    assert found == [float("-inf"), 1e9, -1e9, 0.5]
 
 
 def test_a_sealed_package_whose_bytes_were_touched_is_no_baseline(packages: Packages, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import accumulate
 
 SCOPE = "@mailwoman"
 NAME = "neural-weights"
@@ -16,6 +17,7 @@ OPTIONAL_CHANNELS = ("anchor", "gazetteer")
 """Inputs beside the text that the client can offer, and that our networks do without."""
 
 _MOST_CHARACTERS = 214
+_LONGEST_VERSION, _LARGEST_NUMBER = 256, 2**53 - 1  # of the package semver, by which npm reads a version
 _SEGMENT = "[a-z0-9][a-z0-9._-]*"
 _SCOPED_NAME = re.compile(f"(?:@{_SEGMENT}/)?{_SEGMENT}")
 _NOT_ALLOWED = ("node_modules", "favicon.ico")
@@ -67,12 +69,22 @@ def scope_problem(scope: str) -> str:
 
 def version_problem(version: str) -> str:
     """What keeps npm from taking a version, or nothing."""
-    return "" if _VERSION.fullmatch(version) else "expected a version of three numbers, as in '0.1.0'"
+    if len(version) > _LONGEST_VERSION or not _VERSION.fullmatch(version):
+        return f"expected a version of three numbers, as in '0.1.0', in {_LONGEST_VERSION} characters at most"
+    numbers = re.split("[-+]", version)[0].split(".")
+    if any(int(number) > _LARGEST_NUMBER for number in numbers):
+        return f"expected three numbers of {_LARGEST_NUMBER} at most"
+    return ""
 
 
 def license_problem(text: str) -> str:
     """What keeps npm from reading a licence, or nothing; whether SPDX lists each id is not looked up."""
-    balanced = text.count("(") == text.count(")")
-    if text in ("UNLICENSED", UNDECIDED_LICENSE) or (_SPDX.fullmatch(text) and balanced):
+    if text in ("UNLICENSED", UNDECIDED_LICENSE) or (_SPDX.fullmatch(text) and _is_nested(text)):
         return ""
     return f"expected a licence as SPDX has it, as in 'CC-BY-4.0', or {UNDECIDED_LICENSE!r}, or 'UNLICENSED'"
+
+
+def _is_nested(text: str) -> bool:
+    """Whether every bracket that opens is closed behind that, and none is closed that was not opened."""
+    depths = [*accumulate({"(": 1, ")": -1}.get(character, 0) for character in text)]
+    return min(depths) >= 0 and depths[-1] == 0

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from mw_pipeline import __version__
-from mw_pipeline.checksums import SUMS_NAME, write_sums
+from mw_pipeline.checksums import write_sums
 from mw_pipeline.client.npm import Imprint
 from mw_pipeline.decode import Floats
 from mw_pipeline.digest import JSON, sha256_file, toolchain
@@ -21,7 +21,7 @@ from mw_pipeline.errors import ArtifactError
 from mw_pipeline.model.checkpoint import Checkpoint
 from mw_pipeline.package.axes import axes_on_card
 from mw_pipeline.package.card import Evidence, model_card
-from mw_pipeline.package.contract import ALL_NAMES, EXPORTS, client_keys
+from mw_pipeline.package.contract import ALL_NAMES, EXPORTS, LISTED_NAMES, ROLES, client_keys
 from mw_pipeline.package.export import Agreement, compare, export_onnx, quantise, torch_logits
 from mw_pipeline.package.lineage import LINEAGE_NAME
 from mw_pipeline.package.readme import EXAMPLES, attribution_text, package_readme
@@ -130,7 +130,8 @@ def write_model_files(out: Path, *, model: ExportedModel, imprint: Imprint) -> N
 
 
 def _facts(checkpoint: Checkpoint, imprint: Imprint) -> dict[str, JSON]:
-    """What `package.json` holds: what npm asks for, and what a reader has to know before it runs the network."""
+    """What `package.json` holds, and `contract.FACTS_KEYS` names: what npm asks for, and what a reader has to know
+    before it runs the network."""
     return {
         "name": imprint.name,
         "version": imprint.version,
@@ -143,7 +144,7 @@ def _facts(checkpoint: Checkpoint, imprint: Imprint) -> dict[str, JSON]:
         "label_hash": checkpoint.labels.hash,
         "max_length": checkpoint.facts.config.max_length,
         "pad_id": PAD_ID,
-        "roles": {"model": ONNX_NAME, "tokenizer": TOKENIZER_NAME, "transitions": TRANSITIONS_NAME},
+        "roles": ROLES,
         "created_by": f"mw-pipeline {__version__}",
     }
 
@@ -164,11 +165,12 @@ def write_card(
     _write_json(out / LINEAGE_NAME, evidence.lineage)
     licences = [vars(licence) for licence in evidence.licences]
     (out / ATTRIBUTION_NAME).write_text(attribution_text(facts["name"], licences), encoding="utf-8")
-    listed = sorted(path.name for path in out.iterdir() if path.name not in (CARD_NAME, README_NAME, SUMS_NAME))
     card = model_card(
         facts=facts,
         model=_described(model, parser),
-        files={name: {"bytes": (out / name).stat().st_size, "sha256": sha256_file(out / name)} for name in listed},
+        files={
+            name: {"bytes": (out / name).stat().st_size, "sha256": sha256_file(out / name)} for name in LISTED_NAMES
+        },
         scores=scores,
         evidence=evidence,
         capability=capability,

@@ -10,6 +10,7 @@ import numpy as np
 
 from mw_pipeline.artifact import MANIFEST, read_artifact, verify_artifact
 from mw_pipeline.checksums import SUMS_NAME, sums_findings
+from mw_pipeline.client import MOST_PIECES
 from mw_pipeline.digest import JSON, digest_of, json_value, sha256_file
 from mw_pipeline.errors import ArtifactError, MwError
 from mw_pipeline.labels import label_set_of
@@ -28,6 +29,7 @@ from mw_pipeline.package_files import (
     read_json,
 )
 from mw_pipeline.parse import onnx_logits
+from mw_pipeline.tokenizer import PAD_ID
 
 CHECKPOINT_NAME = "checkpoint.json"  # written by model.checkpoint, which loads torch: nothing here does
 
@@ -90,7 +92,7 @@ def _package(path: Path) -> Inspection:
         findings += [*_model_findings(files), *_card_findings(files), *contract_findings(files)]
     except MwError as error:  # a reader stops at the first damage, which the sums may have named already
         findings += [] if any(finding in str(error) for finding in findings) else [str(error)]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
         findings.append(f"{CARD_NAME}, {LINEAGE_NAME} or {TRANSITIONS_NAME}: not one of this version ({error!r})")
     return Inspection(path, "package", facts, tuple(findings))
 
@@ -98,7 +100,7 @@ def _package(path: Path) -> Inspection:
 def _model_findings(files: PackageFiles) -> Iterator[str]:
     """The model answers every piece of the vocabulary with finite numbers."""
     logits_of = onnx_logits(files.model_path, label_count=len(files.labels))
-    size, width = files.tokenizer().vocab_size, files.max_length
+    size, width = files.tokenizer().vocab_size, min(files.max_length, MOST_PIECES)
     ids = np.arange(-(-size // width) * width, dtype=np.int64).reshape(-1, width) % size
     if not np.isfinite(logits_of(ids, np.ones_like(ids))).all():
         yield f"{ONNX_NAME}: answers with NaN or infinite logits"
@@ -108,7 +110,8 @@ def _card_findings(files: PackageFiles) -> Iterator[str]:
     """The card names what is there, and speaks of these bytes (M51, M52)."""
     card, lineage = read_json(files.path / CARD_NAME), read_json(files.path / LINEAGE_NAME)
     for name, entry in card["files"].items():
-        if not (files.path / name).is_file() or sha256_file(files.path / name) != entry["sha256"]:
+        path = files.path / name
+        if not path.is_file() or entry != {"bytes": path.stat().st_size, "sha256": sha256_file(path)}:
             yield f"{CARD_NAME}: files.{name} is not the file in this folder"
     attribution = files.path / ATTRIBUTION_NAME
     wanted = attribution_text(card["name"], card["licences"])
@@ -117,13 +120,16 @@ def _card_findings(files: PackageFiles) -> Iterator[str]:
     tokenizer = files.tokenizer()
     claims = {
         "label_hash": (card["label_hash"], files.labels.hash),
+        "model.max_length": (card["model"]["max_length"], files.max_length),
+        "model.architecture.max_length": (card["model"]["architecture"]["max_length"], files.max_length),
+        "model.pad_id": (card["model"]["pad_id"], PAD_ID),
         "model.vocab_size": (card["model"]["vocab_size"], tokenizer.vocab_size),
         "model.tokenizer_sha256": (card["model"]["tokenizer_sha256"], tokenizer.sha256),
         "metrics.measured_on": (card["metrics"]["measured_on"][ONNX_NAME], sha256_file(files.model_path)),
         "lineage.digest": (card["lineage"]["digest"], digest_of(lineage)),
     }
     for key, (claimed, found) in claims.items():
-        if claimed != found:
+        if digest_of(claimed) != digest_of(found):  # True is no 1
             yield f"{CARD_NAME}: {key} is {claimed!r}, this package has {found!r}"
     yield from (f"{LINEAGE_NAME}: {finding}" for finding in lineage_findings(lineage))
 

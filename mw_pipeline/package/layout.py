@@ -18,7 +18,7 @@ from mw_pipeline.decode import Ids
 from mw_pipeline.digest import JSON, sha256_remembered
 from mw_pipeline.errors import ArtifactError
 from mw_pipeline.labels import LabelSet
-from mw_pipeline.package_files import CARD_NAME, ONNX_NAME, TRANSITIONS_NAME, read_json
+from mw_pipeline.package_files import CARD_NAME, ONNX_NAME, TRANSITIONS_NAME, read_json, score_array
 from mw_pipeline.parse import LogitsOf, Parser, onnx_logits
 from mw_pipeline.tokenizer import MODEL_NAME as TOKENIZER_NAME
 from mw_pipeline.tokenizer import Tokenizer
@@ -59,7 +59,7 @@ class PackageLayout:
             raise ArtifactError(f"{path}: {findings[0]}. Fetch the package again.")
         card, crf = (_table(path / name) for name in (CARD_NAME, TRANSITIONS_NAME))
         written = _labels_of(card, path / CARD_NAME)
-        if "labels" in crf and tuple(crf["labels"]) != written:
+        if crf.get("labels", [*written]) != [*written]:
             raise ArtifactError(
                 f"{path / TRANSITIONS_NAME}: its labels are not those of {CARD_NAME}. Fetch the package again."
             )
@@ -155,13 +155,10 @@ def _scores(crf: Mapping[str, JSON], names: tuple[str, ...], shape: tuple[int, .
     name = next((name for name in names if name in crf), None)
     if name is None:
         return np.zeros(shape)
-    try:
-        scores = np.array(crf[name], dtype=np.float64)  # null becomes NaN
-    except (TypeError, ValueError):
-        scores = np.zeros(0)
+    scores = score_array(crf[name], f"{path / TRANSITIONS_NAME}: {name}")
     if scores.shape != shape:
         raise ArtifactError(
             f"{path / TRANSITIONS_NAME}: {name} has the shape {scores.shape}, expected numbers or null in {shape}. "
             "Fetch the package again."
         )
-    return np.where(np.isnan(scores), -np.inf, scores)
+    return scores
