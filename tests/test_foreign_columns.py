@@ -264,6 +264,35 @@ def test_a_rate_that_is_logged_apart_from_the_loss_has_lost_none(tmp_path: Path)
     assert (judged.rule, judged.step) == ("nonfinite", 1308)
 
 
+def wide(until: int = STEPS, scored: int = STEPS) -> Records:
+    """One record for each logged step: null after step `until`, and in the columns of an evaluation between these."""
+    rows = []
+    for r in trained():
+        s = r["step"]
+        judged = {"val_loss": 0.4 if s <= scored else None, "val_f1": SCORES(s)}
+        loss = r["loss"] if s <= until else None
+        rows.append({**r, "loss": loss, **(judged if s % 120 == 0 else dict.fromkeys(judged))})
+    return rows
+
+
+def test_a_null_between_evaluations_is_no_lost_loss(tmp_path: Path) -> None:
+    assert of_lines(tmp_path, wide()).outcome == "pass"
+
+    lost, scored = of_lines(tmp_path, wide(until=1300)), of_lines(tmp_path, wide(scored=1300))
+    assert (lost.outcome, lost.rule, lost.step) == ("fail", "nonfinite", 1308)
+    assert (scored.outcome, scored.rule, scored.step) == ("fail", "nonfinite", 1320)
+
+
+def test_a_loss_that_is_logged_at_every_third_rate_is_lost_where_the_next_is_due(tmp_path: Path) -> None:
+    def rows(until: int) -> Records:
+        apart = [{**r, "loss": r["loss"] if r["step"] % 36 == 0 and r["step"] <= until else None} for r in trained()]
+        return [*apart, *WHOLE]
+
+    assert of_lines(tmp_path, rows(STEPS)).outcome == "pass"
+    judged = of_lines(tmp_path, rows(1300))
+    assert (judged.outcome, judged.rule, judged.step) == ("fail", "nonfinite", 1332)
+
+
 def test_a_blank_cell_was_not_logged(tmp_path: Path) -> None:
     some = [{**r, "loss": "" if r["step"] % 24 == 0 else r["loss"]} for r in trained()]
     assert judge(read_log(table(tmp_path / "log.csv", [*some, *WHOLE]))).outcome == "pass"

@@ -6,11 +6,11 @@ Names are compared by their words: `train/loss`, `Train Loss` and `trainLoss` ar
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 NAMES: Mapping[str, tuple[str, ...]] = {
-    "step": ("step", "global_step", "iteration", "iter", "trainer_global_step", "steps", "it"),
+    "step": ("global_step", "trainer_global_step", "train_global_step", "step", "iteration", "iter", "steps", "it"),
     "loss": ("loss", "train_loss", "training_loss", "loss_train", "loss_training", "train_loss_step", "batch_loss"),
     "grad_norm": ("grad_norm", "train_grad_norm", "gradient_norm", "gnorm", "total_norm", "grad_norm_total"),
     "wall_seconds": ("wall_seconds", "wall_time", "elapsed_seconds", "elapsed", "runtime", "timestamp"),
@@ -18,6 +18,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
 }
 """Column here → the names that others give it, the likeliest first; written as `plain_name` writes them."""
 
+_CALLS = "_step"  # Weights & Biases count in it how often the trainer logged
 _RATES = ("lr", "learning_rate", "train_lr", "train_learning_rate", "current_lr")
 _NO_RATES = frozenset(
     {"momentum", "decay", "weight", "beta", "scale", "mult", "multiplier", "factor", "base", "initial", "init"}
@@ -85,8 +86,10 @@ def plain_name(name: str) -> str:
 def columns_of(names: Iterable[str]) -> Columns:
     """What each of a log's columns is, the likeliest where several would do."""
     plain: dict[str, str] = {}
-    for name in names:
+    for name in sorted(names, key=lambda name: name == _CALLS):  # only where nothing else is a step
         plain.setdefault(plain_name(name), name)
+    if plain.get("step") == _CALLS and _first(NAMES["step"], plain.keys() - {"step"}) is not None:
+        del plain["step"]
     named = {ours: plain[found] for ours, theirs in NAMES.items() if (found := _first(theirs, plain)) is not None}
     rates = _rates(plain)
     sets, others = _evaluation_sets(plain)
@@ -96,7 +99,7 @@ def columns_of(names: Iterable[str]) -> Columns:
     return Columns(named, rates, sets, unknown)
 
 
-def _first(candidates: Sequence[str], present: Mapping[str, str]) -> str | None:
+def _first(candidates: Sequence[str], present: Collection[str]) -> str | None:
     return next((name for name in candidates if name in present), None)
 
 

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from mw_pipeline.digest import JSON
 from mw_pipeline.errors import ArtifactError
 from mw_pipeline.verdict.columns import NAMES, Columns, columns_of
+from mw_pipeline.verdict.nulls import Nulls
 from mw_pipeline.verdict.rates import rates_by_step
 from mw_pipeline.verdict.runlog import EVAL_NUMBERS, MOST, SETS, STEP_NUMBERS, Row, RunLog, checked_row
 
@@ -133,7 +134,7 @@ class _Gathered:
 
     def steps(self, rates: Mapping[int, float]) -> tuple[Row, ...]:
         """The rows of steps, each with its rate."""
-        rows = self._steps.by_step
+        rows = self._steps.by_step()
         return tuple(
             {"step": step, **rows.get(step, {}), **({"lr": rates[step]} if step in rates else {})}
             for step in sorted(rows.keys() | rates.keys())
@@ -143,43 +144,47 @@ class _Gathered:
         """The rows of evaluations, those of sets with a name in a table of their own."""
         rows: dict[int, dict[str, JSON]] = {}
         for name, of_set in self._sets.items():
-            for step, values in of_set.by_step.items():
+            for step, values in of_set.by_step().items():
                 row = rows.setdefault(step, {"step": step})
                 (row.setdefault(SETS, {}).setdefault(name, {}) if name else row).update(values)
         return tuple(rows[step] for step in sorted(rows))
 
 
 class _Rows:
-    """The values of some columns by step, each column's last one; `again` counts those that were written over.
-
-    A loss that was a number and is null is NaN: so JSON is made of it (M71). A record that holds what has never stood
-    beside the loss is of another kind, and did not log it."""
+    """The values of some columns by step, each column's last one; `again` counts those that were written over."""
 
     def __init__(self, columns: Mapping[str, str], numbers: tuple[str, ...], telling: tuple[str, ...]) -> None:
-        self.by_step: dict[int, dict[str, JSON]] = {}
         self.again = 0
+        self._by_step: dict[int, dict[str, JSON]] = {}
         self._columns = {ours: theirs for ours, theirs in columns.items() if ours in numbers}
         self._numbers = numbers
         self._telling = telling
-        self._beside_loss: set[str] = set()
+        self._nulls = Nulls(
+            self._columns.get(telling[0]),
+            score=self._columns.get("val_macro_f1"),
+            of_evaluations=telling is _OF_AN_EVALUATION,
+        )
 
     def take(self, step: JSON, record: Record, place: str) -> None:
         """Adds a record's values."""
-        values = {ours: record[theirs] for ours, theirs in self._columns.items() if record.get(theirs) is not None}
-        is_lost = self._has_lost_it(record)
-        if not is_lost and not values.keys() & set(self._telling):
-            return
+        self._nulls.observe(step, record, place)
+        values = self._values(record)
+        if values.keys() & set(self._telling):
+            self._add(step, values, place)
+
+    def by_step(self) -> Mapping[int, Mapping[str, JSON]]:
+        """Step → its values; a loss that has become null is NaN."""
+        for step, record, place in self._nulls.lost():
+            taken = step in self._by_step
+            self._add(step, {} if taken else self._values(record), place).setdefault(self._telling[0], math.nan)
+        return self._by_step
+
+    def _values(self, record: Record) -> dict[str, JSON]:
+        return {ours: record[theirs] for ours, theirs in self._columns.items() if record.get(theirs) is not None}
+
+    def _add(self, step: JSON, values: Mapping[str, JSON], place: str) -> dict[str, JSON]:
         row = checked_row({"step": step, **values}, self._numbers, place)
-        known = self.by_step.setdefault(int(row["step"]), {})
+        known = self._by_step.setdefault(int(row["step"]), {})
         self.again += sum(known.get(name) == known.get(name) for name in values if name in known)  # NaN was not written
         known.update({name: row[name] for name in values})
-        if is_lost:
-            known.setdefault(self._telling[0], math.nan)
-
-    def _has_lost_it(self, record: Record) -> bool:
-        loss = self._columns.get(self._telling[0])
-        held = {name for name, value in record.items() if value is not None}
-        if loss in held:
-            self._beside_loss |= held
-            return False
-        return loss in record and bool(self._beside_loss) and held <= self._beside_loss
+        return known
