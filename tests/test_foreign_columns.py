@@ -123,6 +123,41 @@ def test_each_of_several_evaluation_sets_is_judged(tmp_path: Path, kind: str, fa
     assert "fell from its peak" in judged.reason
 
 
+@pytest.mark.parametrize("names", [("val", "dev"), ("val", "test"), ("dev", "validation")])
+@pytest.mark.parametrize("falling", [0, 1])
+def test_each_of_two_sets_that_are_called_by_a_side_is_judged(
+    tmp_path: Path, names: tuple[str, str], falling: int
+) -> None:
+    columns = {f"eval_{name}_{n}": SCORES if n == "f1" else (lambda s: 0.4) for name in names for n in ("loss", "f1")}
+    assert of_lines(tmp_path, [*trained(), *evaluated(**columns)]).outcome == "pass"
+
+    judged = of_lines(tmp_path, [*trained(), *evaluated(**{**columns, f"eval_{names[falling]}_f1": FALLS})])
+
+    assert (judged.rule, judged.step) == ("collapse", 1650)
+
+
+def test_a_score_with_a_likelier_one_for_the_same_number_is_named(tmp_path: Path) -> None:
+    both = evaluated(eval_loss=lambda s: 0.4, eval_macro_f1=SCORES, eval_micro_f1=SCORES)
+    log = read_log(lines(tmp_path / "log.jsonl", [*trained(), *both]))
+
+    assert log.notes == ("evaluation columns with a likelier one for the same number: 'eval_micro_f1'",)
+    assert read_log(lines(tmp_path / "log.jsonl", [*trained(), *WHOLE])).notes == ()
+
+
+@pytest.mark.parametrize("name", ["global_step", "trainer/global_step", "train/global_step"])
+def test_a_count_of_log_calls_is_no_step_where_there_is_one(tmp_path: Path, name: str) -> None:
+    rows = [*trained(), *WHOLE]
+    steps = [{"_step": at, name: r["step"], **{k: v for k, v in r.items() if k != "step"}} for at, r in enumerate(rows)]
+    log = read_log(lines(tmp_path / "log.jsonl", steps))
+
+    assert (judge(log).outcome, log.columns["step"], log.steps[-1]["step"]) == ("pass", name, STEPS)
+    assert log.notes == (f"steps are those of {name!r}; other numbers stand in '_step'",)
+    same = [{**r, name: r["step"]} for r in rows]
+    assert read_log(lines(tmp_path / "log.jsonl", same)).notes == ()
+    alone = [{("_step" if k == "step" else k): v for k, v in r.items()} for r in rows]
+    assert of_lines(tmp_path, alone).outcome == "pass"
+
+
 def test_the_columns_of_several_sets_are_named() -> None:
     found = columns_of(["step", *SETS["a trainer's"]])
 

@@ -57,6 +57,8 @@ class Columns:
     named    column here → the log's name for it, but for rates and evaluations
     rates    the log's names of the learning rates, one for each group of parameters
     sets     evaluation set → column here → the log's name for it; "" is the set that has no name
+    other_steps  further columns that are a step, or a count of log calls
+    replaced  evaluation columns that are not read, for a likelier one has the same number
     unknown  names that look like those of a loss, a score or a rate and are not known here
     """
 
@@ -64,6 +66,8 @@ class Columns:
     rates: tuple[str, ...] = ()
     sets: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     unknown: tuple[str, ...] = ()
+    other_steps: tuple[str, ...] = ()
+    replaced: tuple[str, ...] = ()
 
     @property
     def renamed(self) -> dict[str, str]:
@@ -85,6 +89,7 @@ def plain_name(name: str) -> str:
 
 def columns_of(names: Iterable[str]) -> Columns:
     """What each of a log's columns is, the likeliest where several would do."""
+    names = list(names)
     plain: dict[str, str] = {}
     for name in sorted(names, key=lambda name: name == _CALLS):  # only where nothing else is a step
         plain.setdefault(plain_name(name), name)
@@ -96,7 +101,8 @@ def columns_of(names: Iterable[str]) -> Columns:
     known = {*rates, *others, *(theirs for table in sets.values() for theirs in table.values())}
     known |= {plain[name] for theirs in (*NAMES.values(), _RATES) for name in theirs if name in plain}
     unknown = tuple(name for words, name in plain.items() if name not in known and _looks_like_one(words))
-    return Columns(named, rates, sets, unknown)
+    counts = [name for name in names if plain_name(name) in NAMES["step"] and name != named.get("step")]
+    return Columns(named, rates, sets, unknown, tuple(counts), tuple(others))
 
 
 def _first(candidates: Sequence[str], present: Collection[str]) -> str | None:
@@ -156,12 +162,18 @@ def _sets_among(tables: Mapping[str, Mapping[str, str]]) -> set[str]:
 def _evaluation(words: Sequence[str]) -> tuple[str, str, int] | None:
     """(set, column here, rank among the names for it) of an evaluation's column; None for another one."""
     given = set(words)
-    if given & _OTHER_SIDES:
+    if given & _OTHER_SIDES and not _is_of_a_set_called_test(words):
         return None
-    rest = "_".join(word for word in words if word not in _SIDES | _FILLERS | _F1 | {"loss"})
+    side = next((at for at, word in enumerate(words) if word in _SIDES), None)
+    named = [word for at, word in enumerate(words) if at != side]  # a further side word names the set
+    rest = "_".join(word for word in named if word not in _FILLERS | _F1 | {"loss"})
     if given & _F1 and "loss" not in given:
         kind = next((at for at, word in enumerate(_KINDS_OF_F1) if word in given), _KINDS_OF_F1.index(""))
         return (rest, "val_macro_f1", kind) if given & _SIDES or not rest else None
     if "loss" in given and given & _SIDES:
         return rest, "val_loss", len(given & _FILLERS)
     return None
+
+
+def _is_of_a_set_called_test(words: Sequence[str]) -> bool:
+    return words[0] in _SIDES and "test" in words[1:] and not set(words) & (_OTHER_SIDES - {"test"})

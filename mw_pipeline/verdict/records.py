@@ -54,7 +54,11 @@ def log_of(
         gathered.steps(rates),
         gathered.evals(),
         {**(run or {}), **({"resumed_from_steps": resumed} if resumed else {})},
-        (*notes, *_notes(columns, dropped=len(records) - len(kept), again=gathered.again, unread=unread)),
+        (
+            *notes,
+            *_notes(columns, dropped=len(records) - len(kept), again=gathered.again, unread=unread),
+            *_notes_of_steps(columns, kept),
+        ),
         format_name,
         columns.renamed,
     )
@@ -65,9 +69,20 @@ def _notes(columns: Columns, *, dropped: int, again: int, unread: int) -> list[s
         f"{dropped} records were taken back by a restart and are not judged": dropped,
         f"{again} values were written again at the same step; the last counts": again,
         f"{unread} learning rates are no numbers and were not read": unread,
+        f"evaluation columns with a likelier one for the same number: {_listed(columns.replaced)}": columns.replaced,
         f"columns that look like a loss, score or rate and are unknown: {_listed(columns.unknown)}": columns.unknown,
     }
     return [note for note, holds in said.items() if holds]
+
+
+def _notes_of_steps(columns: Columns, records: Sequence[Placed]) -> list[str]:
+    step = columns.named["step"]
+    both = [name for name in columns.other_steps if any(_differ(record, step, name) for _, record in records)]
+    return [f"steps are those of {step!r}; other numbers stand in {_listed(both)}"] if both else []
+
+
+def _differ(record: Record, step: str, other: str) -> bool:
+    return None not in (record.get(step), record.get(other)) and record[step] != record[other]
 
 
 def _demand_columns(columns: Columns, records: Sequence[Placed], where: str) -> None:
