@@ -328,6 +328,29 @@ def test_a_loss_that_is_logged_at_every_third_rate_is_lost_where_the_next_is_due
     assert (judged.outcome, judged.rule, judged.step) == ("fail", "nonfinite", 1332)
 
 
+@pytest.mark.parametrize(("name", "value"), [("timestamp", "2026-01-01T00:00:07"), ("elapsed", "00:01:23")])
+def test_a_clock_that_is_no_number_is_left_out_and_named(tmp_path: Path, name: str, value: str) -> None:
+    log = read_log(lines(tmp_path / "log.jsonl", [*trained(**{name: lambda s: value}), *WHOLE]))
+    assert (judge(log).outcome, log.notes) == (
+        "pass",
+        (f"step times not checked: {name!r} holds no number of seconds",),
+    )
+
+    timed = read_log(lines(tmp_path / "log.jsonl", [*trained(**{name: lambda s: 0.2 * s}), *WHOLE]))
+    assert (judge(timed).outcome, timed.notes, timed.columns["wall_seconds"]) == ("pass", (), name)
+
+
+@pytest.mark.parametrize("length", [48, 600])
+def test_steps_that_count_anew_in_each_epoch_are_refused(tmp_path: Path, length: int) -> None:
+    within = [{**r, "epoch": r["step"] // length, "step": 1 + r["step"] % length} for r in trained()]
+    with pytest.raises(ArtifactError, match="steps count anew in each epoch"):
+        of_lines(tmp_path, [*within, *WHOLE])
+
+    whole = [{**r, "epoch": r["step"] // length} for r in trained()]
+    again = [r for r in whole if r["step"] <= 1500] + [r for r in whole if r["step"] > 900]
+    assert of_lines(tmp_path, [*again, *WHOLE]).outcome == "pass"
+
+
 def test_a_blank_cell_was_not_logged(tmp_path: Path) -> None:
     some = [{**r, "loss": "" if r["step"] % 24 == 0 else r["loss"]} for r in trained()]
     assert judge(read_log(table(tmp_path / "log.csv", [*some, *WHOLE]))).outcome == "pass"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 
 from mw_pipeline.digest import JSON
@@ -55,10 +55,10 @@ class Nulls:
             if held & telling if self._of_evaluations else step >= last + interval and held <= self._beside:
                 yield step, record, place
 
-    def _only_of_evaluations(self, last: float) -> Collection[str]:
+    def _only_of_evaluations(self, last: float) -> set[str]:
         others = {name for held, first in self._first_without.items() if first <= last for name in held}
         only = self._beside - others
-        return only if len(self._steps) > 1 else only & {self._score}
+        return only if len(self._steps) > 1 else only & {self._score or ""}
 
 
 def _is_number(value: JSON) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 from mw_pipeline.digest import JSON
 from mw_pipeline.errors import ArtifactError
-from mw_pipeline.verdict.columns import NAMES, Columns, columns_of
+from mw_pipeline.verdict.columns import NAMES, Columns, columns_of, plain_name
 from mw_pipeline.verdict.nulls import Nulls
 from mw_pipeline.verdict.rates import rates_by_step
 from mw_pipeline.verdict.runlog import EVAL_NUMBERS, MOST, SETS, STEP_NUMBERS, Row, RunLog, checked_row
@@ -27,6 +27,7 @@ _OF_A_STEP = (
     "crf",
 )  # a clock alone may stand in the record of an evaluation; the loss first
 _OF_AN_EVALUATION = ("val_loss", "val_macro_f1")
+_EPOCHS = frozenset({"epoch", "train_epoch", "trainer_epoch", "current_epoch"})
 _MOST_RESTARTS_SHARE = 0.1
 
 
@@ -42,7 +43,9 @@ def log_of(
 
     Where records share a step, the last value of each column counts. Raises ArtifactError when no column is a step,
     or none a loss or a score, and for values that are none."""
-    columns = columns_of(dict.fromkeys(name for _, record in records for name in record))
+    names = dict.fromkeys(name for _, record in records for name in record)
+    clocks = [name for name in names if plain_name(name) in NAMES["wall_seconds"] and not _is_clock(name, records)]
+    columns = columns_of(name for name in names if name not in clocks)
     _demand_columns(columns, records, where)
     kept, restarts = _without_what_was_taken_back(records, columns)
     gathered = _Gathered(columns)
@@ -58,6 +61,7 @@ def log_of(
             *notes,
             *_notes(columns, dropped=len(records) - len(kept), again=gathered.again, unread=unread),
             *_notes_of_steps(columns, kept),
+            *_notes_of_clocks(columns, clocks),
         ),
         format_name,
         columns.renamed,
@@ -79,6 +83,22 @@ def _notes_of_steps(columns: Columns, records: Sequence[Placed]) -> list[str]:
     step = columns.named["step"]
     both = [name for name in columns.other_steps if any(_differ(record, step, name) for _, record in records)]
     return [f"steps are those of {step!r}; other numbers stand in {_listed(both)}"] if both else []
+
+
+def _notes_of_clocks(columns: Columns, others: Sequence[str]) -> list[str]:
+    if not others or "wall_seconds" in columns.named:
+        return []
+    return [f"step times not checked: {_listed(others)} holds no number of seconds"]
+
+
+def _is_clock(name: str, records: Sequence[Placed]) -> bool:
+    """Whether a column holds numbers alone."""
+    try:
+        for place, record in records:
+            checked_row({"step": 0, "wall_seconds": record.get(name)}, ("wall_seconds",), place)
+    except ArtifactError:
+        return False
+    return True
 
 
 def _differ(record: Record, step: str, other: str) -> bool:
@@ -110,6 +130,7 @@ def _without_what_was_taken_back(records: Sequence[Placed], columns: Columns) ->
         (n, at) for n, (_, record) in enumerate(records) if (at := _step_trained(record, step, loss)) is not None
     ]
     back = {n: after for (_, before), (n, after) in itertools.pairwise(trained) if after < before}
+    _refuse_steps_of_epochs(records, [(m, n) for (m, _), (n, _) in itertools.pairwise(trained) if n in back])
     if not back or len(back) > max(1.0, _MOST_RESTARTS_SHARE * len(trained)):
         return list(records), []
     kept: list[Placed] = []
@@ -120,6 +141,21 @@ def _without_what_was_taken_back(records: Sequence[Placed], columns: Columns) ->
             kept.append(records[n])
         first = min(first, back.get(n, math.inf))
     return kept[::-1], [math.ceil(after) - 1 for after in back.values()]
+
+
+def _refuse_steps_of_epochs(records: Sequence[Placed], backs: Sequence[tuple[int, int]]) -> None:
+    """Raises ArtifactError where the epoch rises while the step goes back: that is no restart, which takes back both.
+
+    `backs` holds the places of the records before and after each step back."""
+    for before, after in backs:
+        (place, record), old = records[after], records[before][1]
+        for name in (name for name in record if plain_name(name) in _EPOCHS):
+            values = (old.get(name), record[name])
+            if all(isinstance(value, int | float) for value in values) and values[0] < values[1]:
+                raise ArtifactError(
+                    f"{place}: the step goes back while {name!r} rises from {values[0]} to {values[1]}: steps count "
+                    "anew in each epoch. Expected steps of the whole run: give a step that runs on."
+                )
 
 
 def _step_trained(record: Record, step: str, loss: str | None) -> float | None:
