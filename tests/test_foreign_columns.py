@@ -136,6 +136,14 @@ def test_each_of_two_sets_that_are_called_by_a_side_is_judged(
     assert (judged.rule, judged.step) == ("collapse", 1650)
 
 
+def test_a_test_set_that_was_evaluated_once_is_named_and_not_judged(tmp_path: Path) -> None:
+    once = {"step": STEPS, "eval_test_loss": 0.4, "eval_test_f1": 0.2}
+    log = read_log(lines(tmp_path / "log.jsonl", [*trained(), *WHOLE, once]))
+
+    assert judge(log).outcome == "pass"
+    assert log.notes == ("a test set that was evaluated once is not judged: 'eval_test_loss', 'eval_test_f1'",)
+
+
 def test_a_score_with_a_likelier_one_for_the_same_number_is_named(tmp_path: Path) -> None:
     both = evaluated(eval_loss=lambda s: 0.4, eval_macro_f1=SCORES, eval_micro_f1=SCORES)
     log = read_log(lines(tmp_path / "log.jsonl", [*trained(), *both]))

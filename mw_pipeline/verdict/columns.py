@@ -162,7 +162,7 @@ def _sets_among(tables: Mapping[str, Mapping[str, str]]) -> set[str]:
 def _evaluation(words: Sequence[str]) -> tuple[str, str, int] | None:
     """(set, column here, rank among the names for it) of an evaluation's column; None for another one."""
     given = set(words)
-    if given & _OTHER_SIDES and not _is_of_a_set_called_test(words):
+    if given & _OTHER_SIDES and not _is_of_a_test_set(words):
         return None
     side = next((at for at, word in enumerate(words) if word in _SIDES), None)
     named = [word for at, word in enumerate(words) if at != side]  # a further side word names the set
@@ -175,5 +175,11 @@ def _evaluation(words: Sequence[str]) -> tuple[str, str, int] | None:
     return None
 
 
-def _is_of_a_set_called_test(words: Sequence[str]) -> bool:
+def is_of_a_test_set(name: str) -> bool:
+    """Whether a column is a loss or a score of an evaluation set called `test`, as in `eval_test_f1`."""
+    words = plain_name(name).split("_")
+    return _is_of_a_test_set(words) and _evaluation(words) is not None
+
+
+def _is_of_a_test_set(words: Sequence[str]) -> bool:
     return words[0] in _SIDES and "test" in words[1:] and not set(words) & (_OTHER_SIDES - {"test"})

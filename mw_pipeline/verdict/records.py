@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 from mw_pipeline.digest import JSON
 from mw_pipeline.errors import ArtifactError
-from mw_pipeline.verdict.columns import NAMES, Columns, columns_of, plain_name
+from mw_pipeline.verdict.columns import NAMES, Columns, columns_of, is_of_a_test_set, plain_name
 from mw_pipeline.verdict.nulls import Nulls
 from mw_pipeline.verdict.rates import rates_by_step
 from mw_pipeline.verdict.runlog import EVAL_NUMBERS, MOST, SETS, STEP_NUMBERS, Row, RunLog, checked_row
@@ -45,7 +45,8 @@ def log_of(
     or none a loss or a score, and for values that are none."""
     names = dict.fromkeys(name for _, record in records for name in record)
     clocks = [name for name in names if plain_name(name) in NAMES["wall_seconds"] and not _is_clock(name, records)]
-    columns = columns_of(name for name in names if name not in clocks)
+    once = [name for name in names if is_of_a_test_set(name) and _is_logged_once(name, records)]
+    columns = columns_of(name for name in names if name not in (*clocks, *once))
     _demand_columns(columns, records, where)
     kept, restarts = _without_what_was_taken_back(records, columns)
     gathered = _Gathered(columns)
@@ -62,6 +63,7 @@ def log_of(
             *_notes(columns, dropped=len(records) - len(kept), again=gathered.again, unread=unread),
             *_notes_of_steps(columns, kept),
             *_notes_of_clocks(columns, clocks),
+            *([f"a test set that was evaluated once is not judged: {_listed(once)}"] if once else []),
         ),
         format_name,
         columns.renamed,
@@ -99,6 +101,10 @@ def _is_clock(name: str, records: Sequence[Placed]) -> bool:
     except ArtifactError:
         return False
     return True
+
+
+def _is_logged_once(name: str, records: Sequence[Placed]) -> bool:
+    return sum(record.get(name) is not None for _, record in records) == 1
 
 
 def _differ(record: Record, step: str, other: str) -> bool:
