@@ -311,7 +311,7 @@ def wide(until: int = STEPS, scored: int = STEPS) -> Records:
     """One record for each logged step: null after step `until`, and in the columns of an evaluation between these."""
     rows = []
     for r in trained():
-        s = r["step"]
+        s: int = r["step"]
         judged = {"val_loss": 0.4 if s <= scored else None, "val_f1": SCORES(s)}
         loss = r["loss"] if s <= until else None
         rows.append({**r, "loss": loss, **(judged if s % 120 == 0 else dict.fromkeys(judged))})
@@ -338,13 +338,13 @@ def test_a_loss_that_is_logged_at_every_third_rate_is_lost_where_the_next_is_due
 
 @pytest.mark.parametrize(("name", "value"), [("timestamp", "2026-01-01T00:00:07"), ("elapsed", "00:01:23")])
 def test_a_clock_that_is_no_number_is_left_out_and_named(tmp_path: Path, name: str, value: str) -> None:
-    log = read_log(lines(tmp_path / "log.jsonl", [*trained(**{name: lambda s: value}), *WHOLE]))
+    log = read_log(lines(tmp_path / "log.jsonl", [*({**r, name: value} for r in trained()), *WHOLE]))
     assert (judge(log).outcome, log.notes) == (
         "pass",
         (f"step times not checked: {name!r} holds no number of seconds",),
     )
 
-    timed = read_log(lines(tmp_path / "log.jsonl", [*trained(**{name: lambda s: 0.2 * s}), *WHOLE]))
+    timed = read_log(lines(tmp_path / "log.jsonl", [*({**r, name: 0.2 * r["step"]} for r in trained()), *WHOLE]))
     assert (judge(timed).outcome, timed.notes, timed.columns["wall_seconds"]) == ("pass", (), name)
 
 
