@@ -58,6 +58,14 @@ def test_a_weight_that_is_not_finite_is_fatal_though_no_loss_shows_it() -> None:
     assert decide(evals=changed(evals, 1500, nonfinite_parameters=0)).outcome == "pass"
 
 
+@pytest.mark.parametrize("count", [math.nan, math.inf])
+def test_a_count_of_broken_weights_that_is_not_finite_is_fatal(count: float) -> None:
+    judged = decide(evals=changed(eval_rows(SMOKE, HEALTHY_F1), 1500, nonfinite_parameters=count))
+
+    assert (judged.outcome, judged.rule, judged.step) == ("fail", "nonfinite", 1500)
+    assert f"the count of weights that are not finite is {count}" in judged.reason
+
+
 def test_nothing_after_a_nan_is_judged() -> None:
     steps = changed(step_rows(SMOKE, diverging(1500, 2000)), 1230, loss=math.nan)
 

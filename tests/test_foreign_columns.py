@@ -123,6 +123,49 @@ def test_each_of_several_evaluation_sets_is_judged(tmp_path: Path, kind: str, fa
     assert "fell from its peak" in judged.reason
 
 
+@pytest.mark.parametrize("names", [("val", "dev"), ("val", "test"), ("dev", "validation")])
+@pytest.mark.parametrize("falling", [0, 1])
+def test_each_of_two_sets_that_are_called_by_a_side_is_judged(
+    tmp_path: Path, names: tuple[str, str], falling: int
+) -> None:
+    columns = {f"eval_{name}_{n}": SCORES if n == "f1" else (lambda s: 0.4) for name in names for n in ("loss", "f1")}
+    assert of_lines(tmp_path, [*trained(), *evaluated(**columns)]).outcome == "pass"
+
+    judged = of_lines(tmp_path, [*trained(), *evaluated(**{**columns, f"eval_{names[falling]}_f1": FALLS})])
+
+    assert (judged.rule, judged.step) == ("collapse", 1650)
+
+
+def test_a_test_set_that_was_evaluated_once_is_named_and_not_judged(tmp_path: Path) -> None:
+    once = {"step": STEPS, "eval_test_loss": 0.4, "eval_test_f1": 0.2}
+    log = read_log(lines(tmp_path / "log.jsonl", [*trained(), *WHOLE, once]))
+
+    assert judge(log).outcome == "pass"
+    assert log.notes == ("a test set that was evaluated once is not judged: 'eval_test_loss', 'eval_test_f1'",)
+
+
+def test_a_score_with_a_likelier_one_for_the_same_number_is_named(tmp_path: Path) -> None:
+    both = evaluated(eval_loss=lambda s: 0.4, eval_macro_f1=SCORES, eval_micro_f1=SCORES)
+    log = read_log(lines(tmp_path / "log.jsonl", [*trained(), *both]))
+
+    assert log.notes == ("evaluation columns with a likelier one for the same number: 'eval_micro_f1'",)
+    assert read_log(lines(tmp_path / "log.jsonl", [*trained(), *WHOLE])).notes == ()
+
+
+@pytest.mark.parametrize("name", ["global_step", "trainer/global_step", "train/global_step"])
+def test_a_count_of_log_calls_is_no_step_where_there_is_one(tmp_path: Path, name: str) -> None:
+    rows = [*trained(), *WHOLE]
+    steps = [{"_step": at, name: r["step"], **{k: v for k, v in r.items() if k != "step"}} for at, r in enumerate(rows)]
+    log = read_log(lines(tmp_path / "log.jsonl", steps))
+
+    assert (judge(log).outcome, log.columns["step"], log.steps[-1]["step"]) == ("pass", name, STEPS)
+    assert log.notes == (f"steps are those of {name!r}; other numbers stand in '_step'",)
+    same = [{**r, name: r["step"]} for r in rows]
+    assert read_log(lines(tmp_path / "log.jsonl", same)).notes == ()
+    alone = [{("_step" if k == "step" else k): v for k, v in r.items()} for r in rows]
+    assert of_lines(tmp_path, alone).outcome == "pass"
+
+
 def test_the_columns_of_several_sets_are_named() -> None:
     found = columns_of(["step", *SETS["a trainer's"]])
 
@@ -262,6 +305,58 @@ def test_a_rate_that_is_logged_apart_from_the_loss_has_lost_none(tmp_path: Path)
     lost = [{**r, "loss": None if r["step"] > 1300 else r["loss"]} for r in losses]
     judged = of_lines(tmp_path, sorted([*rates, *lost, *WHOLE], key=lambda r: r["step"]))
     assert (judged.rule, judged.step) == ("nonfinite", 1308)
+
+
+def wide(until: int = STEPS, scored: int = STEPS) -> Records:
+    """One record for each logged step: null after step `until`, and in the columns of an evaluation between these."""
+    rows = []
+    for r in trained():
+        s: int = r["step"]
+        judged = {"val_loss": 0.4 if s <= scored else None, "val_f1": SCORES(s)}
+        loss = r["loss"] if s <= until else None
+        rows.append({**r, "loss": loss, **(judged if s % 120 == 0 else dict.fromkeys(judged))})
+    return rows
+
+
+def test_a_null_between_evaluations_is_no_lost_loss(tmp_path: Path) -> None:
+    assert of_lines(tmp_path, wide()).outcome == "pass"
+
+    lost, scored = of_lines(tmp_path, wide(until=1300)), of_lines(tmp_path, wide(scored=1300))
+    assert (lost.outcome, lost.rule, lost.step) == ("fail", "nonfinite", 1308)
+    assert (scored.outcome, scored.rule, scored.step) == ("fail", "nonfinite", 1320)
+
+
+def test_a_loss_that_is_logged_at_every_third_rate_is_lost_where_the_next_is_due(tmp_path: Path) -> None:
+    def rows(until: int) -> Records:
+        apart = [{**r, "loss": r["loss"] if r["step"] % 36 == 0 and r["step"] <= until else None} for r in trained()]
+        return [*apart, *WHOLE]
+
+    assert of_lines(tmp_path, rows(STEPS)).outcome == "pass"
+    judged = of_lines(tmp_path, rows(1300))
+    assert (judged.outcome, judged.rule, judged.step) == ("fail", "nonfinite", 1332)
+
+
+@pytest.mark.parametrize(("name", "value"), [("timestamp", "2026-01-01T00:00:07"), ("elapsed", "00:01:23")])
+def test_a_clock_that_is_no_number_is_left_out_and_named(tmp_path: Path, name: str, value: str) -> None:
+    log = read_log(lines(tmp_path / "log.jsonl", [*({**r, name: value} for r in trained()), *WHOLE]))
+    assert (judge(log).outcome, log.notes) == (
+        "pass",
+        (f"step times not checked: {name!r} holds no number of seconds",),
+    )
+
+    timed = read_log(lines(tmp_path / "log.jsonl", [*({**r, name: 0.2 * r["step"]} for r in trained()), *WHOLE]))
+    assert (judge(timed).outcome, timed.notes, timed.columns["wall_seconds"]) == ("pass", (), name)
+
+
+@pytest.mark.parametrize("length", [48, 600])
+def test_steps_that_count_anew_in_each_epoch_are_refused(tmp_path: Path, length: int) -> None:
+    within = [{**r, "epoch": r["step"] // length, "step": 1 + r["step"] % length} for r in trained()]
+    with pytest.raises(ArtifactError, match="steps count anew in each epoch"):
+        of_lines(tmp_path, [*within, *WHOLE])
+
+    whole = [{**r, "epoch": r["step"] // length} for r in trained()]
+    again = [r for r in whole if r["step"] <= 1500] + [r for r in whole if r["step"] > 900]
+    assert of_lines(tmp_path, [*again, *WHOLE]).outcome == "pass"
 
 
 def test_a_blank_cell_was_not_logged(tmp_path: Path) -> None:

@@ -11,6 +11,11 @@ from typing import Any
 import pytest
 from run_logs import write_run
 
+from mw_pipeline.campaign.outcomes import outcome_of
+from mw_pipeline.errors import ArtifactError
+from mw_pipeline.recipe import load_recipe
+from mw_pipeline.verdict.evidence import Evidence
+from mw_pipeline.verdict.run_checks import rows_add_up
 from mw_pipeline.verdict.runlog import RunLog, read_run
 from mw_pipeline.verdict.soundness import soundness_findings
 
@@ -88,6 +93,14 @@ BROKEN: dict[str, tuple[Callable[[Rows, Rows, dict[str, Any]], object], str]] = 
         lambda steps, evals, run: run.update(tokens=7),
         "run.json counts 7 training tokens, the steps 105050",
     ),
+    "tokens that are NaN": (
+        lambda steps, evals, run: steps[3].update(tokens=math.nan),
+        "the tokens of some steps are no finite number",
+    ),
+    "endless tokens": (
+        lambda steps, evals, run: steps[3].update(tokens=math.inf),
+        "the tokens of some steps are no finite number",
+    ),
     "an insane start": (
         lambda steps, evals, run: evals[0].update(val_loss=7.0),
         "the first validation loss is 7.000, above 2 ln K = 6.089",
@@ -149,6 +162,34 @@ def test_a_run_that_breaks_one_rule_is_found_by_that_rule(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(set(BROKEN) - {"no steps", "no evaluations", "completed too early"}))
 def test_one_broken_rule_is_one_finding(name: str) -> None:
     assert len(findings(BROKEN[name][0])) == 1
+
+
+@pytest.mark.parametrize(("rows", "wrong"), [(math.nan, True), (math.inf, True), (8, False)])
+def test_rows_that_are_no_finite_number_are_told_and_no_crash(rows: float, wrong: bool) -> None:
+    steps, evals, run = sound()
+    every(steps, "rows", lambda row: 8)
+    steps[3]["rows"] = rows
+    log = RunLog(tuple(steps), tuple(evals), {**run, "effective_batch": 8})
+
+    assert rows_add_up(Evidence(log)) == (["the rows of some steps are no finite number"] if wrong else [])
+
+
+@pytest.mark.parametrize("entropy", [math.nan, math.inf])
+def test_a_label_entropy_that_is_no_finite_number_is_refused(entropy: float) -> None:
+    with pytest.raises(ArtifactError, match=r"label_entropy is (nan|inf), expected a number"):
+        findings(lambda steps, evals, run: run.update(label_entropy=entropy))
+    assert findings(lambda steps, evals, run: run.update(label_entropy=ENTROPY)) == []
+
+
+@pytest.mark.parametrize("step", [None, 0, -3, 60.5])
+def test_a_converged_run_of_a_campaign_without_its_step_is_unfinished(project: Path, step: float | None) -> None:
+    steps, evals, run = sound()
+    ended = {**run, "status": "CONVERGED", "converged": "no gain in 3 evaluations", "step": step, "kind": "full"}
+    recipe = load_recipe(project / "recipes" / "demo.toml")
+    judged = outcome_of(recipe, RunLog(tuple(steps), tuple(evals), ended), kind="full")
+    whole = outcome_of(recipe, RunLog(tuple(steps), tuple(evals), {**ended, "step": STEPS}), kind="full")
+
+    assert (judged.outcome, judged.rule, whole.outcome) == ("unfinished", "log_incomplete", "sound")
 
 
 def test_what_reading_a_log_had_to_leave_out_is_a_finding(tmp_path: Path) -> None:

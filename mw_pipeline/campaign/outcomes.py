@@ -115,7 +115,11 @@ def _full(log: RunLog) -> Decision:
         first = findings[0]
         return "failed", first.rule, first.step, f"{first.rule} at step {first.step}: {first.reason}"
     converged, facts = has_converged(log.run), facts_of_run(log.run)
-    end = int(number_of(log.run, "step") or 0) if converged else facts.steps
+    at = number_of(log.run, "step") if converged else None
+    if converged and not (at is not None and at.is_integer() and at > 0):
+        said = f"the run says 'CONVERGED' at step {log.run.get('step')!r}, expected a step that was trained"
+        return "unfinished", "log_incomplete", None, said
+    end = facts.steps if at is None else int(at)
     cut = what_is_missing(dataclasses.replace(facts, steps=end), log.steps)
     if isinstance(cut, Problem):
         return "unfinished", cut.rule, None, cut.detail

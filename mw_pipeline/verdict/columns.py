@@ -6,11 +6,11 @@ Names are compared by their words: `train/loss`, `Train Loss` and `trainLoss` ar
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 NAMES: Mapping[str, tuple[str, ...]] = {
-    "step": ("step", "global_step", "iteration", "iter", "trainer_global_step", "steps", "it"),
+    "step": ("global_step", "trainer_global_step", "train_global_step", "step", "iteration", "iter", "steps", "it"),
     "loss": ("loss", "train_loss", "training_loss", "loss_train", "loss_training", "train_loss_step", "batch_loss"),
     "grad_norm": ("grad_norm", "train_grad_norm", "gradient_norm", "gnorm", "total_norm", "grad_norm_total"),
     "wall_seconds": ("wall_seconds", "wall_time", "elapsed_seconds", "elapsed", "runtime", "timestamp"),
@@ -18,6 +18,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
 }
 """Column here → the names that others give it, the likeliest first; written as `plain_name` writes them."""
 
+_CALLS = "_step"  # Weights & Biases count in it how often the trainer logged
 _RATES = ("lr", "learning_rate", "train_lr", "train_learning_rate", "current_lr")
 _NO_RATES = frozenset(
     {"momentum", "decay", "weight", "beta", "scale", "mult", "multiplier", "factor", "base", "initial", "init"}
@@ -56,6 +57,8 @@ class Columns:
     named    column here → the log's name for it, but for rates and evaluations
     rates    the log's names of the learning rates, one for each group of parameters
     sets     evaluation set → column here → the log's name for it; "" is the set that has no name
+    other_steps  further columns that are a step, or a count of log calls
+    replaced  evaluation columns that are not read, for a likelier one has the same number
     unknown  names that look like those of a loss, a score or a rate and are not known here
     """
 
@@ -63,6 +66,8 @@ class Columns:
     rates: tuple[str, ...] = ()
     sets: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     unknown: tuple[str, ...] = ()
+    other_steps: tuple[str, ...] = ()
+    replaced: tuple[str, ...] = ()
 
     @property
     def renamed(self) -> dict[str, str]:
@@ -84,19 +89,23 @@ def plain_name(name: str) -> str:
 
 def columns_of(names: Iterable[str]) -> Columns:
     """What each of a log's columns is, the likeliest where several would do."""
+    names = list(names)
     plain: dict[str, str] = {}
-    for name in names:
+    for name in sorted(names, key=lambda name: name == _CALLS):  # only where nothing else is a step
         plain.setdefault(plain_name(name), name)
+    if plain.get("step") == _CALLS and _first(NAMES["step"], plain.keys() - {"step"}) is not None:
+        del plain["step"]
     named = {ours: plain[found] for ours, theirs in NAMES.items() if (found := _first(theirs, plain)) is not None}
     rates = _rates(plain)
     sets, others = _evaluation_sets(plain)
     known = {*rates, *others, *(theirs for table in sets.values() for theirs in table.values())}
     known |= {plain[name] for theirs in (*NAMES.values(), _RATES) for name in theirs if name in plain}
     unknown = tuple(name for words, name in plain.items() if name not in known and _looks_like_one(words))
-    return Columns(named, rates, sets, unknown)
+    counts = [name for name in names if plain_name(name) in NAMES["step"] and name != named.get("step")]
+    return Columns(named, rates, sets, unknown, tuple(counts), tuple(others))
 
 
-def _first(candidates: Sequence[str], present: Mapping[str, str]) -> str | None:
+def _first(candidates: Sequence[str], present: Collection[str]) -> str | None:
     return next((name for name in candidates if name in present), None)
 
 
@@ -153,12 +162,24 @@ def _sets_among(tables: Mapping[str, Mapping[str, str]]) -> set[str]:
 def _evaluation(words: Sequence[str]) -> tuple[str, str, int] | None:
     """(set, column here, rank among the names for it) of an evaluation's column; None for another one."""
     given = set(words)
-    if given & _OTHER_SIDES:
+    if given & _OTHER_SIDES and not _is_of_a_test_set(words):
         return None
-    rest = "_".join(word for word in words if word not in _SIDES | _FILLERS | _F1 | {"loss"})
+    side = next((at for at, word in enumerate(words) if word in _SIDES), None)
+    named = [word for at, word in enumerate(words) if at != side]  # a further side word names the set
+    rest = "_".join(word for word in named if word not in _FILLERS | _F1 | {"loss"})
     if given & _F1 and "loss" not in given:
         kind = next((at for at, word in enumerate(_KINDS_OF_F1) if word in given), _KINDS_OF_F1.index(""))
         return (rest, "val_macro_f1", kind) if given & _SIDES or not rest else None
     if "loss" in given and given & _SIDES:
         return rest, "val_loss", len(given & _FILLERS)
     return None
+
+
+def is_of_a_test_set(name: str) -> bool:
+    """Whether a column is a loss or a score of an evaluation set called `test`, as in `eval_test_f1`."""
+    words = plain_name(name).split("_")
+    return _is_of_a_test_set(words) and _evaluation(words) is not None
+
+
+def _is_of_a_test_set(words: Sequence[str]) -> bool:
+    return words[0] in _SIDES and "test" in words[1:] and not set(words) & (_OTHER_SIDES - {"test"})

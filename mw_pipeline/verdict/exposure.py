@@ -113,7 +113,11 @@ def facts_of_run(run: Row) -> RunFacts:
 def number_of(facts: Row, key: str) -> float | None:
     """A number of run.json, or None when it is not there. Raises ArtifactError for anything else."""
     value: JSON = facts.get(key)
-    if isinstance(value, bool) or not isinstance(value, int | float | None) or abs(value or 0) > sys.float_info.max:
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float | None)
+        or not abs(value or 0) <= sys.float_info.max
+    ):
         raise ArtifactError(f"run.json: {key} is {value!r:.80}, expected a number. Correct it.")
     return None if value is None else float(value)
 

@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 
 from mw_pipeline.digest import JSON
 from mw_pipeline.errors import ArtifactError
-from mw_pipeline.verdict.columns import NAMES, Columns, columns_of
+from mw_pipeline.verdict.columns import NAMES, Columns, columns_of, is_of_a_test_set, plain_name
+from mw_pipeline.verdict.nulls import Nulls
 from mw_pipeline.verdict.rates import rates_by_step
 from mw_pipeline.verdict.runlog import EVAL_NUMBERS, MOST, SETS, STEP_NUMBERS, Row, RunLog, checked_row
 
@@ -26,6 +27,7 @@ _OF_A_STEP = (
     "crf",
 )  # a clock alone may stand in the record of an evaluation; the loss first
 _OF_AN_EVALUATION = ("val_loss", "val_macro_f1")
+_EPOCHS = frozenset({"epoch", "train_epoch", "trainer_epoch", "current_epoch"})
 _MOST_RESTARTS_SHARE = 0.1
 
 
@@ -41,7 +43,10 @@ def log_of(
 
     Where records share a step, the last value of each column counts. Raises ArtifactError when no column is a step,
     or none a loss or a score, and for values that are none."""
-    columns = columns_of(dict.fromkeys(name for _, record in records for name in record))
+    names = dict.fromkeys(name for _, record in records for name in record)
+    clocks = [name for name in names if plain_name(name) in NAMES["wall_seconds"] and not _is_clock(name, records)]
+    once = [name for name in names if is_of_a_test_set(name) and _is_logged_once(name, records)]
+    columns = columns_of(name for name in names if name not in (*clocks, *once))
     _demand_columns(columns, records, where)
     kept, restarts = _without_what_was_taken_back(records, columns)
     gathered = _Gathered(columns)
@@ -53,7 +58,13 @@ def log_of(
         gathered.steps(rates),
         gathered.evals(),
         {**(run or {}), **({"resumed_from_steps": resumed} if resumed else {})},
-        (*notes, *_notes(columns, dropped=len(records) - len(kept), again=gathered.again, unread=unread)),
+        (
+            *notes,
+            *_notes(columns, dropped=len(records) - len(kept), again=gathered.again, unread=unread),
+            *_notes_of_steps(columns, kept),
+            *_notes_of_clocks(columns, clocks),
+            *([f"a test set that was evaluated once is not judged: {_listed(once)}"] if once else []),
+        ),
         format_name,
         columns.renamed,
     )
@@ -64,9 +75,40 @@ def _notes(columns: Columns, *, dropped: int, again: int, unread: int) -> list[s
         f"{dropped} records were taken back by a restart and are not judged": dropped,
         f"{again} values were written again at the same step; the last counts": again,
         f"{unread} learning rates are no numbers and were not read": unread,
+        f"evaluation columns with a likelier one for the same number: {_listed(columns.replaced)}": columns.replaced,
         f"columns that look like a loss, score or rate and are unknown: {_listed(columns.unknown)}": columns.unknown,
     }
     return [note for note, holds in said.items() if holds]
+
+
+def _notes_of_steps(columns: Columns, records: Sequence[Placed]) -> list[str]:
+    step = columns.named["step"]
+    both = [name for name in columns.other_steps if any(_differ(record, step, name) for _, record in records)]
+    return [f"steps are those of {step!r}; other numbers stand in {_listed(both)}"] if both else []
+
+
+def _notes_of_clocks(columns: Columns, others: Sequence[str]) -> list[str]:
+    if not others or "wall_seconds" in columns.named:
+        return []
+    return [f"step times not checked: {_listed(others)} holds no number of seconds"]
+
+
+def _is_clock(name: str, records: Sequence[Placed]) -> bool:
+    """Whether a column holds numbers alone."""
+    try:
+        for place, record in records:
+            checked_row({"step": 0, "wall_seconds": record.get(name)}, ("wall_seconds",), place)
+    except ArtifactError:
+        return False
+    return True
+
+
+def _is_logged_once(name: str, records: Sequence[Placed]) -> bool:
+    return sum(record.get(name) is not None for _, record in records) == 1
+
+
+def _differ(record: Record, step: str, other: str) -> bool:
+    return None not in (record.get(step), record.get(other)) and record[step] != record[other]
 
 
 def _demand_columns(columns: Columns, records: Sequence[Placed], where: str) -> None:
@@ -94,6 +136,7 @@ def _without_what_was_taken_back(records: Sequence[Placed], columns: Columns) ->
         (n, at) for n, (_, record) in enumerate(records) if (at := _step_trained(record, step, loss)) is not None
     ]
     back = {n: after for (_, before), (n, after) in itertools.pairwise(trained) if after < before}
+    _refuse_steps_of_epochs(records, [(m, n) for (m, _), (n, _) in itertools.pairwise(trained) if n in back])
     if not back or len(back) > max(1.0, _MOST_RESTARTS_SHARE * len(trained)):
         return list(records), []
     kept: list[Placed] = []
@@ -104,6 +147,21 @@ def _without_what_was_taken_back(records: Sequence[Placed], columns: Columns) ->
             kept.append(records[n])
         first = min(first, back.get(n, math.inf))
     return kept[::-1], [math.ceil(after) - 1 for after in back.values()]
+
+
+def _refuse_steps_of_epochs(records: Sequence[Placed], backs: Sequence[tuple[int, int]]) -> None:
+    """Raises ArtifactError where the epoch rises while the step goes back: that is no restart, which takes back both.
+
+    `backs` holds the places of the records before and after each step back."""
+    for before, after in backs:
+        (place, record), old = records[after], records[before][1]
+        for name in (name for name in record if plain_name(name) in _EPOCHS):
+            values = (old.get(name), record[name])
+            if all(isinstance(value, int | float) for value in values) and values[0] < values[1]:
+                raise ArtifactError(
+                    f"{place}: the step goes back while {name!r} rises from {values[0]} to {values[1]}: steps count "
+                    "anew in each epoch. Expected steps of the whole run: give a step that runs on."
+                )
 
 
 def _step_trained(record: Record, step: str, loss: str | None) -> float | None:
@@ -133,7 +191,7 @@ class _Gathered:
 
     def steps(self, rates: Mapping[int, float]) -> tuple[Row, ...]:
         """The rows of steps, each with its rate."""
-        rows = self._steps.by_step
+        rows = self._steps.by_step()
         return tuple(
             {"step": step, **rows.get(step, {}), **({"lr": rates[step]} if step in rates else {})}
             for step in sorted(rows.keys() | rates.keys())
@@ -143,43 +201,47 @@ class _Gathered:
         """The rows of evaluations, those of sets with a name in a table of their own."""
         rows: dict[int, dict[str, JSON]] = {}
         for name, of_set in self._sets.items():
-            for step, values in of_set.by_step.items():
+            for step, values in of_set.by_step().items():
                 row = rows.setdefault(step, {"step": step})
                 (row.setdefault(SETS, {}).setdefault(name, {}) if name else row).update(values)
         return tuple(rows[step] for step in sorted(rows))
 
 
 class _Rows:
-    """The values of some columns by step, each column's last one; `again` counts those that were written over.
-
-    A loss that was a number and is null is NaN: so JSON is made of it (M71). A record that holds what has never stood
-    beside the loss is of another kind, and did not log it."""
+    """The values of some columns by step, each column's last one; `again` counts those that were written over."""
 
     def __init__(self, columns: Mapping[str, str], numbers: tuple[str, ...], telling: tuple[str, ...]) -> None:
-        self.by_step: dict[int, dict[str, JSON]] = {}
         self.again = 0
+        self._by_step: dict[int, dict[str, JSON]] = {}
         self._columns = {ours: theirs for ours, theirs in columns.items() if ours in numbers}
         self._numbers = numbers
         self._telling = telling
-        self._beside_loss: set[str] = set()
+        self._nulls = Nulls(
+            self._columns.get(telling[0]),
+            score=self._columns.get("val_macro_f1"),
+            of_evaluations=telling is _OF_AN_EVALUATION,
+        )
 
     def take(self, step: JSON, record: Record, place: str) -> None:
         """Adds a record's values."""
-        values = {ours: record[theirs] for ours, theirs in self._columns.items() if record.get(theirs) is not None}
-        is_lost = self._has_lost_it(record)
-        if not is_lost and not values.keys() & set(self._telling):
-            return
+        self._nulls.observe(step, record, place)
+        values = self._values(record)
+        if values.keys() & set(self._telling):
+            self._add(step, values, place)
+
+    def by_step(self) -> Mapping[int, Mapping[str, JSON]]:
+        """Step → its values; a loss that has become null is NaN."""
+        for step, record, place in self._nulls.lost():
+            taken = step in self._by_step
+            self._add(step, {} if taken else self._values(record), place).setdefault(self._telling[0], math.nan)
+        return self._by_step
+
+    def _values(self, record: Record) -> dict[str, JSON]:
+        return {ours: record[theirs] for ours, theirs in self._columns.items() if record.get(theirs) is not None}
+
+    def _add(self, step: JSON, values: Mapping[str, JSON], place: str) -> dict[str, JSON]:
         row = checked_row({"step": step, **values}, self._numbers, place)
-        known = self.by_step.setdefault(int(row["step"]), {})
+        known = self._by_step.setdefault(int(row["step"]), {})
         self.again += sum(known.get(name) == known.get(name) for name in values if name in known)  # NaN was not written
         known.update({name: row[name] for name in values})
-        if is_lost:
-            known.setdefault(self._telling[0], math.nan)
-
-    def _has_lost_it(self, record: Record) -> bool:
-        loss = self._columns.get(self._telling[0])
-        held = {name for name, value in record.items() if value is not None}
-        if loss in held:
-            self._beside_loss |= held
-            return False
-        return loss in record and bool(self._beside_loss) and held <= self._beside_loss
+        return known

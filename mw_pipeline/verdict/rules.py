@@ -49,6 +49,8 @@ def nonfinite_number(row: Row, names: tuple[str, ...]) -> str | None:
 def nonfinite_weights(row: Row) -> str | None:
     """How many weights of the model are NaN or Inf, as text; None when all are finite or nobody counted."""
     broken = row.get("nonfinite_parameters")
+    if broken and not math.isfinite(broken):
+        return f"the count of weights that are not finite is {broken}"
     return f"{int(broken)} weights of the model are not finite" if broken else None
 
 

@@ -16,7 +16,7 @@ from mw_pipeline.verdict.early_stop import Patience, converged_at
 from mw_pipeline.verdict.evidence import Evidence
 from mw_pipeline.verdict.exposure import facts_of_run, first_other_rate
 from mw_pipeline.verdict.repeats import resume_is_exact, run_is_reproducible, run_stayed_on_one_machine
-from mw_pipeline.verdict.runlog import Row
+from mw_pipeline.verdict.runlog import Row, total_of
 from mw_pipeline.verdict.soundness import judged_whole, soundness_findings
 
 OVERFIT_EVALS = 3
@@ -37,9 +37,11 @@ def warnings_of_run(evidence: Evidence) -> list[str]:
 def rows_add_up(evidence: Evidence) -> list[str]:
     """The rows of all steps are steps × effective batch: nothing was trained twice or left out (M36)."""
     steps, run = evidence.log.steps, evidence.log.run
-    logged = sum(int(row["rows"]) for row in steps if row.get("rows") is not None)
     if not steps or any(row.get("rows") is None for row in steps) or run.get("effective_batch") is None:
         return []
+    logged = total_of(steps, "rows")
+    if logged is None:
+        return ["the rows of some steps are no finite number"]
     wanted = int(run.get("step") or 0) * int(run["effective_batch"])
     return [] if logged == wanted else [f"the steps took {logged} rows, {wanted} are steps × effective batch"]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -60,6 +60,14 @@ def read_run(path: Path) -> RunLog:
     steps, step_notes = _read_rows(path / "steps.jsonl", STEP_NUMBERS)
     evals, eval_notes = _read_rows(path / "evals.jsonl", EVAL_NUMBERS)
     return RunLog(steps, evals, _read_facts(path / "run.json"), (*step_notes, *eval_notes))
+
+
+def total_of(rows: Sequence[Row], name: str) -> int | None:
+    """The sum of a column of counts, 0 where a row has none; None where one is no finite number."""
+    counts = [row.get(name) or 0 for row in rows]
+    if not all(isinstance(count, int | float) and math.isfinite(count) for count in counts):
+        return None
+    return sum(int(count) for count in counts)
 
 
 def sets_of(row: Row) -> Mapping[str, Row]:

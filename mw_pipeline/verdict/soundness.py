@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from mw_pipeline.verdict.exposure import number_of, resumed_from_steps
-from mw_pipeline.verdict.runlog import Row, RunLog
+from mw_pipeline.verdict.runlog import Row, RunLog, total_of
 from mw_pipeline.verdict.watchdog import Watchdog, judge_log
 
 STEP_COLUMNS = ("step", "pass", "lr", "loss", "grad_norm", "tokens", "tokens_per_second", "wall_seconds")
@@ -45,7 +45,7 @@ def _incomplete(log: RunLog) -> list[str]:
         missing = [column for column in columns if any(row.get(column) is None for row in rows)]
         if missing:
             found.append(f"{name} has rows without {', '.join(missing)}")
-    if any(int(row.get("tokens") or 0) <= 0 for row in log.steps):
+    if any((row.get("tokens") or 0) <= 0 for row in log.steps):
         found.append("some steps trained on no tokens")
     return found
 
@@ -66,7 +66,9 @@ def has_converged(run: Row) -> bool:
 
 
 def _tokens_that_do_not_add_up(log: RunLog) -> list[str]:
-    total, logged = log.run.get("tokens"), sum(int(row.get("tokens") or 0) for row in log.steps)
+    total, logged = log.run.get("tokens"), total_of(log.steps, "tokens")
+    if logged is None:
+        return ["the tokens of some steps are no finite number"]
     return [] if total == logged else [f"run.json counts {total} training tokens, the steps {logged}"]
 
 
