@@ -17,7 +17,7 @@ from tiny_project import CORPUS, RECIPE, place_at, write_project
 from mw_pipeline.campaign.folder import read_campaign
 from mw_pipeline.errors import MwError, RecipeError
 from mw_pipeline.recipe import load_corpus_spec, load_recipe
-from mw_pipeline.stages.partitions import partitions_of
+from mw_pipeline.stages.partitions import Partitions, partitions_of
 from mw_pipeline.stages.place import Place
 
 BROKEN = {
@@ -74,6 +74,23 @@ def test_a_broken_base_costs_the_recipes_that_stand_on_it(sound: Place) -> None:
 
     assert set(known.corpus_of) == {"child", "demo", "parent"}
     assert len(known.problems) == 2 and all("parent.toml: not readable as TOML" in p for p in known.problems)
+
+
+def test_a_base_that_cannot_be_looked_for_costs_its_own_recipe(sound: Place) -> None:
+    (sound.project / "recipes" / "long.toml").write_text(f'base = "{"x" * 300}.toml"\n')
+
+    found = partitions_of(sound)
+
+    assert "demo" in found.corpus_of and "long" in found.corpus_of
+    with pytest.raises(RecipeError, match=r"long\.toml: base cannot be looked for \(File name too long\)"):
+        sound.recipe("long")
+
+
+def test_a_broken_recipe_costs_its_folder_of_losses_no_corpus() -> None:
+    corpora = {"losses/ce": "builtin", "losses/zz": "", "hot/losses/aa": "", "demo": "builtin"}
+    found = Partitions(sources={}, corpus_of=corpora, campaigns=(), problems=())
+
+    assert found.loss_folders == {"losses": "builtin", "hot/losses": ""}
 
 
 def test_a_broken_corpus_costs_its_own_recipes_alone(sound: Place) -> None:

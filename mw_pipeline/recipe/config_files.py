@@ -16,9 +16,18 @@ _UNNAMEABLE = {
 
 
 def config_files(folder: Path) -> list[Path]:
-    """All TOML files below a folder, sorted. Hidden files, and all in hidden folders, are none (M75)."""
-    found = [path for path in folder.rglob("*.toml") if path.is_file()]
+    """All TOML files below a folder, sorted. Hidden files, and all in hidden folders, are none (M75).
+
+    What may not be looked at is one: whoever reads it says why it cannot be."""
+    found = [path for path in folder.rglob("*.toml") if _may_be_file(path)]
     return sorted(path for path in found if not _is_left_over(path.relative_to(folder)))
+
+
+def _may_be_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:
+        return True
 
 
 def problem_of_name(name: str) -> str | None:

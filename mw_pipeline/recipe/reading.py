@@ -130,10 +130,17 @@ def _with_base(path: Path, *, seen: tuple[Path, ...]) -> tuple[dict[str, Any], d
     if not isinstance(base_name, str):
         raise RecipeError(f"{path}: base is {base_name!r}, expected the path of a TOML file. Put it in quotes.")
     base_path = path.parent / base_name
-    if not base_path.is_file():
+    if not _is_file(path, base_path):
         raise RecipeError(f"{path}: base is {base_name!r}, expected a TOML file beside it. {_near_file(base_path)}")
     base, _ = _with_base(base_path, seen=(*seen, path.resolve()))
     return _merged(base, document), base
+
+
+def _is_file(named_in: Path, path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError as error:  # a name of more than 255 letters, or a folder of another user
+        raise RecipeError(f"{named_in}: base cannot be looked for ({error.strerror}). Name a TOML file.") from None
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

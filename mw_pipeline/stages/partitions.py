@@ -37,7 +37,12 @@ class Partitions:
     @property
     def loss_folders(self) -> dict[str, str]:
         """Folder of recipes that differ in their loss alone → their corpus."""
-        return {name.rpartition("/")[0]: of for name, of in self.corpus_of.items() if "/losses/" in f"/{name}"}
+        found: dict[str, str] = {}
+        for name, of in self.corpus_of.items():
+            if "/losses/" in f"/{name}":
+                folder = name.rpartition("/")[0]
+                found[folder] = found.get(folder) or of  # a broken recipe names no corpus, and costs no other
+        return found
 
 
 def partitions_of(place: Place) -> Partitions:
