@@ -54,11 +54,11 @@ def forged(plan: RunPlan, **content: JSON) -> RunPlan:
 
 
 def test_the_permit_of_this_very_plan_lets_it_train(plan: RunPlan) -> None:
-    demand_permit(plan, device="cpu")
+    assert train(plan).status == "COMPLETED"
 
 
 def test_a_smoke_needs_no_permit(plan: RunPlan) -> None:
-    demand_permit(replace(plan, kind="smoke", permit=None), device="cpu")
+    assert train(replace(plan, kind="smoke", permit=None)).status == "COMPLETED"
 
 
 def test_a_full_run_without_a_permit_is_not_trained_whoever_calls_the_library(plan: RunPlan) -> None:
