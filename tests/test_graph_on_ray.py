@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import secrets
 import signal
 import socket
@@ -10,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -25,6 +27,8 @@ pytestmark = [
 ]
 SHARDS = "dagster asset materialize -m assets.definitions --select corpus_shards --partition builtin:builtin"
 PATIENCE_SECONDS = 120.0
+# Between the ports of Ray's workers and those that kernels give to whoever asks for any: the cluster's own parts ask.
+PORTS = range(20_000, 32_000)
 
 
 @pytest.fixture(scope="module")
@@ -46,11 +50,14 @@ def answers(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
+def free_ports(count: int) -> list[int]:
+    return list(islice((port for port in random.sample(PORTS, len(PORTS)) if not answers(port)), count))
+
+
 @pytest.fixture
 def head(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The address of a cluster of two cores that asks for a token, and is gone afterwards."""
-    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
-        port, client_port = one.getsockname()[1], other.getsockname()[1]
+    port, client_port = free_ports(2)
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     monkeypatch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
