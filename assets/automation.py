@@ -5,96 +5,87 @@ recipes' mixes half an hour later.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import dagster as dg
 
-from assets.campaign import campaign_report, campaign_runs
-from assets.corpus import corpus_manifest, corpus_shards, golden_set
-from assets.dataset import tokenized_dataset, tokenizer
-from assets.evaluation import capability_matrix, eval_report, regression_diagnosis
-from assets.mix import closed_words, source_audit, source_mix
-from assets.partitions import campaigns, corpora, corpus_and_source, recipes, sources
-from assets.probes import activation_trace, gradient_probe, label_separation
-from assets.release import packaged_weights
-from assets.training import full_checkpoint, smoke_checkpoint
+from assets.partitions import SETS, corpus_and_source, sources
+from mw_pipeline.stages import line
 from mw_pipeline.stages.raw_files import SeenFiles, state_of
+from mw_pipeline.stages.stage import Per, Stage
 from resources.dead_runs import end_dead_runs
 from resources.place import PlaceResource
 
-_up_to_smoke = [source_mix, closed_words, tokenizer, tokenized_dataset, smoke_checkpoint]
 
-shards_job = dg.define_asset_job(
-    "shards", [corpus_shards], description="Read one source of one corpus.", partitions_def=sources
-)
-corpus_audit_job = dg.define_asset_job(
-    "audit_corpus",
-    [corpus_manifest, golden_set],
-    description="Recount a corpus and check its splits, licences and gold.",
-    partitions_def=corpora,
-)
-mix_audit_job = dg.define_asset_job(
-    "audit",
-    [source_mix, closed_words, source_audit],
-    description="Dry-run a recipe's sampler, count its closed words, and show what its sources hold, lost and give.",
-    partitions_def=recipes,
-)
-smoke_job = dg.define_asset_job(
-    "smoke", _up_to_smoke, description="Everything up to the smoke and its verdict.", partitions_def=recipes
-)
-release_job = dg.define_asset_job(
-    "release",
-    [*_up_to_smoke, full_checkpoint, eval_report, regression_diagnosis, capability_matrix, packaged_weights],
-    description="Everything for one recipe, from its mix to its packages.",
-    partitions_def=recipes,
-)
-campaign_job = dg.define_asset_job(
-    "campaign",
-    [campaign_runs, campaign_report],
-    description="Train what a campaign lacks, and lay all of its recipes side by side.",
-    partitions_def=campaigns,
-)
-probe_job = dg.define_asset_job(
-    "probe",
-    [gradient_probe, activation_trace, label_separation],
-    description="Take the checkpoints of one recipe apart: gradients, activations, labels.",
-    partitions_def=recipes,
-)
-jobs = [shards_job, corpus_audit_job, mix_audit_job, smoke_job, release_job, campaign_job, probe_job]
+def _of(per: Per, stages: Iterable[Stage]) -> list[Stage]:
+    return [stage for stage in stages if stage.per == per]
+
+
+def _in(room: str) -> list[Stage]:
+    return [stage for stage in line.STAGES.values() if stage.room == room]
+
+
+_JOBS: Mapping[str, tuple[list[Stage], str]] = {
+    "shards": ([line.corpus_shards], "Read one source of one corpus."),
+    "audit_corpus": (_of("corpus", _in("corpus")), "Recount a corpus and check its splits, licences and gold."),
+    "audit": (
+        _in("mix"),
+        "Dry-run a recipe's sampler, count its closed words, and show what its sources hold, lost and give.",
+    ),
+    "smoke": (_of("recipe", line.road_to(line.smoke_checkpoint)), "Everything up to the smoke and its verdict."),
+    "release": (
+        _of("recipe", line.road_to(line.packaged_weights)),
+        "Everything for one recipe, from its mix to its packages.",
+    ),
+    "campaign": (
+        _of("campaign", line.STAGES.values()),
+        "Train what a campaign lacks, and lay all of its recipes side by side.",
+    ),
+    "probe": (_in("probe"), "Take the checkpoints of one recipe apart: gradients, activations, labels."),
+}
+"""Job → its stages, all of one set of partitions, and what it is for; a stage without a node of its own has none."""
+
+jobs = [
+    dg.define_asset_job(
+        name,
+        [stage.name for stage in stages if stage.node == stage.name],
+        description=description,
+        partitions_def=SETS[stages[0].per],
+    )
+    for name, (stages, description) in _JOBS.items()
+]
 
 
 @dg.schedule(
     cron_schedule="0 6 * * 1",
-    job=corpus_audit_job,
+    job_name="audit_corpus",
     description="Every Monday at 06:00 UTC: recount every corpus whose shards are there.",
 )
 def weekly_corpus_audit(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
     """One run per corpus that has been materialized."""
-    yield from _again(context, corpus_manifest, corpora)
+    yield from _again(context, line.corpus_manifest)
 
 
 @dg.schedule(
     cron_schedule="30 6 * * 1",
-    job=mix_audit_job,
+    job_name="audit",
     description="Every Monday at 06:30 UTC: audit the sources and the mix of every recipe in use.",
 )
 def weekly_mix_audit(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
     """One run per recipe whose mix has been materialized."""
-    yield from _again(context, source_mix, recipes)
+    yield from _again(context, line.source_mix)
 
 
-def _again(
-    context: dg.ScheduleEvaluationContext, asset: dg.AssetsDefinition, partitions: dg.PartitionsDefinition
-) -> Iterator[dg.RunRequest]:
+def _again(context: dg.ScheduleEvaluationContext, stage: Stage) -> Iterator[dg.RunRequest]:
     """One run for every materialized partition whose config file is still there."""
-    made = context.instance.get_materialized_partitions(asset.key)
-    for name in partitions.get_partition_keys():
+    made = context.instance.get_materialized_partitions(dg.AssetKey(stage.name))
+    for name in SETS[stage.per].get_partition_keys():
         if name in made:
             yield dg.RunRequest(run_key=f"{context.scheduled_execution_time:%Y-%m-%d}:{name}", partition_key=name)
 
 
 @dg.sensor(
-    job=shards_job,
+    job_name="shards",
     minimum_interval_seconds=300,
     description="A raw file that changed on disk asks for the partition of its source.",
 )

@@ -1,49 +1,35 @@
-"""Campaign stage: the runs of a campaign, and all of its recipes side by side."""
+"""The runs of a campaign: many recipes in one node, each recorded as the partition of the stages that it is."""
 
 from collections.abc import Iterator, Mapping
 
 import dagster as dg
 
-from assets.corpus import corpus_manifest
-from assets.metadata import OWNERS, code_version, materialized, near, plainly, recorded, recorded_check
-from assets.partitions import campaign_of_corpus, campaigns, recipe_of_campaign
-from assets.training import full_checkpoint, full_shown, smoke_checkpoint, smoke_shown
+from assets.metadata import evidence_of, sentence_of
+from assets.nodes import result_of
 from mw_pipeline.artifact import Artifact
 from mw_pipeline.campaign.folder import Campaign, Member
 from mw_pipeline.digest import digest_of
-from mw_pipeline.stages import campaign, checks
+from mw_pipeline.stages import campaign, line
 from mw_pipeline.stages.campaign_runs import train_campaign
-from mw_pipeline.stages.gates import request_of, upstream_of
+from mw_pipeline.stages.check_answers import ask
 from mw_pipeline.stages.place import Place, Progress
-from resources.place import PlaceResource
+from mw_pipeline.stages.stage import Stage
 from resources.trainer import Trainer
 
+DATA_VERSION_TAG = "dagster/data_version"
 
-@dg.asset(
-    group_name="train",
-    partitions_def=campaigns,
-    deps=[dg.AssetDep(corpus_manifest, partition_mapping=campaign_of_corpus)],
-    kinds={"pytorch"},
-    owners=OWNERS,
-    code_version=code_version("campaign_runs"),
-)
-@plainly
-def campaign_runs(
-    context: dg.AssetExecutionContext, place: PlaceResource, trainer: Trainer
-) -> dg.MaterializeResult[None]:
-    """Every smoke of a campaign, and the full run of each recipe whose smoke has passed; trains what the store lacks.
 
-    Each run, and all that it stands on, is recorded as what it is: a partition of `smoke_checkpoint` and the others."""
-    here = place.open()
-    asked = campaign.campaign_named(here, context.partition_key)
+def train_members(context: dg.AssetExecutionContext, place: Place, trainer: Trainer) -> dg.MaterializeResult[None]:
+    """Every smoke of the campaign, and each full run that is licensed, with an event for all that they stand on."""
+    asked = campaign.campaign_named(place, context.partition_key)
 
-    def train(stage: str, member: Member, progress: Progress) -> None:
+    def train(stage: Stage, member: Member, progress: Progress) -> None:
         progress("begins")
-        trainer.run(context, stage, place.open(), partition=member.recipe.name)
+        trainer.run(context, stage, place, partition=member.recipe.name)
 
-    train_campaign(here, asked, train, progress=context.log.info)
-    made = campaign.all_made(here, asked)
-    for event in events_of(here, asked, made):
+    train_campaign(place, asked, train, progress=context.log.info)
+    made = campaign.all_made(place, asked)
+    for event in events_of(place, asked, made):
         context.log_event(event)
     digests = [artifact.digest for runs in made.values() for artifact in runs.values()]
     table = dg.MetadataValue.md(campaign.run_table(made).as_markdown())
@@ -55,40 +41,35 @@ def events_of(
 ) -> Iterator[dg.AssetMaterialization | dg.AssetCheckEvaluation]:
     """All that the runs of a campaign stand on, then each smoke and full run with what its check found."""
     names = [member.recipe.name for member in asked.members]
-    for kind, partition in dict.fromkeys(pair for name in names for pair in upstream_of(place, name)):
-        artifact = request_of(place, kind, partition).demand(place.store)
-        yield recorded(partition, artifact, materialized(artifact, reused=True))
+    for stage, partition in dict.fromkeys(pair for name in names for pair in line.upstream_of(place, name)):
+        yield _recorded(place, stage, partition, stage.demand(place, partition))
     for member, name in zip(asked.members, names, strict=True):
-        runs = made[member.name]
-        yield recorded(name, runs["smoke"], smoke_shown(place, name, runs["smoke"], reused=True))
-        yield recorded_check(checks.smoke_verdict, place, "smoke_checkpoint", name)
-        if "full" in runs:
-            yield recorded(name, runs["full"], full_shown(runs["full"], reused=True))
-            yield recorded_check(checks.run_is_sound, place, "full_checkpoint", name)
+        for kind, stage in (("smoke", line.smoke_checkpoint), ("full", line.full_checkpoint)):
+            if kind in made[member.name]:
+                yield _recorded(place, stage, name, made[member.name][kind])
+                yield from _checked(place, stage, name)
 
 
-@dg.asset(
-    group_name="eval",
-    partitions_def=campaigns,
-    deps=[
-        campaign_runs,
-        dg.AssetDep(smoke_checkpoint, partition_mapping=recipe_of_campaign),
-        dg.AssetDep(full_checkpoint, partition_mapping=recipe_of_campaign),
-    ],
-    kinds={"json", "matplotlib"},
-    owners=OWNERS,
-    code_version=code_version("campaign_report"),
-)
-@plainly
-def campaign_report(context: dg.AssetExecutionContext, place: PlaceResource) -> dg.MaterializeResult[None]:
-    """Changes against outcomes of every recipe, what explains the failures, and what to run next, as a page.
+def _recorded(place: Place, stage: Stage, partition: str, artifact: Artifact) -> dg.AssetMaterialization:
+    """The event of another asset's partition that a run has made on its way: out of date once an input is made again.
 
-    It is made from the smokes and full runs that are there, and names those that are not."""
-    here = place.open()
-    built = campaign.build_campaign(here, campaign.campaign_named(here, context.partition_key))
-    return materialized(
-        built.artifact,
-        reused=built.reused,
-        table=built.artifact.file(campaign.TABLE_FILE).read_text(),
-        page=dg.MetadataValue.path(near(built.artifact.file(campaign.PAGE_FILE))),
+    Without the versions of its inputs Dagster goes by the order of the events, so those of the inputs come first."""
+    metadata = result_of(stage, place, partition, artifact, reused=True).metadata
+    return dg.AssetMaterialization(
+        stage.name, partition=partition, metadata=metadata, tags={DATA_VERSION_TAG: artifact.digest}
     )
+
+
+def _checked(place: Place, stage: Stage, partition: str) -> Iterator[dg.AssetCheckEvaluation]:
+    """The answers of the blocking checks about such a partition."""
+    for check in stage.checks(blocking=True):
+        found = ask(place, stage, check, partition)
+        yield dg.AssetCheckEvaluation(
+            asset_key=dg.AssetKey(stage.name),
+            check_name=check.__name__,
+            passed=not found.problems,
+            description=sentence_of(found),
+            metadata=evidence_of(found),
+            blocking=True,
+            partition=partition,
+        )

@@ -2,44 +2,19 @@
 
 import dagster as dg
 
-from assets import automation, campaign, comparison, corpus, dataset, evaluation, mix, probes, release, training
+from assets.automation import jobs, schedules, sensors
+from assets.campaign import train_members
+from assets.nodes import assets_of, checks_of
+from mw_pipeline.stages.line import STAGES
 from resources.place import PlaceResource
 from resources.trainer import Trainer
 
 defs = dg.Definitions(
-    assets=[
-        corpus.corpus_shards,
-        corpus.corpus_manifest,
-        corpus.golden_set,
-        mix.source_mix,
-        mix.closed_words,
-        mix.source_audit,
-        dataset.tokenizer,
-        dataset.tokenized_dataset,
-        training.smoke_checkpoint,
-        training.full_checkpoint,
-        probes.gradient_probe,
-        probes.activation_trace,
-        probes.label_separation,
-        evaluation.eval_report,
-        evaluation.regression_diagnosis,
-        evaluation.capability_matrix,
-        comparison.loss_comparison,
-        campaign.campaign_runs,
-        campaign.campaign_report,
-        release.packaged_weights,
-    ],
-    asset_checks=[
-        *corpus.corpus_checks,
-        *mix.mix_checks,
-        *dataset.dataset_checks,
-        *training.training_checks,
-        *evaluation.evaluation_checks,
-        *release.release_checks,
-    ],
-    jobs=automation.jobs,
-    schedules=automation.schedules,
-    sensors=automation.sensors,
+    assets=assets_of(STAGES.values(), bodies={"campaign_runs": train_members}),
+    asset_checks=checks_of(STAGES.values()),
+    jobs=jobs,
+    schedules=schedules,
+    sensors=sensors,
     resources={"place": PlaceResource(), "trainer": Trainer()},
     executor=dg.in_process_executor,
 )

@@ -7,33 +7,17 @@ from typing import ParamSpec, TypeVar
 
 import dagster as dg
 import pyarrow as pa
-from dagster._core.definitions.data_version import DATA_VERSION_TAG  # Dagster does not export it
 
 from mw_pipeline.artifact import Artifact
-from mw_pipeline.digest import code_digest
 from mw_pipeline.errors import MwError
 from mw_pipeline.stages.findings import Findings
-from mw_pipeline.stages.gates import ask
-from mw_pipeline.stages.place import Place
-from mw_pipeline.stages.requests import CODE
-from resources.place import PlaceResource
 from resources.refusal import Refusal
-
-OWNERS = ["team:mw-pipeline"]
 
 _SHORT = 12  # hex digits, where a digest only has to be recognised
 _FILES_SHOWN = 20
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
-
-
-@functools.cache
-def code_version(kind: str, *others: str) -> str:
-    """The first 12 hex digits of the digest of the code that makes a kind of artifact, and of `others`.
-
-    The store asks for the same code, so what is stale in the graph is what the store would make anew."""
-    return code_digest((*CODE[kind], *others))[:12]
 
 
 def materialized(
@@ -86,72 +70,15 @@ def plainly(body: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
     return run
 
 
-def finding_check(
-    examine: Callable[[Place, str], Findings],
-    *,
-    asset: dg.AssetsDefinition,
-    partitions: dg.PartitionsDefinition,
-    blocking: bool = True,
-) -> dg.AssetChecksDefinition:
-    """An asset check from a library function: it passes without findings, and shows findings and evidence.
-
-    The function's name is the sentence that should be true; its docstring is the description. What a check that blocks
-    before training finds is kept, so that later runs hold to it too."""
-
-    @dg.asset_check(
-        asset=asset,
-        name=examine.__name__,
-        description=(examine.__doc__ or "").strip(),
-        blocking=blocking,
-        partitions_def=partitions,
-    )
-    @plainly
-    def check(context: dg.AssetCheckExecutionContext, place: PlaceResource) -> dg.AssetCheckResult:
-        found = ask(place.open(), asset.key.to_user_string(), examine, context.partition_key)
-        if found.problems:
-            context.log.error("%s: %s", examine.__name__, _sentence_of(found))
-        return dg.AssetCheckResult(
-            passed=not found.problems,
-            severity=dg.AssetCheckSeverity.ERROR if blocking else dg.AssetCheckSeverity.WARN,
-            description=_sentence_of(found),
-            metadata=_evidence(found.evidence),
-        )
-
-    return check
-
-
-def recorded(partition: str, artifact: Artifact, shown: dg.MaterializeResult[None]) -> dg.AssetMaterialization:
-    """The event of another asset's partition that a run has made on its way: out of date once an input is made again.
-
-    Without the versions of its inputs Dagster goes by the order of the events, so those of the inputs come first."""
-    tags = {DATA_VERSION_TAG: artifact.digest}
-    return dg.AssetMaterialization(artifact.kind, partition=partition, metadata=shown.metadata, tags=tags)
-
-
-def recorded_check(
-    examine: Callable[[Place, str], Findings], place: Place, asset: str, partition: str
-) -> dg.AssetCheckEvaluation:
-    """The answer of a blocking check about such a partition."""
-    found = ask(place, asset, examine, partition)
-    return dg.AssetCheckEvaluation(
-        asset_key=dg.AssetKey(asset),
-        check_name=examine.__name__,
-        passed=not found.problems,
-        description=_sentence_of(found),
-        metadata=_evidence(found.evidence),
-        blocking=True,
-        partition=partition,
-    )
-
-
-def _sentence_of(found: Findings) -> str:
+def sentence_of(found: Findings) -> str:
+    """The problems, or that there are none."""
     return "; ".join(found.problems) or found.summary
 
 
-def _evidence(evidence: Mapping[str, object]) -> dict[str, dg.MetadataValue]:
+def evidence_of(found: Findings) -> dict[str, dg.MetadataValue]:
     """Numbers as numbers, which the UI plots from run to run; tables as Markdown; what is not known is left out."""
     shown: dict[str, dg.MetadataValue] = {}
-    for key, value in evidence.items():
+    for key, value in found.evidence.items():
         if isinstance(value, str):
             shown[key] = dg.MetadataValue.md(value) if "\n" in value else dg.MetadataValue.text(value)
         elif isinstance(value, int):

@@ -3,6 +3,7 @@
 import dagster as dg
 
 from mw_pipeline.stages.partitions import partitions_of
+from mw_pipeline.stages.stage import Per
 from resources.place import PlaceResource
 
 _known = partitions_of(PlaceResource().open())
@@ -45,3 +46,19 @@ campaign_of_corpus = dg.StaticPartitionMapping(
         for corpus in _known.sources
     }
 )
+
+SETS: dict[Per, dg.StaticPartitionsDefinition] = {
+    "source": sources,
+    "corpus": corpora,
+    "recipe": recipes,
+    "loss folder": loss_folders,
+    "campaign": campaigns,
+}
+MAPPINGS: dict[tuple[Per, Per], dg.StaticPartitionMapping] = {
+    ("source", "corpus"): corpus_of_source,
+    ("corpus", "recipe"): recipe_of_corpus,
+    ("corpus", "loss folder"): comparison_of_corpus,
+    ("corpus", "campaign"): campaign_of_corpus,
+    ("recipe", "campaign"): recipe_of_campaign,
+}
+"""(set above, set below) → which partitions of the one go into which of the other."""

@@ -5,42 +5,29 @@ A run covers one partition of one set, so there is one command per source, one f
 
 import shlex
 import sys
+from itertools import groupby
 
-from assets.partitions import source_key
 from mw_pipeline.errors import MwError
+from mw_pipeline.stages.line import packaged_weights, road_to
 from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.recipe_fit import demand_gates_known
 from resources.place import PlaceResource
 
 MATERIALIZE = "dagster asset materialize -m assets.definitions"
-RECIPE_ASSETS = (
-    "source_mix",
-    "closed_words",
-    "tokenizer",
-    "tokenized_dataset",
-    "smoke_checkpoint",
-    "full_checkpoint",
-    "eval_report",
-    "regression_diagnosis",
-    "capability_matrix",
-    "packaged_weights",
-)
 
 
 def commands(place: Place, name: str) -> list[str]:
     """The commands, in order. Raises RecipeError when the recipe or its corpus is not there, or they do not fit."""
     recipe = place.recipe(name)
     demand_gates_known(place, recipe)
-    spec = place.corpus_spec(recipe.corpus)
+    subject = packaged_weights.subject(place, recipe)
+    road = [stage for stage in road_to(packaged_weights) if stage.node == stage.name]
     return [
-        *(_materialize("corpus_shards", source_key(spec.name, source)) for source in sorted(spec.sources)),
-        _materialize("corpus_manifest,golden_set", spec.name),
-        _materialize(",".join(RECIPE_ASSETS), recipe.name),
+        f"{MATERIALIZE} --select {','.join(stage.name for stage in stages)} --partition {shlex.quote(partition)}"
+        for _, of_set in groupby(road, key=lambda stage: stage.per)
+        for stages in [list(of_set)]
+        for partition in stages[0].partitions(subject)
     ]
-
-
-def _materialize(select: str, partition: str) -> str:
-    return f"{MATERIALIZE} --select {select} --partition {shlex.quote(partition)}"
 
 
 def main() -> int:

@@ -19,7 +19,7 @@ from unlicensed import unlicensed
 from mw_pipeline.campaign.outcomes import Kind, outcome_of
 from mw_pipeline.digest import JSON
 from mw_pipeline.recipe import Recipe, with_seed
-from mw_pipeline.stages import requests
+from mw_pipeline.stages import line
 from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.upstream import prepare_dataset
 from mw_pipeline.train.loop import train
@@ -45,7 +45,7 @@ def main() -> None:
 def runs_of(place: Place, name: str, seed: int) -> Iterator[dict[str, JSON]]:
     """The three runs of a recipe under a seed, in the order of what they cost."""
     recipe = place.recipe(name)
-    prepare_dataset(place, recipe, name)
+    prepare_dataset(place, name)
     recipe = with_seed(recipe, seed)
     smoke = recipe.smoke.model_copy(update={"mode": "cosine", "steps": DECAYED_STEPS})
     decayed = recipe.model_copy(update={"smoke": smoke})
@@ -54,8 +54,8 @@ def runs_of(place: Place, name: str, seed: int) -> Iterator[dict[str, JSON]]:
 
 
 def _trained(place: Place, recipe: Recipe, kind: Kind) -> dict[str, JSON]:
-    dataset = requests.dataset(place, recipe).demand(place.store).folder()
-    tokenizer = requests.tokenizer(place, recipe).demand(place.store).file("tokenizer.model")
+    dataset = line.tokenized_dataset.demand(place, recipe).folder()
+    tokenizer = line.tokenizer.demand(place, recipe).file("tokenizer.model")
     begun = time.process_time()
     with tempfile.TemporaryDirectory() as out:
         plan = RunPlan(kind, recipe, dataset, tokenizer, Path(out, "run"))

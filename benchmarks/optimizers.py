@@ -21,7 +21,7 @@ from unlicensed import unlicensed
 
 from mw_pipeline.digest import JSON
 from mw_pipeline.recipe import Recipe
-from mw_pipeline.stages import requests
+from mw_pipeline.stages import line
 from mw_pipeline.stages.place import Place
 from mw_pipeline.tokenizer import MODEL_NAME
 from mw_pipeline.train.log import EVALS
@@ -37,8 +37,8 @@ def main() -> None:
     name, steps = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else STEPS
     place = Place.of()
     recipe = place.recipe(name)
-    dataset = requests.dataset(place, recipe).demand(place.store).path
-    tokenizer = requests.tokenizer(place, recipe).demand(place.store).path / MODEL_NAME
+    dataset = line.tokenized_dataset.demand(place, recipe).path
+    tokenizer = line.tokenizer.demand(place, recipe).path / MODEL_NAME
     found: dict[str, JSON] = {"recipe": name, "steps": steps}
     for optimizer in OPTIMIZERS:
         with tempfile.TemporaryDirectory() as folder:

@@ -14,8 +14,8 @@ from dagster_pipes import PipesContext, open_dagster_pipes
 
 from mw_pipeline.errors import MwError
 from mw_pipeline.failures import cure_of_error, exit_status_of
+from mw_pipeline.stages.line import stage_named
 from mw_pipeline.stages.place import Place, Progress
-from mw_pipeline.stages.tensor import run_stage
 from mw_pipeline.turns import Turns
 
 LOGGED_EVERY_SECONDS = 10.0
@@ -38,7 +38,7 @@ def answer(pipes: PipesContext) -> dict[str, str | bool]:
     """Kind and digest of the stage's artifact and whether it was reused, or an error in words and its cure."""
     stage, partition = pipes.get_extra("stage"), pipes.get_extra("partition")
     try:
-        built = run_stage(stage, _place(pipes), partition, progress=_person(pipes))
+        built = stage_named(stage).run(_place(pipes), partition, progress=_person(pipes))
     except (MwError, OSError, MemoryError) as error:
         return {"error": str(error) or "out of memory", "cure": cure_of_error(error)}
     except KeyboardInterrupt as error:
@@ -49,7 +49,7 @@ def answer(pipes: PipesContext) -> dict[str, str | bool]:
 
 def _place(pipes: PipesContext) -> Place:
     """The place that the parent named, where this run's trainings take turns with those of others."""
-    place = Place.of()
+    place = Place.of().remembering()
     turns = Turns(place.store.root / "turns", at_once=pipes.get_extra("trainings_at_once"), run=pipes.run_id)
     return dataclasses.replace(place, turns=turns)
 

@@ -45,4 +45,4 @@ class PlaceResource(dg.ConfigurableResource):  # type: ignore[type-arg]
             workers=self.workers or None,
             time_limit=self.time_limit or None,
             in_parts=self.in_parts or None,
-        )
+        ).remembering()

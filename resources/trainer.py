@@ -9,7 +9,6 @@ from typing import Any
 
 import dagster as dg
 import pydantic
-from dagster._core.errors import DagsterPipesExecutionError  # Dagster does not export it
 
 from mw_pipeline import native
 from mw_pipeline.artifact import Artifact
@@ -17,6 +16,7 @@ from mw_pipeline.failures import cure_of_exit
 from mw_pipeline.stages.attempts import AttemptLog, saved_step
 from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.reuse import find_made
+from mw_pipeline.stages.stage import Stage
 from resources.place import CHECKOUT
 from resources.refusal import Refusal
 
@@ -38,7 +38,7 @@ class Trainer(dg.ConfigurableResource):  # type: ignore[type-arg]
     trainings_at_once: int = pydantic.Field(default=1, ge=1)
 
     def run(
-        self, context: dg.AssetExecutionContext, stage: str, place: Place, *, partition: str | None = None
+        self, context: dg.AssetExecutionContext, stage: Stage, place: Place, *, partition: str | None = None
     ) -> tuple[Artifact, bool]:
         """The artifact of a stage for this run's partition, or another one, and whether it was reused.
 
@@ -47,14 +47,14 @@ class Trainer(dg.ConfigurableResource):  # type: ignore[type-arg]
         key = partition or context.partition_key
         made = find_made(stage, place, key)
         if made is not None:
-            context.log.info("%s of %s is in the store already: reused", stage, key)
+            context.log.info("%s of %s is in the store already: reused", stage.name, key)
             return made, True
         answer = self._ask_child(context, stage, place, key)
         if "error" in answer:
             raise self._after(context, stage, place, key, answer)
         return place.store.load(answer["kind"], answer["digest"]), answer["reused"]
 
-    def _ask_child(self, context: dg.AssetExecutionContext, stage: str, place: Place, key: str) -> dict[str, Any]:
+    def _ask_child(self, context: dg.AssetExecutionContext, stage: Stage, place: Place, key: str) -> dict[str, Any]:
         """What the child reports: the kind and digest of an artifact, or an error."""
         folders = {"MW_STORE": place.store.url, "MW_PROJECT": str(place.project), "MW_DATA": str(place.data)}
         if place.seconds_left is not None:
@@ -64,7 +64,7 @@ class Trainer(dg.ConfigurableResource):  # type: ignore[type-arg]
                 context=context,
                 command=[sys.executable, "-m", "resources.child"],
                 extras={
-                    "stage": stage,
+                    "stage": stage.name,
                     "partition": key,
                     "parent": os.getpid(),
                     "trainings_at_once": self.trainings_at_once,
@@ -72,10 +72,10 @@ class Trainer(dg.ConfigurableResource):  # type: ignore[type-arg]
                 env={**native.SETTINGS, **os.environ, **folders},
                 cwd=str(CHECKOUT),
             )
-        except DagsterPipesExecutionError as error:  # killed, or an error that nobody expected
+        except dg.DagsterError as error:  # killed, or an error that nobody expected
             status = re.search(r"-?\d+", str(error))
             sentence = (
-                f"{stage} of {key!r}: its process died ({error}). Read what it wrote to stderr, and "
+                f"{stage.name} of {key!r}: its process died ({error}). Read what it wrote to stderr, and "
                 "materialize it again: training goes on from its last checkpoint."
             )
             return {"error": sentence, "cure": cure_of_exit(int(status[0])) if status else "fix"}
@@ -83,10 +83,10 @@ class Trainer(dg.ConfigurableResource):  # type: ignore[type-arg]
         return dict(answer)
 
     def _after(
-        self, context: dg.AssetExecutionContext, stage: str, place: Place, key: str, answer: dict[str, Any]
+        self, context: dg.AssetExecutionContext, stage: Stage, place: Place, key: str, answer: dict[str, Any]
     ) -> dg.Failure | dg.RetryRequested:
         """What to raise after a failed attempt: a retry where one may cure it, else the end of the step."""
-        name = f"{stage}-{key.replace('/', '-')}.jsonl"
+        name = f"{stage.name}-{key.replace('/', '-')}.jsonl"
         log = AttemptLog(
             place.store.root / "attempts" / name,
             run=context.run_id,

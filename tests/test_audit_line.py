@@ -11,7 +11,7 @@ from tiny_project import change, edit_json, forget, rewrite
 
 from mw_pipeline.artifact import Artifact
 from mw_pipeline.errors import ArtifactError
-from mw_pipeline.stages import checks, requests
+from mw_pipeline.stages import checks, line
 from mw_pipeline.stages.audit import build_audit
 from mw_pipeline.stages.audit_ledger import AUDIT_FILE, ledger_path, read_ledger
 from mw_pipeline.stages.corpus import build_manifest, build_shards
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.slow
 def changed_mix(place: Place) -> None:
     """Another corpus of the same source: fewer records, and the mix over it."""
     change(place.project, "max_records = 3000", "max_records = 900", file="corpora/builtin.toml")
-    build_shards(place, "builtin", "builtin")
+    build_shards(place, "builtin:builtin")
     build_golden(place, "builtin")
     build_manifest(place, "builtin")
     build_mix(place, "demo")
@@ -38,7 +38,7 @@ def facts(audit: Artifact) -> dict:
 def test_an_audit_counts_what_the_corpus_holds_and_the_sampler_draws(place: Place) -> None:
     audit = facts(build_audit(place, "demo").artifact)
     (builtin,) = audit["sources"]
-    dataset = requests.dataset(place, place.recipe("demo")).demand(place.store)
+    dataset = line.tokenized_dataset.demand(place, place.recipe("demo"))
 
     assert (audit["unit"], builtin["amount"]) == ("pieces", dataset.metrics["tokens"])
     assert builtin["realised_share"] == 1.0
@@ -116,7 +116,7 @@ def test_a_last_audit_that_was_removed_is_said_and_the_next_one_starts_anew(plac
 
 
 def test_what_blocks_in_the_corpus_is_a_finding_of_the_audit(place: Place) -> None:
-    shards = requests.shards(place, "builtin", "builtin").demand(place.store)
+    shards = line.corpus_shards.demand(place, "builtin:builtin")
     kept = shards.read_json("waterfall.json")["kept"]
     rewrite(shards, "waterfall.json", edit_json(kept=kept - 1))
     build_manifest(place, "builtin")
@@ -127,14 +127,17 @@ def test_what_blocks_in_the_corpus_is_a_finding_of_the_audit(place: Place) -> No
 
 
 def test_a_budget_of_one_source_asks_for_the_audit_again_and_not_for_its_rows(place: Place) -> None:
-    shards, audit = (requests.shards(place, "builtin", "builtin").key, requests.audit(place, place.recipe("demo")).key)
+    shards, audit = (
+        line.corpus_shards.request(place, "builtin:builtin").key,
+        line.source_audit.request(place, place.recipe("demo")).key,
+    )
 
     change(
         place.project, "max_records = 3000", "max_records = 3000\nbudgets.filter_share = 0", file="corpora/builtin.toml"
     )
 
-    assert requests.shards(place, "builtin", "builtin").key == shards
-    assert requests.audit(place, place.recipe("demo")).key != audit
+    assert line.corpus_shards.request(place, "builtin:builtin").key == shards
+    assert line.source_audit.request(place, place.recipe("demo")).key != audit
 
 
 def test_the_asset_shows_the_small_table_and_where_the_page_lies(place: Place) -> None:

@@ -15,7 +15,7 @@ from mw_pipeline.checksums import write_sums
 from mw_pipeline.digest import sha256_file
 from mw_pipeline.errors import ArtifactError, GateError, RecipeError
 from mw_pipeline.package.inspection import inspect_path
-from mw_pipeline.stages import checks, requests
+from mw_pipeline.stages import checks, line
 from mw_pipeline.stages.baseline import FIRST_RELEASE, NOT_NAMED, baseline_of
 from mw_pipeline.stages.comparison import comparison_of
 from mw_pipeline.stages.diagnosis import build_diagnosis
@@ -313,7 +313,7 @@ def test_a_first_release_says_that_it_has_no_baseline_and_its_second_making_is_f
 
     assert card["release_axes"] == {"sentence": FIRST_RELEASE}
     assert "No baseline: first release." in packages.file("en-us/README.md").read_text()
-    report = requests.report(place, place.recipe("demo")).demand(place.store)
+    report = line.eval_report.demand(place, place.recipe("demo"))
     assert "<p>No baseline: first release.</p>" in report.file("report.html").read_text()
     assert checks.release_beats_its_gates(place, "demo").summary.endswith(FIRST_RELEASE)
 
@@ -325,7 +325,7 @@ def test_a_first_release_says_that_it_has_no_baseline_and_its_second_making_is_f
 
 @pytest.mark.slow
 def test_the_last_release_stands_on_report_card_and_gate_and_keeping_it_stales_nothing(place: Place) -> None:
-    made = requests.packages(place, place.recipe("demo")).demand(place.store)
+    made = line.packaged_weights.demand(place, place.recipe("demo"))
     of_other_weights(made.path, place.project / "releases" / "demo")
     change(place.project, "[eval]", "[eval]\nmin_core_macro_f1 = 0.01")  # M55: what the baseline passes is not stale
     packages = remake(named(place, "last-release"))
@@ -337,13 +337,13 @@ def test_the_last_release_stands_on_report_card_and_gate_and_keeping_it_stales_n
     assert part["baseline"]["model_sha256"] == sha256_file(packages.file("fr-fr/model.onnx"))
     assert part["values"]["broken"]["total"] == 0
     assert "| coarse F1 |" in packages.file("fr-fr/README.md").read_text()
-    html = requests.report(place, place.recipe("demo")).demand(place.store).file("report.html").read_text()
+    html = line.eval_report.demand(place, place.recipe("demo")).file("report.html").read_text()
     assert html.index(part["headline"]) < html.index("<nav"), "on the first screen"
     found = checks.release_beats_its_gates(place, "demo")
     assert found.problems == ()
     assert found.summary.endswith(part["headline"])
     assert "| training stability |" in found.evidence["axes_en-us"]
-    diagnosis = requests.diagnosis(place, place.recipe("demo")).demand(place.store)
+    diagnosis = line.regression_diagnosis.demand(place, place.recipe("demo"))
     assert "fr-fr: 0 of 4 axes improved" in diagnosis.file("diagnosis.md").read_text()
 
     assert ship(place, "demo", packages).startswith("released\n")
@@ -355,7 +355,7 @@ def test_the_last_release_stands_on_report_card_and_gate_and_keeping_it_stales_n
 def test_a_release_that_is_worse_in_an_axis_is_refused_unless_the_recipe_lets_that_many_get_worse(
     place: Place,
 ) -> None:
-    made = requests.packages(place, place.recipe("demo")).demand(place.store)
+    made = line.packaged_weights.demand(place, place.recipe("demo"))
     of_other_weights(made.path, place.project / "former")
     named(place, "former")
     remake(place)
@@ -368,7 +368,7 @@ def test_a_release_that_is_worse_in_an_axis_is_refused_unless_the_recipe_lets_th
     edit = edit_json(
         **{"locales__fr-fr__with_adversarial__calibration": worse, "locales__fr-fr__worsened": ["calibration"]}
     )
-    request = requests.axes(place, recipe)
+    request = line.release_axes.request(place, recipe)
     assert request is not None
     rewrite(request.demand(place.store), "axes.json", edit)
     remake(place)
@@ -380,7 +380,7 @@ def test_a_release_that_is_worse_in_an_axis_is_refused_unless_the_recipe_lets_th
         r"eval\.axes_may_worsen is 0\. Train better weights",
     ):
         demand_gates(place, "demo")
-    packages = requests.packages(place, recipe).demand(place.store)
+    packages = line.packaged_weights.demand(place, recipe)
     assert ship(place, "demo", packages).startswith("not released: release_beats_its_gates does not hold")
 
     change(place.project, "[eval]", "[eval]\naxes_may_worsen = 1")
@@ -391,7 +391,7 @@ def test_a_release_that_is_worse_in_an_axis_is_refused_unless_the_recipe_lets_th
 @pytest.mark.slow
 def test_a_gate_that_the_baseline_itself_fails_is_stale(place: Place) -> None:
     # M55: asked of the baseline's packaged bytes, on the same rows
-    made = requests.packages(place, place.recipe("demo")).demand(place.store)
+    made = line.packaged_weights.demand(place, place.recipe("demo"))
     of_other_weights(made.path, place.project / "former")
     change(place.project, "[eval]", '[eval]\nbaseline = "former"\nmin_core_macro_f1 = 0.9999')
     remake(place)
@@ -406,7 +406,7 @@ def test_a_gate_that_the_baseline_itself_fails_is_stale(place: Place) -> None:
 @pytest.mark.slow
 def test_a_recipe_that_names_no_baseline_says_so(tiny_line: Path) -> None:
     place = place_at(tiny_line)
-    packages = requests.packages(place, place.recipe("demo")).demand(place.store)
+    packages = line.packaged_weights.demand(place, place.recipe("demo"))
 
     assert packages.read_json("en-us/model-card.json")["release_axes"] == {"sentence": NOT_NAMED}
     assert packages.read_json("en-us/model-card.json")["training"]["stability"].keys() == {

@@ -13,7 +13,7 @@ from mw_pipeline.capability.cells import CellKey, cell_of
 from mw_pipeline.capability.matrix import CapabilityMatrix
 from mw_pipeline.digest import JSON, sha256_file, write_json_atomically
 from mw_pipeline.errors import ArtifactError, GateError
-from mw_pipeline.stages import checks, requests
+from mw_pipeline.stages import checks, line
 from mw_pipeline.stages.checks import capability
 from mw_pipeline.stages.diagnosis import build_diagnosis
 from mw_pipeline.stages.matrices import matrix_file, matrix_of, page_file, summary_of
@@ -24,14 +24,14 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def line(tiny_line: Path) -> Place:
+def finished(tiny_line: Path) -> Place:
     return place_at(tiny_line)
 
 
-def test_the_matrix_is_of_the_packaged_bytes_and_stands_on_card_and_readme(line: Place) -> None:
-    packages = requests.packages(line, line.recipe("demo")).demand(line.store)
-    for locale in line.recipe("demo").package.locales:
-        found = matrix_of(line, "demo", locale)
+def test_the_matrix_is_of_the_packaged_bytes_and_stands_on_card_and_readme(finished: Place) -> None:
+    packages = line.packaged_weights.demand(finished, finished.recipe("demo"))
+    for locale in finished.recipe("demo").package.locales:
+        found = matrix_of(finished, "demo", locale)
         card = packages.read_json(f"{locale}/model-card.json")
         readme = packages.file(f"{locale}/README.md").read_text(encoding="utf-8")
 
@@ -42,38 +42,38 @@ def test_the_matrix_is_of_the_packaged_bytes_and_stands_on_card_and_readme(line:
         assert found.worst(1)[0].key.name in readme
 
 
-def test_every_locale_has_a_page_and_rows_that_training_met_are_left_out(line: Place) -> None:
-    made = requests.capability(line, line.recipe("demo")).demand(line.store)
+def test_every_locale_has_a_page_and_rows_that_training_met_are_left_out(finished: Place) -> None:
+    made = line.capability_matrix.demand(finished, finished.recipe("demo"))
 
     assert made.metrics["blind"] == 0
     assert made.metrics["cells"] > 2000
-    for locale in line.recipe("demo").package.locales:
-        assert matrix_of(line, "demo", locale).held_out == 0.0
+    for locale in finished.recipe("demo").package.locales:
+        assert matrix_of(finished, "demo", locale).held_out == 0.0
         assert "The corpus held out no place" in made.file(page_file(locale)).read_text(encoding="utf-8")
         assert f"What {locale} can read" in made.file(page_file(locale)).read_text(encoding="utf-8")
 
 
-def blind_as(line: Place, locale: str) -> CapabilityMatrix:
+def blind_as(finished: Place, locale: str) -> CapabilityMatrix:
     """The true matrix of a locale, but for a word that no row was read right of."""
-    true = matrix_of(line, "demo", locale)
+    true = matrix_of(finished, "demo", locale)
     key = CellKey("region name", ("Vermont" if locale == "en-us" else "Bretagne",))
     cells = [cell if cell.key != key else cell_of(key, right=0, rows=40, min_cell=0.8) for cell in true.cells]
     return dataclasses.replace(true, cells=tuple(cells))
 
 
-def test_a_release_with_a_blind_cell_is_refused_by_its_name(line: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_release_with_a_blind_cell_is_refused_by_its_name(finished: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     # M65
-    assert checks.no_cell_is_blind(line, "demo").problems == ()
+    assert checks.no_cell_is_blind(finished, "demo").problems == ()
 
-    found = {locale: blind_as(line, locale) for locale in line.recipe("demo").package.locales}
+    found = {locale: blind_as(finished, locale) for locale in finished.recipe("demo").package.locales}
     monkeypatch.setattr(capability, "matrix_of", lambda place, recipe, locale: found[locale])
 
-    assert checks.no_cell_is_blind(line, "demo").problems == (
+    assert checks.no_cell_is_blind(finished, "demo").problems == (
         "en-us: region name: Vermont is right on 0 of 40 rows (0.000 to 0.088)",
         "fr-fr: region name: Bretagne is right on 0 of 40 rows (0.000 to 0.088)",
     )
     with pytest.raises(GateError, match=r"no_cell_is_blind does not hold for 'demo': en-us: region name: Vermont"):
-        demand_gates(line, "demo")
+        demand_gates(finished, "demo")
 
 
 def without_vermont(matrix: JSON) -> JSON:
@@ -87,19 +87,17 @@ def all_seen(matrix: JSON) -> JSON:
 
 def test_a_matrix_that_was_forged_before_packaging_is_judged_by_cells_and_counts(place: Place) -> None:
     # M65: whole artifacts made by hand, packaged and carded as if they were the true ones.
-    from mw_pipeline.stages.tensor import STAGES
-
     change(place.project, "min_cell = 0.0", "min_cell = 0.8")
-    STAGES["eval_report"](place, "demo")
+    line.eval_report.run(place, "demo")
     build_diagnosis(place, "demo")
-    made = STAGES["capability_matrix"](place, "demo").artifact
+    made = line.capability_matrix.run(place, "demo").artifact
     true = made.read_json(matrix_file("en-us"))
     assert true["blind"], "a network of a minute reads little"
     blind = {f"en-us: {cell.sentence()}" for cell in matrix_of(place, "demo", "en-us").blind}
 
     for forge, said in ((all_seen, " is right on 0 of "), (without_vermont, "cells, region name: Vermont: ")):
         made = rewrite(made, matrix_file("en-us"), lambda path, forge=forge: write_json_atomically(path, forge(true)))
-        packages = STAGES["packaged_weights"](place, "demo").artifact
+        packages = line.packaged_weights.run(place, "demo").artifact
 
         problems = checks.no_cell_is_blind(place, "demo").problems
         assert said in problems[0]
@@ -107,9 +105,9 @@ def test_a_matrix_that_was_forged_before_packaging_is_judged_by_cells_and_counts
         assert packages.read_json("en-us/model-card.json")["capability"]["blind"] >= true["blind"] - 1
 
 
-def test_a_matrix_of_other_bytes_says_nothing_of_the_package(line: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_matrix_of_other_bytes_says_nothing_of_the_package(finished: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     # M51
-    other = dataclasses.replace(matrix_of(line, "demo", "en-us"), measured_on="b" * 64)
+    other = dataclasses.replace(matrix_of(finished, "demo", "en-us"), measured_on="b" * 64)
     with pytest.raises(ArtifactError, match="was measured on network bbbbbbbbbbbb, and cccccccccccc is to be packaged"):
         summary_of(other, "c" * 64)
 
@@ -118,4 +116,4 @@ def test_a_matrix_of_other_bytes_says_nothing_of_the_package(line: Place, monkey
     assert (
         "en-us: the matrix was measured on other bytes than the packaged model.onnx: "
         "materialize capability_matrix and packaged_weights again"
-    ) in checks.no_cell_is_blind(line, "demo").problems
+    ) in checks.no_cell_is_blind(finished, "demo").problems

@@ -11,7 +11,7 @@ import pytest
 from corpus_sources import HandMade, address, install
 
 from mw_pipeline.errors import ArtifactError
-from mw_pipeline.stages import checks, requests
+from mw_pipeline.stages import checks, line
 from mw_pipeline.stages.corpus import build_manifest, row_files
 from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.upstream import prepare_corpus
@@ -58,9 +58,9 @@ def corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_a_corpus_of_which_one_source_is_gone_is_not_made_from_the_others(corpus: Any) -> None:
     # M43
     place = corpus(many(0), many(1000))
-    manifest = requests.manifest(place, "both").demand(place.store)
+    manifest = line.corpus_manifest.demand(place, "both")
     assert sorted(row_files(place.store, manifest)) == ["one", "two"]
-    shutil.rmtree(requests.shards(place, "both", "two").demand(place.store).path)
+    shutil.rmtree(line.corpus_shards.demand(place, "both:two").path)
 
     with pytest.raises(ArtifactError, match="corpus_shards of 'both:two' is not in the store"):
         build_manifest(place, "both")

@@ -15,7 +15,7 @@ from tiny_project import change, edit_json, place_at, rewrite
 
 from mw_pipeline.artifact import Artifact
 from mw_pipeline.errors import GateError, RecipeError
-from mw_pipeline.stages import checks, requests
+from mw_pipeline.stages import checks, line
 from mw_pipeline.stages.corpus import EXCLUSIONS_FILE, build_manifest, shard_files
 from mw_pipeline.stages.dataset import build_dataset, build_mix, build_tokenizer
 from mw_pipeline.stages.findings import Findings
@@ -71,12 +71,12 @@ def test_the_tiny_project_passes_every_check(tiny_line: Path, check: Check, part
 
 def made(place: Place, stage: str) -> Artifact:
     """The artifact of a stage of the demo recipe."""
-    found: Artifact = getattr(requests, stage)(place, place.recipe("demo")).demand(place.store)
+    found: Artifact = line.STAGES[stage].demand(place, "demo")
     return found
 
 
 def shards(place: Place) -> Artifact:
-    return requests.shards(place, "builtin", "builtin").demand(place.store)
+    return line.corpus_shards.demand(place, "builtin:builtin")
 
 
 def problems(check: Check, place: Place, partition: str = "demo") -> str:
@@ -114,7 +114,7 @@ def test_a_row_that_went_missing_is_found(place: Place) -> None:
 
 
 def test_rows_that_must_be_shared_alike_need_the_leave_of_their_source(place: Place) -> None:
-    manifest = requests.manifest(place, "builtin").demand(place.store)
+    manifest = line.corpus_manifest.demand(place, "builtin")
     bound = {"CC-BY-4.0": 5, "ODbL-1.0": 2}
     rewrite(manifest, "census.json", edit_json(sources__builtin__counts__licence=bound))
 
@@ -158,7 +158,7 @@ def forget_exclusions(place: Place) -> None:
     def write(path: Path) -> None:
         pq.write_table(pq.read_table(path).slice(0, 0), path)
 
-    rewrite(requests.manifest(place, "builtin").demand(place.store), EXCLUSIONS_FILE, write)
+    rewrite(line.corpus_manifest.demand(place, "builtin"), EXCLUSIONS_FILE, write)
 
 
 def test_a_lower_cased_copy_of_a_held_out_row_is_kept_out_of_training_or_found_in_it(place: Place) -> None:
@@ -263,13 +263,13 @@ def test_a_recipe_that_changes_two_things_at_once_is_found(place: Place) -> None
 
 def test_spans_lost_to_the_tokenizer_are_found(place: Place) -> None:
     lost = edit_json(survival__locality={"gold": 1000, "survived": 900})
-    rewrite(made(place, "dataset"), "dataset.json", lost)
+    rewrite(made(place, "tokenized_dataset"), "dataset.json", lost)
 
     assert "locality" in problems(checks.labels_survive_tokenizing, place)
 
 
 def test_a_dataset_that_is_not_what_its_summary_counts_is_found(place: Place) -> None:
-    rewrite(made(place, "dataset"), "dataset.json", edit_json(splits__train__rows=7))
+    rewrite(made(place, "tokenized_dataset"), "dataset.json", edit_json(splits__train__rows=7))
 
     assert "7" in problems(checks.dataset_matches_schema, place)
 
@@ -282,7 +282,7 @@ def test_a_run_of_many_passes_over_few_rows_is_found(place: Place) -> None:
 
 
 def test_a_full_run_that_ended_before_its_steps_is_found(place: Place) -> None:
-    rewrite(made(place, "full"), "run.json", edit_json(status="BUDGET_EXHAUSTED", step=100))
+    rewrite(made(place, "full_checkpoint"), "run.json", edit_json(status="BUDGET_EXHAUSTED", step=100))
 
     assert "the run ended as 'BUDGET_EXHAUSTED' at step 100 of 240" in problems(checks.run_is_sound, place)
 
@@ -290,7 +290,7 @@ def test_a_full_run_that_ended_before_its_steps_is_found(place: Place) -> None:
 @pytest.mark.parametrize("name", ["gold", "labels"])
 def test_scores_on_other_gold_or_labels_are_found(place: Place, name: str) -> None:
     # M44
-    rewrite(made(place, "report"), "scores.json", edit_json(**{f"hashes__{name}": "0" * 64}))
+    rewrite(made(place, "eval_report"), "scores.json", edit_json(**{f"hashes__{name}": "0" * 64}))
 
     assert f"scores.json names {name} '{'0' * 64}', this recipe's is '" in problems(checks.eval_is_comparable, place)
 
@@ -298,7 +298,7 @@ def test_scores_on_other_gold_or_labels_are_found(place: Place, name: str) -> No
 @pytest.mark.parametrize("difference", [0.01, math.nan, math.inf])
 def test_an_export_with_other_logits_is_found(place: Place, difference: float) -> None:
     edit = edit_json(fp32_against_checkpoint__max_logit_difference=difference)
-    rewrite(made(place, "packages"), checks.PARITY_FILE, edit)
+    rewrite(made(place, "packaged_weights"), checks.PARITY_FILE, edit)
 
     assert "allowed 0.001" in problems(checks.package_matches_checkpoint, place)
 
@@ -309,7 +309,7 @@ def test_int8_bytes_that_decode_otherwise_are_found(place: Place, share: float) 
     change(place.project, "min_label_agreement = 0.0", "min_label_agreement = 0.95")
     remake_release(place)
     edit = edit_json(int8_against_checkpoint__label_agreement_share=share)
-    rewrite(made(place, "packages"), checks.PARITY_FILE, edit)
+    rewrite(made(place, "packaged_weights"), checks.PARITY_FILE, edit)
 
     assert "of labels, eval.min_label_agreement is 95.00%" in problems(checks.quantisation_costs_little, place)
 
@@ -331,7 +331,7 @@ def test_packages_that_lost_too_much_or_score_no_number_are_found(place: Place, 
     edit = edit_json(
         **{"metrics__golden__core_macro_f1": score, "metrics__golden, US rows__core_macro_f1": score}  # type: ignore[arg-type]
     )
-    rewrite(made(place, "packages"), "en-us/model-card.json", edit)
+    rewrite(made(place, "packaged_weights"), "en-us/model-card.json", edit)
 
     assert "int8 costs" in problems(checks.quantisation_costs_little, place)
     assert "asks a lower end of 0.00" in problems(checks.release_beats_its_gates, place)
@@ -345,7 +345,7 @@ def test_a_release_above_its_gate_whose_interval_begins_below_it_is_refused(plac
     def measured(locale: str, country: str, low: float) -> None:
         own = f"metrics__golden, {country} rows"
         edit = edit_json(**{f"{own}__core_macro_f1": 0.97, f"{own}__intervals__core_macro_f1": [low, 0.99]})  # type: ignore[arg-type]
-        rewrite(made(place, "packages"), f"{locale}/model-card.json", edit)
+        rewrite(made(place, "packaged_weights"), f"{locale}/model-card.json", edit)
 
     measured("en-us", "US", 0.95)
     measured("fr-fr", "FR", 0.88)
@@ -370,7 +370,7 @@ def test_a_further_set_that_the_recipe_names_gates_the_release_and_one_that_is_a
     for locale, country in (("en-us", "US"), ("fr-fr", "FR")):
         own = f"metrics__extra, {country} rows"
         values = {f"{own}__exact_match": 0.95, f"{own}__intervals__exact_match": [0.91, 1.0]}
-        rewrite(made(place, "packages"), f"{locale}/model-card.json", edit_json(**values))  # type: ignore[arg-type]
+        rewrite(made(place, "packaged_weights"), f"{locale}/model-card.json", edit_json(**values))  # type: ignore[arg-type]
     found = checks.release_beats_its_gates(place, "demo")
     assert found.problems == ()
     assert "eval.gates.absent was not asked: absent is not scored: 'nowhere/*.jsonl' matches no file" in found.summary
@@ -390,7 +390,7 @@ def test_a_gate_on_a_set_that_the_corpus_names_opens_the_lock(place: Place) -> N
 
 
 def test_the_report_scores_a_set_on_the_tags_that_its_labels_are_complete_for(tiny_line: Path) -> None:
-    scores = made(place_at(tiny_line), "report").read_json("golden_sets.json")["scores"]["extra"]
+    scores = made(place_at(tiny_line), "eval_report").read_json("golden_sets.json")["scores"]["extra"]
 
     assert scores["tags"] == ["locality", "postcode", "street", "house_number"]
     assert set(scores["denominators"]["core_macro_f1"]) == set(scores["tags"])
@@ -398,11 +398,11 @@ def test_the_report_scores_a_set_on_the_tags_that_its_labels_are_complete_for(ti
 
 def test_a_tag_that_no_row_holds_is_named(place: Place) -> None:
     taught = {tag: {"gold": 9, "survived": 9} for tag in place.recipe("demo").label_set.tags}
-    rewrite(made(place, "dataset"), "dataset.json", edit_json(survival=taught))
+    rewrite(made(place, "tokenized_dataset"), "dataset.json", edit_json(survival=taught))
     assert checks.every_tag_is_taught(place, "demo").problems == ()
 
     del taught["cedex"]
-    rewrite(made(place, "dataset"), "dataset.json", edit_json(survival=taught))
+    rewrite(made(place, "tokenized_dataset"), "dataset.json", edit_json(survival=taught))
     assert problems(checks.every_tag_is_taught, place) == "no row of corpus 'builtin' holds cedex"
 
 

@@ -10,7 +10,7 @@ import pytest
 from tiny_project import change, edit_json, rewrite
 
 from mw_pipeline.cli import main
-from mw_pipeline.stages import requests
+from mw_pipeline.stages import line
 from mw_pipeline.stages.place import Place
 
 pytestmark = pytest.mark.slow
@@ -51,7 +51,7 @@ def test_a_smoke_and_the_full_run_behind_it_are_handed_out_with_their_verdict(
 def test_a_full_run_that_diverged_is_handed_out_with_exit_code_1(
     run: CommandLine, place: Place, tmp_path: Path
 ) -> None:
-    rewrite(requests.full(place, place.recipe("demo")).demand(place.store), "run.json", edit_json(status="DIVERGED"))
+    rewrite(line.full_checkpoint.demand(place, place.recipe("demo")), "run.json", edit_json(status="DIVERGED"))
 
     code, shown, said = run(place, "train", "--recipe", "demo", "--out", tmp_path / "full")
 
@@ -86,7 +86,7 @@ def test_a_full_run_without_a_smoke_is_refused(run: CommandLine, place: Place, t
 
 def test_a_run_to_resume_is_never_ignored(run: CommandLine, place: Place, tmp_path: Path) -> None:
     # M38
-    folder = requests.smoke(place, place.recipe("demo")).demand(place.store).path
+    folder = line.smoke_checkpoint.demand(place, place.recipe("demo")).path
 
     code, shown, said = run(
         place, "train", "--recipe", "demo", "--smoke", "--resume", folder, "--out", tmp_path / "out"
@@ -162,7 +162,7 @@ def test_an_upstream_check_that_fails_stops_the_command_by_its_name(run: Command
 
 
 def test_the_licensed_checkpoint_becomes_one_package_a_locale(run: CommandLine, place: Place, tmp_path: Path) -> None:
-    checkpoint = requests.full(place, place.recipe("demo")).demand(place.store).path
+    checkpoint = line.full_checkpoint.demand(place, place.recipe("demo")).path
     out = tmp_path / "packages"
 
     code, shown, _ = run(place, "package", "--recipe", "demo", "--checkpoint", checkpoint, "--out", out)
@@ -177,8 +177,8 @@ def test_another_checkpoint_or_a_gate_that_fails_makes_no_package(
     run: CommandLine, place: Place, tmp_path: Path
 ) -> None:
     recipe = place.recipe("demo")
-    smoke = requests.smoke(place, recipe).demand(place.store).path
-    full = requests.full(place, recipe).demand(place.store).path
+    smoke = line.smoke_checkpoint.demand(place, recipe).path
+    full = line.full_checkpoint.demand(place, recipe).path
 
     code, shown, said = run(place, "package", "--recipe", "demo", "--checkpoint", smoke, "--out", tmp_path / "a")
     assert (code, shown) == (1, None)

@@ -11,7 +11,7 @@ from mw_pipeline.artifact import Artifact
 from mw_pipeline.cli import main
 from mw_pipeline.cli import package as command
 from mw_pipeline.errors import ArtifactError, GateError
-from mw_pipeline.stages import shipping
+from mw_pipeline.stages import line, shipping
 from mw_pipeline.stages.capability import capability_matrix
 from mw_pipeline.stages.findings import Findings
 from mw_pipeline.stages.place import Place
@@ -68,9 +68,9 @@ def test_a_recipe_whose_corpus_withholds_a_region_is_refused_before_anything_els
     assert not (tmp_path / "out").exists()
     for refused in (
         lambda: packaged_weights(place, "demo"),
-        lambda: find_made("packaged_weights", place, "demo"),
+        lambda: find_made(line.packaged_weights, place, "demo"),
         lambda: capability_matrix(place, "demo"),
-        lambda: find_made("capability_matrix", place, "demo"),
+        lambda: find_made(line.capability_matrix, place, "demo"),
         lambda: shipping.demand_gates(place, "demo"),
     ):
         with pytest.raises(GateError, match="no row taught their names"):
@@ -80,7 +80,7 @@ def test_a_recipe_whose_corpus_withholds_a_region_is_refused_before_anything_els
 def test_a_corpus_that_withholds_towns_alone_gets_as_far_as_its_verdict(place):
     for refused in (
         lambda: packaged_weights(place, "demo"),
-        lambda: find_made("capability_matrix", place, "demo"),
+        lambda: find_made(line.capability_matrix, place, "demo"),
     ):
         with pytest.raises(GateError, match="may not start: no verdict can be for it"):
             refused()

@@ -14,9 +14,9 @@ from tiny_project import RECIPE, change, edit_json, place_at, rewrite
 
 from mw_pipeline.corpus.closed_words import closed_words
 from mw_pipeline.errors import GateError
-from mw_pipeline.stages import checks
+from mw_pipeline.stages import checks, line
+from mw_pipeline.stages.check_answers import demand_checks
 from mw_pipeline.stages.closed_words import PAGE_FILE, TABLE_FILE, WORDS_FILE, build_closed_words
-from mw_pipeline.stages.gates import demand_checks
 from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.upstream import prepare_corpus
 
@@ -79,7 +79,7 @@ def test_a_corpus_without_rows_of_a_state_stops_every_run_and_names_the_state(co
     build_closed_words(place, "demo")
 
     with pytest.raises(GateError) as refused:
-        demand_checks(place, "closed_words", "demo")
+        demand_checks(place, line.closed_words, "demo")
 
     said = str(refused.value)
     assert said.startswith("closed_words_are_taught does not hold for 'demo': region ")
@@ -92,7 +92,7 @@ def test_a_corpus_with_rows_of_every_state_lets_the_run_go_on(corpus: Build) -> 
     place = corpus(set())
     build_closed_words(place, "demo")
 
-    demand_checks(place, "closed_words", "demo")
+    demand_checks(place, line.closed_words, "demo")
 
     found = checks.closed_words_are_taught(place, "demo")
     assert found.summary.startswith("115 closed words are taught; not asked for: subregion name, country, ")
@@ -114,7 +114,7 @@ def test_a_table_that_says_that_all_is_well_is_judged_by_its_counts(corpus: Buil
 
     assert said.startswith("region code: 1 of 59 are in fewer than 50") and "'VT' (0 rows, 0 subsets)" in said
     with pytest.raises(GateError, match="closed_words_are_taught does not hold for 'demo': region code: 1 of 59"):
-        demand_checks(place, "closed_words", "demo")
+        demand_checks(place, line.closed_words, "demo")
 
 
 def test_a_table_without_a_state_is_refused_and_one_without_any_word_too(corpus: Build) -> None:
@@ -168,5 +168,5 @@ def test_another_promise_of_the_recipe_is_another_question(corpus: Build) -> Non
     allowed = build_closed_words(place, "demo").artifact
 
     assert allowed.digest != refused.digest
-    demand_checks(place, "closed_words", "demo")
+    demand_checks(place, line.closed_words, "demo")
     assert build_closed_words(place, "demo").reused

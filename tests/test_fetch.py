@@ -304,9 +304,9 @@ def test_a_corpus_is_built_from_a_url_and_found_again_when_the_server_is_gone(tm
         text = REMOTE_CORPUS.format(url=server.url("/export/US.txt"), sha256=digest)
         (tmp_path / "corpora" / "remote.toml").write_text(text)
         place = Place.of(store=str(tmp_path / ".mw"), project=str(tmp_path), data=str(tmp_path))
-        built = build_shards(place, "remote", "postal")
+        built = build_shards(place, "remote:postal")
 
     assert built.artifact.metrics["records_read"] == 50
     assert (tmp_path / ".mw" / "raw" / digest / "US.txt").read_text() == places
     assert built.artifact.manifest.config["raw"] == [digest]
-    assert build_shards(place, "remote", "postal").reused
+    assert build_shards(place, "remote:postal").reused

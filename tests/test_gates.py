@@ -14,8 +14,8 @@ from mw_pipeline.artifact import Artifact
 from mw_pipeline.digest import JSON, toolchain, write_json_atomically
 from mw_pipeline.errors import ArtifactError, GateError
 from mw_pipeline.seal import KEY_VARIABLE, seal_of
-from mw_pipeline.stages import requests
-from mw_pipeline.stages.gates import BLOCKING, demand_upstream
+from mw_pipeline.stages import line
+from mw_pipeline.stages.check_answers import demand_upstream
 from mw_pipeline.stages.lock import unlock
 from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.reuse import find_made
@@ -50,7 +50,7 @@ def test_a_recipe_that_diverges_stops_at_its_smoke_with_one_sentence_and_exit_co
         line.partition("smoke_verdict: ")[2] for line in done.stderr.splitlines() if "smoke_verdict: fail" in line
     }
     assert sentence.startswith("fail: ")
-    verdict = requests.verdict(place, place.recipe("demo")).demand(place.store)
+    verdict = line.smoke_verdict.demand(place, place.recipe("demo"))
     assert verdict.metrics["outcome"] == "fail"
 
 
@@ -86,7 +86,7 @@ def test_the_failed_verdict_is_a_failed_check_with_its_evidence(hot: Place) -> N
 def test_the_same_smoke_diverges_at_the_same_step_with_the_same_numbers(hot: Place) -> None:
     from mw_pipeline.stages.training import smoke_checkpoint
 
-    first = requests.smoke(hot, hot.recipe("demo")).demand(hot.store)
+    first = line.smoke_checkpoint.demand(hot, hot.recipe("demo"))
     expected = (first.read_json("run.json")["finding"], first.file("best/model.safetensors").read_bytes())
     forget(hot, "smoke_checkpoint", "smoke_verdict")
 
@@ -101,16 +101,16 @@ GOOD_NEWS = edit_json(outcome="pass", rule=None, step=None, findings=[], reason=
 
 def edit_verdict(place: Place) -> None:
     """A verdict written by hand, in place."""
-    GOOD_NEWS(requests.verdict(place, place.recipe("demo")).demand(place.store).file("verdict.json"))
+    GOOD_NEWS(line.smoke_verdict.demand(place, place.recipe("demo")).file("verdict.json"))
 
 
 def forge_verdict(place: Place) -> None:
     """A whole artifact made by hand: consistent digests, the right inputs, and a verdict that says pass."""
-    rewrite(requests.verdict(place, place.recipe("demo")).demand(place.store), "verdict.json", GOOD_NEWS)
+    rewrite(line.smoke_verdict.demand(place, place.recipe("demo")), "verdict.json", GOOD_NEWS)
 
 
 def flip_a_byte_of_the_data(place: Place) -> None:
-    path = requests.dataset(place, place.recipe("demo")).demand(place.store).file("train.arrow")
+    path = line.tokenized_dataset.demand(place, place.recipe("demo")).file("train.arrow")
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
@@ -133,15 +133,13 @@ def test_a_verdict_opens_the_lock_only_for_the_recipe_data_and_bytes_that_it_was
     place: Place, stage: str, tamper: Callable[[Place], None], reason: str
 ) -> None:
     # M04
-    from mw_pipeline.stages.tensor import STAGES
-
-    assert STAGES[stage](place, "demo").reused
+    assert line.STAGES[stage].run(place, "demo").reused
 
     tamper(place)
     made = kinds_of(place, stage)
 
     with pytest.raises(GateError, match=reason):
-        STAGES[stage](place, "demo")
+        line.STAGES[stage].run(place, "demo")
     assert kinds_of(place, stage) == made
 
 
@@ -157,12 +155,10 @@ def test_a_pass_written_by_hand_over_a_failed_smoke_opens_nothing(
     hot: Place, stage: str, forge: Callable[[Place], None], reason: str
 ) -> None:
     # M03
-    from mw_pipeline.stages.tensor import STAGES
-
     forge(hot)
 
     with pytest.raises(GateError, match=reason):
-        STAGES[stage](hot, "demo")
+        line.STAGES[stage].run(hot, "demo")
 
 
 def test_a_smoke_whose_rate_decays_opens_nothing(place: Place) -> None:
@@ -180,7 +176,7 @@ def test_a_smoke_whose_rate_decays_opens_nothing(place: Place) -> None:
 
 def test_a_full_run_that_diverged_is_evaluated_by_no_run_at_all(place: Place) -> None:
     # Its smoke has passed, so the verdict opens the lock; the check beside it stops only the run that trained it.
-    full = requests.full(place, place.recipe("demo")).demand(place.store)
+    full = line.full_checkpoint.demand(place, place.recipe("demo"))
     rewrite(full, "run.json", edit_json(status="DIVERGED"))
 
     said = failure_of(materialize(place.project, "eval_report"), "eval_report")
@@ -192,7 +188,7 @@ def test_a_full_run_that_diverged_is_evaluated_by_no_run_at_all(place: Place) ->
 
 
 TIGHT = ("variants = 1\n", "variants = 1\nbudgets = { filter_share = 0.01 }\n")
-CHECKS = [check.__name__ for kind in BLOCKING.values() for check in kind]
+CHECKS = [name for stage in line.STAGES.values() if line.is_upstream(stage) for name in stage.blocks]
 
 
 @pytest.mark.parametrize("asset", BEHIND_THE_LOCK)
@@ -294,11 +290,11 @@ def test_what_another_key_has_sealed_is_asked_again(
     demand_upstream(place, "demo")
 
     assert kinds_of(place, "check_answer") > kept
-    assert find_made("eval_report", place, "demo") is None
+    assert find_made(line.eval_report, place, "demo") is None
 
 
 def permit(place: Place) -> Artifact:
-    return requests.permit(place, place.recipe("demo"), "cpu").demand(place.store)
+    return line.full_run_permit.demand(place, place.recipe("demo"), device="cpu")
 
 
 def test_the_lock_makes_a_smoke_again_once_and_keeps_what_came_of_it(place: Place) -> None:
@@ -312,7 +308,7 @@ def test_the_lock_makes_a_smoke_again_once_and_keeps_what_came_of_it(place: Plac
     forget(place, "full_run_permit")
     with pytest.raises(GateError, match="its smoke has not been made again yet"):
         unlock(place, "demo")
-    assert [find_made(stage, place, "demo") for stage in BEHIND_THE_LOCK] == [None, None, None]
+    assert [find_made(line.STAGES[stage], place, "demo") for stage in BEHIND_THE_LOCK] == [None, None, None]
 
     unlock_made_again(place, "demo", progress=lines.append)
     assert lines == ["making the smoke of 'demo' again, as far as that is cheap"]
@@ -323,11 +319,9 @@ def test_the_lock_makes_a_smoke_again_once_and_keeps_what_came_of_it(place: Plac
 @pytest.mark.parametrize("stage", BEHIND_THE_LOCK)
 def test_a_permit_that_was_written_by_hand_opens_nothing(place: Place, stage: str) -> None:
     # M68
-    from mw_pipeline.stages.tensor import STAGES
-
     rewrite(permit(place), "permit.json", edit_json(measured={"rules": []}))
 
-    for ask in (lambda: find_made(stage, place, "demo"), lambda: STAGES[stage](place, "demo")):
+    for ask in (lambda: find_made(line.STAGES[stage], place, "demo"), lambda: line.STAGES[stage].run(place, "demo")):
         with pytest.raises(GateError, match="was not given out by the lock under the key of this user"):
             ask()
 
@@ -341,7 +335,7 @@ def test_a_smoke_whose_curves_were_typed_starts_no_full_run(place: Place) -> Non
         path.write_text("".join(json.dumps({**row, "loss": 0.9 * row["loss"]}) + "\n" for row in rows))
 
     recipe = place.recipe("demo")
-    smoke = rewrite(requests.smoke(place, recipe).demand(place.store), "steps.jsonl", type_losses)
+    smoke = rewrite(line.smoke_checkpoint.demand(place, recipe), "steps.jsonl", type_losses)
     assert build_verdict(place, recipe)[1].outcome == "pass"
 
     with pytest.raises(
@@ -376,7 +370,7 @@ def test_a_release_below_its_gate_is_made_and_never_published(place: Place) -> N
     reason = r"release_beats_its_gates does not hold for 'demo': en-us: core macro-F1 0\.\d+ .* lower end of 1\.00"
     with pytest.raises(GateError, match=reason):
         demand_gates(place, "demo")
-    packages = requests.packages(place, place.recipe("demo")).demand(place.store)
+    packages = line.packaged_weights.demand(place, place.recipe("demo"))
     assert ship(place, "demo", packages).startswith("not released: release_beats_its_gates does not hold")
 
 
@@ -387,7 +381,7 @@ def test_a_release_that_holds_its_gates_is_published_byte_for_byte_and_replaced_
 
     assert materialize(place.project, "packaged_weights").success
 
-    packages = requests.packages(place, place.recipe("demo")).demand(place.store)
+    packages = line.packaged_weights.demand(place, place.recipe("demo"))
     for locale in ("en-us", "fr-fr"):
         released = place.project / "releases" / "demo" / locale
         assert {p.name: p.read_bytes() for p in released.iterdir()} == {

@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from corpus_sources import HandMade, address, install, record
+from mw_pipeline.stages.requests import manifest
 from tiny_project import edit_json, rewrite
 
 from mw_pipeline.corpus.splits import judging_half
@@ -23,7 +24,6 @@ from mw_pipeline.stages.corpus import excluded_rows, row_files
 from mw_pipeline.stages.golden import build_golden, facts_of, golden_of, golden_sets_of
 from mw_pipeline.stages.golden_sets import read_set
 from mw_pipeline.stages.place import Place
-from mw_pipeline.stages.requests import manifest
 from mw_pipeline.stages.upstream import prepare_corpus
 
 SPEC = """

@@ -12,9 +12,8 @@ import pytest
 from graph_runs import graph
 
 from mw_pipeline.digest import code_digest
-from mw_pipeline.stages.gates import BLOCKING
+from mw_pipeline.stages import line
 from mw_pipeline.stages.place import Place
-from mw_pipeline.stages.requests import CODE, MADE_WITH
 from resources.place import PlaceResource
 
 ASSETS = {
@@ -105,12 +104,12 @@ def test_the_code_version_of_an_asset_is_that_of_the_code_which_the_store_asks_f
     nodes: dict[str, dg.AssetSpec],
 ) -> None:
     assert {name: spec.code_version for name, spec in nodes.items() if name != "corpus_shards"} == {
-        name: code_digest(CODE[name])[:12] for name in nodes if name != "corpus_shards"
+        name: code_digest(line.STAGES[name].code)[:12] for name in nodes if name != "corpus_shards"
     }
 
 
 def test_every_artifact_is_made_by_a_node_of_the_graph(nodes: dict[str, dg.AssetSpec]) -> None:
-    assert {MADE_WITH.get(kind, kind) for kind in CODE} <= set(nodes)
+    assert {stage.node for stage in line.STAGES.values()} == set(nodes)
 
 
 def test_every_check_is_there_and_blocks_as_designed(checks: list[dg.AssetCheckSpec]) -> None:
@@ -123,10 +122,9 @@ def test_every_check_is_there_and_blocks_as_designed(checks: list[dg.AssetCheckS
 
 
 def test_what_blocks_before_training_blocks_later_runs_too() -> None:
-    upstream = {kind: names for kind, names in BLOCKING_CHECKS.items() if kind in BLOCKING}
+    upstream = {kind for kind in BLOCKING_CHECKS if line.is_upstream(line.STAGES[kind])}
 
-    assert {kind: {check.__name__ for check in found} for kind, found in BLOCKING.items()} == upstream
-    assert set(BLOCKING_CHECKS) - set(upstream) == {
+    assert BLOCKING_CHECKS.keys() - upstream == {
         "smoke_checkpoint",
         "full_checkpoint",
         "eval_report",

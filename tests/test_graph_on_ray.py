@@ -18,8 +18,7 @@ import pytest
 from graph_runs import ROOT, environment, materialize, shell
 from tiny_project import place_at, write_project
 
-from mw_pipeline.stages import requests
-from mw_pipeline.store import Store
+from mw_pipeline.stages import line
 
 pytestmark = [
     pytest.mark.slow,
@@ -42,7 +41,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def digest_in(folder: Path, store: Path) -> str:
     """The digest of the project's shards in a store. Raises ArtifactError when they are not there."""
     place = place_at(folder)
-    return requests.shards(place, "builtin", "builtin").demand(Store(store)).digest
+    return line.corpus_shards.demand(place, "builtin:builtin").digest
 
 
 def answers(port: int) -> bool:

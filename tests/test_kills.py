@@ -19,22 +19,17 @@ from graph_runs import ROOT, environment, failure_of, materialize, shell
 from tiny_project import forget
 
 from mw_pipeline.artifact import Artifact
-from mw_pipeline.stages import requests
+from mw_pipeline.stages import line
 from mw_pipeline.stages.place import Place
 
 pytestmark = pytest.mark.slow
 
 SCRIPT = Path(__file__).parent / "tiny_line.py"
 PATIENCE_SECONDS = 180.0
-REQUESTS: dict[str, Callable[[Place], requests.Request]] = {
-    "corpus_shards": lambda place: requests.shards(place, "builtin", "builtin"),
-    "tokenized_dataset": lambda place: requests.dataset(place, place.recipe("demo")),
-    "smoke_checkpoint": lambda place: requests.smoke(place, place.recipe("demo")),
-}
 
 
 def made(place: Place, kind: str) -> Artifact:
-    return REQUESTS[kind](place).demand(place.store)
+    return line.STAGES[kind].demand(place, "builtin:builtin" if kind == "corpus_shards" else "demo")
 
 
 def wait_until(true: Callable[[], bool]) -> None:
@@ -111,7 +106,7 @@ def test_a_smoke_killed_at_random_steps_ends_with_the_weights_of_an_unbroken_one
     assert {name: smoke.file(name).read_bytes() for name in WEIGHTS} == expected
     assert [(row["step"], row["loss"], row["lr"]) for row in rows_of(smoke.file("steps.jsonl"))] == course
     assert smoke.read_json("run.json")["resumed_from_steps"]
-    assert requests.verdict(place, place.recipe("demo")).demand(place.store).metrics["outcome"] == "pass"
+    assert line.smoke_verdict.demand(place, place.recipe("demo")).metrics["outcome"] == "pass"
     assert not list((place.store.root / "work").glob("*/*"))
 
 

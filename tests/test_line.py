@@ -13,7 +13,7 @@ from graph_runs import checks_of, environment, failure_of, materialize, shell
 from tiny_project import forget, place_at, write_project
 
 from mw_pipeline.errors import ArtifactError
-from mw_pipeline.stages import checks, requests
+from mw_pipeline.stages import checks
 from mw_pipeline.stages.place import Place
 
 RUNS = (
@@ -152,4 +152,4 @@ def test_a_source_that_no_longer_counts_leaves_the_tokenized_rows(place: Place) 
     recipe = place.recipe("demo")
     second = recipe.mix.model_copy(update={"weights": {"builtin": 1.0, "other": 0.0}})
 
-    assert requests.sources_in_use(recipe.model_copy(update={"mix": second})) == ["builtin"]
+    assert recipe.model_copy(update={"mix": second}).sources_in_use == ["builtin"]

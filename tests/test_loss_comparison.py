@@ -11,7 +11,7 @@ from tiny_project import change
 
 from mw_pipeline.cli import main
 from mw_pipeline.errors import RecipeError
-from mw_pipeline.stages import requests
+from mw_pipeline.stages import line
 from mw_pipeline.stages.losses import loss_comparison
 from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.reuse import find_made
@@ -42,7 +42,7 @@ def test_losses_are_trained_over_seeds_and_ranked_by_what_they_decode(
     write_losses(place, RECIPES)
     for name, path in (("MW_PROJECT", place.project), ("MW_STORE", place.store.url), ("MW_DATA", place.data)):
         monkeypatch.setenv(name, str(path))
-    assert find_made("loss_comparison", place, "losses") is None
+    assert find_made(line.loss_comparison, place, "losses") is None
 
     code = main(["losses", "--folder", "losses"])
 
@@ -52,7 +52,7 @@ def test_losses_are_trained_over_seeds_and_ranked_by_what_they_decode(
     assert all(set(row["by_seed"]) == {"0", "1", "2"} for row in found["ranking"])
     assert all(0 < row["val_loss_over_h0"] < 0.95 for row in found["ranking"])
     assert "flat" in found["failed"]["losses/smoothed-away"]
-    made = find_made("loss_comparison", place, "losses")
+    made = find_made(line.loss_comparison, place, "losses")
     assert made is not None and made.digest == found["digest"]
     assert loss_comparison(place, "losses").reused
 
@@ -69,7 +69,7 @@ def test_recipes_that_differ_in_more_than_their_loss_are_refused(tmp_path: Path,
 
 def test_the_folder_of_the_checkout_differs_in_its_losses_alone(project: Path) -> None:
     place = Place.of(project=str(project))
-    names = requests.compared_recipes(place, "losses")
+    names = place.recipes_in("losses")
 
     assert {place.recipe(name).loss.kind for name in names} == {"ce", "crf", "ce+crf", "soft-span", "uncertainty"}
     assert len({str(place.recipe(name).slice("corpus", "train", "smoke", "model")) for name in names}) == 1

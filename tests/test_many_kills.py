@@ -8,17 +8,16 @@ import random
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_line import STAGES
+from tiny_line import run_stage
 from tiny_project import change, copy_project, forget, place_at
 
-from mw_pipeline.stages import requests
+from mw_pipeline.stages import line
 from mw_pipeline.stages.place import Place
 
 pytestmark = pytest.mark.slow
@@ -26,18 +25,14 @@ pytestmark = pytest.mark.slow
 SEED = 20261121
 KILLS = {"tokenized_dataset": 6, "smoke_checkpoint": 13, "full_checkpoint": 11}
 LATEST = {"tokenized_dataset": 0.9, "smoke_checkpoint": 0.35, "full_checkpoint": 0.35}  # of the time that all takes
-REQUESTS: dict[str, Callable[[Place], requests.Request]] = {
-    "tokenized_dataset": lambda place: requests.dataset(place, place.recipe("demo")),
-    "smoke_checkpoint": lambda place: requests.smoke(place, place.recipe("demo")),
-    "full_checkpoint": lambda place: requests.full(place, place.recipe("demo")),
-}
+
 WEIGHTS = ("best/model.safetensors", "last/model.safetensors", "last/optimizer.safetensors")
 FOUND = ("step", "pass", "lr", "loss", "grad_norm", "tokens", "rows", "row_hash")
 FORKS = multiprocessing.get_context("forkserver")  # with everything imported: a start costs no second
 
 
 def work(stage: str, folder: str) -> None:
-    STAGES[stage](place_at(Path(folder)))
+    run_stage(place_at(Path(folder)), stage)
 
 
 def drafts(place: Place, stage: str) -> set[int]:
@@ -89,18 +84,18 @@ def test_thirty_kills_lose_nothing_and_change_no_byte(place: Place, tmp_path: Pa
 
     for stage, kills in KILLS.items():
         begun = time.monotonic()
-        STAGES[stage](unbroken)
+        run_stage(unbroken, stage)
         longest = LATEST[stage] * (time.monotonic() - begun)
         for number in range(kills):
             saves = number % 3 == 2 and stage != "tokenized_dataset"
             what = killed_in_a_save(place, stage) if saves else killed_after(place, stage, rng.uniform(0.02, longest))
             hits[f"{what} of {stage}"] += 1
-        STAGES[stage](place)
+        run_stage(place, stage)
     print(dict(hits))  # noqa: T201
 
     assert sum(number for what, number in hits.items() if "nothing" not in what) >= 20, hits
     assert hits["a save of smoke_checkpoint"] and hits["a save of full_checkpoint"], hits
-    ours, theirs = ({name: REQUESTS[name](at).demand(at.store) for name in KILLS} for at in (place, unbroken))
+    ours, theirs = ({name: line.STAGES[name].demand(at, "demo") for name in KILLS} for at in (place, unbroken))
     assert ours["tokenized_dataset"].digest == theirs["tokenized_dataset"].digest
     for stage in ("smoke_checkpoint", "full_checkpoint"):
         place.store.verify(ours[stage])

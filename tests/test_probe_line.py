@@ -15,7 +15,7 @@ from test_cli_line import CommandLine
 from tiny_project import forget, place_at
 
 from mw_pipeline.artifact import Artifact
-from mw_pipeline.stages import checks, requests, views
+from mw_pipeline.stages import checks, line, views
 from mw_pipeline.stages.place import Place
 
 pytestmark = pytest.mark.slow  # a whole line has to run first
@@ -27,19 +27,21 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 
 
 @pytest.fixture(scope="module")
-def line(tiny_line: Path) -> Place:
+def finished(tiny_line: Path) -> Place:
     return place_at(tiny_line)
 
 
 def made(place: Place, stage: str) -> Artifact:
-    return getattr(requests, stage)(place, place.recipe("demo")).demand(place.store)
+    return line.STAGES[stage].demand(place, "demo")
 
 
-def test_gradients_of_a_run_folder_need_no_more_than_its_name(run: CommandLine, line: Place, tmp_path: Path) -> None:
-    smoke, picture = made(line, "smoke"), tmp_path / "gradients.png"
+def test_gradients_of_a_run_folder_need_no_more_than_its_name(
+    run: CommandLine, finished: Place, tmp_path: Path
+) -> None:
+    smoke, picture = made(finished, "smoke_checkpoint"), tmp_path / "gradients.png"
 
     code, shown, said = run(
-        line, "probe", "gradients", "--checkpoint", smoke.path, "--batches", "5", "--picture", picture
+        finished, "probe", "gradients", "--checkpoint", smoke.path, "--batches", "5", "--picture", picture
     )
 
     assert (code, shown["terms"]["batches"]) == (0, 5)
@@ -48,35 +50,41 @@ def test_gradients_of_a_run_folder_need_no_more_than_its_name(run: CommandLine, 
     assert picture.read_bytes()[:4] == b"\x89PNG"
 
 
-def test_activations_are_compared_with_another_checkpoint_and_another_precision(run: CommandLine, line: Place) -> None:
-    smoke, full = made(line, "smoke").path, made(line, "full").path
+def test_activations_are_compared_with_another_checkpoint_and_another_precision(
+    run: CommandLine, finished: Place
+) -> None:
+    smoke, full = made(finished, "smoke_checkpoint").path, made(finished, "full_checkpoint").path
 
-    code, shown, said = run(line, "probe", "activations", "--checkpoint", full / "best", "--against", smoke / "last")
+    code, shown, said = run(
+        finished, "probe", "activations", "--checkpoint", full / "best", "--against", smoke / "last"
+    )
     assert (code, len(shown["comparison"]["stages"])) == (0, 13)
 
     same = ("probe", "activations", "--checkpoint", full, "--against", full)
-    code, shown, said = run(line, *same, "--against-precision", "bf16")
+    code, shown, said = run(finished, *same, "--against-precision", "bf16")
     assert (code, shown["comparison"]["origin"]) == (0, None)
     assert f"all 13 stages agree with {full} in bf16" in said
 
 
-def test_a_printed_trace_of_other_rows_is_not_comparable(run: CommandLine, line: Place, tmp_path: Path) -> None:
+def test_a_printed_trace_of_other_rows_is_not_comparable(run: CommandLine, finished: Place, tmp_path: Path) -> None:
     # M59
-    full = made(line, "full").path
-    _, shown, _ = run(line, "probe", "activations", "--checkpoint", full, "--rows", "1")
+    full = made(finished, "full_checkpoint").path
+    _, shown, _ = run(finished, "probe", "activations", "--checkpoint", full, "--rows", "1")
     (tmp_path / "one.json").write_text(json.dumps(shown))
 
     ask = ("probe", "activations", "--checkpoint", full, "--against", tmp_path / "one.json", "--rows")
-    code, nothing, said = run(line, *ask, "7")
+    code, nothing, said = run(finished, *ask, "7")
     assert (code, nothing) == (2, None)
     assert "error: not comparable: " in said
 
-    code, shown, _ = run(line, *ask, "1")
+    code, shown, _ = run(finished, *ask, "1")
     assert (code, shown["comparison"]["origin"]) == (0, None)
 
 
-def test_separation_is_judged_on_test_rows(run: CommandLine, line: Place) -> None:
-    code, shown, said = run(line, "probe", "separation", "--checkpoint", made(line, "full").path, "--resamples", "100")
+def test_separation_is_judged_on_test_rows(run: CommandLine, finished: Place) -> None:
+    code, shown, said = run(
+        finished, "probe", "separation", "--checkpoint", made(finished, "full_checkpoint").path, "--resamples", "100"
+    )
 
     assert (code, shown["split"]) == (0, "test")
     assert shown["labels"]["postcode"]["collapsed"] is False
@@ -85,7 +93,7 @@ def test_separation_is_judged_on_test_rows(run: CommandLine, line: Place) -> Non
 
 
 def test_a_checkpoint_whose_dataset_is_not_in_the_store_asks_for_it(run: CommandLine, place: Place) -> None:
-    smoke, dataset = made(place, "smoke").path, made(place, "dataset").path
+    smoke, dataset = made(place, "smoke_checkpoint").path, made(place, "tokenized_dataset").path
     elsewhere = Path(shutil.copytree(dataset, place.project / "dataset"))
     forget(place, "tokenized_dataset")
 
@@ -100,14 +108,14 @@ def test_a_checkpoint_whose_dataset_is_not_in_the_store_asks_for_it(run: Command
 
 
 def test_a_checkpoint_without_a_run_beside_it_asks_for_the_recipe(
-    run: CommandLine, line: Place, tmp_path: Path
+    run: CommandLine, finished: Place, tmp_path: Path
 ) -> None:
-    bare = Path(shutil.copytree(made(line, "smoke").path / "best", tmp_path / "alone" / "checkpoint"))
+    bare = Path(shutil.copytree(made(finished, "smoke_checkpoint").path / "best", tmp_path / "alone" / "checkpoint"))
 
-    code, _, said = run(line, "probe", "gradients", "--checkpoint", bare)
+    code, _, said = run(finished, "probe", "gradients", "--checkpoint", bare)
     assert (code, "no run.json beside it names its recipe. Name one with --recipe R" in said) == (2, True)
 
-    code, shown, _ = run(line, "probe", "gradients", "--checkpoint", bare, "--recipe", "demo", "--batches", "5")
+    code, shown, _ = run(finished, "probe", "gradients", "--checkpoint", bare, "--recipe", "demo", "--batches", "5")
     assert (code, shown["recipe"]) == (0, "demo")
 
 
@@ -136,7 +144,7 @@ def drawn(picture: str) -> str:
 
 
 def test_a_smoke_that_diverged_brings_the_probe_of_its_last_good_checkpoint(hot: Place) -> None:
-    smoke = made(hot, "smoke")
+    smoke = made(hot, "smoke_checkpoint")
     found = smoke.read_json("probe.json")
 
     (verdict, probed) = checks.smoke_verdict(hot, "demo").problems
@@ -149,9 +157,9 @@ def test_a_smoke_that_diverged_brings_the_probe_of_its_last_good_checkpoint(hot:
     assert "| builtin |" in views.probe_of(smoke)["probe"]
 
 
-def test_a_smoke_that_passed_has_none(line: Place) -> None:
-    assert views.probe_of(made(line, "smoke")) == {}
-    assert checks.smoke_verdict(line, "demo").problems == ()
+def test_a_smoke_that_passed_has_none(finished: Place) -> None:
+    assert views.probe_of(made(finished, "smoke_checkpoint")) == {}
+    assert checks.smoke_verdict(finished, "demo").problems == ()
 
 
 def test_the_gradients_of_a_failed_smoke_can_be_probed_though_the_lock_is_shut(hot: Place) -> None:

@@ -17,7 +17,7 @@ from graph_runs import ROOT, environment, materialize, shell, trainer_once_at
 from tiny_project import change
 
 from mw_pipeline.artifact import Artifact
-from mw_pipeline.stages import requests
+from mw_pipeline.stages import line
 from mw_pipeline.stages.place import Place
 
 pytestmark = pytest.mark.slow
@@ -37,11 +37,11 @@ def shared(place: Place) -> Place:
 
 
 def smoke_of(place: Place) -> Artifact:
-    return requests.smoke(place, place.recipe("demo")).demand(place.store)
+    return line.smoke_checkpoint.demand(place, place.recipe("demo"))
 
 
 def full_of(place: Place) -> Artifact:
-    return requests.full(place, place.recipe("demo")).demand(place.store)
+    return line.full_checkpoint.demand(place, place.recipe("demo"))
 
 
 def course_of(run: Artifact) -> list[dict[str, Any]]:

@@ -120,7 +120,7 @@ def test_a_gate_on_a_set_that_the_corpus_does_not_name_is_refused_before_anythin
     with pytest.raises(RecipeError, match=message):
         commands(project, "demo")
     with pytest.raises(RecipeError, match=message):
-        prepare_dataset(project, project.recipe("demo"), "demo")
+        prepare_dataset(project, "demo")
     assert not project.store.root.exists() or not list(project.store.root.iterdir())
 
 

@@ -15,7 +15,7 @@ from graph_runs import checks_of, environment, failure_of, materialize, shell, t
 from tiny_project import change, forget
 
 from mw_pipeline.artifact import Artifact
-from mw_pipeline.stages import requests
+from mw_pipeline.stages import line
 from mw_pipeline.stages.attempts import saved_step
 from mw_pipeline.stages.place import Place
 
@@ -40,7 +40,7 @@ DISK = "OSError(errno.EIO, os.strerror(errno.EIO), str(arguments[1]))"
 
 
 def smoke_of(place: Place) -> Artifact:
-    return requests.smoke(place, place.recipe("demo")).demand(place.store)
+    return line.smoke_checkpoint.demand(place, place.recipe("demo"))
 
 
 def weights_of(smoke: Artifact) -> list[bytes]:
@@ -105,13 +105,13 @@ def test_a_killed_child_is_started_again_by_the_graph_and_ends_with_the_weights_
 
 def test_a_checkpoint_that_a_kill_left_between_two_names_counts(place: Place) -> None:
     forget(place, "smoke_checkpoint", "smoke_verdict")
-    request = requests.smoke(place, place.recipe("demo"))
+    request = line.smoke_checkpoint.request(place, place.recipe("demo"))
     work = place.store.work_path(request.kind, request.key)
-    found = [saved_step(place, "smoke_checkpoint", "demo")]
+    found = [saved_step(place, line.smoke_checkpoint, "demo")]
     for name, step in ((".last.old", 80), (".last.new", 100), ("last", 120)):
         (work / name).mkdir(parents=True)
         (work / name / "checkpoint.json").write_text(json.dumps({"step": step}))
-        found.append(saved_step(place, "smoke_checkpoint", "demo"))
+        found.append(saved_step(place, line.smoke_checkpoint, "demo"))
 
     assert found == [0, 80, 100, 120]
 

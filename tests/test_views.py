@@ -12,7 +12,7 @@ from tiny_project import place_at
 from mw_pipeline.artifact import Artifact
 from mw_pipeline.corpus.records import ROW_MEANINGS, ROW_SCHEMA
 from mw_pipeline.dataset.tokenized import TOKENIZED_MEANINGS, TOKENIZED_SCHEMA
-from mw_pipeline.stages import checks, requests, views
+from mw_pipeline.stages import checks, line, views
 from mw_pipeline.stages.corpus import waterfall_of
 from mw_pipeline.stages.place import Place
 
@@ -26,7 +26,7 @@ def place(tiny_line: Path) -> Place:
 
 def made(place: Place, stage: str) -> Artifact:
     """The artifact of a stage of the demo recipe."""
-    return getattr(requests, stage)(place, place.recipe("demo")).demand(place.store)
+    return line.STAGES[stage].demand(place, "demo")
 
 
 def decoded(picture: str) -> str:
@@ -34,23 +34,23 @@ def decoded(picture: str) -> str:
 
 
 def test_the_curves_of_a_smoke_show_what_its_verdict_looked_at(place: Place) -> None:
-    picture = views.curves_picture(made(place, "smoke"), made(place, "verdict"))
+    picture = views.curves_picture(made(place, "smoke_checkpoint"), made(place, "smoke_verdict"))
 
     assert picture.startswith("![training curves](data:image/svg+xml;base64,")
     assert decoded(picture).startswith("<svg ")
     assert "near-peak window" in decoded(picture)
-    assert "near-peak window" not in decoded(views.curves_picture(made(place, "full")))
+    assert "near-peak window" not in decoded(views.curves_picture(made(place, "full_checkpoint")))
 
 
 def test_the_facts_of_a_run_are_those_of_its_log(place: Place) -> None:
-    full = made(place, "full")
+    full = made(place, "full_checkpoint")
 
     assert f"| best validation macro-F1 | {full.metrics['best_val_macro_f1']:.4f} at step" in views.run_facts(full)
 
 
 def test_every_number_behind_a_verdict_is_shown_with_its_meaning(place: Place) -> None:
-    evidence = made(place, "verdict").read_json("verdict.json")["evidence"]
-    shown = views.verdict_facts(made(place, "verdict"))
+    evidence = made(place, "smoke_verdict").read_json("verdict.json")["evidence"]
+    shown = views.verdict_facts(made(place, "smoke_verdict"))
 
     assert {name for name, value in evidence.items() if value is not None} <= {
         line.split(" | ")[0].removeprefix("| ").replace(" ", "_") for line in shown.splitlines()
@@ -59,7 +59,7 @@ def test_every_number_behind_a_verdict_is_shown_with_its_meaning(place: Place) -
 
 
 def test_packages_are_listed_with_what_their_cards_say(place: Place) -> None:
-    packages = made(place, "packages")
+    packages = made(place, "packaged_weights")
     locale = place.recipe("demo").package.locales[0]
     card = packages.read_json(f"{locale}/model-card.json")
 
@@ -70,8 +70,8 @@ def test_packages_are_listed_with_what_their_cards_say(place: Place) -> None:
 
 def test_the_other_tables_hold_what_their_artifacts_hold(place: Place) -> None:
     recipe = place.recipe("demo")
-    golden = requests.golden(place, recipe.corpus).demand(place.store)
-    dataset = made(place, "dataset")
+    golden = line.golden_set.demand(place, recipe.corpus)
+    dataset = made(place, "tokenized_dataset")
     train = dataset.read_json("dataset.json")["splits"]["train"]
 
     assert f"| house_number | {golden.read_json('golden.json')['counts']['tag']['house_number']} | 1.0000 |" in (
@@ -79,13 +79,13 @@ def test_the_other_tables_hold_what_their_artifacts_hold(place: Place) -> None:
     )
     assert f"| train | {train['rows']:,} | {train['pieces']:,} |" in views.split_facts(dataset)
     assert "| house_number |" in views.survival_facts(dataset)
-    assert decoded(views.tags_picture(made(place, "report"))).startswith("<svg ")
-    totals = made(place, "diagnosis").read_json("diagnosis.json")["buckets"]["empty_pred"]
-    assert f"| empty pred | {totals['fn']} |" in views.bucket_facts(made(place, "diagnosis"))
+    assert decoded(views.tags_picture(made(place, "eval_report"))).startswith("<svg ")
+    totals = made(place, "regression_diagnosis").read_json("diagnosis.json")["buckets"]["empty_pred"]
+    assert f"| empty pred | {totals['fn']} |" in views.bucket_facts(made(place, "regression_diagnosis"))
 
 
 def test_a_waterfall_reads_from_top_to_bottom(place: Place) -> None:
-    shards = requests.shards(place, "builtin", "builtin").demand(place.store)
+    shards = line.corpus_shards.demand(place, "builtin:builtin")
     flow = waterfall_of(shards)
     lines = checks.waterfall_table(flow).splitlines()
 
@@ -102,7 +102,7 @@ def test_every_column_has_a_meaning(schema, meanings) -> None:  # type: ignore[n
 def test_a_materialization_shows_first_what_a_person_wants(place: Place) -> None:
     from assets.metadata import materialized
 
-    dataset = made(place, "dataset")
+    dataset = made(place, "tokenized_dataset")
     metadata = materialized(dataset, reused=True, row_count=True, splits=views.split_facts(dataset)).metadata or {}
 
     assert next(iter(metadata)) == "splits"
@@ -115,7 +115,7 @@ def test_a_materialization_shows_first_what_a_person_wants(place: Place) -> None
 def test_a_check_shows_its_numbers_one_by_one(place: Place) -> None:
     from assets.metadata import _evidence
 
-    evidence = made(place, "verdict").read_json("verdict.json")["evidence"]
+    evidence = made(place, "smoke_verdict").read_json("verdict.json")["evidence"]
     shown = _evidence(checks.smoke_verdict(place, "demo").evidence)
 
     assert shown["peak_f1"] == dg.MetadataValue.float(round(evidence["peak_f1"], 6))
@@ -125,11 +125,11 @@ def test_a_check_shows_its_numbers_one_by_one(place: Place) -> None:
 
 
 def test_the_scores_of_further_gold_stand_beside_those_of_the_own(place: Place) -> None:
-    shown = views.golden_set_facts(made(place, "report"))
+    shown = views.golden_set_facts(made(place, "eval_report"))
 
     assert "| project | 40 | " in shown and "| extra | 2 | 2 | " in shown
     assert "absent is not scored: 'nowhere/*.jsonl' matches no file below MW_DATA" in shown
-    page = made(place, "report").file("report.html").read_text()
+    page = made(place, "eval_report").file("report.html").read_text()
     assert "Gold sets" in page and "Absent is not scored" in page
 
 
@@ -139,4 +139,4 @@ def test_further_gold_is_judged_and_kept_out_of_training_and_gates_nothing(place
     assert "| extra | 2 | 2 | 0 | none |" in facts.evidence["sets"]
     assert "absent is not scored" in facts.evidence["sets"]
     assert "none of 42 gold rows" in checks.golden_is_not_in_train(place, "builtin").summary
-    assert made(place, "report").metrics["rows"] == 40
+    assert made(place, "eval_report").metrics["rows"] == 40

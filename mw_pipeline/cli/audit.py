@@ -32,9 +32,9 @@ def run(args: argparse.Namespace) -> int:
     place = place_in_use()
     recipe = place.recipe(args.recipe)
     prepare_corpus(place, recipe.corpus, progress=say)
-    build_mix(place, args.recipe)
-    words = build_closed_words(place, args.recipe).artifact
-    built = build_audit(place, args.recipe, since=args.since)
+    build_mix(place, args.recipe, progress=say)
+    words = build_closed_words(place, args.recipe, progress=say).artifact
+    built = build_audit(place, args.recipe, since=args.since, progress=say)
     found = built.artifact.read_json(AUDIT_FILE)
     say(built.artifact.file(TABLE_FILE).read_text(encoding="utf-8").rstrip())
     say(words.file(SUMMARY_FILE).read_text(encoding="utf-8").rstrip())

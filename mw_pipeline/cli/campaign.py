@@ -18,6 +18,7 @@ from mw_pipeline.report.campaign_page import as_text, render_campaign
 from mw_pipeline.stages.campaign import all_made, outcomes_of
 from mw_pipeline.stages.campaign_runs import train_campaign
 from mw_pipeline.stages.place import Progress
+from mw_pipeline.stages.stage import Stage
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,10 +51,9 @@ def run(args: argparse.Namespace) -> int:
 def _from_store(campaign: Campaign, *, train: bool) -> dict[str, dict[str, RunOutcome]]:
     place = place_in_use()
     if train:
-        from mw_pipeline.stages.tensor import run_stage  # torch takes a second to load
 
-        def make(stage: str, member: Member, progress: Progress) -> object:
-            return run_stage(stage, place, str(member.path), progress=progress)
+        def make(stage: Stage, member: Member, progress: Progress) -> object:
+            return stage.run(place, str(member.path), progress=progress)
 
         train_campaign(place, campaign, make, progress=say)
     return outcomes_of(campaign, all_made(place, campaign))

@@ -15,7 +15,7 @@ from mw_pipeline.cli.project import place_in_use
 from mw_pipeline.digest import sha256_file
 from mw_pipeline.errors import ArtifactError, GateError
 from mw_pipeline.model.checkpoint import WEIGHTS
-from mw_pipeline.stages import requests
+from mw_pipeline.stages import line
 from mw_pipeline.stages.diagnosis import build_diagnosis
 from mw_pipeline.stages.evaluation import eval_report
 from mw_pipeline.stages.recomputation import unlock_package
@@ -41,9 +41,9 @@ def run(args: argparse.Namespace) -> int:
     recipe = place.recipe(args.recipe)
     with new_folder(args.out) as draft:
         unlock_package(place, args.recipe)
-        demand_best_of(args.checkpoint, requests.full(place, recipe).demand(place.store))
+        demand_best_of(args.checkpoint, line.full_checkpoint.demand(place, recipe))
         eval_report(place, args.recipe, progress=say)
-        build_diagnosis(place, args.recipe)
+        build_diagnosis(place, args.recipe, progress=say)
         built = packaged_weights(place, args.recipe, progress=say)
         demand_gates(place, args.recipe)
         for locale in recipe.package.locales:

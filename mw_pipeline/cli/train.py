@@ -15,7 +15,7 @@ from mw_pipeline.cli.arguments import local_path
 from mw_pipeline.cli.new_folder import new_folder
 from mw_pipeline.cli.project import place_in_use
 from mw_pipeline.cli.supervise import ChildCommand
-from mw_pipeline.stages import checks
+from mw_pipeline.stages import checks, line
 from mw_pipeline.stages.attempts import ATTEMPTS_FILE, AttemptLog, keep_trying, saved_step
 from mw_pipeline.stages.place import Place, seconds_of
 from mw_pipeline.stages.training import full_checkpoint, smoke_checkpoint
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     place = place_in_use(time_limit=args.time_limit, in_parts=args.in_parts)
     recipe = place.recipe(args.recipe)
     with new_folder(args.out) as draft:
-        prepare_dataset(place, recipe, args.recipe, progress=say)
+        prepare_dataset(place, args.recipe, progress=say)
         stage = smoke_checkpoint if args.smoke else full_checkpoint
         built = stage(place, args.recipe, progress=say, resume_from=args.resume)
         shutil.copytree(built.artifact.folder(), draft, dirs_exist_ok=True)
@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _supervised(args: argparse.Namespace) -> int:
-    place, stage = Place.of(), "smoke_checkpoint" if args.smoke else "full_checkpoint"
+    place, stage = Place.of(), line.smoke_checkpoint if args.smoke else line.full_checkpoint
     words = ["--smoke"] * args.smoke + ["--in-parts"] * bool(args.in_parts)
     words += ["--resume", str(args.resume)] if args.resume else []
     seconds = seconds_of(args.time_limit) if args.time_limit else None

@@ -324,6 +324,16 @@ class Recipe(Section):
         """The labels that this recipe trains."""
         return label_set(self.labels)
 
+    @property
+    def samples(self) -> int:
+        """Rows that the full run draws, repetitions counted."""
+        return self.train.steps * self.train.effective_batch
+
+    @property
+    def sources_in_use(self) -> list[str]:
+        """The sources that it weights above zero, sorted: the others are neither tokenized nor drawn."""
+        return sorted(name for name, weight in self.mix.weights.items() if weight > 0)
+
     def slice(self, *sections: str) -> dict[str, JSON]:
         """The named sections as JSON: what a stage depends on, and nothing else."""
         return self.model_dump(mode="json", include=set(sections))

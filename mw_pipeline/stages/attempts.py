@@ -13,13 +13,12 @@ from mw_pipeline.digest import JSON
 from mw_pipeline.errors import MwError
 from mw_pipeline.failures import Attempt, Cure, Move, next_move
 from mw_pipeline.json_lines import append_line, mend, sync
-from mw_pipeline.stages import requests
 from mw_pipeline.stages.place import Place
+from mw_pipeline.stages.stage import Stage
 from mw_pipeline.verdict.runlog import read_lines
 
 ATTEMPTS_FILE = "attempts.jsonl"
 _LAST = ("last", ".last.new", ".last.old")  # a kill may have come between the two renames of a checkpoint
-_REQUESTS = {"smoke_checkpoint": requests.smoke, "full_checkpoint": requests.full}
 
 
 class AttemptLog:
@@ -56,10 +55,10 @@ class AttemptLog:
         return [Attempt(row["cure"], row["reason"], row["step"]) for row in rows if row["run"] == self._run]
 
 
-def saved_step(place: Place, stage: str, recipe_name: str) -> int:
+def saved_step(place: Place, stage: Stage, recipe_name: str) -> int:
     """The step of the last checkpoint of a training stage that has not ended; 0 before the first, or elsewhere."""
     try:
-        request = _REQUESTS[stage](place, place.recipe(recipe_name))
+        request = stage.request(place, recipe_name)
         work = place.store.root / "work" / request.kind / request.key
         return next((step for name in _LAST if (step := _step_in(work / name)) is not None), 0)
     except (KeyError, MwError, OSError, ValueError):

@@ -17,10 +17,10 @@ from mw_pipeline.errors import ArtifactError
 from mw_pipeline.mix.changes import changes_between, sources_stay
 from mw_pipeline.recipe import Recipe
 from mw_pipeline.report.audit_page import render_audit
-from mw_pipeline.stages import checks, requests
+from mw_pipeline.stages import checks, line
 from mw_pipeline.stages.audit_ledger import AUDIT_FILE, Entry, enter, last_of, ledger_path, read_ledger
 from mw_pipeline.stages.corpus import CENSUS_FILE, row_files, waterfall_of
-from mw_pipeline.stages.place import Place
+from mw_pipeline.stages.place import Place, Progress, quiet
 from mw_pipeline.store import Built
 
 PAGE_FILE = "audit.html"
@@ -28,37 +28,40 @@ TABLE_FILE = "mix.md"
 _SHORTEST_PREFIX = 8
 
 
-def build_audit(place: Place, recipe_name: str, *, since: str | None = None) -> Built:
+def build_audit(place: Place, recipe_name: str, *, since: str | None = None, progress: Progress = quiet) -> Built:
     """The audit of a recipe: `audit.json`, `audit.html` for a person, and the small table `mix.md`.
 
     It is compared with the recipe's last audit in the ledger; nothing new since then, and that one is the answer. With
     `since`, the digest of any audit or at least eight digits of it, it is compared with that one and not entered."""
     recipe = place.recipe(recipe_name)
     if since is not None:
-        return _built(place, recipe, _named(place, since), lost=None)
-    subject = requests.audit(place, recipe).key
+        return _built(place, recipe, _named(place, since), lost=None, progress=progress)
+    subject = line.source_audit.request(place, recipe).key
     last = last_of(read_ledger(ledger_path(place)), recipe.name)
     before = _there(place, last.audit) if last is not None else None
     if last is not None and before is not None and last.subject == subject:
         place.store.verify(before)
         return Built(before, reused=True)
-    built = _built(place, recipe, before, lost=last.audit if last is not None and before is None else None)
+    built = _built(
+        place, recipe, before, lost=last.audit if last is not None and before is None else None, progress=progress
+    )
     now = datetime.now(UTC).isoformat(timespec="seconds")
     enter(ledger_path(place), Entry(recipe.name, built.artifact.digest, subject, now))
     return built
 
 
-def _built(place: Place, recipe: Recipe, before: Artifact | None, *, lost: str | None) -> Built:
-    request = requests.audit(place, recipe, since=before, lost=lost)
+def _built(place: Place, recipe: Recipe, before: Artifact | None, *, lost: str | None, progress: Progress) -> Built:
+    request = line.source_audit.request(place, recipe, since=before, lost=lost)
 
     def make(out: Path) -> Mapping[str, JSON]:
+        progress(f"audit: counting the sources of {recipe.name}")
         found = _facts(place, recipe, request.inputs)
         changes = changes_between(before.read_json(AUDIT_FILE), found) if before is not None else None
         found["since"] = _since(before, lost)
         found["changes"] = changes
         found["warnings"] += sources_stay(changes) if changes is not None else []
         write_json_atomically(out / AUDIT_FILE, found)
-        mix = requests.mix(place, recipe).demand(place.store)
+        mix = line.source_mix.demand(place, recipe)
         (out / TABLE_FILE).write_bytes(mix.file("mix.md").read_bytes())
         render_audit(out / PAGE_FILE, found)
         counts = {name: len(found[name]) for name in ("sources", "findings", "warnings")}

@@ -17,7 +17,7 @@ from mw_pipeline.digest import json_value
 from mw_pipeline.errors import ArtifactError
 from mw_pipeline.json_lines import replace_lines, whole_lines
 from mw_pipeline.stages.place import Place
-from mw_pipeline.stages.request import materialize_command
+from mw_pipeline.stages.stage import materialize_command
 
 AUDIT_FILE = "audit.json"
 

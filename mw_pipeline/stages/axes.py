@@ -18,7 +18,7 @@ from mw_pipeline.package.layout import PackageLayout
 from mw_pipeline.package_files import ONNX_NAME
 from mw_pipeline.parse import Parser
 from mw_pipeline.recipe import OWN_GOLD, Recipe
-from mw_pipeline.stages import requests
+from mw_pipeline.stages import line
 from mw_pipeline.stages.comparison import AXES_FILE, stability_of_run
 from mw_pipeline.stages.diagnosis import POLICY
 from mw_pipeline.stages.export import exported
@@ -31,10 +31,10 @@ from mw_pipeline.store import Built
 def compare_with_baseline(place: Place, recipe_name: str, *, progress: Progress = quiet) -> Built | None:
     """The four axes of every locale that the recipe's baseline has a package for; None without a baseline."""
     recipe = place.recipe(recipe_name)
-    request = requests.axes(place, recipe)
+    request = line.release_axes.request(place, recipe)
     if request is None:
         return None
-    baseline = requests.baseline(place, recipe)
+    baseline = line.baseline(place, recipe)
 
     def make(out: Path) -> Mapping[str, JSON]:
         progress(f"comparing the packaged bytes with those of {baseline.sentence}")

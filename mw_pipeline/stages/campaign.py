@@ -13,9 +13,8 @@ from mw_pipeline.digest import JSON, write_json_atomically
 from mw_pipeline.errors import ArtifactError
 from mw_pipeline.report.campaign_page import as_text, render_campaign
 from mw_pipeline.report.cells import NOTHING, Table
-from mw_pipeline.stages import requests
-from mw_pipeline.stages.place import Place
-from mw_pipeline.stages.request import Request
+from mw_pipeline.stages import line
+from mw_pipeline.stages.place import Place, Progress, quiet
 from mw_pipeline.store import Built
 from mw_pipeline.verdict.gate import VERDICT_FILE
 from mw_pipeline.verdict.runlog import read_run
@@ -23,16 +22,23 @@ from mw_pipeline.verdict.runlog import read_run
 REPORT_FILE = "campaign.json"
 PAGE_FILE = "campaign.html"
 TABLE_FILE = "campaign.md"
+_RUNS = {"smoke": line.smoke_checkpoint, "verdict": line.smoke_verdict, "full": line.full_checkpoint}
 
 
-def build_campaign(place: Place, campaign: Campaign) -> Built:
+def build_report(place: Place, name: str, *, progress: Progress = quiet) -> Built:
+    """The report on the campaign of a name. Raises RecipeError as `campaign_named` does."""
+    return build_campaign(place, campaign_named(place, name), progress=progress)
+
+
+def build_campaign(place: Place, campaign: Campaign, *, progress: Progress = quiet) -> Built:
     """`campaign.json`, `campaign.html` and `campaign.md` of what the recipes of a campaign have in the store.
 
     What has not been run yet is named in it: a later build with more in the store is another artifact."""
     made = all_made(place, campaign)
-    request = _request(campaign, made)
+    request = line.campaign_report.request(place, campaign.name, campaign=campaign, made=made)
 
     def make(out: Path) -> Mapping[str, JSON]:
+        progress(f"campaign: laying {len(campaign.members)} recipes side by side")
         report = campaign_report(campaign, outcomes_of(campaign, made))
         write_json_atomically(out / REPORT_FILE, report)
         (out / TABLE_FILE).write_text(as_text(report) + "\n", encoding="utf-8")
@@ -71,8 +77,8 @@ def made_of(place: Place, member: Member) -> dict[str, Artifact]:
     """The smoke, its verdict and the full run of a recipe, as far as the store has them."""
     found: dict[str, Artifact] = {}
     try:
-        for name, request in (("smoke", requests.smoke), ("verdict", requests.verdict), ("full", requests.full)):
-            artifact = request(place, member.recipe).find(place.store)
+        for name, stage in _RUNS.items():
+            artifact = stage.find(place, member.recipe)
             if artifact is None:
                 break
             found[name] = artifact
@@ -95,16 +101,6 @@ def outcomes_of(campaign: Campaign, made: Mapping[str, Mapping[str, Artifact]]) 
             full = read_run(artifacts["full"].folder())
             found[member.name]["full"] = outcome_of(member.recipe, full, kind="full")
     return found
-
-
-def _request(campaign: Campaign, made: Mapping[str, Mapping[str, Artifact]]) -> Request:
-    config: JSON = {
-        "campaign": campaign.name,
-        "base": campaign.base.digest,
-        "recipes": {member.name: member.recipe.digest for member in campaign.members},
-    }
-    inputs = tuple(artifact for member in campaign.members for artifact in made[member.name].values())
-    return Request("campaign_report", campaign.name, inputs, config, requests.CODE["campaign_report"])
 
 
 def campaign_named(place: Place, name: str) -> Campaign:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from mw_pipeline.campaign.folder import Campaign, Member
-from mw_pipeline.stages import requests
+from mw_pipeline.stages import line
 from mw_pipeline.stages.place import Place, Progress, quiet
+from mw_pipeline.stages.stage import Stage
 from mw_pipeline.stages.upstream import prepare_dataset
 from mw_pipeline.stages.verdict import build_verdict
 
-Train = Callable[[str, Member, Progress], object]
+Train = Callable[[Stage, Member, Progress], object]
 """Makes one training stage, smoke_checkpoint or full_checkpoint, of a member: here, or in a process of its own."""
 
 
@@ -25,15 +26,15 @@ def train_campaign(place: Place, campaign: Campaign, train: Train, *, progress: 
         tell = _named(progress, member, "full")
         _, verdict = build_verdict(place, member.recipe)
         if verdict.outcome == "pass":
-            train("full_checkpoint", member, tell)
+            train(line.full_checkpoint, member, tell)
         else:
             tell(f"no full run: the smoke is {verdict.outcome}")
 
 
 def _smoke(place: Place, member: Member, train: Train, progress: Progress) -> None:
-    prepare_dataset(place, member.recipe, str(member.path), progress=progress)
-    if requests.smoke(place, member.recipe).find(place.store) is None:
-        train("smoke_checkpoint", member, progress)
+    prepare_dataset(place, str(member.path), progress=progress)
+    if line.smoke_checkpoint.find(place, member.recipe) is None:
+        train(line.smoke_checkpoint, member, progress)
     else:
         progress(f"there already: {build_verdict(place, member.recipe)[1].one_line()}")
 

@@ -12,7 +12,7 @@ from mw_pipeline.capability.training_rows import unseen_rows
 from mw_pipeline.digest import JSON, write_json_atomically
 from mw_pipeline.package.build import write_model_files
 from mw_pipeline.report.capability_page import render_capability
-from mw_pipeline.stages import requests
+from mw_pipeline.stages import line
 from mw_pipeline.stages.corpus import row_files
 from mw_pipeline.stages.export import exported
 from mw_pipeline.stages.matrices import matrix_file, page_file
@@ -25,11 +25,11 @@ def capability_matrix(place: Place, recipe_name: str, *, progress: Progress = qu
     """The matrices of every locale of a recipe, each with its page. Raises GateError behind the lock."""
     recipe = place.recipe(recipe_name)
     unlock_package(place, recipe_name)
-    request = requests.capability(place, recipe)
+    request = line.capability_matrix.request(place, recipe)
 
     def make(out: Path) -> Mapping[str, JSON]:
-        manifest = requests.manifest(place, recipe.corpus).demand(place.store)
-        trained_on = requests.sources_in_use(recipe)
+        manifest = line.corpus_manifest.demand(place, recipe.corpus)
+        trained_on = recipe.sources_in_use
         files = [
             path for name, paths in row_files(place.store, manifest).items() if name in trained_on for path in paths
         ]

@@ -9,9 +9,9 @@ from mw_pipeline.corpus.closed_words import closed_words_of
 from mw_pipeline.corpus.taught_words import Taught, closed_words_are_taught, taught_words, worst_first
 from mw_pipeline.digest import JSON, write_json_atomically
 from mw_pipeline.report.closed_words_page import kind_table, render_closed_words
-from mw_pipeline.stages import requests
+from mw_pipeline.stages import line
 from mw_pipeline.stages.corpus import excluded_rows, row_files
-from mw_pipeline.stages.place import Place
+from mw_pipeline.stages.place import Place, Progress, quiet
 from mw_pipeline.store import Built
 
 WORDS_FILE = "closed_words.json"
@@ -20,17 +20,18 @@ PAGE_FILE = "closed_words.html"
 SUMMARY_FILE = "kinds.md"
 
 
-def build_closed_words(place: Place, recipe_name: str) -> Built:
+def build_closed_words(place: Place, recipe_name: str, *, progress: Progress = quiet) -> Built:
     """Every closed word of the recipe's locales with the training rows that label it: `closed_words.json`, the same as
     a TSV table and as a page, and `kinds.md`, a line for each kind."""
     recipe = place.recipe(recipe_name)
-    request = requests.closed_words(place, recipe)
+    request = line.closed_words.request(place, recipe)
 
     def make(out: Path) -> Mapping[str, JSON]:
         (manifest,) = request.inputs
         files = row_files(place.store, manifest)
-        used = [path for source in requests.sources_in_use(recipe) for path in files.get(source, [])]
+        used = [path for source in recipe.sources_in_use for path in files.get(source, [])]
         words = closed_words_of(recipe.package.locales, recipe.label_set.tags)
+        progress(f"closed words: counting {len(words):,} of them")
         counted = worst_first(taught_words(used, words, excluded=excluded_rows(manifest)))
         facts: JSON = {
             "recipe": {"name": recipe.name, "digest": recipe.digest},

@@ -6,7 +6,7 @@ from mw_pipeline.digest import JSON
 from mw_pipeline.errors import ArtifactError
 from mw_pipeline.metrics.stability import stability_of
 from mw_pipeline.recipe import Recipe
-from mw_pipeline.stages import requests
+from mw_pipeline.stages import line
 from mw_pipeline.stages.place import Place
 from mw_pipeline.verdict.runlog import read_run
 
@@ -17,7 +17,7 @@ def comparison_of(place: Place, recipe: Recipe, *, model_sha256: str | None = No
     """Locale → its four axes against the baseline; the sentence about it alone, where it has none to be compared with.
 
     Raises ArtifactError when a `model_sha256` is given and it was measured on another network (M51)."""
-    baseline, request = requests.baseline(place, recipe), requests.axes(place, recipe)
+    baseline, request = line.baseline(place, recipe), line.release_axes.request(place, recipe)
     found: dict[str, JSON] = {"measured_on": model_sha256, "locales": {}}
     if request is not None:
         found = request.demand(place.store).read_json(AXES_FILE)
@@ -34,5 +34,5 @@ def comparison_of(place: Place, recipe: Recipe, *, model_sha256: str | None = No
 
 def stability_of_run(place: Place, recipe: Recipe) -> dict[str, JSON] | None:
     """What the card of a recipe's packages says of the stability of its full run."""
-    run = requests.full(place, recipe).demand(place.store)
+    run = line.full_checkpoint.demand(place, recipe)
     return stability_of(run.read_json("run.json"), read_run(run.folder()).evals)

@@ -20,7 +20,7 @@ from mw_pipeline.corpus.workers import Run, in_process
 from mw_pipeline.digest import JSON, write_json_atomically
 from mw_pipeline.recipe import CorpusSpec
 from mw_pipeline.sources.registry import get_adapter
-from mw_pipeline.stages import requests
+from mw_pipeline.stages import line
 from mw_pipeline.stages.golden import gold_texts_and_families
 from mw_pipeline.stages.place import Place, Progress, quiet
 from mw_pipeline.store import Built, Store
@@ -31,13 +31,13 @@ RAW_FOLDER = "raw"
 _SHARDS = "shards/"
 
 
-def build_shards(place: Place, corpus: str, source: str, *, progress: Progress = quiet) -> Built:
+def build_shards(place: Place, partition: str, *, progress: Progress = quiet) -> Built:
     """Canonical and aligned rows of one source as Parquet, with quarantine, `waterfall.json` and `counts.json`.
 
     A build that was killed goes on where it stopped; the workers of the place do it, and leave no trace in it."""
-    spec = place.corpus_spec(corpus)
-
-    request = requests.shards(place, corpus, source)
+    subject = line.corpus_shards.subject(place, partition)
+    spec, source = subject.spec, subject.source
+    request = line.corpus_shards.request(place, partition)
     work = place.store.work_path(request.kind, request.key)
 
     def make(out: Path) -> Mapping[str, JSON]:
@@ -75,13 +75,14 @@ def build_source(
     return build_from(spec, source, adapter, paths, out, progress, work=work, request=request, run=run)
 
 
-def build_manifest(place: Place, corpus: str) -> Built:
+def build_manifest(place: Place, corpus: str, *, progress: Progress = quiet) -> Built:
     """What the corpus holds, by source (`census.json`), and the rows no one may train on (`excluded.parquet`)."""
     spec = place.corpus_spec(corpus)
-    request = requests.manifest(place, corpus)
+    request = line.corpus_manifest.request(place, corpus)
 
     def make(out: Path) -> Mapping[str, JSON]:
         shards = [artifact for artifact in request.inputs if artifact.kind == "corpus_shards"]
+        progress(f"manifest: comparing the rows of {len(shards)} sources with each other and with the gold")
         sources = {artifact.manifest.config["source"]: _counted(artifact) for artifact in shards}
         licences = {
             name: {

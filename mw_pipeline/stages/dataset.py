@@ -19,7 +19,7 @@ from mw_pipeline.mix.doses import weights_for
 from mw_pipeline.mix.places import Places
 from mw_pipeline.mix.plan import Mix, plan_mix
 from mw_pipeline.recipe import MixWishes, Recipe
-from mw_pipeline.stages import requests
+from mw_pipeline.stages import line
 from mw_pipeline.stages.corpus import EXCLUSIONS_FILE, excluded_rows, row_files, training_rows
 from mw_pipeline.stages.place import Place, Progress, quiet
 from mw_pipeline.stages.recipe_fit import demand_fit
@@ -31,13 +31,14 @@ MIX_FILE = "mix.json"
 _ROWS_PER_LINE = 100_000
 
 
-def build_mix(place: Place, recipe_name: str) -> Built:
+def build_mix(place: Place, recipe_name: str, *, progress: Progress = quiet) -> Built:
     """The audited source mix of a recipe: `mix.json`, and `mix.md` for a person. Raises as `demand_fit` does."""
     recipe = place.recipe(recipe_name)
-    request = requests.mix(place, recipe)
+    request = line.source_mix.request(place, recipe)
     demand_fit(place, recipe)
 
     def make(out: Path) -> Mapping[str, JSON]:
+        progress(f"mix: drawing {recipe.samples:,} rows as training will")
         mix = audit_mix(place, recipe)
         write_json_atomically(out / MIX_FILE, mix.as_json())
         (out / "mix.md").write_text(mix.as_table() + "\n", encoding="utf-8")
@@ -48,12 +49,12 @@ def build_mix(place: Place, recipe_name: str) -> Built:
 
 def audit_mix(place: Place, recipe: Recipe) -> Mix:
     """The mix of a recipe on its corpus, from a dry run of the sampler that training will use."""
-    manifest = requests.manifest(place, recipe.corpus).demand(place.store)
+    manifest = line.corpus_manifest.demand(place, recipe.corpus)
     files_of = row_files(place.store, manifest)
     return plan_mix(
         training_rows(manifest),
         recipe.mix,
-        samples=requests.samples_of(recipe),
+        samples=recipe.samples,
         seed=recipe.train.seed,
         batch_rows=recipe.train.effective_batch,
         shards={name: len(files) for name, files in files_of.items()},
@@ -73,8 +74,8 @@ def _places(files_of: Mapping[str, Sequence[Path]], manifest: Artifact) -> dict[
 
 def weigh(place: Place, recipe: Recipe, wishes: MixWishes) -> tuple[dict[str, float], Mix]:
     """The weights that give the sources of a recipe what is wished for them, and the mix that they make."""
-    rows = training_rows(requests.manifest(place, recipe.corpus).demand(place.store))
-    weights = weights_for(rows, wishes, recipe.mix, samples=requests.samples_of(recipe))
+    rows = training_rows(line.corpus_manifest.demand(place, recipe.corpus))
+    weights = weights_for(rows, wishes, recipe.mix, samples=recipe.samples)
     mix = recipe.mix.model_copy(update={"weights": weights})
     return weights, audit_mix(place, recipe.model_copy(update={"mix": mix}))
 
@@ -82,7 +83,7 @@ def weigh(place: Place, recipe: Recipe, wishes: MixWishes) -> tuple[dict[str, fl
 def build_tokenizer(place: Place, recipe_name: str, *, progress: Progress = quiet) -> Built:
     """The SentencePiece model of a recipe: `tokenizer.model` and `META.json`."""
     recipe = place.recipe(recipe_name)
-    request = requests.tokenizer(place, recipe)
+    request = line.tokenizer.request(place, recipe)
 
     def make(out: Path) -> Mapping[str, JSON]:
         config = recipe.tokenizer
@@ -99,12 +100,12 @@ def build_tokenizer(place: Place, recipe_name: str, *, progress: Progress = quie
 def build_dataset(place: Place, recipe_name: str, *, progress: Progress = quiet) -> Built:
     """Ids and labels of every row of the recipe's sources, one Arrow file per split."""
     recipe = place.recipe(recipe_name)
-    request = requests.dataset(place, recipe)
+    request = line.tokenized_dataset.request(place, recipe)
 
     def make(out: Path) -> Mapping[str, JSON]:
         summary = write_dataset(
             _files_in_use(place, recipe),
-            tokenizer_of(requests.tokenizer(place, recipe).demand(place.store)),
+            tokenizer_of(line.tokenizer.demand(place, recipe)),
             recipe.label_set,
             recipe.model.max_length,
             out,
@@ -128,13 +129,13 @@ def tokenizer_of(artifact: Artifact) -> Tokenizer:
 
 def _files_in_use(place: Place, recipe: Recipe) -> dict[str, list[Path]]:
     """Row files of the sources that the recipe weights above zero."""
-    manifest = requests.manifest(place, recipe.corpus).demand(place.store)
-    wanted = requests.sources_in_use(recipe)
+    manifest = line.corpus_manifest.demand(place, recipe.corpus)
+    wanted = recipe.sources_in_use
     return {name: files for name, files in row_files(place.store, manifest).items() if name in wanted}
 
 
 def _excluded(place: Place, recipe: Recipe) -> pa.Array:
-    return excluded_rows(requests.manifest(place, recipe.corpus).demand(place.store))
+    return excluded_rows(line.corpus_manifest.demand(place, recipe.corpus))
 
 
 @dataclasses.dataclass

@@ -12,10 +12,10 @@ from mw_pipeline.evaluate.diagnose import as_table, diagnose
 from mw_pipeline.evaluate.evaluation import CONSTRAINED_DECODER
 from mw_pipeline.evaluate.predictions import read_predictions
 from mw_pipeline.report.axes import exchange_sentence
-from mw_pipeline.stages import requests
+from mw_pipeline.stages import line
 from mw_pipeline.stages.comparison import comparison_of
 from mw_pipeline.stages.golden import golden_of
-from mw_pipeline.stages.place import Place
+from mw_pipeline.stages.place import Place, Progress, quiet
 from mw_pipeline.store import Built
 
 DIAGNOSIS_FILE = "diagnosis.json"
@@ -25,10 +25,10 @@ SETS_FILE = "golden_sets.json"
 POLICY = "normalised"
 
 
-def build_diagnosis(place: Place, recipe_name: str) -> Built:
+def build_diagnosis(place: Place, recipe_name: str, *, progress: Progress = quiet) -> Built:
     """`diagnosis.json` and `diagnosis.md` of a recipe: its misses, and what changed where it has a baseline."""
     recipe = place.recipe(recipe_name)
-    request = requests.diagnosis(place, recipe)
+    request = line.regression_diagnosis.request(place, recipe)
     golden = golden_of(place, recipe.corpus)
     predictions = read_predictions(request.inputs[0].file(PREDICTIONS_FILE), golden)
     since = {
@@ -38,6 +38,7 @@ def build_diagnosis(place: Place, recipe_name: str) -> Built:
     }
 
     def make(out: Path) -> Mapping[str, JSON]:
+        progress(f"diagnosis: sorting the misses of {len(golden.rows):,} gold rows")
         report = diagnose(golden, predictions, decoder=CONSTRAINED_DECODER, labels=recipe.label_set, policy=POLICY)
         write_json_atomically(out / DIAGNOSIS_FILE, {**report, "since_baseline": since})
         lines = [
@@ -45,7 +46,7 @@ def build_diagnosis(place: Place, recipe_name: str) -> Built:
         ]
         (out / "diagnosis.md").write_text("\n\n".join([as_table(report), *lines]) + "\n", encoding="utf-8")
         return {
-            "baseline": requests.baseline(place, recipe).sentence,
+            "baseline": line.baseline(place, recipe).sentence,
             "missed": report["totals"]["fn"],
             "wrong": report["totals"]["fp"],
         }

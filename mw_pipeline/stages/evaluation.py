@@ -18,7 +18,7 @@ from mw_pipeline.golden.gold import GoldenSet
 from mw_pipeline.golden.rows import GoldenRow, row_of
 from mw_pipeline.recipe import Recipe
 from mw_pipeline.report.page import render_report
-from mw_pipeline.stages import checks, requests
+from mw_pipeline.stages import checks, line
 from mw_pipeline.stages.axes import compare_with_baseline
 from mw_pipeline.stages.comparison import comparison_of
 from mw_pipeline.stages.corpus import row_files
@@ -44,10 +44,10 @@ def eval_report(place: Place, recipe_name: str, *, progress: Progress = quiet) -
     unlock_made_again(place, recipe_name, progress=progress)
     demand(checks.run_is_sound, place, recipe_name, remedy="Train the recipe again, or change it.")
     compare_with_baseline(place, recipe_name, progress=progress)
-    request = requests.report(place, recipe)
+    request = line.eval_report.request(place, recipe)
 
     def make(out: Path) -> Mapping[str, JSON]:
-        parser = checkpoint_parser(requests.full(place, recipe).demand(place.store).folder())
+        parser = checkpoint_parser(line.full_checkpoint.demand(place, recipe).folder())
         golden = golden_of(place, recipe.corpus)
         predictions = predictions_of(parser, golden)
         found = _scored(recipe, golden, predictions)
@@ -72,8 +72,8 @@ def eval_report(place: Place, recipe_name: str, *, progress: Progress = quiet) -
 
 def _write_thresholds(out: Path, place: Place, recipe: Recipe, progress: Progress) -> None:
     """What the thresholds do on test rows, beside saying yes everywhere; a tag that does not beat that is said."""
-    best = requests.full(place, recipe).demand(place.store).folder(BEST)
-    found = threshold_report(best, requests.dataset(place, recipe).demand(place.store).path)
+    best = line.full_checkpoint.demand(place, recipe).folder(BEST)
+    found = threshold_report(best, line.tokenized_dataset.demand(place, recipe).path)
     write_json_atomically(out / THRESHOLDS_FILE, found)
     for finding in found["findings"]:
         progress(f"thresholds: {finding}")
@@ -86,7 +86,7 @@ def skipped_sets(place: Place, recipe: Recipe) -> list[str]:
 
 def held_out_rows(place: Place, recipe: Recipe, *, most: int = HELD_OUT_ROWS) -> GoldenSet:
     """The first test rows of every source as gold: what the corpus itself kept out of training."""
-    manifest = requests.manifest(place, recipe.corpus).demand(place.store)
+    manifest = line.corpus_manifest.demand(place, recipe.corpus)
     files = row_files(place.store, manifest)
     each = max(1, most // len(files))
     return GoldenSet(tuple(row for name, paths in files.items() for row in _test_rows(name, paths, each)))
@@ -122,14 +122,14 @@ def _write(out: Path, golden: GoldenSet, predictions: Sequence[Prediction], scor
 
 
 def _render(out: Path, place: Place, recipe: Recipe, scores: JSON, held_out: JSON, misses: JSON, sets: JSON) -> None:
-    full = requests.full(place, recipe).demand(place.store)
-    request = requests.report(place, recipe)
+    full = line.full_checkpoint.demand(place, recipe)
+    request = line.eval_report.request(place, recipe)
     render_report(
         out / "report.html",
         recipe={"name": recipe.name, "digest": recipe.digest, "changes": recipe.changes},
         scores=scores,
-        verdict=requests.verdict(place, recipe).demand(place.store).read_json(VERDICT_FILE),
-        smoke=read_run(requests.smoke(place, recipe).demand(place.store).folder()),
+        verdict=line.smoke_verdict.demand(place, recipe).read_json(VERDICT_FILE),
+        smoke=read_run(line.smoke_checkpoint.demand(place, recipe).folder()),
         full=read_run(full.folder()),
         held_out=held_out,
         golden_sets=sets,
@@ -137,7 +137,7 @@ def _render(out: Path, place: Place, recipe: Recipe, scores: JSON, held_out: JSO
         skipped=skipped_sets(place, recipe),
         axes=comparison_of(place, recipe),
         diagnosis=misses,
-        dataset=requests.dataset(place, recipe).demand(place.store).read_json("dataset.json"),
-        mix=requests.mix(place, recipe).demand(place.store).read_json("mix.json"),
+        dataset=line.tokenized_dataset.demand(place, recipe).read_json("dataset.json"),
+        mix=line.source_mix.demand(place, recipe).read_json("mix.json"),
         lineage=[{"kind": artifact.kind, "digest": artifact.digest} for artifact in request.inputs],
     )

@@ -10,7 +10,7 @@ from mw_pipeline.digest import sha256_file
 from mw_pipeline.model.checkpoint import load_checkpoint
 from mw_pipeline.package.build import ExportedModel, export_model
 from mw_pipeline.recipe import Recipe
-from mw_pipeline.stages import requests
+from mw_pipeline.stages import line
 from mw_pipeline.stages.corpus import row_files
 from mw_pipeline.stages.place import Place
 from mw_pipeline.tokenizer import MODEL_NAME as TOKENIZER_FILE
@@ -20,15 +20,15 @@ PARITY_ROWS = 500
 
 def exported(place: Place, recipe: Recipe, work: Path) -> ExportedModel:
     """The exported network of a recipe's full run, with its parity; its files lie in `work`."""
-    full = requests.full(place, recipe).demand(place.store)
-    tokenizer = requests.tokenizer(place, recipe).demand(place.store).file(TOKENIZER_FILE)
+    full = line.full_checkpoint.demand(place, recipe)
+    tokenizer = line.tokenizer.demand(place, recipe).file(TOKENIZER_FILE)
     checkpoint = load_checkpoint(full.folder("best"), labels=recipe.label_set, tokenizer_sha256=sha256_file(tokenizer))
     return export_model(checkpoint, tokenizer_path=tokenizer, texts=_validation_texts(place, recipe), work=work)
 
 
 def _validation_texts(place: Place, recipe: Recipe) -> list[str]:
     """Texts of the validation split, shared out over the sources: what the exported files are compared on."""
-    files = row_files(place.store, requests.manifest(place, recipe.corpus).demand(place.store))
+    files = row_files(place.store, line.corpus_manifest.demand(place, recipe.corpus))
     each = max(1, PARITY_ROWS // len(files))
     tables = (
         pq.read_table(paths[0], columns=["raw"], filters=[("split", "=", "validation")]) for paths in files.values()

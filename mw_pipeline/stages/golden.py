@@ -13,9 +13,9 @@ from mw_pipeline.golden.gold import GoldenSet, load_golden
 from mw_pipeline.golden.judge import judge_golden
 from mw_pipeline.golden.regions import judged_by_region
 from mw_pipeline.sources.registry import get_adapter
-from mw_pipeline.stages import requests
+from mw_pipeline.stages import line
 from mw_pipeline.stages.golden_sets import read_set
-from mw_pipeline.stages.place import Place
+from mw_pipeline.stages.place import Place, Progress, quiet
 from mw_pipeline.store import Built
 
 GOLDEN_FILE = "rows/golden.jsonl"
@@ -23,7 +23,7 @@ FACTS_FILE = "golden.json"
 _SETS = "sets/"
 
 
-def build_golden(place: Place, corpus: str) -> Built:
+def build_golden(place: Place, corpus: str, *, progress: Progress = quiet) -> Built:
     """The gold rows of a corpus as one file, each further set as one more, and `golden.json`: what is known of them.
 
     Raises CorpusError when no row of the corpus's own gold can be read; rows that cannot are findings."""
@@ -35,9 +35,10 @@ def build_golden(place: Place, corpus: str) -> Built:
             (out / name).write_text(golden.as_jsonl(), encoding="utf-8")
         write_json_atomically(out / FACTS_FILE, judged.facts)
         golden = judged.golden[GOLDEN_FILE]
+        progress(f"gold: {len(golden.rows):,} rows, and {len(judged.golden) - 1} further sets")
         return {"rows": len(golden.rows), "families": len(golden.families), "hash": golden.hash}
 
-    return requests.golden(place, corpus).build(place.store, make)
+    return line.golden_set.request(place, corpus).build(place.store, make)
 
 
 @dataclass(frozen=True)
@@ -87,12 +88,12 @@ def _judged_set(place: Place, corpus: str, name: str) -> tuple[GoldenSet | None,
 
 def golden_of(place: Place, corpus: str) -> GoldenSet:
     """The corpus's own gold, read back from its artifact: what its recipes are judged by."""
-    return load_golden([requests.golden(place, corpus).demand(place.store).file(GOLDEN_FILE)])
+    return load_golden([line.golden_set.demand(place, corpus).file(GOLDEN_FILE)])
 
 
 def golden_sets_of(place: Place, corpus: str) -> dict[str, GoldenSet]:
     """The further sets of a corpus by name, without those whose files were not there."""
-    artifact = requests.golden(place, corpus).demand(place.store)
+    artifact = line.golden_set.demand(place, corpus)
     facts = artifact.read_json(FACTS_FILE)["sets"]
     return {
         name: load_golden([artifact.file(f"{_SETS}{name}.jsonl")], tags=facts[name]["tags"])
@@ -109,7 +110,7 @@ def gold_texts_and_families(place: Place, corpus: str) -> tuple[list[str], froze
 
 def facts_of(place: Place, corpus: str) -> dict[str, JSON]:
     """What `golden.json` says: hashes, counts, ceilings, findings by row, and the same of every further set."""
-    facts: dict[str, JSON] = requests.golden(place, corpus).demand(place.store).read_json(FACTS_FILE)
+    facts: dict[str, JSON] = line.golden_set.demand(place, corpus).read_json(FACTS_FILE)
     return facts
 
 

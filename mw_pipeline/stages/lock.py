@@ -11,8 +11,8 @@ from mw_pipeline.artifact import Artifact
 from mw_pipeline.digest import code_digest
 from mw_pipeline.errors import ArtifactError, GateError
 from mw_pipeline.recipe import Recipe
-from mw_pipeline.stages import requests
-from mw_pipeline.stages.gates import demand_upstream
+from mw_pipeline.stages import line
+from mw_pipeline.stages.check_answers import demand_upstream
 from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.recipe_fit import demand_fit
 from mw_pipeline.train.permit import read_permit
@@ -40,11 +40,12 @@ def judge(place: Place, recipe_name: str) -> Judged:
     Raises GateError whoever asks and in whichever run, unless it is whole and for exactly this recipe, data, code and
     smoke (M03, M04), and every blocking check holds for what the smoke was trained on; RecipeError for a gate that
     would ask nothing."""
+    place = place.remembering()
     recipe = place.recipe(recipe_name)
     try:
-        dataset = requests.dataset(place, recipe).demand(place.store)
-        smoke = requests.smoke(place, recipe).find(place.store)
-        artifact = requests.verdict(place, recipe).find(place.store) if smoke else None
+        dataset = line.tokenized_dataset.demand(place, recipe)
+        smoke = line.smoke_checkpoint.find(place, recipe)
+        artifact = line.smoke_verdict.find(place, recipe) if smoke else None
     except ArtifactError as error:
         raise GateError(
             f"the full run of {recipe.name!r} may not start: no verdict can be for it, as {error}"
@@ -55,7 +56,7 @@ def judge(place: Place, recipe_name: str) -> Judged:
         dataset=dataset,
         smoke=smoke,
         verdict_artifact=artifact,
-        train_code_digest=code_digest(requests.CODE["full_checkpoint"]),
+        train_code_digest=code_digest(line.full_checkpoint.code),
     )
     demand_fit(place, recipe)
     demand_upstream(place, recipe_name)
@@ -68,7 +69,7 @@ def permit_of(place: Place, judged: Judged, *devices: str) -> Artifact | None:
 
     Raises GateError for one that it did not give out (M68)."""
     for device in devices or DEVICES:
-        found = requests.permit(place, judged.recipe, device).find(place.store)
+        found = line.full_run_permit.find(place, judged.recipe, device=device)
         if found is not None:
             read_permit(place.store, found)
             return found

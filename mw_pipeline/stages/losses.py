@@ -15,7 +15,7 @@ from mw_pipeline.evaluate.checkpoint_parser import checkpoint_parser
 from mw_pipeline.evaluate.evaluation import CONSTRAINED_DECODER, evaluate
 from mw_pipeline.evaluate.loss_ranking import LEAST_SEEDS, METRIC, SeedRun, as_table, rank_losses
 from mw_pipeline.evaluate.predictions import predictions_of
-from mw_pipeline.stages import checks, requests
+from mw_pipeline.stages import checks, line
 from mw_pipeline.stages.diagnosis import POLICY
 from mw_pipeline.stages.evaluation import held_out_rows
 from mw_pipeline.stages.place import Place, Progress, quiet
@@ -29,7 +29,7 @@ TABLE_FILE = "comparison.md"
 
 
 def loss_comparison(
-    place: Place, folder: str, *, progress: Progress = quiet, seeds: int = requests.COMPARED_SEEDS
+    place: Place, folder: str, *, progress: Progress = quiet, seeds: int = line.COMPARED_SEEDS
 ) -> Built:
     """The ranking of the losses in a folder below `recipes`, trained here where they are not yet in the store.
 
@@ -38,7 +38,7 @@ def loss_comparison(
     two losses can be ranked."""
     if seeds < LEAST_SEEDS:
         raise RecipeError(f"seeds is {seeds!r}, expected at least {LEAST_SEEDS}: fewer runs rank luck. Ask for more.")
-    names = requests.compared_recipes(place, folder)
+    names = place.recipes_in(folder)
     _demand_one_difference(place, names)
     failed: dict[str, str] = {}
     for name in names:
@@ -46,7 +46,7 @@ def loss_comparison(
             reason = _trained(place, f"{name}@{seed}", progress)
             if reason:
                 failed.setdefault(name, f"seed {seed}: {reason}")
-    request = requests.loss_comparison(place, folder, seeds=seeds)
+    request = line.loss_comparison.request(place, folder, seeds=seeds)
 
     def make(out: Path) -> Mapping[str, JSON]:
         ranked = [name for name in names if name not in failed]
@@ -80,7 +80,7 @@ def _trained(place: Place, name: str, progress: Progress) -> str | None:
     """Smoke and full run of a recipe; why it has no sound full run, or None when it has."""
     recipe = place.recipe(name)
     progress(f"{name}: {recipe.loss.kind}")
-    prepare_dataset(place, recipe, name, progress=progress)
+    prepare_dataset(place, name, progress=progress)
     smoke_checkpoint(place, name, progress=progress)
     try:
         full_checkpoint(place, name, progress=progress)
@@ -91,7 +91,7 @@ def _trained(place: Place, name: str, progress: Progress) -> str | None:
 
 def _seed_run(place: Place, name: str, seed: int, progress: Progress) -> SeedRun:
     recipe = place.recipe(f"{name}@{seed}")
-    full = requests.full(place, recipe).demand(place.store)
+    full = line.full_checkpoint.demand(place, recipe)
     progress(f"scoring {recipe.name} on held-out rows")
     rows = held_out_rows(place, recipe)
     predictions = predictions_of(checkpoint_parser(full.folder()), rows)

@@ -7,7 +7,7 @@ from mw_pipeline.capability.rows import HELD_OUT_SHARE
 from mw_pipeline.digest import JSON
 from mw_pipeline.errors import ArtifactError
 from mw_pipeline.recipe import Recipe
-from mw_pipeline.stages import requests
+from mw_pipeline.stages import line
 from mw_pipeline.stages.place import Place
 
 
@@ -26,7 +26,7 @@ def matrix_of(place: Place, recipe_name: str, locale: str) -> CapabilityMatrix:
 
     Raises ArtifactError when nobody has measured it."""
     recipe = place.recipe(recipe_name)
-    made = requests.capability(place, recipe).demand(place.store)
+    made = line.capability_matrix.demand(place, recipe)
     return CapabilityMatrix.from_json(made.read_json(matrix_file(locale)), min_cell=recipe.eval.min_cell)
 
 

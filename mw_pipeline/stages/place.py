@@ -7,10 +7,11 @@ import math
 import os
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from mw_pipeline.capability.habits import locale_problem
 from mw_pipeline.corpus.workers import HERE, Workers
@@ -53,7 +54,8 @@ def seconds_of(time_limit: str) -> float:
 class Place:
     """The three folders that a stage needs, and who works there; hyperparameters are in the recipe, never here.
 
-    Where there are `turns`, trainings of this place wait for each other."""
+    Where there are `turns`, trainings of this place wait for each other; where there is a `memory`, whoever asks for a
+    recipe or an artifact a second time has the first answer."""
 
     store: Store
     project: Path
@@ -63,6 +65,11 @@ class Place:
     in_parts: bool = False
     turns: Turns | None = None
     begun: float = field(default_factory=time.monotonic, compare=False, repr=False)
+    memory: dict[Hashable, Any] | None = field(default=None, compare=False, repr=False)
+
+    def remembering(self) -> Place:
+        """The same place for the length of one command, in which nothing is looked up twice."""
+        return self if self.memory is not None else replace(self, memory={})
 
     @property
     def seconds_left(self) -> float | None:
@@ -111,6 +118,13 @@ class Place:
         """The recipe of this name or TOML file; NAME@7 is the same with train.seed = 7.
 
         Raises RecipeError with the nearest name when there is none, and for a locale that is not there."""
+        memory = {} if self.memory is None else self.memory
+        if ("recipe", name) not in memory:
+            memory["recipe", name] = self._read_recipe(name)
+        recipe: Recipe = memory["recipe", name]
+        return recipe
+
+    def _read_recipe(self, name: str) -> Recipe:
         stem, seed = _name_and_seed(name)
         path = self._recipe_path(stem)
         recipe = load_recipe(path)
@@ -137,6 +151,16 @@ class Place:
             paths = config_files(self.project / CAMPAIGNS_FOLDER)
             found |= {path.relative_to(self.project).with_suffix("").as_posix() for path in paths}
         return sorted(found)
+
+    def recipes_in(self, folder: str) -> list[str]:
+        """The recipes in a folder below `recipes`. Raises RecipeError when there are fewer than two to compare."""
+        names = [name for name in self.names(RECIPES_FOLDER) if name.rpartition("/")[0] == folder.strip("/")]
+        if len(names) < 2:
+            raise RecipeError(
+                f"{self.project / RECIPES_FOLDER / folder}: holds {len(names)} recipes, expected at least 2 to "
+                "compare. Name a folder below recipes/."
+            )
+        return names
 
     def campaigns(self) -> list[str]:
         """Names of all folders of recipes below `campaigns`."""

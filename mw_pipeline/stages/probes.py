@@ -21,9 +21,9 @@ from mw_pipeline.report.probe_tables import (
     probe_sentence,
     stopped_run_sentence,
 )
-from mw_pipeline.stages import requests
+from mw_pipeline.stages import line
 from mw_pipeline.stages.place import Place, Progress, quiet
-from mw_pipeline.stages.request import Request
+from mw_pipeline.stages.stage import Request
 from mw_pipeline.store import Built
 from mw_pipeline.train.log import TrainingLog
 
@@ -36,8 +36,8 @@ def gradient_probe(place: Place, recipe_name: str, *, progress: Progress = quiet
     progress(f"probing the gradients of {recipe.name}'s smoke")
     return _built(
         place,
-        requests.gradient_probe(place, recipe),
-        lambda: probe_gradients(_subject(place, recipe, requests.smoke(place, recipe)), recipe),
+        line.gradient_probe.request(place, recipe),
+        lambda: probe_gradients(_subject(place, recipe, line.smoke_checkpoint.request(place, recipe)), recipe),
     )
 
 
@@ -47,12 +47,12 @@ def activation_trace(place: Place, recipe_name: str, *, progress: Progress = qui
     progress(f"tracing the activations of {recipe.name}")
 
     def probe() -> dict[str, JSON]:
-        full = _subject(place, recipe, requests.full(place, recipe))
-        smoke = _subject(place, recipe, requests.smoke(place, recipe))
+        full = _subject(place, recipe, line.full_checkpoint.request(place, recipe))
+        smoke = _subject(place, recipe, line.smoke_checkpoint.request(place, recipe))
         reference = trace_of(smoke, name=f"the smoke at step {smoke.checkpoint.step}")
         return probe_activations(full, trace_of(full, name=f"full run at step {full.checkpoint.step}"), reference)
 
-    return _built(place, requests.activation_trace(place, recipe), probe)
+    return _built(place, line.activation_trace.request(place, recipe), probe)
 
 
 def label_separation(place: Place, recipe_name: str, *, progress: Progress = quiet) -> Built:
@@ -61,8 +61,8 @@ def label_separation(place: Place, recipe_name: str, *, progress: Progress = qui
     progress(f"asking which labels {recipe.name} tells apart")
     return _built(
         place,
-        requests.label_separation(place, recipe),
-        lambda: probe_separation(_subject(place, recipe, requests.full(place, recipe))),
+        line.label_separation.request(place, recipe),
+        lambda: probe_separation(_subject(place, recipe, line.full_checkpoint.request(place, recipe))),
     )
 
 
@@ -82,7 +82,7 @@ def _write(folder: Path, found: Mapping[str, JSON]) -> None:
 
 
 def _subject(place: Place, recipe: Recipe, run: Request) -> Subject:
-    return Subject.open(run.demand(place.store).folder(), requests.dataset(place, recipe).demand(place.store).path)
+    return Subject.open(run.demand(place.store).folder(), line.tokenized_dataset.demand(place, recipe).path)
 
 
 def probe_stopped_run(run: Path, recipe: Recipe, dataset_path: Path) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from mw_pipeline.artifact import Artifact
 from mw_pipeline.digest import JSON
 from mw_pipeline.errors import GateError
-from mw_pipeline.stages import requests
+from mw_pipeline.stages import line
 from mw_pipeline.stages.lock import Judged, demand_no_region_withheld, judge, permit_of
 from mw_pipeline.stages.place import Place, Progress, quiet
 from mw_pipeline.tokenizer import MODEL_NAME
@@ -41,7 +41,7 @@ def unlock_training(place: Place, recipe_name: str, *, progress: Progress = quie
 
     Raises GateError also for a smoke on another kind of device, in another precision or under other tools."""
     judged = judge(place, recipe_name)
-    if requests.full(place, judged.recipe).find(place.store) is not None:
+    if line.full_checkpoint.find(place, judged.recipe) is not None:
         return _made_again(place, judged, progress), None
     device = _device_here(judged)
     demand_same_surroundings(judged.recipe, judged.smoke, device=device)
@@ -62,8 +62,8 @@ def _device_here(judged: Judged) -> str:
 def _earn(place: Place, judged: Judged, device: str, progress: Progress) -> Artifact:
     """The permit of a smoke that came out as it was logged."""
     recipe, smoke = judged.recipe, judged.smoke
-    tokenizer_path = requests.tokenizer(place, recipe).demand(place.store).file(MODEL_NAME)
-    request = requests.permit(place, recipe, device)
+    tokenizer_path = line.tokenizer.demand(place, recipe).file(MODEL_NAME)
+    request = line.full_run_permit.request(place, recipe, device=device)
     progress(f"making the smoke of {recipe.name!r} again, as far as that is cheap")
 
     def make(out: Path) -> Mapping[str, JSON]:

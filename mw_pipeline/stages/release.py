@@ -17,7 +17,7 @@ from mw_pipeline.package.card import Evidence, Licence
 from mw_pipeline.package.lineage import lineage_of, lineage_tree
 from mw_pipeline.parse import Parser
 from mw_pipeline.recipe import OWN_GOLD, Recipe
-from mw_pipeline.stages import requests
+from mw_pipeline.stages import line
 from mw_pipeline.stages.capability import capability_matrix
 from mw_pipeline.stages.checks import PARITY_FILE
 from mw_pipeline.stages.comparison import comparison_of, stability_of_run
@@ -47,7 +47,7 @@ def packaged_weights(place: Place, recipe_name: str, *, progress: Progress = qui
     recipe = place.recipe(recipe_name)
     unlock_package(place, recipe_name)
     capability_matrix(place, recipe_name, progress=progress)
-    request = requests.packages(place, recipe)
+    request = line.packaged_weights.request(place, recipe)
 
     def make(out: Path) -> Mapping[str, JSON]:
         golden = golden_of(place, recipe.corpus)
@@ -103,18 +103,18 @@ def _headline(recipe: Recipe, golden: GoldenSet, parser: Parser) -> dict[str, JS
 
 
 def _evidence(place: Place, recipe: Recipe) -> Evidence:
-    run = requests.full(place, recipe).demand(place.store).read_json("run.json")
-    manifest = requests.manifest(place, recipe.corpus).demand(place.store)
+    run = line.full_checkpoint.demand(place, recipe).read_json("run.json")
+    manifest = line.corpus_manifest.demand(place, recipe.corpus)
     census = manifest.read_json(CENSUS_FILE)
-    diagnosis = requests.diagnosis(place, recipe).demand(place.store).read_json(DIAGNOSIS_FILE)
+    diagnosis = line.regression_diagnosis.demand(place, recipe).read_json(DIAGNOSIS_FILE)
     return Evidence(
         run={**{key: run.get(key) for key in _SHOWN_RUN_FACTS}, "stability": stability_of_run(place, recipe)},
         corpus={"name": census["corpus"], "version": census["version"], "splits": census["splits"]},
         diagnosis={**diagnosis, "failure_modes": diagnosis["failure_modes"][:10]},
-        lineage=lineage_of(place.store, requests.packages(place, recipe).inputs),
+        lineage=lineage_of(place.store, line.packaged_weights.request(place, recipe).inputs),
         licences=[
             Licence(name, licence, census["licences"][name]["attribution"], rows)
-            for name in requests.sources_in_use(recipe)
+            for name in recipe.sources_in_use
             for licence, rows in census["licences"][name]["licences"].items()
         ],
     )

@@ -10,12 +10,12 @@ from pathlib import Path
 from mw_pipeline.digest import JSON
 from mw_pipeline.errors import ArtifactError, UnfinishedError
 from mw_pipeline.recipe import Recipe
-from mw_pipeline.stages import requests
+from mw_pipeline.stages import line
 from mw_pipeline.stages.place import Place, Progress, quiet
 from mw_pipeline.stages.probes import probe_stopped_run
 from mw_pipeline.stages.recipe_fit import demand_fit
 from mw_pipeline.stages.recomputation import unlock_training
-from mw_pipeline.stages.request import Request
+from mw_pipeline.stages.stage import Request
 from mw_pipeline.stages.verdict import build_verdict
 from mw_pipeline.store import Built
 from mw_pipeline.tokenizer import MODEL_NAME as TOKENIZER_FILE
@@ -32,7 +32,7 @@ def smoke_checkpoint(
     `resume_from` is the folder of an interrupted run to go on from; without it a run of this place goes on by itself.
     """
     recipe = place.recipe(recipe_name)
-    request = requests.smoke(place, recipe)
+    request = line.smoke_checkpoint.request(place, recipe)
     demand_fit(place, recipe)
     with _turn(place, recipe, request.kind, progress):
         built = _trained(place, recipe, "smoke", request, progress, resume_from)
@@ -50,7 +50,9 @@ def full_checkpoint(
     with _turn(place, recipe, "full_checkpoint", progress):
         verdict, permit = unlock_training(place, recipe_name, progress=progress)
         progress(f"smoke verdict: {verdict.one_line()}")
-        return _trained(place, recipe, "full", requests.full(place, recipe), progress, resume_from, permit)
+        return _trained(
+            place, recipe, "full", line.full_checkpoint.request(place, recipe), progress, resume_from, permit
+        )
 
 
 def _turn(place: Place, recipe: Recipe, kind: str, progress: Progress) -> AbstractContextManager[None]:
@@ -76,8 +78,8 @@ def _trained(
             f"{ended.digest[:12]}. Ask again without a run to resume."
         )
     work = place.store.work_path(request.kind, request.key)
-    dataset = requests.dataset(place, recipe).demand(place.store)
-    tokenizer_path = requests.tokenizer(place, recipe).demand(place.store).file(TOKENIZER_FILE)
+    dataset = line.tokenized_dataset.demand(place, recipe)
+    tokenizer_path = line.tokenizer.demand(place, recipe).file(TOKENIZER_FILE)
 
     def make(out: Path) -> Mapping[str, JSON]:
         plan = RunPlan(

@@ -11,7 +11,7 @@ from mw_pipeline.capability.rows import cells_always_asked
 from mw_pipeline.digest import sha256_file
 from mw_pipeline.package_files import ONNX_NAME
 from mw_pipeline.recipe import ClosedKind
-from mw_pipeline.stages import requests
+from mw_pipeline.stages import line
 from mw_pipeline.stages.findings import Findings, bullets, found
 from mw_pipeline.stages.matrices import held_out_share, matrix_of
 from mw_pipeline.stages.place import Place
@@ -30,8 +30,8 @@ def no_cell_is_blind(place: Place, partition: str) -> Findings:
     Of a matrix only the counts of its cells are believed: cells, floor and verdicts are those of code and recipe."""
     recipe = place.recipe(partition)
     matrices = {locale: matrix_of(place, partition, locale) for locale in recipe.package.locales}
-    packaged = requests.packages(place, recipe).demand(place.store)
-    manifest = requests.manifest(place, recipe.corpus).demand(place.store)
+    packaged = line.packaged_weights.demand(place, recipe)
+    manifest = line.corpus_manifest.demand(place, recipe.corpus)
     problems, share = list[str](), held_out_share(place, recipe)
     for locale, matrix in matrices.items():
         network = sha256_file(packaged.file(f"{locale}/{ONNX_NAME}"))

@@ -8,7 +8,7 @@ from pathlib import Path
 from mw_pipeline.corpus import census, holdouts, leaks, schema, waterfall
 from mw_pipeline.licences import share_alike_is_allowed
 from mw_pipeline.report.cells import Table, count
-from mw_pipeline.stages import requests
+from mw_pipeline.stages import line
 from mw_pipeline.stages.corpus import (
     CENSUS_FILE,
     EXCLUSIONS_FILE,
@@ -24,14 +24,14 @@ from mw_pipeline.stages.place import Place
 
 def rows_match_schema(place: Place, partition: str) -> Findings:
     """Every row has the row schema, every span cuts its component out of the text, and there is at least one row."""
-    shards = requests.shards(place, *_corpus_and_source(partition)).demand(place.store)
+    shards = line.corpus_shards.demand(place, partition)
     rows = shards.metrics["rows"]
     return found(schema.rows_match_schema(shard_files(shards)), f"{rows:,} rows fit the schema", rows=rows)
 
 
 def rows_are_conserved(place: Place, partition: str) -> Findings:
     """Records read = kept + quarantined + filtered + deduplicated, and the same for the rows composed from them."""
-    shards = requests.shards(place, *_corpus_and_source(partition)).demand(place.store)
+    shards = line.corpus_shards.demand(place, partition)
     flow = waterfall_of(shards)
     return found(
         waterfall.rows_are_conserved(flow), flow.one_line(), kept=flow.rows.kept, waterfall=waterfall_table(flow)
@@ -41,7 +41,7 @@ def rows_are_conserved(place: Place, partition: str) -> Findings:
 def quarantine_within_budget(place: Place, partition: str) -> Findings:
     """Losses stay within the budgets of the source: to quarantine, each reason, each augmentation and each filter."""
     corpus, source = _corpus_and_source(partition)
-    flow = waterfall_of(requests.shards(place, corpus, source).demand(place.store))
+    flow = waterfall_of(line.corpus_shards.demand(place, f"{corpus}:{source}"))
     lost = flow.records.quarantined.total() + flow.rows.quarantined.total()
     problems = waterfall.quarantine_within_budget(flow, place.corpus_spec(corpus).budgets_of(source))
     return found(
@@ -52,7 +52,7 @@ def quarantine_within_budget(place: Place, partition: str) -> Findings:
 def splits_are_disjoint(place: Place, partition: str) -> Findings:
     """No address family and no text stands in two splits, whatever was done to it, and no held-out place in training;
     no row id stands twice, and no text in two sources."""
-    manifest = requests.manifest(place, partition).demand(place.store)
+    manifest = line.corpus_manifest.demand(place, partition)
     excluded = manifest.file(EXCLUSIONS_FILE)
     files, spec = all_rows(place, partition), place.corpus_spec(partition)
     texts, families = gold_texts_and_families(place, partition)
@@ -71,7 +71,7 @@ def splits_are_disjoint(place: Place, partition: str) -> Findings:
 
 def licences_are_allowed(place: Place, partition: str) -> Findings:
     """Every row's licence is on the corpus spec's list, and binds what is made from it only where that is allowed."""
-    manifest = requests.manifest(place, partition).demand(place.store)
+    manifest = line.corpus_manifest.demand(place, partition)
     spec = place.corpus_spec(partition)
     allowed = spec.licences_allowed
     problems = [
@@ -111,5 +111,5 @@ def _overlap_table(overlaps: Sequence[leaks.Overlap]) -> str:
 
 def all_rows(place: Place, corpus: str) -> list[Path]:
     """The Parquet files of all sources of a corpus."""
-    manifest = requests.manifest(place, corpus).demand(place.store)
+    manifest = line.corpus_manifest.demand(place, corpus)
     return [path for paths in row_files(place.store, manifest).values() for path in paths]

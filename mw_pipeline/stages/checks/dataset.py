@@ -10,7 +10,7 @@ from mw_pipeline.dataset.checks import dataset_matches_schema as schema_findings
 from mw_pipeline.dataset.checks import splits_share_no_rows
 from mw_pipeline.dataset.text_sample import sample_texts
 from mw_pipeline.digest import JSON
-from mw_pipeline.stages import requests
+from mw_pipeline.stages import line
 from mw_pipeline.stages.corpus import row_files
 from mw_pipeline.stages.dataset import MIX_FILE, audit_mix, tokenizer_of
 from mw_pipeline.stages.findings import Findings, bullets, found
@@ -24,7 +24,7 @@ ROUND_TRIP_ROWS = 20_000
 def mix_is_as_declared(place: Place, partition: str) -> Findings:
     """Every weighted source has rows, every present source is listed, and the sampler delivers the shares asked for."""
     recipe = place.recipe(partition)
-    kept, mix = requests.mix(place, recipe).demand(place.store), audit_mix(place, recipe)
+    kept, mix = line.source_mix.demand(place, recipe), audit_mix(place, recipe)
     # What the artifact says of itself is not believed (M68): the sampler is run again.
     other = kept.read_json(MIX_FILE) != json.loads(json.dumps(mix.as_json()))
     problems = [f"{MIX_FILE} is not what the sampler draws: delete {kept.path} and plan the mix again"] if other else []
@@ -47,8 +47,8 @@ def recipe_changes_one_thing(place: Place, partition: str) -> Findings:
 def tokenizer_round_trips(place: Place, partition: str) -> Findings:
     """Texts come back from their pieces, and every piece knows which code points it covers."""
     recipe = place.recipe(partition)
-    tokenizer = tokenizer_of(requests.tokenizer(place, recipe).demand(place.store))
-    manifest = requests.manifest(place, recipe.corpus).demand(place.store)
+    tokenizer = tokenizer_of(line.tokenizer.demand(place, recipe))
+    manifest = line.corpus_manifest.demand(place, recipe.corpus)
     texts = sample_texts(row_files(place.store, manifest), rows=ROUND_TRIP_ROWS, seed=recipe.tokenizer.seed + 1)
     return found(round_trip_findings(tokenizer, texts), f"{len(texts):,} texts come back from their pieces")
 
@@ -66,7 +66,7 @@ def labels_survive_tokenizing(place: Place, partition: str) -> Findings:
 
 def dataset_matches_schema(place: Place, partition: str) -> Findings:
     """Ids, labels and lengths of every tokenized row are in range, no split is empty, and no row is in two splits."""
-    artifact = requests.dataset(place, place.recipe(partition)).demand(place.store)
+    artifact = line.tokenized_dataset.demand(place, place.recipe(partition))
     folder = artifact.folder()
     problems = (*schema_findings(folder, artifact.read_json("dataset.json")), *splits_share_no_rows(folder))
     return found(problems, f"{artifact.metrics['rows']:,} tokenized rows fit the schema")
@@ -76,7 +76,7 @@ def data_is_enough(place: Place, partition: str) -> Findings:
     """Training meets every label 30 times at least, and no row more than four times on average (M27)."""
     recipe, summary = place.recipe(partition), _dataset_summary(place, partition)
     rows: int = summary["splits"]["train"]["rows"]
-    problems = shortages(summary["label_counts"], rows=rows, samples=requests.samples_of(recipe))
+    problems = shortages(summary["label_counts"], rows=rows, samples=recipe.samples)
     return found(problems, f"{rows:,} training rows")
 
 
@@ -90,4 +90,4 @@ def every_tag_is_taught(place: Place, partition: str) -> Findings:
 
 
 def _dataset_summary(place: Place, partition: str) -> JSON:
-    return requests.dataset(place, place.recipe(partition)).demand(place.store).read_json("dataset.json")
+    return line.tokenized_dataset.demand(place, place.recipe(partition)).read_json("dataset.json")

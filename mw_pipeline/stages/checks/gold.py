@@ -7,7 +7,7 @@ import json
 from mw_pipeline.corpus import leaks
 from mw_pipeline.digest import JSON
 from mw_pipeline.report.cells import NOTHING, Table, count
-from mw_pipeline.stages import requests
+from mw_pipeline.stages import line
 from mw_pipeline.stages.checks.corpus import all_rows
 from mw_pipeline.stages.corpus import EXCLUSIONS_FILE
 from mw_pipeline.stages.findings import Findings, found
@@ -20,7 +20,7 @@ _SHOWN_ROWS = 200
 
 def golden_is_valid(place: Place, partition: str) -> Findings:
     """Every gold line is a row, every value can be reached in its text, and no row contradicts another."""
-    artifact, judged = requests.golden(place, partition).demand(place.store), judged_gold(place, partition)
+    artifact, judged = line.golden_set.demand(place, partition), judged_gold(place, partition)
     facts = judged.facts
     findings = [finding for part in (facts, *facts["sets"].values()) for finding in part.get("findings", ())]
     blocking = [finding for finding in findings if finding["blocks"]]
@@ -42,7 +42,7 @@ def golden_is_valid(place: Place, partition: str) -> Findings:
 def golden_is_not_in_train(place: Place, partition: str) -> Findings:
     """No gold row stands in training or validation, neither its text in any case and punctuation nor its family."""
     texts, families = gold_texts_and_families(place, partition)
-    manifest = requests.manifest(place, partition).demand(place.store)
+    manifest = line.corpus_manifest.demand(place, partition)
     files = all_rows(place, partition)
     problems = leaks.golden_is_not_in_train(files, texts, families, manifest.file(EXCLUSIONS_FILE))
     return found(problems, f"none of {len(texts)} gold rows is in training or validation")

@@ -8,7 +8,7 @@ from mw_pipeline.digest import JSON
 from mw_pipeline.recipe import OWN_GOLD, EvalConfig
 from mw_pipeline.report.axes import axes_text
 from mw_pipeline.report.cells import Table
-from mw_pipeline.stages import release_gates, requests
+from mw_pipeline.stages import line, release_gates
 from mw_pipeline.stages.comparison import comparison_of
 from mw_pipeline.stages.diagnosis import SCORES_FILE
 from mw_pipeline.stages.findings import Findings, bullets, found
@@ -23,7 +23,7 @@ MAX_LOGIT_DIFFERENCE = 1e-3
 def eval_is_comparable(place: Place, partition: str) -> Findings:
     """The report says on which gold and labels its scores stand, and they are those of this recipe."""
     recipe = place.recipe(partition)
-    report = requests.report(place, recipe).demand(place.store).read_json(SCORES_FILE)
+    report = line.eval_report.demand(place, recipe).read_json(SCORES_FILE)
     expected = {"gold": golden_of(place, recipe.corpus).hash, "labels": recipe.label_set.hash}
     problems = [
         f"scores.json names {name} {report['hashes'].get(name)!r}, this recipe's is {value!r}: evaluate again"
@@ -46,7 +46,7 @@ def quantisation_costs_little(place: Place, partition: str) -> Findings:
     """The int8 bytes decode to the checkpoint's labels, and cost no more core macro-F1 than the recipe allows."""
     recipe = place.recipe(partition)
     parity = _parity(place, partition)["int8_against_checkpoint"]
-    before = requests.report(place, recipe).demand(place.store).read_json(SCORES_FILE)["core_macro_f1"]
+    before = line.eval_report.demand(place, recipe).read_json(SCORES_FILE)["core_macro_f1"]
     cost = before - _packaged_scores(place, partition)["core_macro_f1"]
     problems = []
     if not cost <= recipe.eval.max_quantisation_cost:  # written so that NaN fails
@@ -114,7 +114,7 @@ def _stale(asked: EvalConfig, axes: Mapping[str, JSON]) -> list[str]:
 
 
 def _parity(place: Place, partition: str) -> JSON:
-    return requests.packages(place, place.recipe(partition)).demand(place.store).read_json(PARITY_FILE)
+    return line.packaged_weights.demand(place, place.recipe(partition)).read_json(PARITY_FILE)
 
 
 def _packaged_scores(place: Place, partition: str) -> JSON:
@@ -123,5 +123,5 @@ def _packaged_scores(place: Place, partition: str) -> JSON:
 
 
 def _card(place: Place, partition: str, locale: str) -> JSON:
-    packages = requests.packages(place, place.recipe(partition)).demand(place.store)
+    packages = line.packaged_weights.demand(place, place.recipe(partition))
     return packages.read_json(f"{locale}/model-card.json")

@@ -8,7 +8,7 @@ from mw_pipeline.corpus import applied_methods, holdouts, lints, taught_words
 from mw_pipeline.corpus.closed_words import closed_words_of
 from mw_pipeline.report.cells import Table, count, percent, share
 from mw_pipeline.report.closed_words_page import kind_table
-from mw_pipeline.stages import requests
+from mw_pipeline.stages import line
 from mw_pipeline.stages.checks.corpus import all_rows
 from mw_pipeline.stages.closed_words import WORDS_FILE
 from mw_pipeline.stages.findings import Findings, found
@@ -19,7 +19,7 @@ def closed_words_are_taught(place: Place, partition: str) -> Findings:
     """At least 50 training rows, in at least 3 subsets of components, teach every state, country, street type and other
     closed word of the package's locales (M65)."""
     recipe = place.recipe(partition)
-    facts = requests.closed_words(place, recipe).demand(place.store).read_json(WORDS_FILE)
+    facts = line.closed_words.demand(place, recipe).read_json(WORDS_FILE)
     words = taught_words.worst_first(map(taught_words.Taught.from_json, facts["words"]))
     wanted, untaught = closed_words_of(recipe.package.locales, recipe.label_set.tags), recipe.package.untaught
     # Of the artifact only the counts are believed: what they amount to is for the recipe and the code to say.

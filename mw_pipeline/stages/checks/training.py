@@ -5,7 +5,7 @@ from __future__ import annotations
 from mw_pipeline.artifact import Artifact
 from mw_pipeline.report.cells import fact, number
 from mw_pipeline.report.probe_tables import PROBE_FILE, stopped_run_sentence
-from mw_pipeline.stages import requests
+from mw_pipeline.stages import line
 from mw_pipeline.stages.findings import Findings, found
 from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.verdict import build_verdict
@@ -18,7 +18,7 @@ def smoke_verdict(place: Place, partition: str) -> Findings:
     """The smoke saw what the full run will meet, and nothing failed: only then may the full run start."""
     recipe = place.recipe(partition)
     _, verdict = build_verdict(place, recipe)
-    smoke = requests.smoke(place, recipe).demand(place.store)
+    smoke = line.smoke_checkpoint.demand(place, recipe)
     problems = () if verdict.outcome == "pass" else (verdict.one_line(), *_what_the_probe_says(smoke))
     numbers = {name: value for name, value in verdict.evidence.items() if not isinstance(value, list)}
     warnings = "; ".join(f"{w.rule} at step {w.step}: {w.reason}" for w in verdict.warnings) or "none"
@@ -29,8 +29,8 @@ def smoke_verdict(place: Place, partition: str) -> Findings:
 def run_is_sound(place: Place, partition: str) -> Findings:
     """The full run's own log is complete, real, finite, better than guessing, and honest about how it ended."""
     recipe = place.recipe(partition)
-    full = requests.full(place, recipe).demand(place.store)
-    evidence = Evidence.read(full.folder(), smoke=requests.smoke(place, recipe).demand(place.store).folder())
+    full = line.full_checkpoint.demand(place, recipe)
+    evidence = Evidence.read(full.folder(), smoke=line.smoke_checkpoint.demand(place, recipe).folder())
     steps, best = full.metrics["steps"], full.metrics["best_val_macro_f1"]
     summary = f"{steps:,} steps, best validation macro-F1 {number(best)} at step {fact(full.metrics['best_step'])}"
     learned = task_weights_of(evidence.log.steps)

@@ -1,0 +1,135 @@
+"""What each stage reads of recipe, corpus spec and files: the config in its artifact's key, and nothing besides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from mw_pipeline.artifact import Artifact
+from mw_pipeline.campaign.folder import Campaign
+from mw_pipeline.corpus.inputs import input_digests
+from mw_pipeline.digest import JSON, sha256_file, sha256_remembered
+from mw_pipeline.golden.gold import manifests_of
+from mw_pipeline.sources.adapter import files_beside
+from mw_pipeline.sources.registry import get_adapter
+from mw_pipeline.stages.stage import Modules, Subject
+from mw_pipeline.train import permit
+
+RunsMade = Mapping[str, Mapping[str, Artifact]]
+"""What the store has of each recipe of a campaign: its smoke, verdict and full run, by these words."""
+
+COMPARED_SEEDS = 3
+"""Runs of each loss in a comparison: the fewest that it ranks."""
+
+_SHAPES_NO_ROW = {"name", "version", "sources", "licences_allowed", "golden", "golden_sets", "budgets"}
+
+
+def sections(*names: str) -> Callable[[Subject], JSON]:
+    """The named sections of the recipe."""
+    return lambda subject: subject.recipe.slice(*names)
+
+
+def of_shards(subject: Subject) -> JSON:
+    """The raw files count by their bytes, not by their names."""
+    spec, source = subject.spec, subject.source
+    adapter = get_adapter(spec.sources[source].adapter)
+    return {
+        "source": source,
+        "spec": spec.sources[source].model_dump(mode="json", exclude={"budgets"}),
+        "raw": input_digests(spec, source, subject.place.data, partial(files_beside, adapter)),
+        **spec.model_dump(mode="json", exclude=_SHAPES_NO_ROW),
+    }
+
+
+def adapter_of_source(subject: Subject) -> Modules:
+    """The module that reads the source."""
+    return (type(get_adapter(subject.spec.sources[subject.source].adapter)).__module__,)
+
+
+def of_gold(subject: Subject) -> JSON:
+    """Manifests beside gold files count: gold whose manifest was stale is judged anew once that is written anew."""
+    spec, place = subject.spec, subject.place
+    sets = {}
+    for name, settings in spec.golden_sets.items():
+        paths = place.golden_set_files(spec, name)
+        beside = manifests_of(paths) if settings.adapter is None else []
+        sets[name] = [settings.model_dump(mode="json"), *map(sha256_remembered, (*paths, *beside))]
+    own = place.golden_paths(spec)
+    return {"files": [[path.name, sha256_file(path)] for path in (*own, *manifests_of(own))], "sets": sets}
+
+
+def adapters_of_gold(subject: Subject) -> Modules:
+    """The modules that read the labelled sources among the further sets."""
+    named = (found.adapter for found in subject.spec.golden_sets.values())
+    return tuple(sorted({type(get_adapter(name)).__module__ for name in named if name}))
+
+
+def of_manifest(subject: Subject) -> JSON:
+    """What the corpus allows."""
+    spec = subject.spec
+    return {"corpus": subject.corpus, "version": spec.version, "licences_allowed": list(spec.licences_allowed)}
+
+
+def of_mix(subject: Subject) -> JSON:
+    """Weights, and how much is drawn of them from which seed."""
+    recipe = subject.recipe
+    return {**recipe.slice("mix"), "samples": recipe.samples, "seed": recipe.train.seed}
+
+
+def of_closed_words(subject: Subject) -> JSON:
+    """The labels, locales and sources whose words are counted."""
+    recipe = subject.recipe
+    return {
+        "labels": recipe.label_set.hash,
+        "locales": list(recipe.package.locales),
+        "untaught": list(recipe.package.untaught),
+        "sources": recipe.sources_in_use,
+    }
+
+
+def of_audit(subject: Subject, *, since: Artifact | None = None, lost: str | None = None) -> JSON:
+    """`lost` is the digest of the last audit when the store has it no longer."""
+    spec = subject.spec
+    return {"budgets": {name: spec.budgets_of(name).model_dump(mode="json") for name in spec.sources}, "lost": lost}
+
+
+def of_tokenizer(subject: Subject) -> JSON:
+    """How it is learnt, and from which sources."""
+    return {**subject.recipe.slice("tokenizer"), "sources": subject.recipe.sources_in_use}
+
+
+def of_dataset(subject: Subject) -> JSON:
+    """What makes rows of ids and labels."""
+    recipe = subject.recipe
+    return {
+        "labels": recipe.label_set.hash,
+        "max_length": recipe.model.max_length,
+        "sources": recipe.sources_in_use,
+    }
+
+
+def of_permit(subject: Subject, *, device: str) -> JSON:
+    """Whose key seals it, for which kind of device."""
+    return permit.name_of(device)
+
+
+def of_capability(subject: Subject) -> JSON:
+    """Which cells are asked, and how they are judged."""
+    recipe = subject.recipe
+    return {
+        "locales": list(recipe.package.locales),
+        "min_cell": recipe.eval.min_cell,
+        "sources": recipe.sources_in_use,
+        "places_held_out": subject.spec.holdout_places_share,
+    }
+
+
+def of_comparison(subject: Subject, *, seeds: int = COMPARED_SEEDS) -> JSON:
+    """The recipes that are compared, and over how many seeds."""
+    return {"recipes": subject.place.recipes_in(subject.partition), "seeds": seeds}
+
+
+def of_campaign(subject: Subject, *, campaign: Campaign, made: RunsMade) -> JSON:
+    """Each recipe by its digest."""
+    recipes = {member.recipe.name: member.recipe.digest for member in campaign.members}
+    return {"campaign": campaign.name, "base": campaign.base.digest, "recipes": recipes}

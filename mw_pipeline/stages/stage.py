@@ -1,0 +1,274 @@
+"""What a stage of the line is: one declaration, from which its artifact's key, the graph, the lock and the plan derive.
+
+A stage is asked of about a *subject*, one partition of its set, and answers with a *request*: one artifact, named by
+everything that goes into it. `stages.line` declares them all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from pkgutil import resolve_name
+from typing import Any, Literal
+
+from mw_pipeline.artifact import Artifact, key_of
+from mw_pipeline.digest import JSON, code_digest
+from mw_pipeline.errors import ArtifactError
+from mw_pipeline.recipe import CorpusSpec, Recipe
+from mw_pipeline.stages.findings import Check
+from mw_pipeline.stages.place import Place, Progress, quiet
+from mw_pipeline.store import Built, Store
+
+Per = Literal["source", "corpus", "recipe", "loss folder", "campaign"]
+"""The sets of partitions: `CORPUS:SOURCE`, and the names of corpora, recipes, folders of losses and campaigns."""
+
+A_MOMENT_SECONDS = 60.0
+"""How long an artifact is waited for that takes another process a moment, on however loaded a machine."""
+
+_CHECKS = "mw_pipeline.stages.checks"
+
+
+@dataclass(frozen=True)
+class Request:
+    """One artifact of one partition: its kind, inputs, config and the modules whose code makes it.
+
+    `asset` names the graph node that makes it (the verdict is made by its smoke's node)."""
+
+    kind: str
+    partition: str
+    inputs: tuple[Artifact, ...] = ()
+    config: JSON = None
+    modules: tuple[str, ...] = ()
+    recipe: Recipe | None = None
+    asset: str = ""
+
+    @property
+    def key(self) -> str:
+        """The first half of the digest that the artifact has, or would have."""
+        return key_of(self.kind, tuple(a.reference for a in self.inputs), self.config, code_digest(self.modules))
+
+    @property
+    def command(self) -> str:
+        """What a person types to make it."""
+        return materialize_command(self.asset or self.kind, self.partition)
+
+    def find(self, store: Store) -> Artifact | None:
+        """The artifact, or None when it was never made from exactly this."""
+        return store.find(self.kind, self.key)
+
+    def demand(self, store: Store) -> Artifact:
+        """The artifact. Raises ArtifactError with the command that makes it when it is not there."""
+        found = self.find(store)
+        if found is None:
+            raise ArtifactError(
+                f"{self.kind} of {self.partition!r} is not in the store for these inputs, config and code. "
+                f"Run `{self.command}`."
+            )
+        return found
+
+    def build(
+        self, store: Store, make: Callable[[Path], Mapping[str, JSON]], *, patience_seconds: float = 0.0
+    ) -> Built:
+        """The artifact, made by `make` unless it is there already; see `Store.build`."""
+        return store.build(
+            self.kind,
+            make=make,
+            inputs=self.inputs,
+            config=self.config,
+            modules=self.modules,
+            recipe_digest=self.recipe.digest if self.recipe else "",
+            recipe_name=self.recipe.name if self.recipe else "",
+            patience_seconds=patience_seconds,
+        )
+
+
+def materialize_command(asset: str, partition: str) -> str:
+    """What a person types to make one asset of one partition."""
+    return f"dagster asset materialize -m assets.definitions --select {asset} --partition {partition}"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a stage is asked about: one partition in a place, with the corpus, source and recipe that it is of."""
+
+    place: Place
+    partition: str
+    corpus: str = ""
+    source: str = ""
+    of_recipe: Recipe | None = None
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe. Only for stages of one."""
+        assert self.of_recipe is not None, self.partition
+        return self.of_recipe
+
+    @property
+    def spec(self) -> CorpusSpec:
+        """The spec of its corpus."""
+        return self.place.corpus_spec(self.corpus)
+
+    @property
+    def name(self) -> str:
+        """What its artifacts call it: the name of its recipe, also where someone typed the path of a file."""
+        return self.of_recipe.name if self.of_recipe else self.partition
+
+    @property
+    def digest(self) -> str:
+        """That of its recipe; two recipes of one name are two subjects."""
+        return self.of_recipe.digest if self.of_recipe else ""
+
+
+About = str | Recipe | Subject
+"""A partition as people have it at hand: its key, a recipe, or a subject of a set further down the line."""
+Modules = tuple[str, ...]
+
+
+def _nothing(subject: Subject) -> JSON:
+    return None
+
+
+def _always(subject: Subject) -> bool:
+    return True
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Stage:
+    """A stage of the line, declared once.
+
+    name        the kind of its artifacts, and the name of its node in the graph
+    makes       what a partition of it is, in a sentence or two
+    room        the group of the graph that it is shown in
+    per         its set of partitions
+    make        "module:function", (place, partition, progress=…) → Built; loaded when something is to be made
+    inputs      stages whose artifacts go into it, in the order of its key; of a finer set, all that the partition has
+    if_made     stages whose artifacts go in where they are there
+    after       stages that the graph makes before, though nothing of theirs goes in
+    more_inputs (subject, …) → inputs that no set of partitions names, after the others
+    config      (subject, …) → what of recipe, spec or files it reads
+    code        modules whose code makes it; `more_code` has those that depend on the subject
+    exists      subject → whether it has one at all
+    made_with   the stage whose node makes it, where it has no node of its own
+    blocks      checks that stop what comes after; `warns` those that do not
+    tensors     whether it runs in the child process, where torch may be loaded
+    locked      whether it stands behind the lock
+    packaging   whether it is about the bytes of a package
+    self_fed    whether it makes what it lacks, so that a missing input is no error
+    """
+
+    name: str
+    makes: str
+    room: str
+    per: Per
+    make: str = ""
+    inputs: tuple[Stage, ...] = ()
+    if_made: tuple[Stage, ...] = ()
+    after: tuple[Stage, ...] = ()
+    more_inputs: Callable[..., Iterator[Artifact]] | None = None
+    config: Callable[..., JSON] = _nothing
+    code: Modules = ()
+    more_code: Callable[[Subject], Modules] | None = None
+    exists: Callable[[Subject], bool] = _always
+    made_with: str = ""
+    blocks: tuple[str, ...] = ()
+    warns: tuple[str, ...] = ()
+    tensors: bool = False
+    locked: bool = False
+    packaging: bool = False
+    self_fed: bool = False
+
+    @property
+    def node(self) -> str:
+        """The node of the graph that makes it."""
+        return self.made_with or self.name
+
+    def command(self, partition: str) -> str:
+        """What a person types to make one partition of it."""
+        return materialize_command(self.node, partition)
+
+    def request(self, place: Place, about: About, **asked: Any) -> Request:
+        """What is asked of the store; `asked` goes to `more_inputs` and `config`.
+
+        Raises RecipeError for a partition that is not there, ArtifactError for an input that is not."""
+        subject = self.subject(place, about)
+        inputs = [artifact for stage in self.inputs for artifact in stage._all_of(subject)]
+        inputs += [found for stage in self.if_made if (found := stage._if_there(subject)) is not None]
+        inputs += self.more_inputs(subject, **asked) if self.more_inputs else ()
+        modules = (*self.code, *(self.more_code(subject) if self.more_code else ()))
+        recipe = subject.of_recipe if self.per == "recipe" else None
+        config = self.config(subject, **asked)
+        return Request(self.name, subject.name, tuple(inputs), config, modules, recipe, self.node)
+
+    def find(self, place: Place, about: About, **asked: Any) -> Artifact | None:
+        """The artifact, or None when it was never made from exactly this; raises as `request` does.
+
+        A place that remembers has each looked up once."""
+        subject = self.subject(place, about)
+        name = (self.name, subject.name, subject.digest, repr(sorted(asked.items())))
+        memory = {} if place.memory is None else place.memory
+        if name not in memory:
+            found = self.request(place, subject, **asked).find(place.store)
+            if found is None:
+                return None
+            memory[name] = found
+        artifact: Artifact = memory[name]
+        return artifact
+
+    def demand(self, place: Place, about: About, **asked: Any) -> Artifact:
+        """The artifact. Raises ArtifactError with the command that makes it when it is not there."""
+        found = self.find(place, about, **asked)
+        return found if found is not None else self.request(place, about, **asked).demand(place.store)
+
+    def run(self, place: Place, partition: str, *, progress: Progress = quiet) -> Built:
+        """Has it made, or finds it made."""
+        built: Built = resolve_name(self.make)(place, partition, progress=progress)
+        return built
+
+    def checks(self, *, blocking: bool) -> tuple[Check, ...]:
+        """Its checks, those that block or those that warn."""
+        return tuple(resolve_name(f"{_CHECKS}:{name}") for name in (self.blocks if blocking else self.warns))
+
+    def subject(self, place: Place, about: About) -> Subject:
+        """A partition of this stage's set, from its key or from something that has exactly one of them.
+
+        Raises RecipeError for a recipe that is not there."""
+        if isinstance(about, Recipe):
+            about = Subject(place, about.name, about.corpus, of_recipe=about)
+        if isinstance(about, Subject):
+            return about if self.per != "corpus" else Subject(place, about.corpus, about.corpus)
+        return self._named(place, about)
+
+    def partitions(self, subject: Subject) -> list[str]:
+        """The keys of this stage's set that belong to a subject of the same set, or of one further down the line."""
+        if self.per == "source" and not subject.source:
+            return [f"{subject.corpus}:{source}" for source in sorted(subject.spec.sources)]
+        return [self.subject(subject.place, subject).partition]
+
+    def _named(self, place: Place, partition: str) -> Subject:
+        if self.per == "recipe":
+            recipe = place.recipe(partition)
+            return Subject(place, partition, recipe.corpus, of_recipe=recipe)
+        if self.per == "loss folder":
+            return Subject(place, partition, place.recipe(place.recipes_in(partition)[0]).corpus)
+        corpus, _, source = partition.partition(":") if self.per == "source" else (partition, "", "")
+        return Subject(place, partition, corpus if self.per != "campaign" else "", source)
+
+    def _all_of(self, subject: Subject) -> Iterator[Artifact]:
+        if not self.exists(subject):
+            return
+        if self.per == "source":
+            yield from (self.demand(subject.place, partition) for partition in self.partitions(subject))
+        else:
+            yield self.demand(subject.place, subject)
+
+    def _if_there(self, subject: Subject) -> Artifact | None:
+        try:
+            return self.find(subject.place, subject)
+        except ArtifactError:  # what goes into it is not there yet, so neither is it
+            return None
+
+
+def ancestry(stage: Stage) -> set[Stage]:
+    """Everything that a stage stands on, and itself."""
+    return {stage}.union(*(ancestry(before) for before in (*stage.inputs, *stage.after)))
