@@ -11,7 +11,7 @@ from mw_pipeline.artifact import Artifact
 from mw_pipeline.digest import code_digest
 from mw_pipeline.stages.check_answers import ask
 from mw_pipeline.stages.findings import Check
-from mw_pipeline.stages.line import STAGES
+from mw_pipeline.stages.line import STAGES, stands_on
 from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.stage import Stage
 from resources.place import PlaceResource
@@ -57,7 +57,11 @@ def _asset_of(stage: Stage, body: Body | None) -> dg.AssetsDefinition:
         here = place.open()
         if body is not None:
             return body(context, here, trainer)
-        artifact, reused = _made(stage, here, context, trainer)
+        if stage.tensors:
+            artifact, reused = trainer.run(context, stage, here)
+        else:
+            built = stage.run(here, context.partition_key, progress=context.log.info)
+            artifact, reused = built.artifact, built.reused
         if shown.then is not None:
             context.log.info(shown.then(here, context.partition_key, artifact))
         return result_of(stage, here, context.partition_key, artifact, reused=reused)
@@ -81,15 +85,8 @@ def code_version(stage: Stage) -> str:
     return code_digest((*stage.code, *((_ADAPTERS,) if stage.per == "source" else ())))[:12]
 
 
-def _made(stage: Stage, place: Place, context: dg.AssetExecutionContext, trainer: Trainer) -> tuple[Artifact, bool]:
-    if stage.tensors:
-        return trainer.run(context, stage, place)
-    built = stage.run(place, context.partition_key, progress=context.log.info)
-    return built.artifact, built.reused
-
-
 def _deps(stage: Stage) -> Iterator[dg.AssetDep]:
-    for node in _nodes((*stage.inputs, *stage.after), of=stage):
+    for node in _nodes(stands_on(stage), of=stage):
         mapping = None if node.per == stage.per else MAPPINGS[node.per, stage.per]
         yield dg.AssetDep(node.name, partition_mapping=mapping)
 

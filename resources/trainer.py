@@ -49,38 +49,24 @@ class Trainer(dg.ConfigurableResource):  # type: ignore[type-arg]
         if made is not None:
             context.log.info("%s of %s is in the store already: reused", stage.name, key)
             return made, True
-        answer = self._ask_child(context, stage, place, key)
+        client = dg.PipesSubprocessClient(termination_timeout_seconds=self.grace_seconds)
+        asked = {
+            "stage": stage.name,
+            "partition": key,
+            "parent": os.getpid(),
+            "trainings_at_once": self.trainings_at_once,
+        }
+        command = [sys.executable, "-m", "resources.child"]
+        try:
+            child = client.run(
+                context=context, command=command, extras=asked, env=_surroundings(place), cwd=str(CHECKOUT)
+            )
+            (answer,) = child.get_custom_messages()
+        except dg.DagsterError as error:  # killed, or an error that nobody expected
+            answer = _death(stage, key, error)
         if "error" in answer:
             raise self._after(context, stage, place, key, answer)
         return place.store.load(answer["kind"], answer["digest"]), answer["reused"]
-
-    def _ask_child(self, context: dg.AssetExecutionContext, stage: Stage, place: Place, key: str) -> dict[str, Any]:
-        """What the child reports: the kind and digest of an artifact, or an error."""
-        folders = {"MW_STORE": place.store.url, "MW_PROJECT": str(place.project), "MW_DATA": str(place.data)}
-        if place.seconds_left is not None:
-            folders |= {"MW_TIME_LIMIT": f"{max(1.0, place.seconds_left):.0f}", "MW_IN_PARTS": str(int(place.in_parts))}
-        try:
-            invocation = dg.PipesSubprocessClient(termination_timeout_seconds=self.grace_seconds).run(
-                context=context,
-                command=[sys.executable, "-m", "resources.child"],
-                extras={
-                    "stage": stage.name,
-                    "partition": key,
-                    "parent": os.getpid(),
-                    "trainings_at_once": self.trainings_at_once,
-                },
-                env={**native.SETTINGS, **os.environ, **folders},
-                cwd=str(CHECKOUT),
-            )
-        except dg.DagsterError as error:  # killed, or an error that nobody expected
-            status = re.search(r"-?\d+", str(error))
-            sentence = (
-                f"{stage.name} of {key!r}: its process died ({error}). Read what it wrote to stderr, and "
-                "materialize it again: training goes on from its last checkpoint."
-            )
-            return {"error": sentence, "cure": cure_of_exit(int(status[0])) if status else "fix"}
-        (answer,) = invocation.get_custom_messages()
-        return dict(answer)
 
     def _after(
         self, context: dg.AssetExecutionContext, stage: Stage, place: Place, key: str, answer: dict[str, Any]
@@ -100,3 +86,21 @@ class Trainer(dg.ConfigurableResource):  # type: ignore[type-arg]
             return Refusal(answer["error"], retry=move.reason)
         context.log.warning("%s", move.reason)
         return dg.RetryRequested(max_retries=self.attempts - 1, seconds_to_wait=move.wait_seconds)
+
+
+def _surroundings(place: Place) -> dict[str, str]:
+    """The environment of a child that works in a place, and has what is left of its time."""
+    folders = {"MW_STORE": place.store.url, "MW_PROJECT": str(place.project), "MW_DATA": str(place.data)}
+    if place.seconds_left is not None:
+        folders |= {"MW_TIME_LIMIT": f"{max(1.0, place.seconds_left):.0f}", "MW_IN_PARTS": str(int(place.in_parts))}
+    return {**native.SETTINGS, **os.environ, **folders}
+
+
+def _death(stage: Stage, key: str, error: dg.DagsterError) -> dict[str, Any]:
+    """What a child that said nothing would have said."""
+    status = re.search(r"-?\d+", str(error))
+    sentence = (
+        f"{stage.name} of {key!r}: its process died ({error}). Read what it wrote to stderr, and "
+        "materialize it again: training goes on from its last checkpoint."
+    )
+    return {"error": sentence, "cure": cure_of_exit(int(status[0])) if status else "fix"}

@@ -10,7 +10,6 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from corpus_sources import HandMade, address, install, record
-from mw_pipeline.stages.requests import manifest
 from tiny_project import edit_json, rewrite
 
 from mw_pipeline.corpus.splits import judging_half
@@ -23,6 +22,7 @@ from mw_pipeline.stages import checks
 from mw_pipeline.stages.corpus import excluded_rows, row_files
 from mw_pipeline.stages.golden import build_golden, facts_of, golden_of, golden_sets_of
 from mw_pipeline.stages.golden_sets import read_set
+from mw_pipeline.stages.line import corpus_manifest
 from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.upstream import prepare_corpus
 
@@ -132,12 +132,12 @@ def test_the_set_stands_beside_the_own_gold_and_none_of_its_families_is_trained_
     prepare_corpus(place, "c")
 
     golden = golden_sets_of(place, "c")["real"]
-    excluded = set(excluded_rows(manifest(place, "c").demand(place.store)).to_pylist())
+    excluded = set(excluded_rows(corpus_manifest.demand(place, "c")).to_pylist())
     assert len(golden_of(place, "c").rows) == 1
     assert len(golden.rows) == sum(half(number) for number in range(120))
     rows = [
         row
-        for paths in row_files(place.store, manifest(place, "c").demand(place.store)).values()
+        for paths in row_files(place.store, corpus_manifest.demand(place, "c")).values()
         for row in pa.concat_tables([pa.parquet.read_table(path) for path in paths]).to_pylist()
     ]
     kept = [row for row in rows if row["split"] != "test" and row["row_id"] not in excluded]

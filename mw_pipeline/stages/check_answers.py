@@ -45,7 +45,7 @@ def demand_checks(place: Place, stage: Stage, partition: str) -> None:
 def ask(place: Place, stage: Stage, check: Check, partition: str) -> Findings:
     """What a check finds now; the answer of one that blocks before training is kept for the runs that come later."""
     findings = check(place, partition)
-    if is_upstream(stage) and check.__name__ in stage.blocks:
+    if is_upstream(stage) and check in stage.checks(blocking=True):
         answer = _answer(place, stage, check, partition)
 
         def make(out: Path) -> Mapping[str, JSON]:

@@ -7,6 +7,7 @@ here needs torch, and nothing else lists stages by name.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 
 from mw_pipeline.artifact import Artifact
 from mw_pipeline.campaign.folder import Campaign
@@ -18,7 +19,7 @@ from mw_pipeline.stages import slices
 from mw_pipeline.stages.baseline import Baseline, baseline_of
 from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.slices import COMPARED_SEEDS, RunsMade
-from mw_pipeline.stages.stage import Stage, Subject, ancestry
+from mw_pipeline.stages.stage import Stage, Subject
 from mw_pipeline.train import permit
 from mw_pipeline.verdict.gate import BINDING_SECTIONS, VERDICT_FILE
 
@@ -130,6 +131,7 @@ closed_words = Stage(
     inputs=(corpus_manifest,),
     config=slices.of_closed_words,
     code=("mw_pipeline.corpus.taught_words", "mw_pipeline.report.closed_words_page"),
+    before=("smoke_checkpoint",),
     blocks=("closed_words_are_taught",),
 )
 
@@ -179,7 +181,6 @@ smoke_checkpoint = Stage(
     per="recipe",
     make="mw_pipeline.stages.training:smoke_checkpoint",
     inputs=(tokenized_dataset, source_mix),
-    after=(closed_words,),
     config=slices.sections(*BINDING_SECTIONS),
     code=("mw_pipeline.train.loop",),
     blocks=("smoke_verdict",),
@@ -204,7 +205,6 @@ full_checkpoint = Stage(
     per="recipe",
     make="mw_pipeline.stages.training:full_checkpoint",
     inputs=(tokenized_dataset, source_mix, smoke_verdict),
-    after=(closed_words,),
     config=slices.sections("model", "loss", "train", "mix", "labels"),
     code=("mw_pipeline.train.loop",),
     blocks=("run_is_sound",),
@@ -401,19 +401,48 @@ def stage_named(name: str) -> Stage:
     return STAGES[name]
 
 
+def stands_on(stage: Stage) -> list[Stage]:
+    """The stages that must be made, and whose blocking checks must hold, before this one."""
+    return [*stage.inputs, *stage.after, *(found for found in STAGES.values() if stage.name in found.before)]
+
+
 def road_to(*ends: Stage) -> list[Stage]:
-    """Everything that some stages stand on, and themselves, in the order of the line."""
-    there = set[Stage]().union(*map(ancestry, ends))
-    return [stage for stage in STAGES.values() if stage in there]
+    """Everything that some stages stand on, and themselves: each once, in the order of making."""
+    there: dict[Stage, None] = {}
+    for end in ends:
+        there |= dict.fromkeys([*road_to(*stands_on(end)), end])
+    rank = {name: number for number, name in enumerate(STAGES)}
+    order = TopologicalSorter({stage: stands_on(stage) for stage in there})
+    order.prepare()
+    made, ready = list[Stage](), list[Stage]()
+    while order.is_active():
+        ready = sorted([*ready, *order.get_ready()], key=lambda stage: rank[stage.name])
+        made.append(ready.pop(0))
+        order.done(made[-1])
+    return made
 
 
 def upstream_of(place: Place, recipe_name: str) -> list[tuple[Stage, str]]:
     """Stage and partition of everything that the training of a recipe stands on, in the order of making."""
     subject = smoke_checkpoint.subject(place, recipe_name)
-    before = road_to(*smoke_checkpoint.inputs, *smoke_checkpoint.after)
+    before = road_to(*stands_on(smoke_checkpoint))
     return [(stage, partition) for stage in before for partition in stage.partitions(subject)]
 
 
 def is_upstream(stage: Stage) -> bool:
     """Whether training stands on it."""
-    return stage is not smoke_checkpoint and stage in ancestry(smoke_checkpoint)
+    return stage in road_to(*stands_on(smoke_checkpoint))
+
+
+def as_table() -> str:
+    """The line for a page of the docs: what each stage makes, per what, from what, and behind which checks."""
+    lines = [
+        "| stage | makes | one per | stands on | checks that block | checks that warn |",
+        "|---|---|---|---|---|---|",
+    ]
+    for stage in STAGES.values():
+        on = ", ".join(f"`{before.name}`" for before in stands_on(stage)) or "raw files"
+        behind = ", behind the lock" if stage.locked else ""
+        checks = [", ".join(f"`{name}`" for name in names) for names in (stage.blocks, stage.warns)]
+        lines.append(f"| `{stage.name}` | {stage.makes} | {stage.per}{behind} | {on} | {' | '.join(checks)} |")
+    return "\n".join(lines)

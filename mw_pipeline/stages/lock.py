@@ -25,8 +25,11 @@ DEVICES = ("cpu", "cuda")
 
 @dataclass(frozen=True)
 class Judged:
-    """A smoke with a passing verdict, behind every blocking check, that has yet to show that it was trained."""
+    """A smoke with a passing verdict, behind every blocking check, that has yet to show that it was trained.
 
+    `place` remembers what was looked up to judge it."""
+
+    place: Place
     recipe: Recipe
     dataset: Artifact
     smoke: Artifact
@@ -61,17 +64,17 @@ def judge(place: Place, recipe_name: str) -> Judged:
     demand_fit(place, recipe)
     demand_upstream(place, recipe_name)
     assert smoke is not None and artifact is not None  # demand_verdict has refused without
-    return Judged(recipe, dataset, smoke, artifact, verdict)
+    return Judged(place, recipe, dataset, smoke, artifact, verdict)
 
 
-def permit_of(place: Place, judged: Judged, *devices: str) -> Artifact | None:
+def permit_of(judged: Judged, *devices: str) -> Artifact | None:
     """The permit that the lock has given out for a smoke, on any of some kinds of device; None where it has not.
 
     Raises GateError for one that it did not give out (M68)."""
     for device in devices or DEVICES:
-        found = line.full_run_permit.find(place, judged.recipe, device=device)
+        found = line.full_run_permit.find(judged.place, judged.recipe, device=device)
         if found is not None:
-            read_permit(place.store, found)
+            read_permit(judged.place.store, found)
             return found
     return None
 
@@ -80,7 +83,7 @@ def unlock(place: Place, recipe_name: str) -> Verdict:
     """The passing verdict of a smoke that was made again before. Raises GateError as `judge` does, and where it was
     not: only a stage with tensors can do that."""
     judged = judge(place, recipe_name)
-    if permit_of(place, judged) is None:
+    if permit_of(judged) is None:
         raise refusal_of(judged.recipe)("its smoke has not been made again yet")
     return judged.verdict
 

@@ -26,7 +26,7 @@ def unlock_made_again(place: Place, recipe_name: str, *, progress: Progress = qu
     """What `unlock` gives, of a smoke that is made again here unless it was before, on whichever kind of device.
 
     Raises GateError as `judge` does, and for a smoke that does not come out as it was logged (M68)."""
-    return _made_again(place, judge(place, recipe_name), progress)
+    return _made_again(judge(place, recipe_name), progress)
 
 
 def unlock_package(place: Place, recipe_name: str, *, progress: Progress = quiet) -> Verdict:
@@ -41,17 +41,17 @@ def unlock_training(place: Place, recipe_name: str, *, progress: Progress = quie
 
     Raises GateError also for a smoke on another kind of device, in another precision or under other tools."""
     judged = judge(place, recipe_name)
-    if line.full_checkpoint.find(place, judged.recipe) is not None:
-        return _made_again(place, judged, progress), None
+    if line.full_checkpoint.find(judged.place, judged.recipe) is not None:
+        return _made_again(judged, progress), None
     device = _device_here(judged)
     demand_same_surroundings(judged.recipe, judged.smoke, device=device)
-    permit = permit_of(place, judged, device) or _earn(place, judged, device, progress)
+    permit = permit_of(judged, device) or _earn(judged, device, progress)
     return judged.verdict, Permit(place.store.url, permit.digest)
 
 
-def _made_again(place: Place, judged: Judged, progress: Progress) -> Verdict:
-    if permit_of(place, judged) is None:
-        _earn(place, judged, _device_here(judged), progress)
+def _made_again(judged: Judged, progress: Progress) -> Verdict:
+    if permit_of(judged) is None:
+        _earn(judged, _device_here(judged), progress)
     return judged.verdict
 
 
@@ -59,9 +59,9 @@ def _device_here(judged: Judged) -> str:
     return device_as_asked(judged.recipe.train.device).type
 
 
-def _earn(place: Place, judged: Judged, device: str, progress: Progress) -> Artifact:
+def _earn(judged: Judged, device: str, progress: Progress) -> Artifact:
     """The permit of a smoke that came out as it was logged."""
-    recipe, smoke = judged.recipe, judged.smoke
+    place, recipe, smoke = judged.place, judged.recipe, judged.smoke
     tokenizer_path = line.tokenizer.demand(place, recipe).file(MODEL_NAME)
     request = line.full_run_permit.request(place, recipe, device=device)
     progress(f"making the smoke of {recipe.name!r} again, as far as that is cheap")

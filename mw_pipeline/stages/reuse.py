@@ -18,7 +18,7 @@ def find_made(stage: Stage, place: Place, partition: str) -> Artifact | None:
     place = place.remembering()
     if stage.packaging:
         demand_no_region_withheld(place, partition)
-    if stage.locked and permit_of(place, judge(place, partition)) is None:
+    if stage.locked and permit_of(judge(place, partition)) is None:
         return None  # the smoke must be made again before anything behind the lock is believed
     try:
         found = stage.find(place, partition)

@@ -144,13 +144,14 @@ class Stage:
     make        "module:function", (place, partition, progress=…) → Built; loaded when something is to be made
     inputs      stages whose artifacts go into it, in the order of its key; of a finer set, all that the partition has
     if_made     stages whose artifacts go in where they are there
-    after       stages that the graph makes before, though nothing of theirs goes in
+    after       stages that the graph makes first, though nothing of theirs goes in
+    before      names of stages that wait for this one and for its checks, though nothing of it goes into them
     more_inputs (subject, …) → inputs that no set of partitions names, after the others
     config      (subject, …) → what of recipe, spec or files it reads
     code        modules whose code makes it; `more_code` has those that depend on the subject
     exists      subject → whether it has one at all
     made_with   the stage whose node makes it, where it has no node of its own
-    blocks      checks that stop what comes after; `warns` those that do not
+    blocks      checks that stop what comes after, functions of `stages.checks`; `warns` those that do not
     tensors     whether it runs in the child process, where torch may be loaded
     locked      whether it stands behind the lock
     packaging   whether it is about the bytes of a package
@@ -165,6 +166,7 @@ class Stage:
     inputs: tuple[Stage, ...] = ()
     if_made: tuple[Stage, ...] = ()
     after: tuple[Stage, ...] = ()
+    before: tuple[str, ...] = ()
     more_inputs: Callable[..., Iterator[Artifact]] | None = None
     config: Callable[..., JSON] = _nothing
     code: Modules = ()
@@ -227,7 +229,8 @@ class Stage:
 
     def checks(self, *, blocking: bool) -> tuple[Check, ...]:
         """Its checks, those that block or those that warn."""
-        return tuple(resolve_name(f"{_CHECKS}:{name}") for name in (self.blocks if blocking else self.warns))
+        names = self.blocks if blocking else self.warns
+        return tuple(resolve_name(name if ":" in name else f"{_CHECKS}:{name}") for name in names)
 
     def subject(self, place: Place, about: About) -> Subject:
         """A partition of this stage's set, from its key or from something that has exactly one of them.
@@ -267,8 +270,3 @@ class Stage:
             return self.find(subject.place, subject)
         except ArtifactError:  # what goes into it is not there yet, so neither is it
             return None
-
-
-def ancestry(stage: Stage) -> set[Stage]:
-    """Everything that a stage stands on, and itself."""
-    return {stage}.union(*(ancestry(before) for before in (*stage.inputs, *stage.after)))

@@ -19,6 +19,7 @@ from mw_pipeline.stages.stage import Request
 from mw_pipeline.stages.verdict import build_verdict
 from mw_pipeline.store import Built
 from mw_pipeline.tokenizer import MODEL_NAME as TOKENIZER_FILE
+from mw_pipeline.train.loop import train
 from mw_pipeline.train.plan import DIVERGENCES, ENDED, Permit, RunKind, RunPlan
 from mw_pipeline.train.progress import line_of
 from mw_pipeline.train.ranks import train_in_ranks
@@ -94,7 +95,8 @@ def _trained(
             in_parts=place.in_parts,
             permit=permit,
         )
-        result = train_in_ranks(plan, on_event=lambda event: progress(line_of(event)))
+        start = train if recipe.train.processes == 1 else train_in_ranks
+        result = start(plan, on_event=lambda event: progress(line_of(event)))
         if result.status not in ENDED:
             raise UnfinishedError(
                 f"{request.kind} of {recipe.name!r} stopped at step {result.step} ({result.status}). "

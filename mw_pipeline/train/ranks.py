@@ -34,12 +34,12 @@ _PATHS = ("dataset_path", "tokenizer_path", "out", "resume_from")
 
 
 def train_in_ranks(plan: RunPlan, *, on_event: Listener = lambda event: None) -> RunResult:
-    """`train`, in as many processes of this machine as `train.processes` says; in this one where it says 1.
+    """`train`, in as many processes of this machine as `train.processes` says.
 
     SIGINT and SIGTERM to this process save and end all of them, as they do a single one. Raises what `train` raises,
     and UnfinishedError when the process that writes died: the same again goes on from its last checkpoint."""
     ranks = plan.recipe.train.processes
-    if ranks == 1 or "WORLD_SIZE" in os.environ:  # torchrun has started this process, and the others too
+    if "WORLD_SIZE" in os.environ:  # torchrun has started this process, and the others too
         return train(plan, on_event=on_event)
     with tempfile.TemporaryDirectory() as folder, stop_signals() as stop:
         path = Path(folder) / "plan.json"
