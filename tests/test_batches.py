@@ -10,7 +10,7 @@ from aligned_rows import address, aligned_row, shard, small_tokenizer
 from toy_run import toy_recipe
 from yardstick import in_yardsticks
 
-from mw_pipeline.dataset.batches import BatchStream, dealt, fixed_batches
+from mw_pipeline.dataset.batches import BatchStream, fixed_batches, stratified_order
 from mw_pipeline.dataset.build import build_dataset
 from mw_pipeline.dataset.sampling import training_sampler
 from mw_pipeline.dataset.tokenized import TokenizedDataset
@@ -156,16 +156,16 @@ def test_batches_of_short_and_long_rows_come_mixed(train):
 
 @pytest.mark.parametrize("count", [1, 5, 8, 64, 128, 130])
 def test_batches_are_dealt_each_once(count):
-    assert sorted(dealt(count, np.random.default_rng(count)).tolist()) == list(range(count))
+    assert sorted(stratified_order(count, np.random.default_rng(count)).tolist()) == list(range(count))
 
 
 def test_every_quarter_of_a_pool_has_a_quarter_of_its_short_and_of_its_long_batches():
     """Were they merely shuffled, a source of long rows would come in bursts: other windows, another mix."""
-    order = dealt(128, np.random.default_rng(3))
+    order = stratified_order(128, np.random.default_rng(3))
 
     for quarter in order.reshape(4, 32):
         assert np.bincount(quarter // 16, minlength=8).tolist() == [4] * 8
-    assert dealt(128, np.random.default_rng(4)).tolist() != order.tolist()
+    assert stratified_order(128, np.random.default_rng(4)).tolist() != order.tolist()
 
 
 def test_validation_batches_are_the_stored_rows(folder):

@@ -40,7 +40,7 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class Deal:
+class SamplePool:
     """A pool of N = P · B samples, by length, before any of its rows is read.
 
     rows    (N,)  int64  row numbers in the split; B of them side by side are a batch
@@ -71,7 +71,7 @@ class BatchStream:
         self._seed = seed
         self.pool_batches = pool_batches
         self._pool: tuple[int, list[Batch]] | None = None
-        self._deal: tuple[int, Deal] | None = None
+        self._sample_pool: tuple[int, SamplePool] | None = None
         self._bounds = _source_bounds(dataset, sampler)
 
     def batch(self, index: int) -> Batch:
@@ -84,20 +84,20 @@ class BatchStream:
     def row_numbers(self, index: int) -> NDArray[np.int64]:
         """(B,) the row numbers of batch `index`, as `batch` has them, without reading any row."""
         pool, position = divmod(index, self.pool_batches)
-        if self._deal is None or self._deal[0] != pool:
-            self._deal = (pool, self._deal_of(pool))
-        deal = self._deal[1]
-        begin = int(deal.order[position]) * self._batch_size
-        return deal.rows[begin : begin + self._batch_size]
+        if self._sample_pool is None or self._sample_pool[0] != pool:
+            self._sample_pool = (pool, self._sample_pool_of(pool))
+        samples = self._sample_pool[1]
+        begin = int(samples.order[position]) * self._batch_size
+        return samples.rows[begin : begin + self._batch_size]
 
     def _batches_of(self, pool: int) -> list[Batch]:
-        deal, size = self._deal_of(pool), self._batch_size
-        found = self._dataset.rows(deal.rows)
-        begins = range(0, len(deal.rows), size)
-        batches = [padded(found, begin, begin + size, deal.rows, deal.passes) for begin in begins]
-        return [batches[i] for i in deal.order]
+        samples, size = self._sample_pool_of(pool), self._batch_size
+        token_rows = self._dataset.rows(samples.rows)
+        begins = range(0, len(samples.rows), size)
+        batches = [padded(token_rows, begin, begin + size, samples.rows, samples.passes) for begin in begins]
+        return [batches[i] for i in samples.order]
 
-    def _deal_of(self, pool: int) -> Deal:
+    def _sample_pool_of(self, pool: int) -> SamplePool:
         samples = self.pool_batches * self._batch_size
         draw = self._sampler.draw(pool * samples, samples)
         rows = self._bounds[draw.source, 0] + draw.row
@@ -105,7 +105,7 @@ class BatchStream:
         rng = np.random.default_rng([self._seed % 2**64, pool])
         mixed = rng.permutation(samples)  # rows of one length must not stay in the sampler's order of sources
         order = mixed[np.argsort(self._dataset.lengths_of(rows[mixed]), kind="stable")]
-        return Deal(rows[order], draw.passes[order], dealt(self.pool_batches, rng))
+        return SamplePool(rows[order], draw.passes[order], stratified_order(self.pool_batches, rng))
 
     def _refuse_beyond(self, rows: NDArray[np.int64], source: NDArray[np.int16]) -> None:
         """A sampler made for other row counts would draw the next source's rows under this one's name."""
@@ -119,7 +119,7 @@ class BatchStream:
             )
 
 
-def dealt(count: int, rng: np.random.Generator) -> NDArray[np.int64]:
+def stratified_order(count: int, rng: np.random.Generator) -> NDArray[np.int64]:
     """(count,) a random order of 0 … count − 1 in which every stretch has its part of each eighth of them."""
     order = rng.permutation(count)
     eighth = order * 8 // count
@@ -143,21 +143,23 @@ def fixed_batches(dataset: TokenizedDataset, max_rows: int, *, batch_size: int =
 def batches_of(dataset: TokenizedDataset, rows: NDArray[np.int64], *, batch_size: int = 512) -> list[Batch]:
     """Stored rows by number, in order of length."""
     rows = rows[np.argsort(dataset.lengths_of(rows), kind="stable")]
-    found, once, count = dataset.rows(rows), np.zeros(len(rows), dtype=np.int64), len(rows)
-    return [padded(found, begin, min(begin + batch_size, count), rows, once) for begin in range(0, count, batch_size)]
+    token_rows, passes, count = dataset.rows(rows), np.zeros(len(rows), dtype=np.int64), len(rows)
+    return [
+        padded(token_rows, begin, min(begin + batch_size, count), rows, passes) for begin in range(0, count, batch_size)
+    ]
 
 
-def padded(found: TokenRows, begin: int, end: int, rows: NDArray[np.int64], passes: NDArray[np.int64]) -> Batch:
-    """Rows begin … end − 1 of `found` as one rectangle."""
-    offsets = found.offsets[begin : end + 1]
+def padded(token_rows: TokenRows, begin: int, end: int, rows: NDArray[np.int64], passes: NDArray[np.int64]) -> Batch:
+    """Rows begin … end − 1 of `token_rows` as one rectangle."""
+    offsets = token_rows.offsets[begin : end + 1]
     lengths = np.diff(offsets)
     mask = np.arange(lengths.max(initial=1)) < lengths[:, None]
     input_ids = np.full(mask.shape, PAD_ID, dtype=np.int64)
     labels = np.zeros(mask.shape, dtype=np.int64)
     kinds = np.zeros(mask.shape, dtype=np.uint8)
-    input_ids[mask] = found.ids[offsets[0] : offsets[-1]]
-    labels[mask] = found.labels[offsets[0] : offsets[-1]]
-    kinds[mask] = found.kinds[offsets[0] : offsets[-1]]
+    input_ids[mask] = token_rows.ids[offsets[0] : offsets[-1]]
+    labels[mask] = token_rows.labels[offsets[0] : offsets[-1]]
+    kinds[mask] = token_rows.kinds[offsets[0] : offsets[-1]]
     return Batch(input_ids, labels, kinds, mask, rows[begin:end], passes[begin:end])
 
 

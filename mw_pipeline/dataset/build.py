@@ -42,7 +42,7 @@ _COLUMNS = ["row_id", "raw", "source", "place", "split", "span_tags", "span_star
 
 
 @dataclass
-class Losses:
+class Tally:
     """What tokenizing cost: rows dropped by reason, and gold spans with how many of them survive, by tag."""
 
     dropped: Counter[str] = field(default_factory=Counter)
@@ -55,7 +55,7 @@ class Losses:
         self.gold.update(other.gold)
         self.survived.update(other.survived)
 
-    def left(self, keep: NDArray[np.bool_], **demands: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    def count_dropped(self, keep: NDArray[np.bool_], **demands: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """The rows (R,) of `keep` that meet every demand; each of the others is counted under the first it fails."""
         for reason, holds in demands.items():
             self.dropped[reason] += int((keep & ~holds).sum())
@@ -69,7 +69,7 @@ class Losses:
 
 def tokenize_rows(
     table: pa.Table, tokenizer: Tokenizer, label_set: LabelSet, max_length: int
-) -> tuple[pa.Table, Losses]:
+) -> tuple[pa.Table, Tally]:
     """Aligned rows as TOKENIZED_SCHEMA, in their order, and what was lost on the way.
 
     `table` needs row_id, raw, source, place and the three span columns. A row is dropped, and counted, when its spans
@@ -78,13 +78,13 @@ def tokenize_rows(
     a span (M67): it begins or ends inside a word (`span_inside_word`), or in a piece that holds the end of one word and
     the start of the next (`piece_across_words`). The spans of these rows count among those that may not survive.
     """
-    losses = Losses()
-    table, spans = _sound_rows(table, label_set, losses)
+    tally = Tally()
+    table, spans = _sound_rows(table, label_set, tally)
     raws: list[str] = table.column("raw").to_pylist()
     texts, pieces = Texts(raws), tokenizer.encode(raws)
     labels, kinds = labels_of(texts, pieces, spans), texts.kinds_of(pieces)
     lengths = np.diff(pieces.offsets)
-    keep = losses.left(
+    keep = tally.count_dropped(
         np.ones(len(raws), dtype=bool),
         empty=lengths > 0,
         too_long=lengths <= max_length,
@@ -95,18 +95,18 @@ def tokenize_rows(
     whole = texts.whole_words(spans.row, spans.starts, spans.ends)
     survived = spans_survive(texts, pieces, labels, spans) & whole
     for tag, name in enumerate(label_set.tags):
-        here = counted & (spans.tag == tag)
-        losses.gold[name] += int(here.sum())
-        losses.survived[name] += int((here & survived).sum())
-    keep = losses.left(
+        of_tag = counted & (spans.tag == tag)
+        tally.gold[name] += int(of_tag.sum())
+        tally.survived[name] += int((of_tag & survived).sum())
+    keep = tally.count_dropped(
         keep,
         span_inside_word=np.bincount(spans.row[tagged & ~whole], minlength=len(raws)) == 0,
         piece_across_words=words_are_whole(labels, kinds, pieces.offsets),
     )
-    losses.dropped, losses.gold = +losses.dropped, +losses.gold
+    tally.dropped, tally.gold = +tally.dropped, +tally.gold
     named = [table.column("row_id"), table.column("source"), _place_ids(table.column("place"))]
-    columns = [*named, *_lists((pieces.ids, labels, kinds), pieces.offsets)]
-    return pa.table(columns, schema=TOKENIZED_SCHEMA).filter(pa.array(keep)), losses
+    columns = [*named, *_list_columns((pieces.ids, labels, kinds), pieces.offsets)]
+    return pa.table(columns, schema=TOKENIZED_SCHEMA).filter(pa.array(keep)), tally
 
 
 def build_dataset(
@@ -127,22 +127,22 @@ def build_dataset(
     when training or validation is left without rows.
     """
     writers = {split: SplitWriter(out / f"{split}.arrow", len(label_set)) for split in SPLITS}
-    losses = {source: Losses() for source in row_files}
+    tallies = {source: Tally() for source in row_files}
     for source, paths in row_files.items():
         for path in paths:
             for table in _batches_of(path, source):
                 progress(table.num_rows)
-                table = _without(table, excluded, losses[source])
+                table = _without_excluded(table, excluded, tallies[source])
                 for split, writer in writers.items():
-                    rows, lost = tokenize_rows(_only(table, split), tokenizer, label_set, max_length)
-                    losses[source].add(lost)
+                    rows, tally = tokenize_rows(_rows_of_split(table, split), tokenizer, label_set, max_length)
+                    tallies[source].add(tally)
                     writer.add(rows)
         for writer in writers.values():
             writer.end_source(source)
     for writer in writers.values():
         writer.close()
-    _refuse_empty(writers)
-    summary = _summary(writers, losses, tokenizer, label_set, max_length)
+    _demand_rows(writers)
+    summary = _summary(writers, tallies, tokenizer, label_set, max_length)
     write_json_atomically(out / DATASET_JSON, summary)
     return summary
 
@@ -192,14 +192,14 @@ def read_dataset_json(path: Path) -> dict[str, JSON]:
 
 def _summary(
     writers: Mapping[str, SplitWriter],
-    losses: Mapping[str, Losses],
+    tallies: Mapping[str, Tally],
     tokenizer: Tokenizer,
     label_set: LabelSet,
     max_length: int,
 ) -> dict[str, JSON]:
-    total = Losses()
-    for lost in losses.values():
-        total.add(lost)
+    total = Tally()
+    for tally in tallies.values():
+        total.add(tally)
     by_source = {source: counts.tolist() for source, counts in writers["train"].label_counts.items()}
     counts = np.sum(list(writers["train"].label_counts.values()), axis=0).tolist()
     return {
@@ -210,7 +210,7 @@ def _summary(
         "max_length": max_length,
         "splits": {split: writer.as_json() for split, writer in writers.items()},
         "rows": sum(writer.rows for writer in writers.values()),
-        "dropped": {source: dict(lost.dropped) for source, lost in losses.items()},
+        "dropped": {source: dict(tally.dropped) for source, tally in tallies.items()},
         "survival": total.survival(),
         "label_counts": dict(zip(label_set.labels, counts, strict=True)),
         "label_counts_by_source": by_source,
@@ -223,21 +223,21 @@ def _batches_of(path: Path, source: str) -> Iterator[pa.Table]:
     with pq.ParquetFile(path) as parquet:
         for batch in parquet.iter_batches(batch_size=BATCH_ROWS, columns=_COLUMNS):
             table = pa.Table.from_batches([batch])
-            _refuse_others(table, "source", (source,), path)
-            _refuse_others(table, "split", SPLITS, path)
+            _demand_values(table, "source", (source,), path)
+            _demand_values(table, "split", SPLITS, path)
             yield table
 
 
-def _refuse_others(table: pa.Table, column: str, expected: Sequence[str], path: Path) -> None:
-    found = set(pc.unique(table.column(column)).to_pylist()) - set(expected)
-    if found:
+def _demand_values(table: pa.Table, column: str, expected: Sequence[str], path: Path) -> None:
+    unexpected = set(pc.unique(table.column(column)).to_pylist()) - set(expected)
+    if unexpected:
         raise CorpusError(
-            f"{path}: column {column} holds {sorted(map(str, found))!r}, expected {' or '.join(expected)}. "
+            f"{path}: column {column} holds {sorted(map(str, unexpected))!r}, expected {' or '.join(expected)}. "
             "Rebuild the corpus shard."
         )
 
 
-def _refuse_empty(writers: Mapping[str, SplitWriter]) -> None:
+def _demand_rows(writers: Mapping[str, SplitWriter]) -> None:
     """An empty split passes every later check, so it must not get that far."""
     for split in ("train", "validation"):
         if not writers[split].rows:
@@ -247,20 +247,20 @@ def _refuse_empty(writers: Mapping[str, SplitWriter]) -> None:
             )
 
 
-def _without(table: pa.Table, excluded: pa.Array | None, losses: Losses) -> pa.Table:
+def _without_excluded(table: pa.Table, excluded: pa.Array | None, tally: Tally) -> pa.Table:
     if excluded is None:
         return table
     kept = table.filter(pc.invert(pc.is_in(table.column("row_id"), value_set=excluded)))
     if kept.num_rows < table.num_rows:
-        losses.dropped["excluded"] += table.num_rows - kept.num_rows
+        tally.dropped["excluded"] += table.num_rows - kept.num_rows
     return kept
 
 
-def _only(table: pa.Table, split: str) -> pa.Table:
+def _rows_of_split(table: pa.Table, split: str) -> pa.Table:
     return table.filter(pc.equal(table.column("split"), split))
 
 
-def _sound_rows(table: pa.Table, label_set: LabelSet, losses: Losses) -> tuple[pa.Table, Spans]:
+def _sound_rows(table: pa.Table, label_set: LabelSet, tally: Tally) -> tuple[pa.Table, Spans]:
     """The rows whose spans can be used, and those spans; the other rows are counted as `bad_spans`."""
     counts = [pc.list_value_length(table.column(name)) for name in ("span_tags", "span_starts", "span_ends")]
     agree = pc.and_(pc.equal(counts[0], counts[1]), pc.equal(counts[1], counts[2])).fill_null(False)
@@ -268,7 +268,7 @@ def _sound_rows(table: pa.Table, label_set: LabelSet, losses: Losses) -> tuple[p
     spans = _spans_of(paired, label_set)
     lengths = pc.utf8_length(paired.column("raw")).to_numpy().astype(np.int64)
     sound = spans_are_sound(spans, lengths)
-    losses.dropped["bad_spans"] += table.num_rows - int(sound.sum())
+    tally.dropped["bad_spans"] += table.num_rows - int(sound.sum())
     spans = spans.only(sound[spans.row])
     renumbered = np.cumsum(sound) - 1
     return paired.filter(pa.array(sound)), Spans(renumbered[spans.row], spans.tag, spans.starts, spans.ends)
@@ -291,7 +291,7 @@ def _place_ids(places: pa.ChunkedArray) -> pa.Array:
     return pc.if_else(pc.equal(places, ""), pa.scalar(0, pa.uint64()), pa.array(hashes, pa.uint64()))
 
 
-def _lists(columns: Sequence[NDArray[np.generic]], offsets: NDArray[np.int64]) -> list[pa.Array]:
+def _list_columns(columns: Sequence[NDArray[np.generic]], offsets: NDArray[np.int64]) -> list[pa.Array]:
     """The list columns of TOKENIZED_SCHEMA over one set of row boundaries."""
     bounds = pa.array(offsets.astype(np.int32))
     types = [TOKENIZED_SCHEMA.field(name).type for name in ("input_ids", "labels", "kinds")]

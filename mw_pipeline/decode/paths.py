@@ -33,38 +33,40 @@ def constrained_viterbi(words: Words, transitions: Floats, starts: Floats) -> Id
     rows, steps, labels = words.scores.shape
     if steps == 0:
         return np.zeros((rows, 0), dtype=np.int64)
-    own, real, long = rows_last(words)
+    scores, real, long = batch_last(words)
     moves = transitions.astype(np.float64)
     fresh, enter, stay = moves_by_kind(moves)
-    best = np.empty_like(own)  # (S, K, B) best score of a path whose word here has label k
-    best[0] = own[0] + starts[:, None]
+    best = np.empty_like(scores)  # (S, K, B) best score of a path whose word here has label k
+    best[0] = scores[0] + starts[:, None]
     arriving = np.empty((labels, fresh.shape[1], rows))
     for t in range(1, steps):
-        left, here = best[t - 1].copy(), best[t]
-        np.maximum(left[BEGIN], left[INSIDE_LABELS], out=left[INSIDE_LABELS], where=long[t - 1])
-        np.copyto(left[BEGIN], -np.inf, where=long[t - 1])
-        np.add(left[:, None, :], fresh[:, :, None], out=arriving)
+        previous, current = best[t - 1].copy(), best[t]
+        np.maximum(previous[BEGIN], previous[INSIDE_LABELS], out=previous[INSIDE_LABELS], where=long[t - 1])
+        np.copyto(previous[BEGIN], -np.inf, where=long[t - 1])
+        np.add(previous[:, None, :], fresh[:, :, None], out=arriving)
         top = arriving.max(axis=0)
-        here[0], here[BEGIN] = top[0], top[1:]
-        np.maximum(left[BEGIN] + enter[:, None], left[INSIDE_LABELS] + stay[:, None], out=here[INSIDE_LABELS])
-        here += own[t]
-        np.copyto(here, best[t - 1], where=~real[t])
-    return np.where(words.mask, _traced(best, real, long, moves).T, 0)
+        current[0], current[BEGIN] = top[0], top[1:]
+        np.maximum(
+            previous[BEGIN] + enter[:, None], previous[INSIDE_LABELS] + stay[:, None], out=current[INSIDE_LABELS]
+        )
+        current += scores[t]
+        np.copyto(current, best[t - 1], where=~real[t])
+    return np.where(words.mask, _backtrace(best, real, long, moves).T, 0)
 
 
-def _traced(best: Floats, real: Mask, long: Mask, moves: Floats) -> Ids:
+def _backtrace(best: Floats, real: Mask, long: Mask, moves: Floats) -> Ids:
     """(S, B) the labels of the best paths. No back pointers are kept: the best predecessor of the one label on the path
     is cheaper to find again."""
-    found = np.empty(real.shape, dtype=np.int64)
-    found[-1] = best[-1].argmax(axis=0)
-    leaving = moves[left_as(np.arange(len(moves)), True)]
-    for t in range(len(found) - 1, 0, -1):
-        onward = np.where(long[t - 1], leaving[:, found[t]], moves[:, found[t]])
-        found[t - 1] = np.where(real[t], (best[t - 1] + onward).argmax(axis=0), found[t])
-    return found
+    path = np.empty(real.shape, dtype=np.int64)
+    path[-1] = best[-1].argmax(axis=0)
+    leaving = moves[last_piece_labels(np.arange(len(moves)), True)]
+    for t in range(len(path) - 1, 0, -1):
+        moves_on = np.where(long[t - 1], leaving[:, path[t]], moves[:, path[t]])
+        path[t - 1] = np.where(real[t], (best[t - 1] + moves_on).argmax(axis=0), path[t])
+    return path
 
 
-def left_as(labels: Ids, long: Mask | bool) -> Ids:
+def last_piece_labels(labels: Ids, long: Mask | bool) -> Ids:
     """The label of the last piece of words whose first piece has these: I-tag for B-tag, where there are several."""
     left: Ids = labels + (long & (labels % 2 == 1))
     return left
@@ -78,7 +80,7 @@ def word_viterbi(logits: Floats, mask: Mask, kinds: PieceKinds, transitions: Flo
     return words.piece_labels(constrained_viterbi(words, transitions, starts), mask, kinds)
 
 
-def rows_last(words: Words) -> tuple[Floats, Mask, Mask]:
+def batch_last(words: Words) -> tuple[Floats, Mask, Mask]:
     """Scores (S, K, B), mask and `long` (S, B): arithmetic over the batch runs along memory."""
     scores = np.ascontiguousarray(words.scores.transpose(1, 2, 0))
     return scores, np.ascontiguousarray(words.mask.T), np.ascontiguousarray(words.long.T)
@@ -99,27 +101,27 @@ def best_paths(words: Words, transitions: Floats, starts: Floats, count: int) ->
     long = words.long[0][words.mask[0]]
     scores = words.scores[0][words.mask[0]]
     steps, labels = scores.shape
-    leaving = transitions[left_as(np.arange(labels), True)]
+    leaving = transitions[last_piece_labels(np.arange(labels), True)]
     best = (scores[0] + starts)[None, :]  # (n, K) the n best paths into each label
     pointers: list[Ids] = []  # per step (n, K): rank * K + label of the predecessor
     for t in range(1, steps):
         arriving = (best[:, :, None] + (leaving if long[t - 1] else transitions)).reshape(-1, labels)  # (n·K, K)
-        order = _highest(arriving, count)
+        order = _top_k(arriving, count)
         best = np.take_along_axis(arriving, order, axis=0) + scores[t]
         pointers.append(order)
     flat = best.reshape(-1)
-    chosen = _highest(flat[:, None], count)[:, 0]
+    chosen = _top_k(flat[:, None], count)[:, 0]
     chosen = chosen[np.isfinite(flat[chosen])]
-    found = np.empty((len(chosen), steps), dtype=np.int64)
+    paths = np.empty((len(chosen), steps), dtype=np.int64)
     cursor = chosen
     for t in range(steps - 1, -1, -1):
-        found[:, t] = cursor % labels
+        paths[:, t] = cursor % labels
         if t:
             cursor = pointers[t - 1].reshape(-1)[cursor]
-    return found, flat[chosen]
+    return paths, flat[chosen]
 
 
-def _highest(values: Floats, count: int) -> Ids:
+def _top_k(values: Floats, count: int) -> Ids:
     """(n, K) where the `count` highest of each column (m, K) stand, the highest first; n ≤ count."""
     falling = -values
     if count >= len(falling):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mw_pipeline.decode.paths import left_as, moves_by_kind, rows_last
+from mw_pipeline.decode.paths import batch_last, last_piece_labels, moves_by_kind
 from mw_pipeline.decode.spans import LabelSpans
 from mw_pipeline.decode.steps import BEGIN, INSIDE_LABELS, Floats, Ids, Mask, Words
 
@@ -43,7 +43,7 @@ class Posterior:
     def of(cls, words: Words, transitions: Floats, starts: Floats) -> Posterior:
         """The posterior over legal label sequences; transitions and starts as in `constrained_viterbi`, S ≥ 1."""
         # einsum adds up the labels of a lone row in another order than those of rows in company: two of it are company.
-        own, real, long = rows_last(words if len(words) > 1 else words.repeated(2))
+        own, real, long = batch_last(words if len(words) > 1 else words.repeated(2))
         weights, peaks = _relative(own, axis=1)
         moves, move_peak = _relative(transitions.astype(np.float64), axis=None)
         first, first_peak = _relative(starts.astype(np.float64), axis=None)
@@ -69,7 +69,7 @@ class Posterior:
         if not len(spans):
             return np.zeros(0)
         row, first, last, begin = spans.rows, spans.firsts, spans.ends - 1, 2 * spans.tags + 1
-        found, left = labels.T, left_as(labels, self.words.long).T
+        found, left = labels.T, last_piece_labels(labels, self.words.long).T
         steps = self.moves[left[:-1], found[1:]] / self.scales[1:]
         steps = steps * np.take_along_axis(self.weights[1:], found[1:, None], axis=1)[:, 0]
         along = np.zeros(found.shape)  # (S, B) log weight of the path from step 0

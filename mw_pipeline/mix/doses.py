@@ -24,21 +24,21 @@ def weights_for(
     every contradiction: wishes for sources that are not there or have no rows, shares that add up to more than one (or
     to less, with no source to take the rest), and wishes that `mix.max_repetitions` forbids."""
     shares = _wanted_shares(rows_per_source, wishes, mix, samples=samples)
-    left = 1 - sum(shares.values())
-    others = _others(rows_per_source, wishes, mix)
-    total = sum(others.values())
-    if left < -_SUM_TOLERANCE or (left > _SUM_TOLERANCE and not total):
+    rest = 1 - sum(shares.values())
+    parts = _parts_of_rest(rows_per_source, wishes, mix)
+    total = sum(parts.values())
+    if rest < -_SUM_TOLERANCE or (rest > _SUM_TOLERANCE and not total):
         listed = ", ".join(f"{name} {share:.2%}" for name, share in shares.items())
-        rest = "more than all samples" if left < 0 else "less, and no other source could take the rest"
-        raise RecipeError(f"the wishes add up to {1 - left:.2%}: {listed}; that is {rest}. Change one of them.")
-    if others and left <= _SUM_TOLERANCE:
+        problem = "more than all samples" if rest < 0 else "less, and no other source could take the rest"
+        raise RecipeError(f"the wishes add up to {1 - rest:.2%}: {listed}; that is {problem}. Change one of them.")
+    if parts and rest <= _SUM_TOLERANCE:
         raise RecipeError(
-            f"the wishes take every sample and leave none to {', '.join(sorted(others))}. "
+            f"the wishes take every sample and leave none to {', '.join(sorted(parts))}. "
             "Lower a wish, or wish share = 0 for each of these."
         )
     # With max_repetitions the sampler lowers what is above the cap: the rest has to fit under it as well.
-    shares |= {name: left * part / total for name, part in others.items()}
-    _demand_room(rows_per_source, shares, mix, samples=samples)
+    shares |= {name: rest * part / total for name, part in parts.items()}
+    _demand_fit_under_cap(rows_per_source, shares, mix, samples=samples)
     return {name: float(f"{100 * shares.get(name, 0.0):.{_DIGITS}g}") for name in rows_per_source}
 
 
@@ -71,25 +71,29 @@ def _wanted_shares(
     return shares
 
 
-def _others(rows_per_source: Mapping[str, int], wishes: MixWishes, mix: MixConfig) -> dict[str, float]:
+def _parts_of_rest(rows_per_source: Mapping[str, int], wishes: MixWishes, mix: MixConfig) -> dict[str, float]:
     """How much each source without a wish takes of the rest, against the others."""
     amounts = rows_per_source if wishes.rest == "rows" else {name: mix.weights.get(name, 0) for name in rows_per_source}
-    free = {name: float(amounts[name]) for name, rows in rows_per_source.items() if rows and name not in wishes.sources}
-    if free and not any(free.values()):
+    unwished = {
+        name: float(amounts[name]) for name, rows in rows_per_source.items() if rows and name not in wishes.sources
+    }
+    if unwished and not any(unwished.values()):
         raise RecipeError(
-            f"rest = 'weights', but the recipe weighs {', '.join(sorted(free))} with 0. "
+            f"rest = 'weights', but the recipe weighs {', '.join(sorted(unwished))} with 0. "
             "Say rest = 'rows', or give one of them a wish."
         )
-    return {name: amount for name, amount in free.items() if amount}
+    return {name: amount for name, amount in unwished.items() if amount}
 
 
-def _demand_room(
+def _demand_fit_under_cap(
     rows_per_source: Mapping[str, int], shares: Mapping[str, float], mix: MixConfig, *, samples: int
 ) -> None:
     if mix.max_repetitions is None:
         return
-    found = {name: share * samples / rows_per_source[name] for name, share in shares.items() if rows_per_source[name]}
-    over = [f"{name} {n:.2f}" for name, n in found.items() if n > mix.max_repetitions * (1 + _SUM_TOLERANCE)]
+    repetitions = {
+        name: share * samples / rows_per_source[name] for name, share in shares.items() if rows_per_source[name]
+    }
+    over = [f"{name} {n:.2f}" for name, n in repetitions.items() if n > mix.max_repetitions * (1 + _SUM_TOLERANCE)]
     if over:
         raise RecipeError(
             f"mix.max_repetitions is {mix.max_repetitions:g}, and the wishes need more repetitions: {', '.join(over)}. "

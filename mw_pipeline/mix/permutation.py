@@ -28,13 +28,13 @@ def permuted(position: NDArray[np.int64], *, size: NDArray[np.int64], key: NDArr
     For a fixed size and key, range(size) maps onto itself one to one. Positions must lie in range(size), size ≥ 1.
     """
     half_bits = _half_bits(size)
-    found = position.astype(np.uint64)
+    element = position.astype(np.uint64)
     limit = size.astype(np.uint64)
-    outside = np.arange(len(found))
+    outside = np.arange(len(element))
     while len(outside):
-        found[outside] = _stirred(found[outside], half_bits[outside], key[outside])
-        outside = outside[found[outside] >= limit[outside]]
-    return found.astype(np.int64)
+        element[outside] = _feistel(element[outside], half_bits[outside], key[outside])
+        outside = outside[element[outside] >= limit[outside]]
+    return element.astype(np.int64)
 
 
 def _half_bits(size: NDArray[np.int64]) -> NDArray[np.uint64]:
@@ -44,7 +44,7 @@ def _half_bits(size: NDArray[np.int64]) -> NDArray[np.uint64]:
     return np.asarray(halves, dtype=np.uint64)[index]
 
 
-def _stirred(value: NDArray[np.uint64], half_bits: NDArray[np.uint64], key: NDArray[np.uint64]) -> NDArray[np.uint64]:
+def _feistel(value: NDArray[np.uint64], half_bits: NDArray[np.uint64], key: NDArray[np.uint64]) -> NDArray[np.uint64]:
     mask = (np.uint64(1) << half_bits) - np.uint64(1)
     left, right = value >> half_bits, value & mask
     for index in range(_ROUNDS):

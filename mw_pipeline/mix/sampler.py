@@ -75,8 +75,8 @@ class MixSampler:
         key = mixed(mixed(self._seed ^ mixed(source.astype(np.uint64))) + passes.astype(np.uint64))
         row = permuted(turn % np.maximum(slots, 1), size=slots, key=key)
         for index, rounds in self._rounds.items():
-            here = np.flatnonzero(source == index)
-            row[here] = rounds.rows(row[here], passes[here], key[here])
+            positions = np.flatnonzero(source == index)
+            row[positions] = rounds.rows(row[positions], passes[positions], key[positions])
         return Draw(source, row, passes)
 
     def rounds_of(self, source: str) -> Rounds | None:
