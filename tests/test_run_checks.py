@@ -74,7 +74,7 @@ def evidence(p: dict[str, Any]) -> Evidence:
     return Evidence(RunLog(tuple(p["steps"]), tuple(p["evals"]), p["run"]), p["rows"], p["discarded"], smoke)
 
 
-def after(change: Change) -> list[str]:
+def failing_checks(change: Change) -> list[str]:
     """The names of the checks that find something in the sound run after a change to it."""
     p = parts()
     change(p)
@@ -82,7 +82,7 @@ def after(change: Change) -> list[str]:
 
 
 def test_a_sound_run_passes_every_check() -> None:
-    assert after(lambda p: None) == []
+    assert failing_checks(lambda p: None) == []
 
 
 def overfit(p: dict[str, Any]) -> None:
@@ -158,7 +158,7 @@ BROKEN: dict[str, tuple[Change, str]] = {
 def test_a_broken_run_is_found_by_one_check(name: str) -> None:
     change, check = BROKEN[name]
 
-    assert after(change) == [check]
+    assert failing_checks(change) == [check]
 
 
 def test_every_check_has_a_run_that_fails_it() -> None:
@@ -172,7 +172,7 @@ def test_a_resume_that_comes_out_the_same_and_a_seed_that_differs_are_fine() -> 
         for row in p["smoke"]["steps"]:
             row["loss"] *= 1.01
 
-    assert after(other_seed) == []
+    assert failing_checks(other_seed) == []
 
 
 def test_a_smoke_of_another_precision_is_not_held_against_a_run() -> None:
@@ -180,11 +180,11 @@ def test_a_smoke_of_another_precision_is_not_held_against_a_run() -> None:
         p["smoke"]["run"]["precision"] = "bf16"
         p["smoke"]["steps"][3]["loss"] = 0.51
 
-    assert after(elsewhere) == []
+    assert failing_checks(elsewhere) == []
 
 
 def test_another_card_by_its_number_is_the_device_that_was_asked_for() -> None:
-    assert after(lambda p: p["run"].update(device="cuda", device_asked="cuda:1")) == []
+    assert failing_checks(lambda p: p["run"].update(device="cuda", device_asked="cuda:1")) == []
 
 
 OTHERS = {
@@ -208,25 +208,25 @@ def resumed(p: dict[str, Any], *, factor: float, distance: int = 10, **kind: Any
 @pytest.mark.parametrize("name", OTHERS)
 def test_what_a_resume_elsewhere_may_differ_by_is_a_thousandth(name: str) -> None:
     # M80: an honest run was condemned after it was paid for, because it was resumed on a faster machine.
-    assert after(lambda p: resumed(p, factor=1 + 9e-4, **OTHERS[name])) == ["run_stayed_on_one_machine"]
-    assert "resume_is_exact" in after(lambda p: resumed(p, factor=1 + 2e-3, **OTHERS[name]))
+    assert failing_checks(lambda p: resumed(p, factor=1 + 9e-4, **OTHERS[name])) == ["run_stayed_on_one_machine"]
+    assert "resume_is_exact" in failing_checks(lambda p: resumed(p, factor=1 + 2e-3, **OTHERS[name]))
 
 
 def test_what_a_resume_here_may_differ_by_is_a_millionth() -> None:
-    assert after(lambda p: resumed(p, factor=1 + 9e-7)) == []
-    assert after(lambda p: resumed(p, factor=1 + 2e-6)) == ["resume_is_exact"]
+    assert failing_checks(lambda p: resumed(p, factor=1 + 9e-7)) == []
+    assert failing_checks(lambda p: resumed(p, factor=1 + 2e-6)) == ["resume_is_exact"]
 
 
 def test_rounding_grows_so_a_resume_elsewhere_is_held_to_its_first_steps_and_one_here_to_all() -> None:
     # M80: two kinds of processor from one checkpoint are a thousandth apart after forty steps, honestly.
     elsewhere = OTHERS["another processor"]
 
-    assert after(lambda p: resumed(p, factor=1.05, distance=20, **elsewhere)) == [
+    assert failing_checks(lambda p: resumed(p, factor=1.05, distance=20, **elsewhere)) == [
         "resume_is_exact",
         "run_stayed_on_one_machine",
     ]
-    assert after(lambda p: resumed(p, factor=1.05, distance=21, **elsewhere)) == ["run_stayed_on_one_machine"]
-    assert after(lambda p: resumed(p, factor=1.05, distance=21)) == ["resume_is_exact"]
+    assert failing_checks(lambda p: resumed(p, factor=1.05, distance=21, **elsewhere)) == ["run_stayed_on_one_machine"]
+    assert failing_checks(lambda p: resumed(p, factor=1.05, distance=21)) == ["resume_is_exact"]
 
 
 @pytest.mark.parametrize("written", ["A100", [7], [{"machine": "A100"}], [{"from_step": "0"}], [{"from_step": -1}]])
@@ -240,8 +240,8 @@ def test_dropout_that_is_drawn_otherwise_makes_losses_incomparable_and_rows_not(
     # M80: a GPU drops others than a CPU from the same seed, so an honest resume on it is percents off.
     h200 = {**OTHERS["another machine"], "dropout_drawn_by": "NVIDIA H200"}
 
-    assert after(lambda p: resumed(p, factor=1.05, **h200)) == ["run_stayed_on_one_machine"]
-    assert after(lambda p: (resumed(p, factor=1.05, **h200), p["discarded"][0].update(rows=8))) == [
+    assert failing_checks(lambda p: resumed(p, factor=1.05, **h200)) == ["run_stayed_on_one_machine"]
+    assert failing_checks(lambda p: (resumed(p, factor=1.05, **h200), p["discarded"][0].update(rows=8))) == [
         "resume_is_exact",
         "run_stayed_on_one_machine",
     ]
@@ -250,7 +250,7 @@ def test_dropout_that_is_drawn_otherwise_makes_losses_incomparable_and_rows_not(
         p["smoke"]["run"]["parts"] = [part(0, **h200)]
         p["smoke"]["steps"][3]["loss"] *= 1.05
 
-    assert after(of_smoke) == []
+    assert failing_checks(of_smoke) == []
 
 
 def test_other_rows_after_a_resume_are_found_wherever_it_went_on() -> None:
@@ -259,7 +259,7 @@ def test_other_rows_after_a_resume_are_found_wherever_it_went_on() -> None:
         resumed(p, factor=1.0, distance=50, **OTHERS["another machine"])
         p["discarded"][0]["row_hash"] = "00ff"
 
-    assert after(other_rows) == ["resume_is_exact", "run_stayed_on_one_machine"]
+    assert failing_checks(other_rows) == ["resume_is_exact", "run_stayed_on_one_machine"]
 
 
 def test_a_part_between_two_of_one_kind_counts_too() -> None:
@@ -270,7 +270,7 @@ def test_a_part_between_two_of_one_kind_counts_too() -> None:
         for row in p["steps"][45:]:
             row["part"] = 2
 
-    assert after(there_and_back) == ["run_stayed_on_one_machine"]
+    assert failing_checks(there_and_back) == ["run_stayed_on_one_machine"]
 
 
 def test_the_remark_names_where_the_run_went_on_and_what_was_other() -> None:
@@ -298,8 +298,8 @@ def test_a_smoke_of_another_machine_is_held_against_a_run_to_a_thousandth(full: 
         p["run"]["parts"], p["smoke"]["run"]["parts"] = full, smoke
         p["smoke"]["steps"][3]["loss"] *= factor
 
-    assert "run_is_reproducible" not in after(lambda p: elsewhere(p, factor=1 + 9e-4))
-    assert "run_is_reproducible" in after(lambda p: elsewhere(p, factor=1 + 2e-3))
+    assert "run_is_reproducible" not in failing_checks(lambda p: elsewhere(p, factor=1 + 9e-4))
+    assert "run_is_reproducible" in failing_checks(lambda p: elsewhere(p, factor=1 + 2e-3))
 
 
 def test_a_resume_elsewhere_changes_nothing_about_the_steps_before_it() -> None:
@@ -307,7 +307,7 @@ def test_a_resume_elsewhere_changes_nothing_about_the_steps_before_it() -> None:
         p["run"]["parts"].append(part(4, machine="NVIDIA H200"))
         p["smoke"]["steps"][3]["loss"] *= 1 + 2e-6
 
-    assert after(later) == ["run_is_reproducible", "run_stayed_on_one_machine"]
+    assert failing_checks(later) == ["run_is_reproducible", "run_stayed_on_one_machine"]
 
 
 def stopped(means: list[float], *, evals: int = 3, rows: int = ROWS, noise: float = 0.01) -> int | None:

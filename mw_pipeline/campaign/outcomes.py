@@ -12,10 +12,10 @@ from mw_pipeline.digest import JSON
 from mw_pipeline.recipe import Recipe
 from mw_pipeline.report.runs import best_and_last
 from mw_pipeline.verdict.exposure import facts_of_run, number_of
-from mw_pipeline.verdict.invalid import Problem, what_is_missing
+from mw_pipeline.verdict.invalid import Problem, gap_in_log
 from mw_pipeline.verdict.judge import judge_run
 from mw_pipeline.verdict.runlog import RunLog
-from mw_pipeline.verdict.soundness import has_converged, judged_whole
+from mw_pipeline.verdict.soundness import has_converged, judge_whole_log
 
 Kind = Literal["smoke", "full"]
 
@@ -110,17 +110,17 @@ def _full(log: RunLog) -> Decision:
     """The failure rules over the whole run.
 
     A run whose patience ended is whole where its log reaches the step at which it says so (M80)."""
-    findings = judged_whole(log).findings
+    findings = judge_whole_log(log).findings
     if findings:
         first = findings[0]
         return "failed", first.rule, first.step, f"{first.rule} at step {first.step}: {first.reason}"
     converged, facts = has_converged(log.run), facts_of_run(log.run)
-    at = number_of(log.run, "step") if converged else None
-    if converged and not (at is not None and at.is_integer() and at > 0):
-        said = f"the run says 'CONVERGED' at step {log.run.get('step')!r}, expected a step that was trained"
-        return "unfinished", "log_incomplete", None, said
-    end = facts.steps if at is None else int(at)
-    cut = what_is_missing(dataclasses.replace(facts, steps=end), log.steps)
+    converged_step = number_of(log.run, "step") if converged else None
+    if converged and not (converged_step is not None and converged_step.is_integer() and converged_step > 0):
+        problem = f"the run says 'CONVERGED' at step {log.run.get('step')!r}, expected a step that was trained"
+        return "unfinished", "log_incomplete", None, problem
+    end = facts.steps if converged_step is None else int(converged_step)
+    cut = gap_in_log(dataclasses.replace(facts, steps=end), log.steps)
     if isinstance(cut, Problem):
         return "unfinished", cut.rule, None, cut.detail
     early = f": it converged at step {log.run['step']}, {log.run['converged']}" if converged else ""

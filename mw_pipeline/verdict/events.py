@@ -44,7 +44,7 @@ class EventFile:
     restarts: list[tuple[int, int]] = field(default_factory=list)
 
     @property
-    def begun(self) -> tuple[float, str]:
+    def start_order(self) -> tuple[float, str]:
         """When its first scalar was written; its name where that is the same."""
         return (self.scalars[0].wall_time if self.scalars else 0.0, self.path.name)
 
@@ -54,23 +54,23 @@ def read_events(path: Path, pattern: str) -> RunLog:
 
     Raises ArtifactError when there is no scalar in them, and when the files are of two runs."""
     paths = sorted(path.glob(pattern)) if path.is_dir() else [path]
-    joined = _Joined(path)
-    for file in sorted((_read(file) for file in paths), key=lambda file: file.begun):
-        joined.add(file)
-    if not joined.scalars:
+    merged = _RunScalars(path)
+    for file in sorted((_read(file) for file in paths), key=lambda file: file.start_order):
+        merged.add(file)
+    if not merged.scalars:
         raise ArtifactError(f"{path}: its events hold no scalar. Name the folder that the run's own writer wrote into.")
-    loss = columns_of(dict.fromkeys(scalar.tag for scalar in joined.scalars)).named.get("loss")
+    loss = columns_of(dict.fromkeys(scalar.tag for scalar in merged.scalars)).named.get("loss")
     records = [
         (f"{path}: {scalar.tag} at step {scalar.step}", _record(scalar, with_clock=scalar.tag == loss))
-        for scalar in joined.scalars
+        for scalar in merged.scalars
         if plain_name(scalar.tag) not in NAMES["step"]  # every event carries its step
     ]
-    notes = [f"{joined.dropped} values were taken back by a restart and are not judged"] if joined.dropped else []
-    run = {"resumed_from_steps": joined.resumed_from} if joined.resumed_from else {}
+    notes = [f"{merged.dropped} values were taken back by a restart and are not judged"] if merged.dropped else []
+    run = {"resumed_from_steps": merged.resumed_from} if merged.resumed_from else {}
     return log_of(records, where=str(path), format_name="TensorBoard events", notes=notes, run=run)
 
 
-class _Joined:
+class _RunScalars:
     """The scalars of one run's files; `dropped` counts those that a restart took back."""
 
     def __init__(self, path: Path) -> None:
@@ -84,13 +84,13 @@ class _Joined:
         """Adds a file that was begun after those before. Raises ArtifactError when it is another run's."""
         restarts = file.restarts
         if not restarts or restarts[0][0] > 0:
-            restarts = [*((0, step) for step in self._unsaid_restart(file)), *restarts]
-        done = 0
-        for at, step in restarts:
-            self.scalars += file.scalars[done:at]
+            restarts = [*((0, step) for step in self._unrecorded_restart(file)), *restarts]
+        begin = 0
+        for end, step in restarts:
+            self.scalars += file.scalars[begin:end]
             self._restart(step)
-            done = at
-        self.scalars += file.scalars[done:]
+            begin = end
+        self.scalars += file.scalars[begin:]
         self._files += [file.path.name] if file.scalars else []
 
     def _restart(self, step: int) -> None:
@@ -99,16 +99,16 @@ class _Joined:
         self.resumed_from += [step - 1] if kept else []
         self.scalars = kept
 
-    def _unsaid_restart(self, file: EventFile) -> Iterator[int]:
+    def _unrecorded_restart(self, file: EventFile) -> Iterator[int]:
         """The step from which a file goes on with the tags of those before; nothing where it has none of these."""
-        mine, theirs = _steps_of(file.scalars), _steps_of(self.scalars)
-        shared = mine.keys() & theirs.keys() & _judged([*mine, *theirs])
+        new_steps, old_steps = _steps_of(file.scalars), _steps_of(self.scalars)
+        shared = new_steps.keys() & old_steps.keys() & _measured_tags([*new_steps, *old_steps])
         if not shared:
             return
-        first = min(min(mine[tag]) for tag in shared)
-        begun = {tag: min(scalar.wall_time for scalar in file.scalars if scalar.tag == tag) for tag in shared}
-        at_once = any(scalar.wall_time > begun[scalar.tag] for scalar in self.scalars if scalar.tag in shared)
-        if at_once or first <= max(min(min(theirs[tag]) for tag in shared), _interval(mine, shared)):
+        first = min(min(new_steps[tag]) for tag in shared)
+        started = {tag: min(scalar.wall_time for scalar in file.scalars if scalar.tag == tag) for tag in shared}
+        overlaps = any(scalar.wall_time > started[scalar.tag] for scalar in self.scalars if scalar.tag in shared)
+        if overlaps or first <= max(min(min(old_steps[tag]) for tag in shared), _interval(new_steps, shared)):
             raise ArtifactError(
                 f"{self._path}: holds the events of several runs ({', '.join([*self._files, file.path.name])}): "
                 f"{file.path.name} does not go on from the others. Name one file, or a folder with those of one run."
@@ -122,7 +122,7 @@ def _interval(steps: Mapping[str, set[int]], tags: Iterable[str]) -> float:
     return min(gaps, default=0.0)
 
 
-def _judged(tags: Sequence[str]) -> set[str]:
+def _measured_tags(tags: Sequence[str]) -> set[str]:
     """The tags that are a loss, a score or a rate: two writers of one run may both say the epoch."""
     columns = columns_of(dict.fromkeys(tags))
     return {

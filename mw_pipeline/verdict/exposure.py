@@ -203,7 +203,7 @@ def _window_of_rates(steps: Sequence[Row]) -> tuple[int, int] | None:
 
 
 @dataclass(frozen=True)
-class OtherRate:
+class RateMismatch:
     """A logged rate that is not the schedule's."""
 
     step: int
@@ -214,9 +214,9 @@ class OtherRate:
         return f"the log's rate at step {self.step} is {self.logged:g}, its schedule says {self.scheduled:g}"
 
 
-def first_other_rate(
+def rate_mismatch(
     facts: RunFacts, steps: Sequence[Row], *, slack_share: float, off_by_steps: int = 0
-) -> OtherRate | None:
+) -> RateMismatch | None:
     """The first logged rate that lies outside the schedule's over `off_by_steps` to either side (M01, M37), or None.
 
     slack_share is a share of the peak rate, which is the highest logged one where run.json does not say it. None too
@@ -234,10 +234,10 @@ def first_other_rate(
         cooldown_from=facts.cooldown_from,
     )
     for step, rate in rates:
-        beside = range(max(0, step - off_by_steps), step + off_by_steps + 1)
-        near = [peak * share(at) for at in beside]
-        if not min(near) - slack_share * peak <= rate <= max(near) + slack_share * peak:
-            return OtherRate(step, rate, near[step - beside.start])
+        nearby = range(max(0, step - off_by_steps), step + off_by_steps + 1)
+        scheduled = [peak * share(near_step) for near_step in nearby]
+        if not min(scheduled) - slack_share * peak <= rate <= max(scheduled) + slack_share * peak:
+            return RateMismatch(step, rate, scheduled[step - nearby.start])
     return None
 
 

@@ -17,8 +17,8 @@ from mw_pipeline.verdict.exposure import (
     RATE_TOLERANCE_SHARE,
     Exposure,
     RunFacts,
-    first_other_rate,
     has_rate,
+    rate_mismatch,
 )
 from mw_pipeline.verdict.runlog import Row
 
@@ -39,7 +39,7 @@ def problems_of(
 ) -> tuple[list[Problem], list[str]]:
     """(why the run is invalid, what could not be checked and why)."""
     judged = [
-        what_is_missing(facts, steps),
+        gap_in_log(facts, steps),
         _no_rate(exposure, steps),
         _too_short(exposure),
         _too_few_losses(exposure),
@@ -49,7 +49,7 @@ def problems_of(
         _other_word("precision", facts.precision, full.precision),
         _other_device(facts.device, full.device),
         *_other_digests(facts.digests, full.digests),
-        _other_rates(facts, steps),
+        _rate_mismatch(facts, steps),
     ]
     return [p for p in judged if isinstance(p, Problem)], [text for text in judged if isinstance(text, str)]
 
@@ -132,29 +132,29 @@ def _other_digests(found: Mapping[str, str], wanted: Mapping[str, str]) -> list[
     return [*judged, *([f"digests of {', '.join(unknown)}: not on both sides"] if unknown else [])]
 
 
-def what_is_missing(facts: RunFacts, steps: Sequence[Row]) -> Problem | str | None:
+def gap_in_log(facts: RunFacts, steps: Sequence[Row]) -> Problem | str | None:
     """The losses reach from the start of the run to its end, without a hole in between."""
     if not steps:
         return Problem("log_incomplete", "log incomplete: it has no steps")
-    at = [int(row["step"]) for row in steps if row.get("loss") is not None] or [int(row["step"]) for row in steps]
-    gaps = [after - before for before, after in itertools.pairwise(at)]
-    interval = statistics.median(gaps) if gaps else at[0]
+    seen = [int(row["step"]) for row in steps if row.get("loss") is not None] or [int(row["step"]) for row in steps]
+    gaps = [after - before for before, after in itertools.pairwise(seen)]
+    interval = statistics.median(gaps) if gaps else seen[0]
     widest = max(range(len(gaps)), key=gaps.__getitem__, default=0)
-    if gaps and gaps[widest] > _GAP_INTERVALS * interval and gaps[widest] > 0.05 * at[-1]:
-        return Problem("log_incomplete", f"log incomplete: nothing between steps {at[widest]} and {at[widest + 1]}")
-    if facts.warmup_steps is not None and at[0] > facts.warmup_steps + interval:
-        return Problem("log_incomplete", f"log incomplete: it begins at step {at[0]}, after the warmup")
-    if facts.warmup_steps is None and at[0] > _GAP_INTERVALS * interval:
-        return Problem("log_incomplete", f"log incomplete: it begins at step {at[0]}")
+    if gaps and gaps[widest] > _GAP_INTERVALS * interval and gaps[widest] > 0.05 * seen[-1]:
+        return Problem("log_incomplete", f"log incomplete: nothing between steps {seen[widest]} and {seen[widest + 1]}")
+    if facts.warmup_steps is not None and seen[0] > facts.warmup_steps + interval:
+        return Problem("log_incomplete", f"log incomplete: it begins at step {seen[0]}, after the warmup")
+    if facts.warmup_steps is None and seen[0] > _GAP_INTERVALS * interval:
+        return Problem("log_incomplete", f"log incomplete: it begins at step {seen[0]}")
     end = int(steps[-1]["step"]) if facts.steps is None else facts.steps
-    if at[-1] < end - 1 - interval:
-        return Problem("log_incomplete", f"log incomplete: it ends at step {at[-1]} of {end}")
+    if seen[-1] < end - 1 - interval:
+        return Problem("log_incomplete", f"log incomplete: it ends at step {seen[-1]} of {end}")
     return "log complete: run.json does not say max_steps" if facts.steps is None else None
 
 
-def _other_rates(facts: RunFacts, steps: Sequence[Row]) -> Problem | str | None:
+def _rate_mismatch(facts: RunFacts, steps: Sequence[Row]) -> Problem | str | None:
     """The logged rates are those of the declared schedule; one step of difference in numbering is allowed."""
     if None in (facts.schedule, facts.steps, facts.warmup_steps) or not any(has_rate(row) for row in steps):
         return "logged rates against the schedule: not both are there"
-    other = first_other_rate(facts, steps, slack_share=RATE_TOLERANCE_SHARE, off_by_steps=1)
-    return None if other is None else Problem("schedule", str(other))
+    mismatch = rate_mismatch(facts, steps, slack_share=RATE_TOLERANCE_SHARE, off_by_steps=1)
+    return None if mismatch is None else Problem("schedule", str(mismatch))

@@ -71,9 +71,9 @@ def _read_bare_folder(path: Path) -> RunLog:
     files = [path / name for name in ("steps.jsonl", "evals.jsonl") if (path / name).exists()]
     records, notes = [], []
     for file in files:
-        lines, said = read_lines(file)
+        lines, file_notes = read_lines(file)
         records += [(f"{file}:{number}", _record(value, f"{file}:{number}")) for number, value in lines]
-        notes += said
+        notes += file_notes
     return log_of(records, where=str(path), format_name="JSON lines", notes=notes)
 
 
@@ -109,16 +109,16 @@ def _trainer_state(state: Mapping[str, JSON], path: Path) -> RunLog:
     if not isinstance(history, list):
         raise ArtifactError(f"{path}: log_history is {history!r}, expected a list. Name the state of a run that ended.")
     entries = [(f"{path}: log_history[{i}]", entry) for i, entry in enumerate(history)]
-    records = [(place, _record(entry, place)) for place, entry in entries]
+    records = [(location, _record(entry, location)) for location, entry in entries]
     steps = state.get("max_steps")
     run = {"max_steps": steps} if isinstance(steps, int) and steps > 0 else {}
-    logged = [(place, record) for place, record in records if _SUMMARY_KEY not in record]
+    logged = [(location, record) for location, record in records if _SUMMARY_KEY not in record]
     return log_of(logged, where=str(path), format_name="Hugging Face trainer_state.json", run=run)
 
 
-def _record(value: JSON, place: str) -> dict[str, JSON]:
+def _record(value: JSON, location: str) -> dict[str, JSON]:
     if not isinstance(value, dict):
-        raise ArtifactError(f"{place}: is {value!r}, expected a JSON object. Repair or remove it.")
+        raise ArtifactError(f"{location}: is {value!r}, expected a JSON object. Repair or remove it.")
     return value
 
 
@@ -133,10 +133,10 @@ def _read_csv(path: Path) -> RunLog:
     reader = csv.DictReader(io.StringIO(text, newline=""))
     records = []
     for row in reader:
-        place = f"{path}:{reader.line_num}"
+        location = f"{path}:{reader.line_num}"
         if None in row or None in row.values():
-            raise ArtifactError(f"{place}: has another number of cells than the header. Repair or remove the line.")
-        records.append((place, {name: _cell(cell) for name, cell in row.items() if cell.strip()}))
+            raise ArtifactError(f"{location}: has another number of cells than the header. Repair or remove the line.")
+        records.append((location, {name: _cell(cell) for name, cell in row.items() if cell.strip()}))
     if not records:
         raise ArtifactError(f"{path}: has no rows below its first line. Expected a CSV with a header, or JSON lines.")
     return log_of(records, where=str(path), format_name="CSV")

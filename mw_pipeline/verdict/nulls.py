@@ -23,41 +23,41 @@ class Nulls:
         self._loss = loss
         self._score = score
         self._of_evaluations = of_evaluations
-        self._beside: set[str] = set()
+        self._with_loss: set[str] = set()
         self._steps: set[float] = set()
         self._first_without: dict[frozenset[str], float] = {}
         self._null: list[tuple[JSON, Mapping[str, JSON], str]] = []
 
-    def observe(self, step: JSON, record: Mapping[str, JSON], place: str) -> None:
+    def observe(self, step: JSON, record: Mapping[str, JSON], location: str) -> None:
         """Takes in a record."""
-        held = frozenset(name for name, value in record.items() if value is not None)
+        columns = frozenset(name for name, value in record.items() if value is not None)
         at = float(step) if _is_number(step) else math.nan
-        if self._loss in held:
-            self._beside |= held
+        if self._loss in columns:
+            self._with_loss |= columns
             self._steps.add(at)
             return
-        self._first_without[held] = min(at, self._first_without.get(held, math.inf))
+        self._first_without[columns] = min(at, self._first_without.get(columns, math.inf))
         if self._loss in record:
-            self._null.append((step, record, place))
+            self._null.append((step, record, location))
 
     def lost(self) -> Iterator[tuple[JSON, Mapping[str, JSON], str]]:
         """(step, record, place) of each that has lost its loss."""
         steps = sorted(step for step in self._steps if math.isfinite(step))
         if not steps:
             return
-        last, telling = steps[-1], self._only_of_evaluations(steps[-1])
+        last, only = steps[-1], self._evaluation_columns(steps[-1])
         recent = deque(steps, _LAST_POINTS)
         interval = max((after - before for before, after in pairwise(recent)), default=0.0)
-        for step, record, place in self._null:
+        for step, record, location in self._null:
             if not _is_number(step) or step <= last:
                 continue
-            held = {name for name, value in record.items() if value is not None}
-            if held & telling if self._of_evaluations else step >= last + interval and held <= self._beside:
-                yield step, record, place
+            columns = {name for name, value in record.items() if value is not None}
+            if columns & only if self._of_evaluations else step >= last + interval and columns <= self._with_loss:
+                yield step, record, location
 
-    def _only_of_evaluations(self, last: float) -> set[str]:
-        others = {name for held, first in self._first_without.items() if first <= last for name in held}
-        only = self._beside - others
+    def _evaluation_columns(self, last: float) -> set[str]:
+        others = {name for columns, first in self._first_without.items() if first <= last for name in columns}
+        only = self._with_loss - others
         return only if len(self._steps) > 1 else only & {self._score or ""}
 
 

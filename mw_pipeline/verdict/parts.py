@@ -53,7 +53,7 @@ def _is_part(value: JSON) -> bool:
     return isinstance(step, int) and not isinstance(step, bool) and step >= 0
 
 
-def parts_behind(run: Row, step: int) -> tuple[Part, ...]:
+def parts_before(run: Row, step: int) -> tuple[Part, ...]:
     """The parts whose arithmetic the numbers of a step stand on: all that began before it."""
     return tuple(part for part in parts_of(run) if part.from_step < step)
 
@@ -64,6 +64,6 @@ def differences(parts: tuple[Part, ...]) -> tuple[str, ...]:
     return tuple(f"{name}: {', '.join(values)}" for name, values in seen.items() if len(values) > 1)
 
 
-def drop_alike(parts: tuple[Part, ...]) -> bool:
+def same_dropout(parts: tuple[Part, ...]) -> bool:
     """Whether all of these parts dropped the same from the same seed: else their losses are not comparable at all."""
     return len({str(part.drawn_by) for part in parts}) <= 1

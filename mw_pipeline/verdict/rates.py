@@ -20,13 +20,13 @@ def rates_by_step(records: Sequence[tuple[str, Mapping[str, JSON]]], columns: Co
     is frozen and does not count. A step at which a group has no rate has none."""
     groups: dict[int, dict[str, float]] = {}
     unread = 0
-    for place, record in records:
+    for location, record in records:
         for column in columns.rates:
             if record.get(column) is None:
                 continue
             found = dict(_groups(column, record[column]))
             unread += not found
-            step = checked_row({"step": record.get(columns.named["step"])}, (), place)["step"]
+            step = checked_row({"step": record.get(columns.named["step"])}, (), location)["step"]
             groups.setdefault(int(step), {}).update(found)
     peaks: dict[str, float] = {}
     for rates in groups.values():

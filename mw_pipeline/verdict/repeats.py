@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from mw_pipeline.verdict.evidence import Evidence
-from mw_pipeline.verdict.parts import OTHER_SHARE, SAME_SHARE, Part, differences, drop_alike, parts_behind, parts_of
+from mw_pipeline.verdict.parts import OTHER_SHARE, SAME_SHARE, Part, differences, parts_before, parts_of, same_dropout
 from mw_pipeline.verdict.runlog import Row, RunLog
 
 RETRAINED_STEPS = 20
@@ -43,7 +43,7 @@ class Repeat:
         """The numbers that can be compared. A GPU drops others than a CPU, and than another GPU, from the same seed."""
         if self.is_exact:
             return ("loss", "grad_norm")
-        return ("loss",) if self.distance <= RETRAINED_STEPS and drop_alike(self.parts) else ()
+        return ("loss",) if self.distance <= RETRAINED_STEPS and same_dropout(self.parts) else ()
 
     def difference(self) -> str | None:
         """The first number that differs by more than it may, in words."""
@@ -52,7 +52,7 @@ class Repeat:
             before, after = self.before.get(name), self.after.get(name)
             if before is None or after is None or before == after:
                 continue
-            if name in _COUNTED or not _near(float(before), float(after), share):
+            if name in _COUNTED or not _is_close(float(before), float(after), share):
                 return f"{name} at step {self.after['step']} was {before!r} and after a resume {after!r}"
         return None
 
@@ -71,7 +71,7 @@ def run_stayed_on_one_machine(evidence: Evidence) -> list[str]:
     if not different:
         return []
     steps = ", ".join(str(after.from_step) for before, after in pairwise(parts) if differences((before, after)))
-    alike = "the same to within 1e-3" if drop_alike(parts) else "its rows are the same, its dropout is not"
+    alike = "the same to within 1e-3" if same_dropout(parts) else "its rows are the same, its dropout is not"
     return [f"the run was resumed at step {steps} under another {'; '.join(different)}: {alike}"]
 
 
@@ -101,13 +101,13 @@ def run_is_reproducible(evidence: Evidence) -> list[str]:
     shared = [
         step
         for step in full
-        if step in smoke and full[step]["lr"] == smoke[step]["lr"] and drop_alike(_behind(step, *runs))
+        if step in smoke and full[step]["lr"] == smoke[step]["lr"] and same_dropout(_parts_before(step, *runs))
     ]
     pairs = {step: (float(full[step]["loss"]), float(smoke[step]["loss"])) for step in shared}
     if evidence.log.run.get("seed") != evidence.smoke.run.get("seed"):
-        same = all(_near(*pair, SAME_SHARE) for pair in pairs.values())
+        same = all(_is_close(*pair, SAME_SHARE) for pair in pairs.values())
         return ["another seed made the same first steps"] if shared and same else []
-    other = next((step for step in shared if not _near(*pairs[step], _share_of_step(step, *runs))), None)
+    other = next((step for step in shared if not _is_close(*pairs[step], _share_of_step(step, *runs))), None)
     if other is None:
         return []
     return [
@@ -118,12 +118,12 @@ def run_is_reproducible(evidence: Evidence) -> list[str]:
 
 def _share_of_step(step: int, *runs: Row) -> float:
     """How far the losses of a step may lie apart."""
-    return OTHER_SHARE if differences(_behind(step, *runs)) else SAME_SHARE
+    return OTHER_SHARE if differences(_parts_before(step, *runs)) else SAME_SHARE
 
 
-def _behind(step: int, *runs: Row) -> tuple[Part, ...]:
+def _parts_before(step: int, *runs: Row) -> tuple[Part, ...]:
     """All parts that a step of these runs stands on, those before a resume too."""
-    return tuple(part for run in runs for part in parts_behind(run, step))
+    return tuple(part for run in runs for part in parts_before(run, step))
 
 
 def _comparable(mine: Row, other: Row) -> bool:
@@ -140,6 +140,6 @@ def _first_steps(log: RunLog) -> dict[int, Row]:
     return {int(row["step"]): row for row in log.steps if row["step"] <= SAME_STEPS and row.get("loss") is not None}
 
 
-def _near(first: float, second: float, share: float) -> bool:
+def _is_close(first: float, second: float, share: float) -> bool:
     least = _LEAST_NATS if share == OTHER_SHARE else 1e-12
     return math.isclose(first, second, rel_tol=share, abs_tol=least) or (math.isnan(first) and math.isnan(second))

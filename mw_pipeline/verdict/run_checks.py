@@ -14,10 +14,10 @@ from mw_pipeline.errors import ArtifactError
 from mw_pipeline.sufficiency import shortages
 from mw_pipeline.verdict.early_stop import Patience, converged_at
 from mw_pipeline.verdict.evidence import Evidence
-from mw_pipeline.verdict.exposure import facts_of_run, first_other_rate
+from mw_pipeline.verdict.exposure import facts_of_run, rate_mismatch
 from mw_pipeline.verdict.repeats import resume_is_exact, run_is_reproducible, run_stayed_on_one_machine
 from mw_pipeline.verdict.runlog import Row, total_of
-from mw_pipeline.verdict.soundness import judged_whole, soundness_findings
+from mw_pipeline.verdict.soundness import judge_whole_log, soundness_findings
 
 OVERFIT_EVALS = 3
 LEAK_ERRORS = 3.0
@@ -65,8 +65,8 @@ def rates_are_those_of_the_schedule(evidence: Evidence) -> list[str]:
         facts = facts_of_run(evidence.log.run)
     except ArtifactError as error:
         return [str(error)]
-    other = None if facts.peak_lr is None else first_other_rate(facts, evidence.log.steps, slack_share=EXACT_SHARE)
-    return [] if other is None else [str(other)]
+    mismatch = None if facts.peak_lr is None else rate_mismatch(facts, evidence.log.steps, slack_share=EXACT_SHARE)
+    return [] if mismatch is None else [str(mismatch)]
 
 
 def early_stop_is_honest(evidence: Evidence) -> list[str]:
@@ -146,7 +146,7 @@ def no_sign_of_a_leak(evidence: Evidence) -> list[str]:
 
 def scores_have_settled(evidence: Evidence) -> list[str]:
     """Warns when macro-F1 fell by a tenth within the last five evaluations: many healthy runs do, so it stops none."""
-    warnings = [w for w in judged_whole(evidence.log).warnings if w.rule == "swinging"]
+    warnings = [w for w in judge_whole_log(evidence.log).warnings if w.rule == "swinging"]
     return [f"{warning.rule} at step {warning.step}: {warning.reason}" for warning in warnings]
 
 

@@ -21,14 +21,14 @@ def soundness_findings(log: RunLog) -> list[str]:
     return [
         *_incomplete(log),
         *_untruthful_status(log.run),
-        *_tokens_that_do_not_add_up(log),
-        *_insane_start(log),
-        *_passes_going_back(log.steps),
-        *(f"{finding.rule} at step {finding.step}: {finding.reason}" for finding in judged_whole(log).findings),
+        *_wrong_token_total(log),
+        *_first_loss_too_high(log),
+        *_falling_passes(log.steps),
+        *(f"{finding.rule} at step {finding.step}: {finding.reason}" for finding in judge_whole_log(log).findings),
     ]
 
 
-def judged_whole(log: RunLog) -> Watchdog:
+def judge_whole_log(log: RunLog) -> Watchdog:
     """The failure rules over the whole run; `rising` belongs to a smoke's window and is not asked here.
 
     Raises ArtifactError when run.json holds a fact of the wrong kind."""
@@ -65,14 +65,14 @@ def has_converged(run: Row) -> bool:
     return run.get("status") == "CONVERGED" and bool(run.get("converged"))
 
 
-def _tokens_that_do_not_add_up(log: RunLog) -> list[str]:
+def _wrong_token_total(log: RunLog) -> list[str]:
     total, logged = log.run.get("tokens"), total_of(log.steps, "tokens")
     if logged is None:
         return ["the tokens of some steps are no finite number"]
     return [] if total == logged else [f"run.json counts {total} training tokens, the steps {logged}"]
 
 
-def _insane_start(log: RunLog) -> list[str]:
+def _first_loss_too_high(log: RunLog) -> list[str]:
     """Before the first step validation loss is at most 2 ln K from scratch: above that labels or loss are wrong.
 
     From weights that were trained before it is at most H0, for they know more than the label frequencies. The first
@@ -88,6 +88,6 @@ def _insane_start(log: RunLog) -> list[str]:
     return [f"the first validation loss is {max(losses):.3f}, above {name} = {most:.3f}"] if max(losses) > most else []
 
 
-def _passes_going_back(steps: Sequence[Row]) -> list[str]:
+def _falling_passes(steps: Sequence[Row]) -> list[str]:
     passes = [int(row["pass"]) for row in steps if row.get("pass") is not None]
     return ["the logged passes over the data go back"] if any(b < a for a, b in pairwise(passes)) else []
