@@ -15,7 +15,7 @@ import pytest
 from mw_pipeline.capability.cells import ROWS_PER_CELL, CellKey, MatrixRow
 from mw_pipeline.capability.compositions import ORDER_BY_STYLE, subsets
 from mw_pipeline.capability.matrix import CapabilityMatrix, measure
-from mw_pipeline.capability.orders import NATIVE, is_fair, orders, reads_as
+from mw_pipeline.capability.orders import NATIVE, block_shape, is_fair, orders
 from mw_pipeline.capability.rows import HELD_OUT_SHARE, MatrixRows, cells_always_asked, matrix_rows
 from mw_pipeline.capability.training_rows import unseen_rows
 from mw_pipeline.corpus.closed_words import closed_words
@@ -180,7 +180,7 @@ def test_a_street_behind_a_postcode_is_fair_only_where_a_region_tells_what_the_d
     first = orders("US")["postcode first"]
 
     def fair(*tags: str) -> bool:
-        return is_fair(reads_as(first, tags), commas=True, types_behind=True, long_numbers=True)
+        return is_fair(block_shape(first, tags), commas=True, types_behind=True, long_numbers=True)
 
     assert fair("postcode", "street", "region")
     assert not fair("postcode", "street", "locality")
@@ -189,7 +189,7 @@ def test_a_street_behind_a_postcode_is_fair_only_where_a_region_tells_what_the_d
 
 def test_names_that_only_a_comma_tells_apart_are_not_asked_without_one() -> None:
     def fair(country: str, *tags: str) -> bool:
-        shape = reads_as(orders(country)[NATIVE], tags)
+        shape = block_shape(orders(country)[NATIVE], tags)
         return is_fair(shape, commas=False, types_behind=country == "US", long_numbers=country == "US")
 
     assert fair("US", "street", "locality")

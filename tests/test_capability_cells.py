@@ -129,14 +129,14 @@ def test_a_matrix_that_lacks_a_cell_or_has_none_is_a_finding_by_its_names() -> N
 def test_a_matrix_of_other_bytes_places_or_training_rows_is_a_finding() -> None:
     matrix = dataclasses.replace(small_matrix(), compared="c" * 64)
 
-    def said(changed: CapabilityMatrix) -> list[str]:
+    def findings_of(changed: CapabilityMatrix) -> list[str]:
         return of_other_rows(changed, locale="en-us", network="a" * 64, corpus="c" * 64)
 
-    assert said(matrix) == []
+    assert findings_of(matrix) == []
     for name, value in {"locale": "fr-fr", "seed": 7, "policy": "strict", "compared": ""}.items():
-        (finding,) = said(dataclasses.replace(matrix, **{name: value}))
+        (finding,) = findings_of(dataclasses.replace(matrix, **{name: value}))
         assert finding.startswith(f"en-us: the matrix has {name} = {value!r}, expected ")
-    assert said(dataclasses.replace(matrix, measured_on="b" * 64))[0].startswith(
+    assert findings_of(dataclasses.replace(matrix, measured_on="b" * 64))[0].startswith(
         "en-us: the matrix was measured on other"
     )
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mw_pipeline.capability.asked import Asked
+from mw_pipeline.capability.addresses import Address
 from mw_pipeline.capability.cells import CellKey
 from mw_pipeline.capability.habits import STREET_TYPE, Habits, folded
 from mw_pipeline.capability.orders import NATIVE, orders
@@ -23,7 +23,7 @@ from mw_pipeline.corpus.conventions import crossing_joints, region_swaps
 from mw_pipeline.corpus.phrases import phrases
 from mw_pipeline.sources.builtin.scripts import country_names
 
-Make = Callable[[random.Random], Asked]
+Make = Callable[[random.Random], Address]
 _PHRASES = 4000
 # An area called like a town, with next to no other town in it, is that town to any reader: Paris. Of six towns none
 # alone, whatever its name, makes a cell blind that may miss one row in five.
@@ -59,8 +59,8 @@ def row_maker(stock: Stock, key: CellKey, contexts: Sequence[Sequence[str]], edi
     """Rows in one of the contexts each, in the native order with commas; `edit` puts in what the cell is about."""
     order = orders(stock.habits.country)[NATIVE]
 
-    def make(rng: random.Random) -> Asked:
-        return Asked(edit(stock.values(rng.choice(contexts), rng), rng), key, order)
+    def make(rng: random.Random) -> Address:
+        return Address(edit(stock.values(rng.choice(contexts), rng), rng), key, order)
 
     return make
 
@@ -106,7 +106,7 @@ def _without_town(stock: Stock, key: CellKey, word: ClosedWord, postcodes: Seque
     return row_maker(stock, key, contexts, edit)
 
 
-def _in_area(stock: Stock, key: CellKey, word: ClosedWord, there: Sequence[Town]) -> Make:
+def _in_area(stock: Stock, key: CellKey, word: ClosedWord, towns: Sequence[Town]) -> Make:
     """Rows of towns in an area; a lower area stands beside the one above it now and then (docs/labels.md)."""
     order = orders(stock.habits.country)[NATIVE]
     contexts = (
@@ -117,12 +117,12 @@ def _in_area(stock: Stock, key: CellKey, word: ClosedWord, there: Sequence[Town]
         ["street", "locality"],
     )
 
-    def make(rng: random.Random) -> Asked:
-        town = rng.choice(there)
+    def make(rng: random.Random) -> Address:
+        town = rng.choice(towns)
         values = stock.values(rng.choice(contexts), rng, town)
         lower = len(word.tags) > 1 and folded(town.region_name) != folded(word.word) and rng.random() < 0.5
         above = {"region": town.region_name, "subregion": word.word} if lower else {"region": word.word}
-        return Asked(values | above, key, order)
+        return Address(values | above, key, order)
 
     return make
 
@@ -264,7 +264,7 @@ def _crossings(stock: Stock) -> Iterator[CellPlan]:
 
     def plan(number: int, joint: str) -> CellPlan:
         key = CellKey("crossing", (f"A{joint}B",))
-        return CellPlan(key, lambda rng: Asked(stock.values(rng.choice(contexts), rng), key, order, crossing=number))
+        return CellPlan(key, lambda rng: Address(stock.values(rng.choice(contexts), rng), key, order, crossing=number))
 
     for number, joint in enumerate(crossing_joints(stock.habits.country).texts.to_pylist()):
         yield plan(number, joint)

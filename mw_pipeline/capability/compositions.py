@@ -10,7 +10,7 @@ import itertools
 import random
 from collections.abc import Iterator, Sequence
 
-from mw_pipeline.capability.asked import Asked
+from mw_pipeline.capability.addresses import Address
 from mw_pipeline.capability.cells import CellKey
 from mw_pipeline.capability.closed_lists import CellPlan
 from mw_pipeline.capability.orders import (
@@ -18,10 +18,10 @@ from mw_pipeline.capability.orders import (
     PLAIN,
     STYLES,
     Style,
+    block_shape,
     is_fair,
     orders,
     postcode_beside_street,
-    reads_as,
 )
 from mw_pipeline.capability.stock import Stock
 
@@ -38,7 +38,7 @@ _HEADS: tuple[tuple[str, ...], ...] = (
 )
 _AREAS = ("locality", "region", "postcode", "country")
 # A closed word alone has no row of its own, and a name alone could be anything.
-_SAYS_SOMETHING = frozenset({"street", "po_box", "intersection_a"})
+_ENOUGH_ALONE = frozenset({"street", "po_box", "intersection_a"})
 
 Subset = tuple[str, ...]
 
@@ -48,11 +48,11 @@ def subsets() -> list[Subset]:
     alone, and no bare number."""
     areas = [part for size in range(len(_AREAS) + 1) for part in itertools.combinations(_AREAS, size)]
     all_of_them = [(*venue, *head, *area) for venue in ((), ("venue",)) for head in _HEADS for area in areas]
-    return [subset for subset in all_of_them if _says_something(subset)]
+    return [subset for subset in all_of_them if _can_be_read(subset)]
 
 
-def _says_something(subset: Subset) -> bool:
-    if _SAYS_SOMETHING & set(subset):
+def _can_be_read(subset: Subset) -> bool:
+    if _ENOUGH_ALONE & set(subset):
         return True
     return len(subset) > 1 and bool({"locality", "postcode", "venue"} & set(subset))
 
@@ -81,13 +81,13 @@ def _native(stock: Stock, subset: Subset) -> Iterator[CellPlan]:
 
 def _in_orders(stock: Stock, subset: Subset) -> Iterator[CellPlan]:
     """The subset in every order that is another order for it, with commas."""
-    met = set()
+    seen = set()
     for order in orders(stock.habits.country):
         shape = _shape(stock, subset, order)
-        if shape not in met and order != NATIVE and _fair(stock, subset, order, PLAIN):
+        if shape not in seen and order != NATIVE and _fair(stock, subset, order, PLAIN):
             key, also = CellKey(BY_ORDER, (name_of(subset), order)), (CellKey(ORDER, (order,)),)
             yield _plan(stock, key, [subset], order, PLAIN, also)
-        met.add(shape)
+        seen.add(shape)
 
 
 def _in_styles(stock: Stock, subset: Subset) -> Iterator[CellPlan]:
@@ -116,11 +116,11 @@ def _plan(
     stock: Stock, key: CellKey, fair: Sequence[Subset], order: str, style: Style, also: tuple[CellKey, ...] = ()
 ) -> CellPlan:
     form = orders(stock.habits.country)[order]
-    return CellPlan(key, lambda rng: Asked(stock.values(rng.choice(fair), rng), key, form, style, also))
+    return CellPlan(key, lambda rng: Address(stock.values(rng.choice(fair), rng), key, form, style, also))
 
 
 def _shape(stock: Stock, subset: Subset, order: str) -> tuple[tuple[str, bool], ...]:
-    return reads_as(orders(stock.habits.country)[order], subset)
+    return block_shape(orders(stock.habits.country)[order], subset)
 
 
 def _fair(stock: Stock, subset: Subset, order: str, style: Style) -> bool:
@@ -144,21 +144,21 @@ def _long_numbers(stock: Stock) -> Iterator[CellPlan]:
         return
     family = "five digits first"
     of_house, of_post = CellKey(family, ("house number",)), CellKey(family, ("postcode",))
-    known, beside = orders(stock.habits.country), postcode_beside_street(stock.habits.country)
+    by_name, code_before_street = orders(stock.habits.country), postcode_beside_street(stock.habits.country)
 
-    def house(rng: random.Random) -> Asked:
+    def house(rng: random.Random) -> Address:
         values = stock.values(rng.choice((("street", "region"), ("street", "locality", "region"))), rng)
-        elsewhere = [
+        numbers = [
             number
             for number in rng.sample(stock.long_numbers, 50)
             if values["region"] not in stock.towns.prefixes.get(number[:3], frozenset({values["region"]}))
         ]
-        return Asked({"house_number": elsewhere[0], **values}, of_house, known[NATIVE])
+        return Address({"house_number": numbers[0], **values}, of_house, by_name[NATIVE])
 
-    def post(rng: random.Random) -> Asked:
+    def post(rng: random.Random) -> Address:
         context = rng.choice((("postcode", "street", "region"), ("postcode", "street", "locality", "region")))
-        order = rng.choice((known["postcode first"], beside, beside))
-        return Asked(stock.values(context, rng), of_post, order)
+        order = rng.choice((by_name["postcode first"], code_before_street, code_before_street))
+        return Address(stock.values(context, rng), of_post, order)
 
     yield CellPlan(of_house, house)
     yield CellPlan(of_post, post)

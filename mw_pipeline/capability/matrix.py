@@ -125,8 +125,8 @@ def measure(
     """
     rows = [row for row in asked.rows if set(row.components) & set(tags)]
     read = parse([row.raw for row in rows])
-    met = {key for row in rows for key in row.keys}
-    lacking = {row.keys[0].name: "the labels have no tag for it" for row in asked.rows if row.keys[0] not in met}
+    measured = {key for row in rows for key in row.keys}
+    lacking = {row.keys[0].name: "the labels have no tag for it" for row in asked.rows if row.keys[0] not in measured}
     cells = score_cells(
         rows,
         read,

@@ -73,17 +73,17 @@ def postcode_beside_street(country: str) -> Order:
     return _order_of(tuple(("postcode", *block) if "street" in block else block for block in blocks))
 
 
-def reads_as(order: Order, present: Collection[str]) -> tuple[tuple[str, bool], ...]:
+def block_shape(order: Order, present: Collection[str]) -> tuple[tuple[str, bool], ...]:
     """What an order amounts to for these components: each tag in its place, and whether it opens a block."""
-    here = [(_TAGS[tag], block) for tag, block in order if _TAGS[tag] in present]
-    befores = [None, *(block for _, block in here)]
-    return tuple((tag, block != before) for (tag, block), before in zip(here, befores, strict=False))
+    blocks = [(_TAGS[tag], block) for tag, block in order if _TAGS[tag] in present]
+    previous_blocks = [None, *(block for _, block in blocks)]
+    return tuple((tag, block != previous) for (tag, block), previous in zip(blocks, previous_blocks, strict=False))
 
 
 def is_fair(shape: Sequence[tuple[str, bool]], *, commas: bool, types_behind: bool, long_numbers: bool) -> bool:
     """Whether a person who knows neither the town nor the street can tell every part of a row from its neighbours.
 
-    shape         as `reads_as` gives it
+    shape         as `block_shape` gives it
     types_behind  see Habits: where a street shows its end, and where its beginning
     long_numbers  the country has house numbers as long as its postcodes: then only a region tells which of them stands
                   in front of a street (M66)
@@ -92,12 +92,12 @@ def is_fair(shape: Sequence[tuple[str, bool]], *, commas: bool, types_behind: bo
     for (left, _), (right, opens) in itertools.pairwise(shape):
         if (left, right) == ("postcode", "street") and long_numbers and "region" not in tags:
             return False
-        if not (commas and opens) and not _told_apart(left, right, types_behind=types_behind):
+        if not (commas and opens) and not _are_distinguishable(left, right, types_behind=types_behind):
             return False
     return True
 
 
-def _told_apart(left: str, right: str, *, types_behind: bool) -> bool:
+def _are_distinguishable(left: str, right: str, *, types_behind: bool) -> bool:
     """Whether two neighbours with nothing but a space between them are told apart by what they are themselves."""
     if left in _NUMBERS or right in _NUMBERS or (left, right) == ("intersection_a", "intersection_b"):
         return True

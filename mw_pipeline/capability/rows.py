@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from mw_pipeline.capability.asked import Asked, distinct, written
+from mw_pipeline.capability.addresses import Address, distinct, write_rows
 from mw_pipeline.capability.cells import ROWS_PER_CELL, CellKey, MatrixRow
 from mw_pipeline.capability.closed_lists import CellPlan, closed_list_plans
 from mw_pipeline.capability.compositions import composition_plans
@@ -91,12 +91,12 @@ def _made(plans: Sequence[CellPlan]) -> list[CellPlan]:
 
 def _written(country: str, plans: Sequence[CellPlan], seed: int) -> Iterator[MatrixRow]:
     """The candidates of all cells; a script writes its rows in an order of its own, drawn cell by cell."""
-    batches: dict[CellKey | None, list[Asked]] = defaultdict(list)
+    batches: dict[CellKey | None, list[Address]] = defaultdict(list)
     for plan in plans:
         for one in _candidates(plan, seed):
             batches[plan.key if one.order is None else None].append(one)
     for batch in batches.values():
-        yield from written(country, batch)
+        yield from write_rows(country, batch)
 
 
 def _first_of_each(plans: Sequence[CellPlan]) -> Iterator[CellPlan]:
@@ -107,7 +107,7 @@ def _first_of_each(plans: Sequence[CellPlan]) -> Iterator[CellPlan]:
     return iter(first.values())
 
 
-def _candidates(plan: CellPlan, seed: int) -> Iterator[Asked]:
+def _candidates(plan: CellPlan, seed: int) -> Iterator[Address]:
     """More rows than a cell needs; they depend on seed and cell alone, whatever other cells there are."""
     rng = random.Random(f"{seed}/{plan.key.name}")  # noqa: S311  rows, not secrets
     assert plan.make is not None

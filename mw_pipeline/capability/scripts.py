@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from mw_pipeline.capability.asked import Asked
+from mw_pipeline.capability.addresses import Address
 from mw_pipeline.capability.cells import CellKey
 from mw_pipeline.capability.closed_lists import CellPlan
 from mw_pipeline.capability.stock import Stock, Values
@@ -61,7 +61,7 @@ def _plan(key: CellKey, country: str, towns: Sequence[ScriptTown], languages: Se
     if not clear:
         return CellPlan(key, None, "has no name of a held-out town")
 
-    def make(rng: random.Random) -> Asked:
+    def make(rng: random.Random) -> Address:
         (name, region, postcode), language = rng.choice(clear), rng.choice(languages)
         values: Values = {"locality": name, "country": country_names(language)[country]}
         above = home_regions(language).get((country, region))
@@ -69,6 +69,6 @@ def _plan(key: CellKey, country: str, towns: Sequence[ScriptTown], languages: Se
             values["region"] = above
         if postcode and rng.random() < 0.3:
             values["postcode"] = postcode
-        return Asked(values, key)
+        return Address(values, key)
 
     return CellPlan(key, make)

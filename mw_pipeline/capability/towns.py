@@ -128,8 +128,8 @@ def _gazetteer(habits: Habits) -> Iterable[Town]:
 
 def _territories(country: str) -> Iterable[Town]:
     """The towns of territories that the gazetteer of the country leaves out; their postcodes are not known."""
-    there = {str(name) for name in places_of(country).region_names}
-    names = {code: name for code, name in territories().items() if TERRITORIES[code] == country and name not in there}
+    listed = {str(name) for name in places_of(country).region_names}
+    names = {code: name for code, name in territories().items() if TERRITORIES[code] == country and name not in listed}
     for city in cities():
         code = city["countrycode"]
         if code in names and is_locality_name(city["name"]):

@@ -31,7 +31,7 @@ def unseen_rows(rows: Sequence[MatrixRow], files: Sequence[Path]) -> npt.NDArray
     wanted_streets = np.setdiff1d(np.concatenate(list(streets.values())), no_street)
     met_texts = np.zeros(len(wanted_texts), np.bool_)
     met_streets = np.zeros(len(wanted_streets), np.bool_)
-    for raws, values in _training(files):
+    for raws, values in _training_texts(files):
         met_texts |= np.isin(wanted_texts, _hashes(raws))
         met_streets |= np.isin(wanted_streets, _hashes(values))
     seen = np.isin(texts, wanted_texts[met_texts])
@@ -40,7 +40,7 @@ def unseen_rows(rows: Sequence[MatrixRow], files: Sequence[Path]) -> npt.NDArray
     return np.asarray(~seen)
 
 
-def _training(files: Sequence[Path]) -> Iterator[tuple[pa.StringArray, pa.StringArray]]:
+def _training_texts(files: Sequence[Path]) -> Iterator[tuple[pa.StringArray, pa.StringArray]]:
     """The texts of the training rows of each batch, and all values of their streets."""
     for path in files:
         for batch in pq.ParquetFile(path).iter_batches(_BATCH_ROWS, columns=["raw", "components", "split"]):

@@ -30,31 +30,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Prints the matrix as JSON, and its worst cells for people; returns 1 when a cell is blind."""
     path = package_at(args.package, args.locale)
-    found = measure_package(path, min_cell=args.min_cell, seed=args.seed, progress=say)
-    print(json.dumps(found.as_json(), ensure_ascii=False))
+    matrix = measure_package(path, min_cell=args.min_cell, seed=args.seed, progress=say)
+    print(json.dumps(matrix.as_json(), ensure_ascii=False))
     if args.page is not None:
-        _write_page(args.page, found)
-    for line in _told(found):
+        _write_page(args.page, matrix)
+    for line in _summary_lines(matrix):
         say(line)
-    return EXIT_REFUSED if found.blind else EXIT_OK
+    return EXIT_REFUSED if matrix.blind else EXIT_OK
 
 
-def _told(found: CapabilityMatrix) -> list[str]:
-    blind = [f"blind: {cell.sentence()}" for cell in found.blind]
-    worst = [f"worst: {cell.sentence()}" for cell in found.worst()] if not blind else []
+def _summary_lines(matrix: CapabilityMatrix) -> list[str]:
+    blind = [f"blind: {cell.sentence()}" for cell in matrix.blind]
+    worst = [f"worst: {cell.sentence()}" for cell in matrix.worst()] if not blind else []
     return [
-        f"{len(found.cells):,} cells of {found.locale}, {len(found.blind):,} blind below {found.min_cell:g}; "
-        f"{found.rows:,} rows",
-        found.places(),
-        *([] if found.compared else [_TRAINING_UNKNOWN]),
+        f"{len(matrix.cells):,} cells of {matrix.locale}, {len(matrix.blind):,} blind below {matrix.min_cell:g}; "
+        f"{matrix.rows:,} rows",
+        matrix.places(),
+        *([] if matrix.compared else [_TRAINING_UNKNOWN]),
         *blind,
         *worst,
     ]
 
 
-def _write_page(path: Path, found: CapabilityMatrix) -> None:
+def _write_page(path: Path, matrix: CapabilityMatrix) -> None:
     from mw_pipeline.report.capability_page import render_capability  # matplotlib takes a second to load
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    render_capability(path, found.as_json())
+    render_capability(path, matrix.as_json())
     say(f"page: {path}")

@@ -19,7 +19,7 @@ _COMMA, _SPACE = ", ", " "
 
 
 @dataclass(frozen=True)
-class Asked:
+class Address:
     """One address: its components, how it is written, the cell that it was made for, and the others it counts in.
 
     order     None where its script decides
@@ -34,37 +34,37 @@ class Asked:
     crossing: int = 0
 
 
-def written(country: str, asked: Sequence[Asked]) -> list[MatrixRow]:
+def write_rows(country: str, addresses: Sequence[Address]) -> list[MatrixRow]:
     """The rows of some addresses of a country, in their order."""
-    if not asked:
+    if not addresses:
         return []
-    lines = write_lines(_draft(country, asked))
+    lines = write_lines(_draft(country, addresses))
     return [
         MatrixRow(raw, dict(components), (one.key, *one.also))
-        for raw, components, one in zip(lines.raw.to_pylist(), lines.components().to_pylist(), asked, strict=True)
+        for raw, components, one in zip(lines.raw.to_pylist(), lines.components().to_pylist(), addresses, strict=True)
     ]
 
 
-def _draft(country: str, asked: Sequence[Asked]) -> Draft:
+def _draft(country: str, addresses: Sequence[Address]) -> Draft:
     """The addresses as a draft of the composition: native where nothing else is asked, without drawing anything."""
-    tags = list(dict.fromkeys(tag for one in asked for tag in one.values))
-    columns = {tag: _column(tag, asked) for tag in tags}
+    tags = list(dict.fromkeys(tag for address in addresses for tag in address.values))
+    columns = {tag: _column(tag, addresses) for tag in tags}
     draft = native_draft(country, columns, np.random.default_rng(0))
     comma, space = _index_of(_COMMA), _index_of(_SPACE)
-    between = [comma if one.style.commas else space for one in asked]
+    between = [comma if address.style.commas else space for address in addresses]
     order, block = draft.order.copy(), draft.block.copy()
-    for row, one in enumerate(asked):
-        if one.order is not None:
-            order[row], block[row] = np.array(one.order).T
+    for row, address in enumerate(addresses):
+        if address.order is not None:
+            order[row], block[row] = np.array(address.order).T
         else:
             between[row] = int(draft.between[row])
-    crossing = np.array([one.crossing for one in asked], np.int64)
+    crossing = np.array([address.crossing for address in addresses], np.int64)
     return replace(draft, order=order, block=block, between=np.array(between, np.int64), crossing=crossing)
 
 
-def _column(tag: str, asked: Sequence[Asked]) -> pa.StringArray:
+def _column(tag: str, addresses: Sequence[Address]) -> pa.StringArray:
     """(N,): one component as it is written, "" where an address has none."""
-    return pa.array([one.style.written(one.values[tag]) if tag in one.values else "" for one in asked], pa.string())
+    return pa.array([one.style.written(one.values[tag]) if tag in one.values else "" for one in addresses], pa.string())
 
 
 def _index_of(separator: str) -> int:
