@@ -98,7 +98,7 @@ def test_a_corpus_with_rows_of_every_state_lets_the_run_go_on(corpus: Build) -> 
     assert found.summary.startswith("115 closed words are taught; not asked for: subregion name, country, ")
 
 
-def said_of(place: Place, **facts: Any) -> str:
+def problems_with(place: Place, **facts: Any) -> str:
     """What the check finds once the artifact, as whole as the true one, says something else."""
     artifact = build_closed_words(place, "demo").artifact
     rewrite(artifact, WORDS_FILE, edit_json(**facts))
@@ -110,7 +110,9 @@ def test_a_table_that_says_that_all_is_well_is_judged_by_its_counts(corpus: Buil
     place = corpus({"VT"})
     words = build_closed_words(place, "demo").artifact.read_json(WORDS_FILE)["words"]
 
-    said = said_of(place, findings=[], untaught=["region code"], words=[{**word, "taught": True} for word in words])
+    said = problems_with(
+        place, findings=[], untaught=["region code"], words=[{**word, "taught": True} for word in words]
+    )
 
     assert said.startswith("region code: 1 of 59 are in fewer than 50") and "'VT' (0 rows, 0 subsets)" in said
     with pytest.raises(GateError, match="closed_words_are_taught does not hold for 'demo': region code: 1 of 59"):
@@ -121,17 +123,17 @@ def test_a_table_without_a_state_is_refused_and_one_without_any_word_too(corpus:
     place = corpus({"VT"})
     words = build_closed_words(place, "demo").artifact.read_json(WORDS_FILE)["words"]
 
-    said = said_of(place, findings=[], words=[word for word in words if word["word"] != "VT"])
+    said = problems_with(place, findings=[], words=[word for word in words if word["word"] != "VT"])
 
     assert said.startswith(f"the table lacks 1 of {len(words)} closed words of its locales: region code 'VT'")
-    assert f"lacks {len(words)} of {len(words)} closed words" in said_of(place, words=[])
+    assert f"lacks {len(words)} of {len(words)} closed words" in problems_with(place, words=[])
 
 
 def test_a_state_that_is_counted_as_another_kind_of_word_is_not_counted(corpus: Build) -> None:
     place = corpus({"VT"})
     words = build_closed_words(place, "demo").artifact.read_json(WORDS_FILE)["words"]
 
-    said = said_of(place, words=[{**word, "kind": "country"} if word["word"] == "VT" else word for word in words])
+    said = problems_with(place, words=[{**word, "kind": "country"} if word["word"] == "VT" else word for word in words])
 
     assert said.startswith(f"the table lacks 1 of {len(words)} closed words of its locales: region code 'VT'")
 
@@ -140,7 +142,7 @@ def test_a_table_that_was_rewritten_as_it_was_passes(corpus: Build) -> None:
     place = corpus(set())
     words = build_closed_words(place, "demo").artifact.read_json(WORDS_FILE)["words"]
 
-    assert said_of(place, words=words) == ""
+    assert problems_with(place, words=words) == ""
 
 
 def test_the_table_and_the_page_show_the_least_taught_words_first(corpus: Build) -> None:

@@ -14,7 +14,7 @@ from mw_pipeline.capability.habits import habits_of
 from mw_pipeline.corpus.conventions import area_codes
 from mw_pipeline.corpus.places import has_closed_name, place_names
 from mw_pipeline.countries import COUNTRY_CODES, KNOWN_COUNTRIES, country
-from mw_pipeline.countries.country import _over
+from mw_pipeline.countries.country import _merged
 from mw_pipeline.errors import CorpusError
 from mw_pipeline.sources.builtin.tsv import rows_of
 from mw_pipeline.sources.us_roll import _MILITARY as MILITARY_REGIONS
@@ -40,7 +40,7 @@ def test_every_file_is_of_a_country():
 )
 def test_a_key_that_no_default_knows_is_refused_with_its_path(own: dict[str, object], path: str):
     with pytest.raises(CorpusError, match=rf"countries/XX.toml: {re.escape(path)} is not a key"):
-        _over(country("default"), own, "countries/XX.toml", "")
+        _merged(country("default"), own, "countries/XX.toml", "")
 
 
 def test_a_country_file_says_only_what_differs():

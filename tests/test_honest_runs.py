@@ -179,11 +179,11 @@ def test_rows_are_on_the_disk_before_the_checkpoint_that_stands_on_them(toy, tmp
     if not descriptors.is_dir():
         pytest.skip("needs /proc to name what is synced")
 
-    def noted(number: int) -> None:
+    def record_fsync(number: int) -> None:
         synced.append((descriptors / str(number)).readlink().name)
         fsync(number)
 
-    monkeypatch.setattr(os, "fsync", noted)
+    monkeypatch.setattr(os, "fsync", record_fsync)
     stopped_at(20, toy_plan(toy, tmp_path))
 
     before = synced[: synced.index("model.safetensors")]

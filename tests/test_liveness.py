@@ -24,42 +24,42 @@ def sleeper() -> Iterator[subprocess.Popen[bytes]]:
         process.kill()
 
 
-def here() -> ProcessName:
+def this_process() -> ProcessName:
     found = name_of(os.getpid())
     assert found is not None
     return found
 
 
-def named(process: subprocess.Popen[bytes]) -> ProcessName:
+def name_of_child(process: subprocess.Popen[bytes]) -> ProcessName:
     found = name_of(process.pid)
     assert found is not None
     return found
 
 
 def test_a_process_that_lives_is_not_gone_also_when_it_is_stopped(sleeper: subprocess.Popen[bytes]) -> None:
-    name = named(sleeper)
+    name = name_of_child(sleeper)
 
-    assert not name.is_gone(here())
+    assert not name.is_gone(this_process())
     sleeper.send_signal(signal.SIGSTOP)
-    assert not name.is_gone(here())
-    assert not here().is_gone(here())
+    assert not name.is_gone(this_process())
+    assert not this_process().is_gone(this_process())
 
 
 def test_a_killed_process_is_gone_whether_or_not_its_parent_has_asked(sleeper: subprocess.Popen[bytes]) -> None:
-    name = named(sleeper)
+    name = name_of_child(sleeper)
 
     sleeper.kill()
     os.waitid(os.P_PID, sleeper.pid, os.WEXITED | os.WNOWAIT)  # dead, and still in the table of processes
-    assert name.is_gone(here())
+    assert name.is_gone(this_process())
     sleeper.wait()
-    assert name.is_gone(here())
+    assert name.is_gone(this_process())
     assert name_of(sleeper.pid) is None
 
 
 def test_a_later_process_of_the_same_number_is_not_taken_for_it(sleeper: subprocess.Popen[bytes]) -> None:
-    earlier = dataclasses.replace(named(sleeper), began="7")
+    earlier = dataclasses.replace(name_of_child(sleeper), began="7")
 
-    assert earlier.is_gone(here())
+    assert earlier.is_gone(this_process())
 
 
 GONE = ProcessName(pid=2**22 + 1, began="7", host="a", machine="m", boot="b", numbers=HOST_NUMBERS)

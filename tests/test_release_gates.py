@@ -19,39 +19,39 @@ def part(value: float | None, low: float | None = None, *, exact: float = 1.0) -
     return {"core_macro_f1": value, "exact_match": exact, "intervals": bounds, "rows": 100}
 
 
-def asked(**values: Any) -> EvalConfig:
+def gate_config(**values: Any) -> EvalConfig:
     return EvalConfig(min_core_macro_f1=0.9, **values)
 
 
-def refused(config: EvalConfig, metrics: dict[str, Any]) -> list[str]:
+def refusals(config: EvalConfig, metrics: dict[str, Any]) -> list[str]:
     return [str(found) for found in reached(config, metrics) if not found.passes]
 
 
 def test_a_score_above_its_gate_with_a_lower_end_below_it_does_not_pass() -> None:  # M78
-    (problem,) = refused(asked(), {"en-us": {"golden, US rows": part(0.95, 0.89)}})
+    (problem,) = refusals(gate_config(), {"en-us": {"golden, US rows": part(0.95, 0.89)}})
 
     assert problem == (
         "en-us: core macro-F1 0.9500 (0.8900 … 1.0000) on 100 rows of golden, "
         "eval.min_core_macro_f1 asks a lower end of 0.90"
     )
-    assert refused(asked(), {"en-us": {"golden, US rows": part(0.95, 0.90)}}) == []
+    assert refusals(gate_config(), {"en-us": {"golden, US rows": part(0.95, 0.90)}}) == []
 
 
 def test_each_locale_is_judged_by_its_own_rows() -> None:  # M78
     everything = {"golden": part(0.99, 0.98), "golden, US rows": part(0.99, 0.98), "golden, FR rows": part(0.7, 0.6)}
 
-    problems = refused(asked(), dict.fromkeys(LOCALES, everything))
+    problems = refusals(gate_config(), dict.fromkeys(LOCALES, everything))
 
     assert [problem.split(":")[0] for problem in problems] == ["fr-fr"]
-    assert refused(asked(), {"en-us": everything}) == []
+    assert refusals(gate_config(), {"en-us": everything}) == []
 
 
 def test_a_further_set_gates_what_the_recipe_asks_of_it() -> None:  # M86
-    config = asked(gates={"real": SetGate(min_core_macro_f1=0.5, min_exact_match=0.8)})
+    config = gate_config(gates={"real": SetGate(min_core_macro_f1=0.5, min_exact_match=0.8)})
     own = {"golden, US rows": part(0.99, 0.98)}
 
-    low = refused(config, {"en-us": {**own, "real, US rows": part(0.78, 0.75, exact=0.85)}})
-    high = refused(config, {"en-us": {**own, "real, US rows": part(0.78, 0.75, exact=0.95)}})
+    low = refusals(config, {"en-us": {**own, "real, US rows": part(0.78, 0.75, exact=0.85)}})
+    high = refusals(config, {"en-us": {**own, "real, US rows": part(0.78, 0.75, exact=0.95)}})
 
     assert low == [
         "en-us: exact match 0.8500 (0.7500 … 1.0000) on 100 rows of real, "
@@ -67,11 +67,11 @@ def test_a_further_set_gates_what_the_recipe_asks_of_it() -> None:  # M86
 
 @pytest.mark.parametrize(("value", "low"), [(math.nan, 0.95), (0.95, math.nan), (-0.2, 0.95), (0.95, None)])
 def test_no_number_and_too_few_families_for_an_interval_pass_no_gate(value: float, low: float | None) -> None:
-    assert len(refused(asked(), {"en-us": {"golden, US rows": part(value, low)}})) == 1
+    assert len(refusals(gate_config(), {"en-us": {"golden, US rows": part(value, low)}})) == 1
 
 
 def test_a_gate_of_nothing_is_passed_without_an_interval() -> None:
-    assert refused(EvalConfig(), {"en-us": {"golden, US rows": part(0.1)}}) == []
+    assert refusals(EvalConfig(), {"en-us": {"golden, US rows": part(0.1)}}) == []
 
 
 def questions(config: EvalConfig, sets: dict[str, Any], metrics: dict[str, Any]) -> tuple[list[str], list[str]]:
@@ -82,7 +82,7 @@ OWN = {"en-us": {"golden, US rows": part(0.99, 0.98)}, "fr-fr": {"golden, FR row
 
 
 def test_a_gate_on_an_optional_set_that_is_not_there_is_not_asked_and_says_so() -> None:
-    config = asked(gates={"real": SetGate(min_exact_match=0.5)})
+    config = gate_config(gates={"real": SetGate(min_exact_match=0.5)})
 
     problems, remarks = questions(config, {"real": SKIPPED}, OWN)
 
@@ -91,7 +91,7 @@ def test_a_gate_on_an_optional_set_that_is_not_there_is_not_asked_and_says_so() 
 
 
 def test_a_set_without_a_row_of_any_locale_judges_nothing_and_blocks() -> None:
-    config = asked(gates={"real": SetGate(min_exact_match=0.5)})
+    config = gate_config(gates={"real": SetGate(min_exact_match=0.5)})
     measured = {**OWN, "en-us": {**OWN["en-us"], "real, US rows": part(0.99, 0.98)}}
 
     assert questions(config, {"real": {}}, measured) == ([], [])
@@ -103,10 +103,10 @@ def test_a_set_without_a_row_of_any_locale_judges_nothing_and_blocks() -> None:
 def test_a_locale_that_no_row_of_the_own_gold_judges_blocks_where_the_recipe_asks_something() -> None:  # M78
     half = {"en-us": OWN["en-us"], "fr-fr": {"golden": part(0.99, 0.98)}}
 
-    assert questions(asked(), {}, half)[0] == [
+    assert questions(gate_config(), {}, half)[0] == [
         "eval.min_core_macro_f1 judges nothing of fr-fr: golden has no scored row of theirs"
     ]
-    assert questions(asked(), {}, OWN) == ([], [])
+    assert questions(gate_config(), {}, OWN) == ([], [])
     assert questions(EvalConfig(), {}, half) == ([], [])
 
 

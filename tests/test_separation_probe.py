@@ -89,7 +89,7 @@ def test_auroc_is_the_share_of_pairs_in_order_with_ties_for_half() -> None:
     assert auroc(scores, positives) == pytest.approx(np.mean(pairs))
 
 
-def testfamilies_of_are_drawn_together() -> None:
+def test_families_are_drawn_together() -> None:
     """Copies of one row in a family add nothing that is known: the interval stays as wide."""
     pieces = two_labels(40)
     copied = Pieces(np.tile(pieces.probability, (5, 1)), np.tile(pieces.inside, (5, 1)), np.tile(pieces.family, 5))

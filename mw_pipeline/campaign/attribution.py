@@ -133,19 +133,19 @@ def _smallest(failing: Sequence[Trial], surviving: Sequence[Trial]) -> tuple[Exp
     suspects = [
         cause for cause in _causes([*failing, *surviving]) if not any(meets(cause, t.changes) for t in surviving)
     ]
-    whole = frozenset(range(len(failing)))
-    reach = {cause: frozenset(i for i in whole if meets(cause, failing[i].changes)) for cause in suspects}
-    reach = {cause: met for cause, met in reach.items() if met}
-    alone = tuple((cause,) for cause, met in reach.items() if met == whole)
+    all_runs = frozenset(range(len(failing)))
+    reach = {cause: frozenset(i for i in all_runs if meets(cause, failing[i].changes)) for cause in suspects}
+    reach = {cause: runs for cause, runs in reach.items() if runs}
+    alone = tuple((cause,) for cause, runs in reach.items() if runs == all_runs)
     if alone:
         return alone
-    singles: dict[Cause, frozenset[int]] = {cause: met for cause, met in reach.items() if len(cause) == 1}
+    singles: dict[Cause, frozenset[int]] = {cause: runs for cause, runs in reach.items() if len(cause) == 1}
     for count in range(2, MOST_CAUSES + 1):
         for pool in (singles, reach):
             found = tuple(
                 chosen
                 for chosen in itertools.combinations(pool, count)
-                if frozenset.union(*(pool[cause] for cause in chosen)) == whole
+                if frozenset.union(*(pool[cause] for cause in chosen)) == all_runs
             )
             if found:
                 return found

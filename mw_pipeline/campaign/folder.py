@@ -42,8 +42,8 @@ class Campaign:
 
 def read_campaign(folder: Path, *, name: str | None = None) -> Campaign:
     """The campaign in a folder. Raises RecipeError when it has no recipes, or when they stand on no common base."""
-    beside = (path for path in config_files(folder) if path.parent == folder)
-    paths = sorted(beside, key=_in_reading_order)
+    recipes = (path for path in config_files(folder) if path.parent == folder)
+    paths = sorted(recipes, key=_natural_order)
     if not paths:
         raise RecipeError(f"{folder}: holds no recipes. Name a folder of TOML files that share a base.")
     base_path = _common_base(folder, [base_chain(path) for path in paths])
@@ -57,7 +57,7 @@ def read_campaign(folder: Path, *, name: str | None = None) -> Campaign:
     )
 
 
-def _in_reading_order(path: Path) -> list[tuple[int, str]]:
+def _natural_order(path: Path) -> list[tuple[int, str]]:
     """Numbers within a name count as numbers: run 10 comes after run 9."""
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"([0-9]+)", path.stem)]
 

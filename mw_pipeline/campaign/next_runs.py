@@ -50,7 +50,7 @@ def propose(attribution: Attribution, trials: Sequence[Trial]) -> tuple[Proposal
         for changes in ({condition.key: values[condition.key, condition.value]},)
         if canonical(changes) not in known | chosen
     ]
-    found = [(changes, _parting(attribution.explanations, changes)) for changes in separating]
+    found = [(changes, _forecast(attribution.explanations, changes)) for changes in separating]
     found += [(changes, "has only been run with other changes, and these runs failed") for changes in clearing]
     return tuple(_proposal(changes, why, trials) for changes, why in found)
 
@@ -64,7 +64,7 @@ def _separating(
     pairs: list[Cause] = [pair for pair in itertools.combinations(exact, 2) if pair[0].key != pair[1].key]
     for pool in (causes, causes + pairs):
         runs = [changes for cause in pool if canonical(changes := _changes(cause, values)) not in known]
-        best = _fewest(explanations, runs[:_MOST_IN_POOL])
+        best = _smallest_set(explanations, runs[:_MOST_IN_POOL])
         if best:
             return best
     return ()
@@ -74,22 +74,22 @@ def _changes(cause: Iterable[Condition], values: Mapping[tuple[str, str], JSON])
     return {c.key: values[c.key, c.value] for c in cause if c.value is not None}
 
 
-def _fewest(explanations: Sequence[Explanation], runs: Sequence[dict[str, JSON]]) -> tuple[dict[str, JSON], ...]:
+def _smallest_set(explanations: Sequence[Explanation], runs: Sequence[dict[str, JSON]]) -> tuple[dict[str, JSON], ...]:
     """The smallest subset of runs that separates all that the runs together can separate."""
-    finest = _parts(explanations, runs)
+    finest = _groups_told_apart(explanations, runs)
     for size in range(len(runs) + 1):
         for chosen in itertools.combinations(runs, size):
-            if _parts(explanations, chosen) == finest:
+            if _groups_told_apart(explanations, chosen) == finest:
                 return chosen
     return ()
 
 
-def _parts(explanations: Sequence[Explanation], runs: Sequence[Mapping[str, JSON]]) -> int:
+def _groups_told_apart(explanations: Sequence[Explanation], runs: Sequence[Mapping[str, JSON]]) -> int:
     """How many groups of explanations the runs' outcomes would tell apart."""
     return len({tuple(predicts(explanation, changes) for changes in runs) for explanation in explanations})
 
 
-def _parting(explanations: Sequence[Explanation], changes: Mapping[str, JSON]) -> str:
+def _forecast(explanations: Sequence[Explanation], changes: Mapping[str, JSON]) -> str:
     fails = sum(predicts(explanation, changes) for explanation in explanations)
     return f"fails by {fails} of the {len(explanations)} explanations, survives by the others"
 
@@ -113,7 +113,7 @@ def write_proposals(proposals: Sequence[Proposal], out: Path, *, base: Path) -> 
 
     Raises RecipeError when a file of that name is there, and for a change that TOML cannot say."""
     out.mkdir(parents=True, exist_ok=True)
-    stands_on = Path(os.path.relpath(base.resolve(), out.resolve())).as_posix()
+    base_reference = Path(os.path.relpath(base.resolve(), out.resolve())).as_posix()
     written = []
     for proposal in proposals:
         if proposal.recipe is not None:
@@ -121,7 +121,7 @@ def write_proposals(proposals: Sequence[Proposal], out: Path, *, base: Path) -> 
         path = out / f"{proposal.name}.toml"
         if path.exists():
             raise RecipeError(f"{path}: is there already. Run it, or name another folder for proposals.")
-        path.write_text(as_toml(proposal, base=stands_on), encoding="utf-8")
+        path.write_text(as_toml(proposal, base=base_reference), encoding="utf-8")
         written.append(path)
     return written
 
@@ -135,7 +135,7 @@ def as_toml(proposal: Proposal, *, base: str) -> str:
             raise RecipeError(f"{key}: the change takes the key away, which TOML cannot say. Write a base without it.")
         *section, name = key.split(".")
         if isinstance(value, dict) and value:
-            tables[key] = [f"{_key(each)} = {json.dumps(inner)}" for each, inner in value.items()]
+            tables[key] = [f"{_key(inner_key)} = {json.dumps(inner_value)}" for inner_key, inner_value in value.items()]
         else:
             tables.setdefault(".".join(section), []).append(f"{name} = {json.dumps(value)}")
     lines += tables.pop("", [])

@@ -19,7 +19,7 @@ Outcomes = Mapping[str, Mapping[str, RunOutcome]]
 def campaign_report(campaign: Campaign, outcomes: Outcomes) -> dict[str, JSON]:
     """Everything that the page, the table and the command show. Pure: equal input gives equal output."""
     trials = trials_of(campaign, outcomes)
-    found = attribute(trials)
+    attribution = attribute(trials)
     rated = _rated(campaign, outcomes)
     fits = fit_rates(rated)
     return {
@@ -28,13 +28,13 @@ def campaign_report(campaign: Campaign, outcomes: Outcomes) -> dict[str, JSON]:
         "columns": sorted({key for member in campaign.members for key in member.changes}),
         "rows": [_row(member, outcomes.get(member.name, {})) for member in campaign.members],
         "missing": _missing(campaign, outcomes),
-        "attribution": {**_as_json(found), "sentences": sentences_of(found)},
+        "attribution": {**_as_json(attribution), "sentences": sentences_of(attribution)},
         "rates": {
             "fits": [fit.as_json() for fit in fits],
             "sentences": [_fit_sentence(campaign, fit) for fit in fits],
             "cleared": _cleared_sentence(rated),
         },
-        "proposals": [_proposal_json(proposal) for proposal in propose(found, trials)],
+        "proposals": [_proposal_json(proposal) for proposal in propose(attribution, trials)],
         "remarks": _remarks(campaign, outcomes),
     }
 
@@ -90,8 +90,8 @@ def _remarks(campaign: Campaign, outcomes: Outcomes) -> list[str]:
         if smoke is not None and smoke.outcome == "invalid":
             twins = [other for other in campaign.members if other is not member and other.changes == member.changes]
             fails = [other.name for other in twins if failed_of(outcomes.get(other.name, {}))]
-            but = f"; the same training failed as {', '.join(fails)}" if fails else ""
-            found.append(f"{member.name}: no rule fired in its smoke, and it proves nothing: {smoke.reason}{but}")
+            note = f"; the same training failed as {', '.join(fails)}" if fails else ""
+            found.append(f"{member.name}: no rule fired in its smoke, and it proves nothing: {smoke.reason}{note}")
         if (
             smoke is not None
             and full is not None
@@ -102,35 +102,41 @@ def _remarks(campaign: Campaign, outcomes: Outcomes) -> list[str]:
     return found
 
 
-def sentences_of(found: Attribution) -> list[str]:
+def sentences_of(attribution: Attribution) -> list[str]:
     """What the attribution says, and what it does not."""
-    failed, survived = len(found.failing), len(found.surviving)
-    said = {
-        "nothing failed": _nothing_failed(found),
+    failed, survived = len(attribution.failing), len(attribution.surviving)
+    sentence = {
+        "nothing failed": _nothing_failed(attribution),
         "contradictory": "The same changes failed and survived: "
-        + "; ".join(f"{a} and {b}" for a, b in found.contradictions)
+        + "; ".join(f"{a} and {b}" for a, b in attribution.contradictions)
         + ". Chance decides, or something that no recipe says: run both over more seeds before looking for a cause",
         "unexplained": f"No change, no pair and no three of them explain the {failed} failures",
-        "explained": "; ".join(_named(explanation, failed, survived) for explanation in found.explanations),
-        "open": f"{len(found.explanations)} explanations fit and cannot be told apart yet: "
-        + "; or ".join(words_of(explanation) for explanation in found.explanations),
-    }[found.status]
-    lines = [f"{said}."]
-    if found.failing and not found.surviving:
+        "explained": "; ".join(_explained(explanation, failed, survived) for explanation in attribution.explanations),
+        "open": f"{len(attribution.explanations)} explanations fit and cannot be told apart yet: "
+        + "; or ".join(words_of(explanation) for explanation in attribution.explanations),
+    }[attribution.status]
+    lines = [f"{sentence}."]
+    if attribution.failing and not attribution.surviving:
         lines.append("No run has survived: the base itself may be what fails.")
-    if found.suspects:
-        names = ", ".join(condition_words(condition) for condition in found.suspects if condition.value is not None)
+    if attribution.suspects:
+        names = ", ".join(
+            condition_words(condition) for condition in attribution.suspects if condition.value is not None
+        )
         lines.append(f"Neither blamed nor cleared, for no run with it has survived: {names}.")
-    if found.unknown:
-        lines.append(f"Not counted, for no run of theirs has shown anything yet: {', '.join(found.unknown)}.")
+    if attribution.unknown:
+        lines.append(f"Not counted, for no run of theirs has shown anything yet: {', '.join(attribution.unknown)}.")
     return lines
 
 
-def _nothing_failed(found: Attribution) -> str:
-    return f"{len(found.surviving)} recipes survived and none failed" if found.surviving else "No run has ended yet"
+def _nothing_failed(attribution: Attribution) -> str:
+    return (
+        f"{len(attribution.surviving)} recipes survived and none failed"
+        if attribution.surviving
+        else "No run has ended yet"
+    )
 
 
-def _named(explanation: Explanation, failed: int, survived: int) -> str:
+def _explained(explanation: Explanation, failed: int, survived: int) -> str:
     others = f"none of the {survived} that survived has" if survived != 1 else "the one that survived has not"
     if len(explanation) == 1 and len(explanation[0]) == 1:
         return f"{words_of(explanation)} explains the failures: all {failed} recipes that failed have it, {others}"
@@ -160,16 +166,16 @@ def condition_words(condition: Condition) -> str:
     return condition.key if condition.value.startswith("{") else f"{condition.key} = {condition.value}"
 
 
-def _as_json(found: Attribution) -> dict[str, JSON]:
+def _as_json(attribution: Attribution) -> dict[str, JSON]:
     return {
-        "status": found.status,
+        "status": attribution.status,
         "explanations": [
-            [[[c.key, c.value] for c in cause] for cause in explanation] for explanation in found.explanations
+            [[[c.key, c.value] for c in cause] for cause in explanation] for explanation in attribution.explanations
         ],
-        "suspects": [[condition.key, condition.value] for condition in found.suspects],
-        "failing": list(found.failing),
-        "surviving": list(found.surviving),
-        "unknown": list(found.unknown),
+        "suspects": [[condition.key, condition.value] for condition in attribution.suspects],
+        "failing": list(attribution.failing),
+        "surviving": list(attribution.surviving),
+        "unknown": list(attribution.unknown),
     }
 
 

@@ -94,7 +94,7 @@ def _run(name: str, arguments: list[str]) -> int:
         return EXIT_OK
     except OSError as error:
         _mute_stdout()
-        print(f"error: {_in_words(error)}", file=sys.stderr)
+        print(f"error: {_message_of(error)}", file=sys.stderr)
         return failures.exit_status_of(error)
     except Exception as error:  # a bug, or a machine that failed: the status says which, for whoever supervises
         traceback.print_exc()
@@ -114,7 +114,7 @@ def _mute_stdout() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _in_words(error: OSError) -> str:
+def _message_of(error: OSError) -> str:
     """What the system refused, as one sentence for whoever gave the path or owns the disk."""
     reason = os.strerror(error.errno) if error.errno else str(error)
     where = f"{error.filename}: " if error.filename else ""

@@ -43,12 +43,12 @@ def work_folder(path: Path, request: str) -> Iterator[Path]:
     Swept when the block ends well. Raises ArtifactError while another process works in it."""
     work = path.absolute().parent / f".{path.absolute().name}.work-{request[:12]}"
     work.mkdir(parents=True, exist_ok=True)
-    held = os.open(work, os.O_RDONLY)
+    lock = os.open(work, os.O_RDONLY)
     try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield work
         shutil.rmtree(work, ignore_errors=True)
     except BlockingIOError:
         raise ArtifactError(f"{path}: is being made by another process. Wait for it to end, or stop it.") from None
     finally:
-        os.close(held)
+        os.close(lock)

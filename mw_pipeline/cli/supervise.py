@@ -25,7 +25,7 @@ class ChildCommand:
         """Exit status, its cure and its words; after a signal to this process nothing is worth another attempt."""
         left = None if self._ends is None else max(1.0, self._ends - time.monotonic())
         limit = [] if left is None else ["--time-limit", f"{left:.0f}"]
-        former = {number: signal.signal(number, self._hand_on) for number in (signal.SIGINT, signal.SIGTERM)}
+        former = {number: signal.signal(number, self._forward_signal) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             with subprocess.Popen([*self._arguments, *limit], process_group=0) as self._child:
                 status = self._child.wait()
@@ -38,7 +38,7 @@ class ChildCommand:
             return status, "never", "the time limit is spent: run it again to go on"
         return status, cure_of_exit(status), words_of_exit(status)
 
-    def _hand_on(self, number: int, frame: FrameType | None) -> None:
+    def _forward_signal(self, number: int, frame: FrameType | None) -> None:
         self._stopped = True
         if self._child is not None:
             self._child.send_signal(number)

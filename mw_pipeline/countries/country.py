@@ -41,12 +41,12 @@ def country(code: str) -> Mapping[str, Any]:
     """
     default = _read("default")
     if code not in KNOWN_COUNTRIES:
-        return _judged(default, "countries/default.toml", default)
+        return _checked(default, "countries/default.toml", default)
     own = _read(code)
-    return _judged(_over(default, own, f"countries/{code}.toml", ""), f"countries/{code}.toml", default)
+    return _checked(_merged(default, own, f"countries/{code}.toml", ""), f"countries/{code}.toml", default)
 
 
-def _judged(sections: dict[str, Any], file: str, default: Mapping[str, Any]) -> Mapping[str, Any]:
+def _checked(sections: dict[str, Any], file: str, default: Mapping[str, Any]) -> Mapping[str, Any]:
     """The sections, each of whose values is what its key holds. Raises CorpusError with the first that is not."""
     tags = [tag for block in default["form"]["native"] for tag in block.split()]
     if fault := fault_of(sections, tags):
@@ -58,17 +58,19 @@ def _wrong_value(file: str, key: str, found: object, expected: str) -> CorpusErr
     return CorpusError(f"{file}: {key} is {found!r:.80}, expected {expected}. Correct the value.")
 
 
-def _over(default: Mapping[str, Any], own: Mapping[str, Any], file: str, path: str) -> dict[str, Any]:
+def _merged(default: Mapping[str, Any], own: Mapping[str, Any], file: str, path: str) -> dict[str, Any]:
     merged = dict(default)
     for key, value in own.items():
-        here = f"{path}.{key}" if path else key
+        key_path = f"{path}.{key}" if path else key
         known = _known(default, path)
         if known is not None and key not in known:
-            raise CorpusError(f"{file}: {here} is not a key of countries/default.toml. Known here: {', '.join(known)}.")
-        below = default.get(key, {})
-        if isinstance(value, dict) and not isinstance(below, dict):
-            raise _wrong_value(file, here, value, f"no table but a value such as {below!r:.40}")
-        merged[key] = value if _is_leaf(here, value) else _over(below, value, file, here)
+            raise CorpusError(
+                f"{file}: {key_path} is not a key of countries/default.toml. Known here: {', '.join(known)}."
+            )
+        section = default.get(key, {})
+        if isinstance(value, dict) and not isinstance(section, dict):
+            raise _wrong_value(file, key_path, value, f"no table but a value such as {section!r:.40}")
+        merged[key] = value if _is_leaf(key_path, value) else _merged(section, value, file, key_path)
     return merged
 
 

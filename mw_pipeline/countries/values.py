@@ -45,7 +45,7 @@ def checked_keys(tags: Sequence[str]) -> tuple[str, ...]:
 
 @functools.cache
 def _checks(tags: tuple[str, ...]) -> dict[str, Check]:
-    tag = _is(f"one of the tags {', '.join(tags)}", lambda value: value in tags)
+    tag = _value_that(f"one of the tags {', '.join(tags)}", lambda value: value in tags)
     shares = (
         "number_turned",
         "number_apart",
@@ -57,21 +57,23 @@ def _checks(tags: tuple[str, ...]) -> dict[str, Check]:
     )
     placed = ("unit", "venue", "postcode", "region", "subregion")
     return {
-        "languages": _each(_is("a language code such as 'en'", _matches("[a-z]{2,3}"))),
+        "languages": _list_of(_value_that("a language code such as 'en'", _matches("[a-z]{2,3}"))),
         "names": _weighted,
         "postcode.extension": _weighted,
-        "areas.lone_subregion": _is("'region' or 'subregion'", lambda value: value in ("region", "subregion")),
-        "areas.omitted": _each(tag),
-        "areas.short": _by_key(_each(_TEXT, least=1)),
-        "areas.of_other_countries": _each(_is("an ISO 3166-1 code such as 'FM'", lambda value: value in COUNTRY_CODES)),
-        "areas.iso_regions": _each(_TEXT),
-        "areas.iso_subregions": _each(_TEXT),
+        "areas.lone_subregion": _value_that("'region' or 'subregion'", lambda value: value in ("region", "subregion")),
+        "areas.omitted": _list_of(tag),
+        "areas.short": _table_of(_list_of(_TEXT, least=1)),
+        "areas.of_other_countries": _list_of(
+            _value_that("an ISO 3166-1 code such as 'FM'", lambda value: value in COUNTRY_CODES)
+        ),
+        "areas.iso_regions": _list_of(_TEXT),
+        "areas.iso_subregions": _list_of(_TEXT),
         "form.native": functools.partial(_form, tags=tags),
         **{f"order.{name}": _SHARE for name in shares},
         **{f"order.{name}": _weights for name in placed},
         "written.country_share": _SHARE,
         "written.shares": _weights,
-        **{f"written.{about}": _by_key(_SHARE) for about in ("address", "street", "venue", "place")},
+        **{f"written.{about}": _table_of(_SHARE) for about in ("address", "street", "venue", "place")},
         "run_on": functools.partial(_run_on, tag=tag),
         "crossing.joints": _weighted_some,
         "crossing.leads": _weighted,
@@ -79,17 +81,17 @@ def _checks(tags: tuple[str, ...]) -> dict[str, Check]:
         "phrases.unit": _weighted,
         "phrases.po_box": _weighted,
         "phrases.cedex": _weighted,
-        "military.offices": _each(_TEXT),
-        "military.boxes": _each(_TEXT),
+        "military.offices": _list_of(_TEXT),
+        "military.boxes": _list_of(_TEXT),
         "directions.behind_share": _SHARE,
         "directions.texts": _weighted,
         "people": _people,
-        "keyboard.rows": _each(_is("two or more ASCII letters", _matches("[!-~]{2,}"))),
-        "words.hyphenated_saints": _is("true or false", lambda value: isinstance(value, bool)),
+        "keyboard.rows": _list_of(_value_that("two or more ASCII letters", _matches("[!-~]{2,}"))),
+        "words.hyphenated_saints": _value_that("true or false", lambda value: isinstance(value, bool)),
     }
 
 
-def _is(expected: str, holds: Callable[[Any], bool]) -> Check:
+def _value_that(expected: str, holds: Callable[[Any], bool]) -> Check:
     """A value of which this holds; a value of a kind that cannot be asked is none."""
 
     def check(value: Any) -> Fault | None:
@@ -98,7 +100,7 @@ def _is(expected: str, holds: Callable[[Any], bool]) -> Check:
     return check
 
 
-def _each(check: Check, *, least: int = 0) -> Check:
+def _list_of(check: Check, *, least: int = 0) -> Check:
     """A list with at least so many entries, of each of which the check holds."""
 
     def of_list(values: Any) -> Fault | None:
@@ -110,7 +112,7 @@ def _each(check: Check, *, least: int = 0) -> Check:
     return of_list
 
 
-def _by_key(check: Check) -> Check:
+def _table_of(check: Check) -> Check:
     """A table of whose every value the check holds."""
 
     def of_table(values: Any) -> Fault | None:
@@ -130,23 +132,23 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-_TEXT = _is("a text that is not blank", lambda value: isinstance(value, str) and bool(value.strip()))
-_SHARE = _is("a share from 0 to 1", lambda value: _is_number(value) and 0 <= value <= 1)
-_WEIGHT = _is("a weight from 0 on", lambda value: _is_number(value) and value >= 0)
+_TEXT = _value_that("a text that is not blank", lambda value: isinstance(value, str) and bool(value.strip()))
+_SHARE = _value_that("a share from 0 to 1", lambda value: _is_number(value) and 0 <= value <= 1)
+_WEIGHT = _value_that("a weight from 0 on", lambda value: _is_number(value) and value >= 0)
 
 
-def _all_nothing(weights: Sequence[float]) -> Fault | None:
+def _no_weight(weights: Sequence[float]) -> Fault | None:
     """The fault of weights none of which is above 0: nothing could be drawn by them."""
     return None if any(weight > 0 for weight in weights) else Fault("", list(weights), "one weight above 0 at least")
 
 
 def _weights(values: Any) -> Fault | None:
-    return _by_key(_WEIGHT)(values) or _all_nothing(list(values.values()))
+    return _table_of(_WEIGHT)(values) or _no_weight(list(values.values()))
 
 
 def _weighted(rows: Any) -> Fault | None:
     """An empty list, or one of weights and texts that can be drawn from; a text may be blank."""
-    return _each(_weight_and_text)(rows) or (_all_nothing([weight for weight, _ in rows]) if rows else None)
+    return _list_of(_weight_and_text)(rows) or (_no_weight([weight for weight, _ in rows]) if rows else None)
 
 
 def _weighted_some(rows: Any) -> Fault | None:
@@ -162,23 +164,23 @@ def _weight_and_text(row: Any) -> Fault | None:
 
 def _form(blocks: Any, *, tags: Sequence[str]) -> Fault | None:
     """Blocks in which every tag stands once: an order moves each of them."""
-    if fault := _each(_TEXT, least=1)(blocks):
+    if fault := _list_of(_TEXT, least=1)(blocks):
         return fault
     found = [tag for block in blocks for tag in block.split()]
     unlike = [tag for tag in dict.fromkeys((*found, *tags)) if tag not in tags or found.count(tag) != 1]
-    stands = {tag: found.count(tag) for tag in unlike}
-    return Fault("", f"{blocks!r:.60}", f"each of {', '.join(tags)} once; of {stands} are there") if unlike else None
+    counts = {tag: found.count(tag) for tag in unlike}
+    return Fault("", f"{blocks!r:.60}", f"each of {', '.join(tags)} once; of {counts} are there") if unlike else None
 
 
-def _run_on(ways: Any, *, tag: Check) -> Fault | None:
-    def way(value: Any) -> Fault | None:
+def _run_on(entries: Any, *, tag: Check) -> Fault | None:
+    def entry(value: Any) -> Fault | None:
         if not isinstance(value, Mapping) or set(value) != {"weight", "tags"}:
             return Fault("", value, "a weight and tags")
-        weight, tags = _WEIGHT(value["weight"]), _TEXT(value["tags"]) or _each(tag)(value["tags"].split())
+        weight, tags = _WEIGHT(value["weight"]), _TEXT(value["tags"]) or _list_of(tag)(value["tags"].split())
         fault = weight and weight._replace(where=".weight")
         return fault or (tags and tags._replace(where=f".tags{tags.where}"))
 
-    return _by_key(way)(ways) or _all_nothing([found["weight"] for found in ways.values()])
+    return _table_of(entry)(entries) or _no_weight([value["weight"] for value in entries.values()])
 
 
 def _people(table: Any) -> Fault | None:
@@ -186,7 +188,7 @@ def _people(table: Any) -> Fault | None:
     if not isinstance(table, Mapping):
         return Fault("", table, "a table")
     checks: dict[str, Check] = {"initial_share": _SHARE, "before": _weighted}
-    name = _TEXT if table["before"] else _is("a text", lambda value: isinstance(value, str))
+    name = _TEXT if table["before"] else _value_that("a text", lambda value: isinstance(value, str))
     checks |= {"given": name, "family": name}
     faults = ((key, check(table[key])) for key, check in checks.items())
     return next((fault._replace(where=f".{key}{fault.where}") for key, fault in faults if fault), None)
@@ -195,5 +197,5 @@ def _people(table: Any) -> Fault | None:
 def _words_fault(words: Mapping[str, Any]) -> Fault | None:
     """The first fault of the tables of words: short forms by full word, by place, by tag."""
     tables = {tag: places for tag, places in words.items() if tag != "hyphenated_saints"}
-    fault = _by_key(_by_key(_by_key(_each(_TEXT, least=1))))(tables)
+    fault = _table_of(_table_of(_table_of(_list_of(_TEXT, least=1))))(tables)
     return fault and fault._replace(where=f"words{fault.where}")

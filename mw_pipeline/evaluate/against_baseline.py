@@ -48,44 +48,44 @@ def against_baseline(
     baseline on all. `fall` is the largest fall of the release's own training. Raises GateError for labels that share no
     tag."""
     labels = shared_labels(parser.labels, baseline.label_set)
-    former = baseline.parser()
-    answers = {name: predictions_of(former, part) for name, part in rows.items() if part.rows}
-    if gold not in answers:
+    baseline_parser = baseline.parser()
+    baseline_predictions = {name: predictions_of(baseline_parser, part) for name, part in rows.items() if part.rows}
+    if gold not in baseline_predictions:
         return {"sentence": f"not compared with the baseline: there is no row of {gold}"}
-    predictions = (predictions_of(parser, rows[gold]), answers[gold])
-    now, before = (_scored(rows[gold], found, labels, policy) for found in predictions)
+    predictions = (predictions_of(parser, rows[gold]), baseline_predictions[gold])
+    now, before = (_evaluated(rows[gold], found, labels, policy) for found in predictions)
     misses = (misses_of(now, predictions[0]), misses_of(before, predictions[1]))
     return {
         "gold": gold,
-        "baseline": _named(baseline),
+        "baseline": _baseline_identity(baseline),
         "tags": list(labels.tags),
         "only_here": [tag for tag in parser.labels.tags if tag not in labels.tags],
         "only_there": [tag for tag in baseline.label_set.tags if tag not in labels.tags],
         **release_axes(now, before, falls=(fall, fall_on_card(baseline.card))),
         "regression": regression(now, misses[0], before, misses[1]),
         "metrics": {
-            name: _for_gates(_judging(rows[name], labels, parser.labels), found, labels, policy)
-            for name, found in answers.items()
+            name: _gate_metrics(_scored_by_labels(rows[name], labels, parser.labels), found, labels, policy)
+            for name, found in baseline_predictions.items()
         },
     }
 
 
-def _judging(rows: GoldenSet, labels: LabelSet, asked: LabelSet) -> GoldenSet:
+def _scored_by_labels(rows: GoldenSet, labels: LabelSet, own_labels: LabelSet) -> GoldenSet:
     """The rows as they judge a baseline: a tag that its labels have not is not held against it."""
-    return rows if labels == asked else replace(rows, tags=rows.scored(labels.tags))
+    return rows if labels == own_labels else replace(rows, tags=rows.scored(labels.tags))
 
 
-def _for_gates(rows: GoldenSet, predictions: list[Prediction], labels: LabelSet, policy: str) -> dict[str, JSON]:
-    report = _scored(rows, predictions, labels, policy).report
+def _gate_metrics(rows: GoldenSet, predictions: list[Prediction], labels: LabelSet, policy: str) -> dict[str, JSON]:
+    report = _evaluated(rows, predictions, labels, policy).report
     return {key: report[key] for key in ("rows", "core_macro_f1", "exact_match", "intervals", "ece")}
 
 
-def _scored(rows: GoldenSet, predictions: list[Prediction], labels: LabelSet, policy: str) -> Evaluation:
+def _evaluated(rows: GoldenSet, predictions: list[Prediction], labels: LabelSet, policy: str) -> Evaluation:
     return evaluate(rows, predictions, decoder=CONSTRAINED_DECODER, labels=labels, policy=policy)
 
 
-def _named(baseline: PackageLayout) -> dict[str, JSON]:
+def _baseline_identity(baseline: PackageLayout) -> dict[str, JSON]:
     """What a baseline calls itself, as far as its card says it in words, and the hash of its network."""
-    said = {key: baseline.card.get(key) for key in ("name", "version")}
-    words: dict[str, JSON] = {key: value if isinstance(value, str) else None for key, value in said.items()}
+    claims = {key: baseline.card.get(key) for key in ("name", "version")}
+    words: dict[str, JSON] = {key: value if isinstance(value, str) else None for key, value in claims.items()}
     return {**words, "model_sha256": layout_hashes(baseline.path)[ONNX_NAME]}

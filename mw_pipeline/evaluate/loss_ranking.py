@@ -57,7 +57,7 @@ def rank_losses(
             "interval": interval(found[name].sample),
             "by_seed": {str(run.seed): number(f1) for run, f1 in zip(runs[name], found[name].by_seed, strict=True)},
             "val_loss_over_h0": float(np.mean([run.best_val_loss / run.label_entropy for run in runs[name]])),
-            "behind_best": _behind(best, found[name]) if name != order[0] else None,
+            "behind_best": _gap_to_best(best, found[name]) if name != order[0] else None,
         }
         for name in order
     ]
@@ -100,7 +100,7 @@ def _f1_of(scored: Scored, *, resamples: int, seed: int) -> tuple[float, NDArray
     return float(point[0]), sample
 
 
-def _behind(best: _Spread, other: _Spread) -> dict[str, JSON]:
+def _gap_to_best(best: _Spread, other: _Spread) -> dict[str, JSON]:
     bounds = interval(best.sample - other.sample)
     return {
         "difference": number(best.point - other.point),

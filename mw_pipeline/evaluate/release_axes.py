@@ -30,15 +30,15 @@ def release_axes(
     `falls` are the largest falls of both trainings as their cards say them, the candidate's first. An axis is better or
     worse when the interval of its difference excludes 0. Raises GateError for unlike hashes (M44)."""
     demand_comparable(candidate.scored.hashes, baseline.scored.hashes)
-    everything = np.ones(len(candidate.golden.rows), dtype=np.bool_)
+    all_rows = np.ones(len(candidate.golden.rows), dtype=np.bool_)
     easy = np.array([not row.is_adversarial for row in candidate.golden.rows], dtype=np.bool_)
     axes = {
         name: {**_measured(candidate, baseline, rows), "training_stability": compare_stability(*falls)}
-        for name, rows in ((WITH, everything), (WITHOUT, easy))
+        for name, rows in ((WITH, all_rows), (WITHOUT, easy))
     }
     improved = {name: len(_moved(found, "better")) for name, found in axes.items()}
     return {
-        "rows": {WITH: len(everything), WITHOUT: int(easy.sum())},
+        "rows": {WITH: len(all_rows), WITHOUT: int(easy.sum())},
         "headline": headline(improved),
         "improved": improved,
         "worsened": _moved(axes[WITH], "worse"),

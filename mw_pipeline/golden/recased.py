@@ -13,18 +13,18 @@ from mw_pipeline.golden.rows import GoldenRow
 
 def as_client_reads(golden: GoldenSet) -> GoldenSet:
     """All rows, those of one case written anew as the client writes them."""
-    return GoldenSet(tuple(_read(row, recased) for row in golden.rows), golden.tags)
+    return GoldenSet(tuple(_recased_row(row, recased) for row in golden.rows), golden.tags)
 
 
 def typed_in_one_case(golden: GoldenSet) -> GoldenSet:
     """The rows of ASCII alone, as the client reads them after someone typed them in capitals, or in small letters."""
     ascii_rows = (row for row in golden.rows if row.raw.isascii())
-    return GoldenSet(tuple(_read(row, lambda text: recased(text.upper())) for row in ascii_rows), golden.tags)
+    return GoldenSet(tuple(_recased_row(row, lambda text: recased(text.upper())) for row in ascii_rows), golden.tags)
 
 
-def _read(row: GoldenRow, written: Callable[[str], str]) -> GoldenRow:
+def _recased_row(row: GoldenRow, recase: Callable[[str], str]) -> GoldenRow:
     """The row with another case. A value that has no place in the text, which nobody can score, stays as it is."""
-    raw = written(row.raw)
-    places = spans_in(row.raw, row.components) or {}
-    moved = {tag: raw[start:end] for tag, (start, end) in places.items()}
-    return replace(row, raw=raw, components={**row.components, **moved})
+    raw = recase(row.raw)
+    spans = spans_in(row.raw, row.components) or {}
+    values = {tag: raw[start:end] for tag, (start, end) in spans.items()}
+    return replace(row, raw=raw, components={**row.components, **values})

@@ -88,17 +88,17 @@ def outcomes(
     key = match_policy(policy)
     shape = (len(gold), len(tags))
     tp, fp, fn = (np.zeros(shape, dtype=np.bool_) for _ in range(3))
-    for row, (wanted, found) in enumerate(zip(gold, predicted, strict=True)):
+    for row, (expected, found) in enumerate(zip(gold, predicted, strict=True)):
         for column, tag in enumerate(tags):
-            has_gold, has_found = is_present(wanted, tag), is_present(found, tag)
-            equal = has_gold and has_found and key(wanted[tag]) == key(found[tag])
+            has_gold, has_found = is_present(expected, tag), is_present(found, tag)
+            equal = has_gold and has_found and key(expected[tag]) == key(found[tag])
             tp[row, column] = equal
             fp[row, column] = has_found and not equal
             fn[row, column] = has_gold and not equal
     names = {name: number for number, name in enumerate(dict.fromkeys(families or ()))}
     family = [names[name] for name in families] if families is not None else range(len(gold))
-    unsaid = np.array([any(is_present(wanted, tag) for tag in beyond) for wanted in gold], dtype=np.bool_)
-    return Outcomes(tuple(tags), tp, fp, fn, np.array(family, dtype=np.int64).reshape(-1), unsaid)
+    has_beyond = np.array([any(is_present(expected, tag) for tag in beyond) for expected in gold], dtype=np.bool_)
+    return Outcomes(tuple(tags), tp, fp, fn, np.array(family, dtype=np.int64).reshape(-1), has_beyond)
 
 
 def is_present(components: Components, tag: str) -> bool:

@@ -48,8 +48,8 @@ def stability_of(run: Mapping[str, JSON], evals: Sequence[Mapping[str, JSON]]) -
 def fall_on_card(card: Mapping[str, JSON]) -> float | None:
     """The fall that a card says, whoever wrote it; None where it says none, or what is no fall of a score."""
     training = card.get("training")
-    said = training.get("stability") if isinstance(training, Mapping) else None
-    fall = said.get("largest_fall") if isinstance(said, Mapping) else None
+    stability = training.get("stability") if isinstance(training, Mapping) else None
+    fall = stability.get("largest_fall") if isinstance(stability, Mapping) else None
     if isinstance(fall, bool) or not isinstance(fall, int | float) or not 0 <= fall <= 1:
         return None
     return float(fall)

@@ -167,7 +167,7 @@ def write_card(
     (out / ATTRIBUTION_NAME).write_text(attribution_text(facts["name"], licences), encoding="utf-8")
     card = model_card(
         facts=facts,
-        model=_described(model, parser),
+        model=_described_network(model, parser),
         files={
             name: {"bytes": (out / name).stat().st_size, "sha256": sha256_file(out / name)} for name in LISTED_NAMES
         },
@@ -185,7 +185,7 @@ def write_card(
     return card
 
 
-def _described(model: ExportedModel, parser: Parser) -> dict[str, JSON]:
+def _described_network(model: ExportedModel, parser: Parser) -> dict[str, JSON]:
     """What the card says of the network itself."""
     checkpoint = model.checkpoint
     return {

@@ -53,7 +53,7 @@ def export_onnx(encoder: nn.Module, path: Path) -> None:
     """Writes the encoder as fp32 ONNX with free batch and sequence axes. Equal weights give equal bytes."""
     example = torch.ones(_EXAMPLE_SHAPE, dtype=torch.int64)
     axes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("sequence")}
-    with _quiet():
+    with _exporter_warnings_silenced():
         program = torch.onnx.export(
             _Contract(encoder).eval(),
             (example, example.clone()),
@@ -69,7 +69,7 @@ def export_onnx(encoder: nn.Module, path: Path) -> None:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def _exporter_warnings_silenced() -> Iterator[None]:
     """The exporter warns about torchvision, its own internals and its own names: nothing here can act on that."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
@@ -84,9 +84,9 @@ def _quiet() -> Iterator[None]:
 
 def _save(model: onnx.ModelProto, path: Path) -> None:
     """Writes a model without what the exporter notes down about this machine: stack traces and source paths."""
-    for noted in (model, model.graph, *model.graph.node, *model.graph.input, *model.graph.output):
-        del noted.metadata_props[:]
-        noted.ClearField("doc_string")
+    for part in (model, model.graph, *model.graph.node, *model.graph.input, *model.graph.output):
+        del part.metadata_props[:]
+        part.ClearField("doc_string")
     for initializer in model.graph.initializer:
         del initializer.metadata_props[:]
     del model.graph.value_info[:]
@@ -110,7 +110,7 @@ def quantise(source: Path, target: Path) -> None:
             nodes.append(node)
         elif node.op_type == "Gather" and node.input[0] in floats:
             quantised[node.input[0]] = _int8(onnx.numpy_helper.to_array(floats[node.input[0]]), over=1)
-            nodes += _gathered(node)
+            nodes += _int8_gather(node)
         else:
             nodes.append(node)
     del model.graph.node[:]
@@ -122,7 +122,7 @@ def quantise(source: Path, target: Path) -> None:
     _save(model, target)
 
 
-def _gathered(node: onnx.NodeProto) -> list[onnx.NodeProto]:
+def _int8_gather(node: onnx.NodeProto) -> list[onnx.NodeProto]:
     """An embedding look-up that fetches int8 rows and their scales, so that the float table never exists."""
     table, ids, out = node.input[0], node.input[1], node.output[0]
     return [

@@ -81,8 +81,8 @@ class PackageLayout:
     def max_length(self) -> int:
         """The most pieces that the network reads: as the card says, else what clients read at most."""
         network = self.card.get("model")
-        said = (network if isinstance(network, Mapping) else {}).get("max_length", self.card.get("max_length"))
-        return said if isinstance(said, int) and said > 0 else DEFAULT_MAX_LENGTH
+        length = (network if isinstance(network, Mapping) else {}).get("max_length", self.card.get("max_length"))
+        return length if isinstance(length, int) and length > 0 else DEFAULT_MAX_LENGTH
 
     def parser(self) -> Parser:
         """The parser of these bytes, which decodes as that of every package does."""
@@ -119,8 +119,8 @@ def layout_hashes(path: Path) -> dict[str, str]:
 def locale_on_card(path: Path) -> str | None:
     """The locale that a package's card names, if it names one. Raises ArtifactError as `PackageLayout.read` does."""
     _demand_files(path)
-    said = _table(path / CARD_NAME).get("locale")
-    return said if isinstance(said, str) else None
+    locale = _table(path / CARD_NAME).get("locale")
+    return locale if isinstance(locale, str) else None
 
 
 def _demand_files(path: Path) -> None:
@@ -138,13 +138,13 @@ def _table(path: Path) -> Mapping[str, JSON]:
 
 
 def _labels_of(card: Mapping[str, JSON], where: Path) -> tuple[str, ...]:
-    said = card.get("labels")
-    labels = tuple(label for label in said if isinstance(label, str)) if isinstance(said, list) else ()
+    names = card.get("labels")
+    labels = tuple(label for label in names if isinstance(label, str)) if isinstance(names, list) else ()
     bio = all(label == "O" or (label[:2] in ("B-", "I-") and label[2:]) for label in labels)
-    whole = isinstance(said, list) and len({*labels}) == len(said) > 1
+    whole = isinstance(names, list) and len({*labels}) == len(names) > 1
     if not (bio and whole and "O" in labels):
         raise ArtifactError(
-            f"{where}: labels is {said!s:.80}, expected O and B-tag and I-tag in the order of the logits, each "
+            f"{where}: labels is {names!s:.80}, expected O and B-tag and I-tag in the order of the logits, each "
             "once. Fetch the package again."
         )
     return labels
