@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
 import pytest
 from graph_runs import graph
 
+from mw_pipeline.labels import CORE_TAGS
+from mw_pipeline.schedule import NEAR_PEAK_SHARE
 from mw_pipeline.verdict import invalid
 from mw_pipeline.verdict.watchdog import FAILURE_RULES
 
@@ -21,6 +24,41 @@ def rows_of(page: Path) -> list[list[str]]:
     """The cells of every line of every table."""
     lines = page.read_text(encoding="utf-8").splitlines()
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")]
+
+
+def words_of_the_readme(project: Path) -> list[tuple[str, str]]:
+    """(word, meaning) of its list, one for each word."""
+    rows = rows_of(project / "README.md")
+    listed = rows[rows.index(["word", "meaning"]) + 2 :]
+    return [(word.strip(), meaning) for words, meaning in listed for word in words.split(",")]
+
+
+def defined_names(project: Path) -> set[str]:
+    """The functions, classes, arguments and variables of the library in snake case."""
+    nodes = [
+        node for path in (project / "mw_pipeline").rglob("*.py") for node in ast.walk(ast.parse(path.read_bytes()))
+    ]
+    names = {node.name for node in nodes if isinstance(node, ast.ClassDef | ast.FunctionDef)}
+    names |= {node.arg for node in nodes if isinstance(node, ast.arg)}
+    names |= {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    return {re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower() for name in names}
+
+
+def test_every_word_of_the_readme_is_explained_once_and_is_a_name_in_the_code(project: Path) -> None:
+    words, names = [word for word, _ in words_of_the_readme(project)], " ".join(defined_names(project))
+    unused = [
+        word for word in words if not re.search(rf"(?<![a-z]){re.sub('[ -]', '_', word.lower())}s?(?![a-z])", names)
+    ]
+
+    assert len(words) == len(set(words)) > 30
+    assert unused == []
+
+
+def test_what_the_words_of_the_readme_count_is_what_the_code_counts(project: Path) -> None:
+    meanings = dict(words_of_the_readme(project))
+
+    assert f"at {NEAR_PEAK_SHARE * 100:.0f} % of the peak rate" in meanings["near-peak step"]
+    assert meanings["core"].endswith(f"is over {', '.join(CORE_TAGS)}")
 
 
 def test_the_page_of_gates_lists_every_check_of_the_graph_and_whether_it_blocks(project: Path) -> None:
