@@ -120,7 +120,8 @@ def permitted(plan: RunPlan, store: Store) -> RunPlan:
         write_permit(out, facts, inputs=(), measured={})
         return {}
 
-    made = store.build(KIND, make=make, config=facts, modules=MODULES).artifact
+    # Every rank of a run asks for it at once.
+    made = store.build(KIND, make=make, config=facts, modules=MODULES, patience_seconds=60).artifact
     return replace(plan, permit=Permit(store.url, made.digest))
 
 
