@@ -22,8 +22,8 @@ class PeerLostError(Exception):
 
 
 @contextmanager
-def _together() -> Iterator[None]:
-    """Names the error that gloo raises, within seconds, when the connection to another process breaks."""
+def _peer_errors() -> Iterator[None]:
+    """Raises PeerLostError where gloo, within seconds, has an error when the connection to another process breaks."""
     try:
         yield
     except RuntimeError as error:
@@ -64,58 +64,43 @@ class Processes:
 
     def total(self, extent: Extent) -> Extent:
         """The extent of the window over all processes."""
-        if self.count == 1:
-            return extent
-        sums = torch.tensor([extent.rows, extent.pieces, extent.weight], dtype=torch.float64)
-        with _together():
-            dist.all_reduce(sums)
-        return Extent(*sums.tolist())
+        parts = torch.tensor([extent.rows, extent.pieces, extent.weight], dtype=torch.float64)
+        return Extent(*self.sum_values(parts).tolist())
 
     def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
         """Adds up every gradient in one message; each process holds its part of one mean, so the sum is the mean's."""
-        gradients = [p.grad for p in parameters if p.grad is not None]
         if self.count == 1:
             return
-        flat = torch.cat([gradient.flatten() for gradient in gradients])
-        with _together():
-            dist.all_reduce(flat)
-        begin = 0
-        for gradient in gradients:
-            gradient.copy_(flat[begin : begin + gradient.numel()].view_as(gradient))
-            begin += gradient.numel()
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        flat = self.sum_values(torch.cat([gradient.flatten() for gradient in gradients]))
+        for gradient, part in zip(gradients, torch.split(flat, [g.numel() for g in gradients]), strict=True):
+            gradient.copy_(part.view_as(gradient))
 
     def sum_values(self, values: Tensor) -> Tensor:
-        """The sum of a small tensor over all processes."""
-        if self.count > 1:
-            with _together():
-                dist.all_reduce(values)
-        return values
+        """The sum of a tensor over all processes, in its place."""
+        return self._reduce(values, dist.ReduceOp.SUM)
 
     def any(self, *flags: bool) -> list[bool]:
         """Each flag as True in all processes when it is true in one, so that they stop at the same step."""
-        if self.count == 1:
-            return [*flags]
         return [count > 0 for count in self.sum_values(torch.tensor(flags, dtype=torch.int64)).tolist()]
 
     def largest(self, value: int) -> int:
         """The largest of a number over all processes."""
-        if self.count == 1:
-            return value
-        found = torch.tensor(value)
-        with _together():
-            dist.all_reduce(found, op=dist.ReduceOp.MAX)
-        return int(found)
+        return int(self._reduce(torch.tensor(value), dist.ReduceOp.MAX))
 
     def sum_hash(self, value: int) -> int:
         """The sum over all processes, modulo 2⁶⁴."""
-        wrapped = value % _HASHES
-        if self.count == 1:
-            return wrapped
-        signed = torch.tensor(wrapped - _HASHES if wrapped >= _HASHES // 2 else wrapped, dtype=torch.int64)
-        return int(self.sum_values(signed)) % _HASHES
+        signed = (value + _HASHES // 2) % _HASHES - _HASHES // 2
+        return int(self.sum_values(torch.tensor(signed, dtype=torch.int64))) % _HASHES
+
+    def _reduce(self, values: Tensor, operation: dist.ReduceOp.RedOpType) -> Tensor:
+        if self.count > 1:
+            with _peer_errors():
+                dist.all_reduce(values, op=operation)
+        return values
 
     def wait(self) -> None:
         """Returns when all processes have come here."""
         if self.count > 1:
-            with _together():
+            with _peer_errors():
                 dist.barrier()
