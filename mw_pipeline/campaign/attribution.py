@@ -71,7 +71,7 @@ def attribute(trials: Sequence[Trial]) -> Attribution:
     failing = [trial for trial in trials if trial.failed]
     surviving = [trial for trial in trials if trial.failed is False]
     against = contradictions(failing, surviving)
-    found = () if against else _smallest(failing, surviving)
+    found = () if against else _smallest_explanations(failing, surviving)
     used = {condition for explanation in found for cause in explanation for condition in cause}
     suspects = [
         condition
@@ -126,7 +126,7 @@ def predicts(explanation: Explanation, changes: Mapping[str, JSON]) -> bool:
     return any(meets(cause, changes) for cause in explanation)
 
 
-def _smallest(failing: Sequence[Trial], surviving: Sequence[Trial]) -> tuple[Explanation, ...]:
+def _smallest_explanations(failing: Sequence[Trial], surviving: Sequence[Trial]) -> tuple[Explanation, ...]:
     """All explanations of the first size that has any: one cause, then two, then three; single changes before pairs."""
     if not failing:
         return ()

@@ -41,7 +41,7 @@ def propose(attribution: Attribution, trials: Sequence[Trial]) -> tuple[Proposal
     One-change runs where they can separate anything, runs of two changes where only these can."""
     values = {(key, canonical(value)): value for trial in trials for key, value in trial.changes.items()}
     known = {canonical(dict(trial.changes)) for trial in trials if trial.failed is not None}
-    separating = _separating(attribution.explanations, values, known) if attribution.status == "open" else ()
+    separating = _separating_runs(attribution.explanations, values, known) if attribution.status == "open" else ()
     chosen = {canonical(changes) for changes in separating}
     clearing = [
         changes
@@ -55,7 +55,7 @@ def propose(attribution: Attribution, trials: Sequence[Trial]) -> tuple[Proposal
     return tuple(_proposal(changes, why, trials) for changes, why in found)
 
 
-def _separating(
+def _separating_runs(
     explanations: Sequence[Explanation], values: Mapping[tuple[str, str], JSON], known: set[str]
 ) -> tuple[dict[str, JSON], ...]:
     conditions = {condition for explanation in explanations for cause in explanation for condition in cause}

@@ -58,7 +58,7 @@ def fit_rates(runs: Sequence[RatedRun]) -> tuple[RateFit, ...]:
     groups: dict[str, list[RatedRun]] = {}
     for run in runs:
         if run.failed_at:
-            groups.setdefault(canonical(_others(run)), []).append(run)
+            groups.setdefault(canonical(_other_changes(run)), []).append(run)
     return tuple(_fit(group) for group in groups.values() if len({run.peak_lr for run in group}) > 1)
 
 
@@ -74,7 +74,7 @@ def rate_is_cleared(runs: Sequence[RatedRun]) -> tuple[RatedRun, RatedRun] | Non
     return (highest, lowest) if highest.peak_lr >= lowest.peak_lr else None
 
 
-def _others(run: RatedRun) -> dict[str, JSON]:
+def _other_changes(run: RatedRun) -> dict[str, JSON]:
     return {key: value for key, value in run.changes.items() if key != RATE_KEY}
 
 
@@ -87,7 +87,7 @@ def _fit(group: Sequence[RatedRun]) -> RateFit:
     intercept = mean_y - slope * mean_x
     off = max(abs(y - intercept - slope * x) for x, y in zip(xs, ys, strict=True))
     return RateFit(
-        changes=_others(group[0]),
+        changes=_other_changes(group[0]),
         points=tuple(points),
         slope=slope,
         intercept=intercept,

@@ -55,8 +55,8 @@ def matrix_rows(
     Raises ArtifactError for a locale that there is no table for."""
     stock = stock_of(locale, seed=seed, share=share)
     plans = _plans(stock, share)
-    made = _made(plans)
-    candidates = list(distinct(_written(stock.habits.country, made, seed)))
+    made = _makeable(plans)
+    candidates = list(distinct(_matrix_rows(stock.habits.country, made, seed)))
     fresh = np.ones(len(candidates), np.bool_) if unseen is None else unseen(candidates)
     kept = [row for row, is_fresh in zip(candidates, fresh, strict=True) if is_fresh]
     return MatrixRows(
@@ -75,21 +75,21 @@ def cells_always_asked(locale: str, tags: tuple[str, ...], *, seed: int = 0, sha
     tags  those of the parser's labels: a cell some of whose rows have none of them may be left out, and is not here
     Raises ArtifactError for a locale that there is no table for."""
     stock = stock_of(locale, seed=seed, share=share)
-    candidates = (list(_candidates(plan, seed)) for plan in _made(_plans(stock, share)))
-    asked = (rows for rows in candidates if all(set(tags) & set(one.values) for one in rows))
-    return tuple(dict.fromkeys(key for rows in asked for one in rows for key in (one.key, *one.also)))
+    candidates = (list(_candidates(plan, seed)) for plan in _makeable(_plans(stock, share)))
+    rows_of_cells = (rows for rows in candidates if all(set(tags) & set(one.values) for one in rows))
+    return tuple(dict.fromkeys(key for rows in rows_of_cells for one in rows for key in (one.key, *one.also)))
 
 
 def _plans(stock: Stock, share: float) -> list[CellPlan]:
     return [*closed_list_plans(stock), *composition_plans(stock), *script_plans(stock, share)]
 
 
-def _made(plans: Sequence[CellPlan]) -> list[CellPlan]:
+def _makeable(plans: Sequence[CellPlan]) -> list[CellPlan]:
     """Those of which rows can be made."""
     return [plan for plan in _first_of_each(plans) if plan.make is not None]
 
 
-def _written(country: str, plans: Sequence[CellPlan], seed: int) -> Iterator[MatrixRow]:
+def _matrix_rows(country: str, plans: Sequence[CellPlan], seed: int) -> Iterator[MatrixRow]:
     """The candidates of all cells; a script writes its rows in an order of its own, drawn cell by cell."""
     batches: dict[CellKey | None, list[Address]] = defaultdict(list)
     for plan in plans:

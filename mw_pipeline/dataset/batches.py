@@ -101,13 +101,13 @@ class BatchStream:
         samples = self.pool_batches * self._batch_size
         draw = self._sampler.draw(pool * samples, samples)
         rows = self._bounds[draw.source, 0] + draw.row
-        self._refuse_beyond(rows, draw.source)
+        self._demand_rows_of_source(rows, draw.source)
         rng = np.random.default_rng([self._seed % 2**64, pool])
         mixed = rng.permutation(samples)  # rows of one length must not stay in the sampler's order of sources
         order = mixed[np.argsort(self._dataset.lengths_of(rows[mixed]), kind="stable")]
         return SamplePool(rows[order], draw.passes[order], stratified_order(self.pool_batches, rng))
 
-    def _refuse_beyond(self, rows: NDArray[np.int64], source: NDArray[np.int16]) -> None:
+    def _demand_rows_of_source(self, rows: NDArray[np.int64], source: NDArray[np.int16]) -> None:
         """A sampler made for other row counts would draw the next source's rows under this one's name."""
         beyond = np.flatnonzero(rows >= self._bounds[source, 1])
         if len(beyond):

@@ -43,8 +43,8 @@ class Posterior:
     def of(cls, words: Words, transitions: Floats, starts: Floats) -> Posterior:
         """The posterior over legal label sequences; transitions and starts as in `constrained_viterbi`, S ≥ 1."""
         # einsum adds up the labels of a lone row in another order than those of rows in company: two of it are company.
-        own, real, long = batch_last(words if len(words) > 1 else words.repeated(2))
-        weights, peaks = _relative(own, axis=1)
+        scores, real, long = batch_last(words if len(words) > 1 else words.repeated(2))
+        weights, peaks = _relative(scores, axis=1)
         moves, move_peak = _relative(transitions.astype(np.float64), axis=None)
         first, first_peak = _relative(starts.astype(np.float64), axis=None)
         ahead, scales = _forward(weights, real, long, moves, first)
@@ -69,21 +69,21 @@ class Posterior:
         if not len(spans):
             return np.zeros(0)
         row, first, last, begin = spans.rows, spans.firsts, spans.ends - 1, 2 * spans.tags + 1
-        found, left = labels.T, last_piece_labels(labels, self.words.long).T
-        steps = self.moves[left[:-1], found[1:]] / self.scales[1:]
-        steps = steps * np.take_along_axis(self.weights[1:], found[1:, None], axis=1)[:, 0]
-        along = np.zeros(found.shape)  # (S, B) log weight of the path from step 0
-        np.cumsum(np.log(np.where(self.words.mask.T[1:], steps, 1.0)), axis=0, out=along[1:])
-        inside = np.exp(along[last, row] - along[first, row])
-        ending = self._ending(left[last, row], row, last, begin)
+        first_labels, last_labels = labels.T, last_piece_labels(labels, self.words.long).T
+        steps = self.moves[last_labels[:-1], first_labels[1:]] / self.scales[1:]
+        steps = steps * np.take_along_axis(self.weights[1:], first_labels[1:, None], axis=1)[:, 0]
+        path_weights = np.zeros(first_labels.shape)  # (S, B) log weight of the path from step 0
+        np.cumsum(np.log(np.where(self.words.mask.T[1:], steps, 1.0)), axis=0, out=path_weights[1:])
+        inside = np.exp(path_weights[last, row] - path_weights[first, row])
+        ending = self._ending(last_labels[last, row], row, last, begin)
         return np.clip(self.ahead[first, begin, row] * inside * ending, 0.0, 1.0)
 
-    def _ending(self, left: Ids, row: Ids, last: Ids, begin: Ids) -> Floats:
-        """(N,) backward weight of spans that leave their last step with the label `left`: all moves but the one into I
+    def _ending(self, last_labels: Ids, row: Ids, last: Ids, begin: Ids) -> Floats:
+        """(N,) backward weight of spans that leave their last step with these labels: all moves but the one into I
         of the same tag."""
         steps = len(self.scales)
         after = np.minimum(last + 1, steps - 1)
-        onward = self.moves[left].copy()  # (N, K)
+        onward = self.moves[last_labels].copy()  # (N, K)
         onward[np.arange(len(row)), begin + 1] = 0.0
         weight = (onward * self.weights[after, :, row] * self.behind[after, :, row]).sum(axis=1)
         goes_on = (last + 1 < steps) & self.words.mask[row, after]

@@ -33,15 +33,15 @@ def release_axes(
     all_rows = np.ones(len(candidate.golden.rows), dtype=np.bool_)
     easy = np.array([not row.is_adversarial for row in candidate.golden.rows], dtype=np.bool_)
     axes = {
-        name: {**_measured(candidate, baseline, rows), "training_stability": compare_stability(*falls)}
+        name: {**_compared_axes(candidate, baseline, rows), "training_stability": compare_stability(*falls)}
         for name, rows in ((WITH, all_rows), (WITHOUT, easy))
     }
-    improved = {name: len(_moved(found, "better")) for name, found in axes.items()}
+    improved = {name: len(_axes_that_are(found, "better")) for name, found in axes.items()}
     return {
         "rows": {WITH: len(all_rows), WITHOUT: int(easy.sum())},
         "headline": headline(improved),
         "improved": improved,
-        "worsened": _moved(axes[WITH], "worse"),
+        "worsened": _axes_that_are(axes[WITH], "worse"),
         **axes,
     }
 
@@ -51,11 +51,11 @@ def headline(improved: Mapping[str, int]) -> str:
     return f"{improved[WITH]} of 4 axes improved with the adversarial rows, {improved[WITHOUT]} of 4 without"
 
 
-def _moved(axes: Axes, verdict: str) -> list[str]:
+def _axes_that_are(axes: Axes, verdict: str) -> list[str]:
     return [name for name in AXES if axes[name]["verdict"] == verdict]
 
 
-def _measured(candidate: Evaluation, baseline: Evaluation, rows: Flags) -> dict[str, dict[str, JSON]]:
+def _compared_axes(candidate: Evaluation, baseline: Evaluation, rows: Flags) -> dict[str, dict[str, JSON]]:
     parts = [Scored(side.scored.outcomes.only(rows), side.scored.hashes) for side in (candidate, baseline)]
     difference = compare(*parts)
     family = np.zeros(len(rows), dtype=np.int64)

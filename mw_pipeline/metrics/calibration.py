@@ -66,13 +66,13 @@ def expected_calibration_error(sums: Floats) -> Floats:
     return ece
 
 
-def calibration(found: Confidences) -> dict[str, JSON]:
+def calibration(confidences: Confidences) -> dict[str, JSON]:
     """ECE over ten equal-width buckets, and each bucket's spans; `ece` is None without spans."""
-    sums = found.sums(np.zeros(int(found.row.max(initial=-1)) + 1, dtype=np.int64), 1)
+    sums = confidences.sums(np.zeros(int(confidences.row.max(initial=-1)) + 1, dtype=np.int64), 1)
     spans, confidence, right = sums.reshape(3, BUCKETS)
     return {
         "ece": number(expected_calibration_error(sums)[0]),
-        "spans": len(found.confidence),
+        "spans": len(confidences.confidence),
         "buckets": [
             {
                 "from": i / BUCKETS,

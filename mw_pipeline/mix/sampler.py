@@ -71,7 +71,7 @@ class MixSampler:
         slots = self._slots[source]
         passes = turn // np.maximum(slots, 1)
         if not self._cycle and passes.any():
-            self._refuse(start + int(np.argmax(passes > 0)), int(source[np.argmax(passes > 0)]))
+            self._raise_dry(start + int(np.argmax(passes > 0)), int(source[np.argmax(passes > 0)]))
         key = mixed(mixed(self._seed ^ mixed(source.astype(np.uint64))) + passes.astype(np.uint64))
         row = permuted(turn % np.maximum(slots, 1), size=slots, key=key)
         for index, rounds in self._rounds.items():
@@ -95,7 +95,7 @@ class MixSampler:
         used = [] if self._cycle else np.flatnonzero(self._quotas).tolist()
         first, source = min(((self._sample_of(int(self._slots[s]), s), s) for s in used), default=(samples, -1))
         if first < samples:
-            self._refuse(first, source)
+            self._raise_dry(first, source)
 
     def _sample_of(self, turn: int, source: int) -> int:
         """The sample that draws a source for the `turn`-th time, counted from 0."""
@@ -120,7 +120,7 @@ class MixSampler:
             self._block = (block, source[order], rank[order])
         return self._block[1], self._block[2]
 
-    def _refuse(self, sample: int, source: int) -> None:
+    def _raise_dry(self, sample: int, source: int) -> None:
         raise CorpusError(
             f"mix: source {self.sources[source]!r} ran dry at sample {sample}: it has {self._rows[source]} rows and "
             "mix.cycle is false. Set mix.cycle = true, lower its weight, or train fewer steps."

@@ -146,16 +146,16 @@ def _card_findings(card: Mapping[str, JSON], files: PackageFiles) -> Iterator[st
     requires = card.get("requires")
     if not isinstance(requires, dict):
         yield f"requires is {requires!r}, expected an object"
-    for channel, asked in requires.items() if isinstance(requires, dict) else ():
-        if _differ(asked, {"required": False}):
-            yield f"requires.{channel} is {asked!r}, but the network takes pieces alone: expected {{'required': False}}"
-    same: dict[str, JSON] = {key: files.facts.get(key) for key in _ON_BOTH}
-    same |= {"labels": list(files.labels.labels), "tags": list(files.labels.tags)}
-    same |= {"components_supported": list(files.labels.tags)}
-    same |= {"format": FORMAT, "capabilities": _capabilities(files.max_length)}
-    for key, found in same.items():
-        if _differ(card.get(key), found):
-            yield f"{key} is {card.get(key)!r}, this package has {found!r}"
+    for channel, value in requires.items() if isinstance(requires, dict) else ():
+        if _differ(value, {"required": False}):
+            yield f"requires.{channel} is {value!r}, but the network takes pieces alone: expected {{'required': False}}"
+    claims: dict[str, JSON] = {key: files.facts.get(key) for key in _ON_BOTH}
+    claims |= {"labels": list(files.labels.labels), "tags": list(files.labels.tags)}
+    claims |= {"components_supported": list(files.labels.tags)}
+    claims |= {"format": FORMAT, "capabilities": _capabilities(files.max_length)}
+    for key, expected in claims.items():
+        if _differ(card.get(key), expected):
+            yield f"{key} is {card.get(key)!r}, this package has {expected!r}"
     if sorted(card["files"]) != list(LISTED_NAMES):
         yield f"files names {', '.join(sorted(card['files'])) or 'nothing'}, expected {', '.join(LISTED_NAMES)}"
     md5 = {name: md5_of(files.path / name) for name in LISTED_NAMES if (files.path / name).is_file()}

@@ -22,7 +22,7 @@ class PeerLostError(Exception):
 
 
 @contextmanager
-def _peer_errors() -> Iterator[None]:
+def _raising_peer_lost() -> Iterator[None]:
     """Raises PeerLostError where gloo, within seconds, has an error when the connection to another process breaks."""
     try:
         yield
@@ -95,12 +95,12 @@ class Processes:
 
     def _reduce(self, values: Tensor, operation: dist.ReduceOp.RedOpType) -> Tensor:
         if self.count > 1:
-            with _peer_errors():
+            with _raising_peer_lost():
                 dist.all_reduce(values, op=operation)
         return values
 
     def wait(self) -> None:
         """Returns when all processes have come here."""
         if self.count > 1:
-            with _peer_errors():
+            with _raising_peer_lost():
                 dist.barrier()

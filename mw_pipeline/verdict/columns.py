@@ -100,7 +100,7 @@ def columns_of(names: Iterable[str]) -> Columns:
     sets, others = _evaluation_sets(plain)
     known = {*rates, *others, *(theirs for table in sets.values() for theirs in table.values())}
     known |= {plain[name] for theirs in (*NAMES.values(), _RATES) for name in theirs if name in plain}
-    unknown = tuple(name for words, name in plain.items() if name not in known and _looks_like_one(words))
+    unknown = tuple(name for words, name in plain.items() if name not in known and _looks_like_a_metric(words))
     counts = [name for name in names if plain_name(name) in NAMES["step"] and name != named.get("step")]
     return Columns(named, rates, sets, unknown, tuple(counts), tuple(others))
 
@@ -121,7 +121,7 @@ def _rates(plain: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(name for words, name in plain.items() if _is_rate(words.split("_")))
 
 
-def _looks_like_one(plain: str) -> bool:
+def _looks_like_a_metric(plain: str) -> bool:
     words = set(plain.split("_"))
     return bool(words & _LOOKS or {"learning", "rate"} <= words) and not words & {"scale", "momentum", "decay"}
 

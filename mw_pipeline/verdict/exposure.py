@@ -88,7 +88,7 @@ def full_facts(recipe: Recipe, digests: Mapping[str, str] | None = None, *, devi
 
 def facts_of_run(run: Row) -> RunFacts:
     """What a run.json says about its run. Raises ArtifactError when a fact is of the wrong kind."""
-    factors = [_whole(run, key) for key in ("batch_size", "accumulation", "processes")]
+    factors = [_whole_number(run, key) for key in ("batch_size", "accumulation", "processes")]
     known = [factor for factor in factors if factor is not None]
     product = known[0] * known[1] * known[2] if len(known) == len(factors) else None
     schedule, digests = run.get("schedule"), run.get("digests") or {}
@@ -98,14 +98,14 @@ def facts_of_run(run: Row) -> RunFacts:
         raise ArtifactError(f"run.json: digests is {digests!r}, expected a table of name and digest. Correct it.")
     return RunFacts(
         schedule=schedule,
-        steps=_whole(run, "max_steps"),
-        warmup_steps=_whole(run, "warmup_steps"),
-        cooldown_from=_whole(run, "cooldown_from"),
+        steps=_whole_number(run, "max_steps"),
+        warmup_steps=_whole_number(run, "warmup_steps"),
+        cooldown_from=_whole_number(run, "cooldown_from"),
         peak_lr=number_of(run, "peak_lr"),
-        effective_batch=_whole(run, "effective_batch") if product is None else product,
+        effective_batch=_whole_number(run, "effective_batch") if product is None else product,
         digests={str(name): str(digest) for name, digest in digests.items()},
-        precision=_word(run, "precision"),
-        device=_kind_of_device(_word(run, "device")),
+        precision=_text(run, "precision"),
+        device=_kind_of_device(_text(run, "device")),
         resumed_from=resumed_from_steps(run),
     )
 
@@ -122,14 +122,14 @@ def number_of(facts: Row, key: str) -> float | None:
     return None if value is None else float(value)
 
 
-def _whole(facts: Row, key: str) -> int | None:
+def _whole_number(facts: Row, key: str) -> int | None:
     value = number_of(facts, key)
     if value is not None and not (value.is_integer() and 0 <= value <= MOST):
         raise ArtifactError(f"run.json: {key} is {facts[key]!r}, expected a whole number up to {MOST}. Correct it.")
     return None if value is None else int(value)
 
 
-def _word(facts: Row, key: str) -> str | None:
+def _text(facts: Row, key: str) -> str | None:
     value: JSON = facts.get(key)
     if not isinstance(value, str | None):
         raise ArtifactError(f"run.json: {key} is {value!r}, expected a word. Correct it.")

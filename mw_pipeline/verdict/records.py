@@ -131,7 +131,7 @@ def _without_rolled_back(records: Sequence[Located], columns: Columns) -> tuple[
         (n, at) for n, (_, record) in enumerate(records) if (at := _step_trained(record, step, loss)) is not None
     ]
     rollbacks = {n: after for (_, before), (n, after) in itertools.pairwise(trained) if after < before}
-    _refuse_steps_of_epochs(records, [(m, n) for (m, _), (n, _) in itertools.pairwise(trained) if n in rollbacks])
+    _demand_steps_of_the_run(records, [(m, n) for (m, _), (n, _) in itertools.pairwise(trained) if n in rollbacks])
     if not rollbacks or len(rollbacks) > max(1.0, _MOST_RESTARTS_SHARE * len(trained)):
         return list(records), []
     kept: list[Located] = []
@@ -144,7 +144,7 @@ def _without_rolled_back(records: Sequence[Located], columns: Columns) -> tuple[
     return kept[::-1], [math.ceil(after) - 1 for after in rollbacks.values()]
 
 
-def _refuse_steps_of_epochs(records: Sequence[Located], rollbacks: Sequence[tuple[int, int]]) -> None:
+def _demand_steps_of_the_run(records: Sequence[Located], rollbacks: Sequence[tuple[int, int]]) -> None:
     """Raises ArtifactError where the epoch rises while the step goes back: that is no restart, which takes back both.
 
     `rollbacks` holds the places of the records before and after each step back."""
