@@ -6,10 +6,13 @@ import ast
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
+
+from mw_pipeline.stages import line
+from mw_pipeline.stages.stage import Stage
 
 FLOORS = (
     {"errors", "native", "licences", "urls"},
@@ -191,8 +194,29 @@ def test_torch_is_loaded_only_where_tensors_live(project: Path, module: str) -> 
     assert "torch" not in imported_by(project, module)
 
 
-def test_the_child_process_of_the_graph_is_where_torch_is_loaded(project: Path) -> None:
-    assert "torch" in imported_by(project, "resources.child")
+def leads_to(library: Mapping[str, ast.Module], module: str, package: str) -> bool:
+    """Whether importing a module of the library loads a package, by way of whatever it imports at its top."""
+    seen, left = set[str](), {module}
+    while left:
+        name = left.pop()
+        seen.add(name)
+        tops = ast.Module([node for node in library[name].body if isinstance(node, ast.Import | ast.ImportFrom)], [])
+        for imported in imports(tops):
+            if imported.partition(".")[0] == package:
+                return True
+            left |= {imported} & library.keys() - seen
+    return False
+
+
+def test_the_stages_that_ask_for_tensors_are_those_whose_maker_loads_torch(library: dict[str, ast.Module]) -> None:
+    found = {stage.name: leads_to(library, stage.maker.partition(":")[0], "torch") for stage in made(line.STAGES)}
+
+    assert found == {stage.name: stage.tensors for stage in made(line.STAGES)}
+
+
+def made(stages: Mapping[str, Stage]) -> list[Stage]:
+    """Those that are made by a function of their own."""
+    return [stage for stage in stages.values() if stage.maker]
 
 
 def test_the_parser_needs_no_more_than_the_wheel_asks_for(project: Path) -> None:
