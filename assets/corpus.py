@@ -4,7 +4,7 @@ import dagster as dg
 
 from assets.metadata import OWNERS, code_version, columns, finding_check, materialized, plainly
 from assets.partitions import corpora, corpus_and_source, corpus_of_source, sources
-from mw_pipeline.corpus.records import ROW_MEANINGS, ROW_SCHEMA
+from mw_pipeline.records.tables import ROW_MEANINGS, ROW_SCHEMA
 from mw_pipeline.stages import checks, corpus, golden, views
 from resources.place import PlaceResource
 

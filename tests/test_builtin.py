@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 import pycountry
 import pytest
 
-from mw_pipeline.corpus.records import RECORD_SCHEMA, TAG_COLUMNS, ReadRequest, Rejects
 from mw_pipeline.errors import CorpusError
+from mw_pipeline.records.tables import RECORD_SCHEMA, TAG_COLUMNS, ReadRequest, Rejects
 from mw_pipeline.sources.builtin import adapter as builtin_adapter
 from mw_pipeline.sources.builtin import kinds, places, scripts
 from mw_pipeline.sources.builtin.drafts import region_key

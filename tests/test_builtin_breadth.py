@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from mw_pipeline.corpus.records import RECORD_SCHEMA, ReadRequest, Rejects
+from mw_pipeline.records.tables import RECORD_SCHEMA, ReadRequest, Rejects
 from mw_pipeline.sources.builtin import foreign, kinds, neighbours, places, scripts
 from mw_pipeline.sources.builtin.drafts import region_key
 from mw_pipeline.sources.builtin.postcodes import expand_prefixes

@@ -29,7 +29,7 @@ from mw_pipeline.corpus.leaks import (
     splits_are_disjoint,
     write_exclusions,
 )
-from mw_pipeline.corpus.records import ROW_SCHEMA
+from mw_pipeline.records.tables import ROW_SCHEMA
 
 
 def text(number: int, raw: str, split: str = "train", **changes: Any) -> dict[str, Any]:

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from mw_pipeline.corpus import pieces
 from mw_pipeline.corpus.build import SourceSummary, build_from
 from mw_pipeline.corpus.leaks import left_out, write_exclusions
-from mw_pipeline.corpus.text import normalised_text
 from mw_pipeline.corpus.waterfall import rows_are_conserved
 from mw_pipeline.recipe import Augmentations, CorpusSpec, SourceSpec
+from mw_pipeline.records.text import normalised_text
 from mw_pipeline.sources.geonames_postal import GeonamesPostal
 
 METHODS = sorted(Augmentations.model_fields)

@@ -11,7 +11,7 @@ from source_files import Reading, read_all
 
 from mw_pipeline.cli import main
 from mw_pipeline.errors import CorpusError
-from mw_pipeline.sources.adapter import ReadsBeside
+from mw_pipeline.records.adapter import ReadsBeside
 from mw_pipeline.sources.registry import get_adapter
 
 GEONAMES = get_adapter("geonames")

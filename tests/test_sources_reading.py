@@ -16,8 +16,8 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mw_pipeline.corpus.records import Rejects
 from mw_pipeline.errors import CorpusError
+from mw_pipeline.records.tables import Rejects
 from mw_pipeline.sources import reading
 from mw_pipeline.sources.reading import MAX_LINE_BYTES, RawFile, line_blocks, opened, raw_files
 

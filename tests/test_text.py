@@ -10,7 +10,7 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mw_pipeline.corpus.text import (
+from mw_pipeline.records.text import (
     any_byte,
     ascii_letter,
     ascii_letter_or_digit,

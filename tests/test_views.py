@@ -10,8 +10,8 @@ import pytest
 from tiny_project import place_at
 
 from mw_pipeline.artifact import Artifact
-from mw_pipeline.corpus.records import ROW_MEANINGS, ROW_SCHEMA
 from mw_pipeline.dataset.tokenized import TOKENIZED_MEANINGS, TOKENIZED_SCHEMA
+from mw_pipeline.records.tables import ROW_MEANINGS, ROW_SCHEMA
 from mw_pipeline.stages import checks, requests, views
 from mw_pipeline.stages.corpus import waterfall_of
 from mw_pipeline.stages.place import Place

@@ -19,7 +19,7 @@ from mw_pipeline.digest import code_digest, digest_of, sha256_file
 from mw_pipeline.errors import CorpusError
 from mw_pipeline.recipe import Augmentations, CorpusSpec, SourceSpec
 from mw_pipeline.recipe.section import MOST
-from mw_pipeline.sources.adapter import files_beside
+from mw_pipeline.records.adapter import files_beside
 from mw_pipeline.sources.reading import files_below, written_name
 from mw_pipeline.sources.registry import ADAPTERS, get_adapter
 

@@ -20,7 +20,6 @@ import pyarrow as pa
 from mw_pipeline.corpus.census import summed
 from mw_pipeline.corpus.intake import cut_pieces
 from mw_pipeline.corpus.pieces import PARTS, RECORDS, ROWS, STEPS, Job, admit_piece, compose_piece, write_part
-from mw_pipeline.corpus.records import ReadRequest, Rejects
 from mw_pipeline.corpus.seen import mark_repeats
 from mw_pipeline.corpus.shards import Receipt, find_receipt, read_arrow, write_quarantine, write_rows
 from mw_pipeline.corpus.waterfall import Waterfall
@@ -29,7 +28,8 @@ from mw_pipeline.digest import write_json_atomically
 from mw_pipeline.errors import CorpusError
 from mw_pipeline.licences import asks_to_share_alike
 from mw_pipeline.recipe import CorpusSpec
-from mw_pipeline.sources.adapter import Adapter, NamesUpstreams
+from mw_pipeline.records.adapter import Adapter, NamesUpstreams
+from mw_pipeline.records.tables import ReadRequest, Rejects
 
 RECEIPTS_FILE = "receipts.jsonl"
 _READ_FILE = "read.json"

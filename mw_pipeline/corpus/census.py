@@ -20,7 +20,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mw_pipeline.corpus.text import any_byte, ascii_letter, mask_of, utf8_bytes
+from mw_pipeline.records.text import any_byte, ascii_letter, mask_of, utf8_bytes
 
 MEMORY_LIMIT = "512MB"
 """What one query may hold in memory; larger sorts and groupings spill."""

@@ -17,8 +17,8 @@ import pyarrow.compute as pc
 from mw_pipeline.corpus.conventions import LINE_TAGS, TAG_INDEX, crossing_joints, script_separators, separators
 from mw_pipeline.corpus.orders import AREA_TAGS, Forms, forms, large_to_small
 from mw_pipeline.corpus.scripts import MANNER, OTHER, any_matches, in_other_script, manners
-from mw_pipeline.corpus.text import Mask, code_point_lengths, differs, filled
 from mw_pipeline.countries import country as country_file
+from mw_pipeline.records.text import Mask, code_point_lengths, differs, filled
 
 Ints = npt.NDArray[np.int64]
 

@@ -11,8 +11,9 @@ import pyarrow.compute as pc
 
 from mw_pipeline.corpus.conventions import LINE_TAGS
 from mw_pipeline.corpus.mojibake import misdecoded
-from mw_pipeline.corpus.records import RECORD_SCHEMA, TAG_COLUMNS, Rejects
-from mw_pipeline.corpus.text import (
+from mw_pipeline.errors import CorpusError
+from mw_pipeline.records.tables import RECORD_SCHEMA, TAG_COLUMNS, Rejects
+from mw_pipeline.records.text import (
     Hashes,
     Mask,
     edited,
@@ -25,7 +26,6 @@ from mw_pipeline.corpus.text import (
     without_placeholders,
     without_remarks,
 )
-from mw_pipeline.errors import CorpusError
 
 MAX_VALUE_LENGTH = 200
 
@@ -96,7 +96,7 @@ def demand_records(batch: pa.RecordBatch, source: str) -> None:
     if batch.schema.names != RECORD_SCHEMA.names or batch.schema.types != RECORD_SCHEMA.types:
         raise CorpusError(
             f"source {source!r} yielded columns {', '.join(batch.schema.names)}, expected RECORD_SCHEMA: "
-            f"{', '.join(RECORD_SCHEMA.names)}. Build batches with corpus.records.record_batch."
+            f"{', '.join(RECORD_SCHEMA.names)}. Build batches with records.tables.record_batch."
         )
 
 

@@ -14,9 +14,9 @@ import numpy.typing as npt
 from mw_pipeline.corpus.compose import Draft, drawn_separators, joints, placed_in, sequence
 from mw_pipeline.corpus.conventions import TAG_INDEX, line_separators, separators
 from mw_pipeline.corpus.orders import forms, postcode_first_forms
-from mw_pipeline.corpus.text import Mask
 from mw_pipeline.countries import country
 from mw_pipeline.draws import cumulated
+from mw_pipeline.records.text import Mask
 
 # A block number that no form has: what runs on together takes it.
 _RUN_ON = 99

@@ -24,7 +24,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from mw_pipeline.corpus.census import bounded_connection, query
-from mw_pipeline.corpus.text import hash64, normalised_text
+from mw_pipeline.records.text import hash64, normalised_text
 
 BATCH_ROWS = 65_536
 MAX_EXAMPLES = 5

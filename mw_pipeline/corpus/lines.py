@@ -14,8 +14,8 @@ import pyarrow as pa
 from mw_pipeline.corpus.compose import AREAS, Draft, Ints
 from mw_pipeline.corpus.conventions import LEAD, TAG_INDEX, crossing_joints, separators
 from mw_pipeline.corpus.recasing import recased_rows
-from mw_pipeline.corpus.text import Mask, code_point_lengths, trimmed
 from mw_pipeline.labels import STAGE3_TAGS
+from mw_pipeline.records.text import Mask, code_point_lengths, trimmed
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,6 @@ import pyarrow.compute as pc
 from mw_pipeline.corpus.census import counts_of, summed
 from mw_pipeline.corpus.conventions import LINE_TAGS
 from mw_pipeline.corpus.intake import NO_RECORDS, admit, component_keys, demand_records
-from mw_pipeline.corpus.records import RECORD_SCHEMA, ROW_SCHEMA, ReadRequest, Rejects
 from mw_pipeline.corpus.rows import SPANS_DO_NOT_FIT, Composed, compose_rows, given_rows, labelled_mask
 from mw_pipeline.corpus.scripts import OTHER_SCRIPT_COUNTRIES, in_other_script
 from mw_pipeline.corpus.seen import first_seen, rows_hashed, write_hashes
@@ -37,11 +36,12 @@ from mw_pipeline.corpus.shards import (
     write_rows,
 )
 from mw_pipeline.corpus.splits import TRAIN, in_holdout, place_fold, split_of
-from mw_pipeline.corpus.text import hash64, kept, mask_of
 from mw_pipeline.corpus.waterfall import MethodFlow, Waterfall
 from mw_pipeline.countries import writer_of
 from mw_pipeline.recipe import CorpusSpec
-from mw_pipeline.sources.adapter import Adapter, records_of
+from mw_pipeline.records.adapter import Adapter, records_of
+from mw_pipeline.records.tables import RECORD_SCHEMA, ROW_SCHEMA, ReadRequest, Rejects
+from mw_pipeline.records.text import hash64, kept, mask_of
 
 RECORDS, ROWS, PARTS = "records", "rows", "parts"
 STEPS = (RECORDS, ROWS, PARTS)

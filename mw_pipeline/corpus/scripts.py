@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mw_pipeline.corpus.text import Mask, any_byte, code_point_lengths, code_points, filled, mask_of, utf8_bytes
+from mw_pipeline.records.text import Mask, any_byte, code_point_lengths, code_points, filled, mask_of, utf8_bytes
 
 # Letters of the scripts that are written here besides Latin, as RE2 classes.
 OTHER = (

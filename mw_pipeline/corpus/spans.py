@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from mw_pipeline.corpus.text import Mask, code_point_lengths, differs, kept, trimmed, utf8_bytes
+from mw_pipeline.records.text import Mask, code_point_lengths, differs, kept, trimmed, utf8_bytes
 
 Ints = npt.NDArray[np.int64]
 

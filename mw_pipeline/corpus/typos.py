@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from mw_pipeline.corpus.text import Mask, code_point_lengths, code_points, texts_of
 from mw_pipeline.countries import country as country_file
+from mw_pipeline.records.text import Mask, code_point_lengths, code_points, texts_of
 
 CodePoints = npt.NDArray[np.uint32]
 

@@ -13,8 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mw_pipeline.corpus.records import ReadRequest, Rejects
 from mw_pipeline.errors import CorpusError
+from mw_pipeline.records.tables import ReadRequest, Rejects
 from mw_pipeline.sources.beginnings import ByteStream
 from mw_pipeline.sources.columns import at_most
 from mw_pipeline.sources.layout import Header, Layout, header_of, lies_beside

@@ -10,8 +10,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from mw_pipeline.corpus.records import Rejects
 from mw_pipeline.errors import CorpusError
+from mw_pipeline.records.tables import Rejects
 from mw_pipeline.sources.beginnings import ByteStream
 from mw_pipeline.sources.reading import LineBlock, line_blocks
 

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mw_pipeline.areas import fr_departements, us_states
-from mw_pipeline.corpus.records import Rejects
-from mw_pipeline.corpus.text import without_remarks
+from mw_pipeline.records.tables import Rejects
+from mw_pipeline.records.text import without_remarks
 from mw_pipeline.sources.delimited import read_delimited
 from mw_pipeline.sources.layout import Layout
 from mw_pipeline.sources.reading import RawFile

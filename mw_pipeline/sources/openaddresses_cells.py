@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mw_pipeline.areas import us_state_of_zip, us_states
-from mw_pipeline.corpus.records import Rejects
-from mw_pipeline.corpus.text import Mask, mask_of, replaced
+from mw_pipeline.records.tables import Rejects
+from mw_pipeline.records.text import Mask, mask_of, replaced
 from mw_pipeline.sources.street_line import StreetLine, is_street_type, number_and_unit, split_street_line
 
 # words that belong to a house number: 12 bis, 12 ter, 5 and 7, Lot 12, 12 1/2 rear

@@ -19,8 +19,8 @@ from typing import IO
 
 import pyarrow as pa
 
-from mw_pipeline.corpus.records import Rejects
 from mw_pipeline.errors import CorpusError
+from mw_pipeline.records.tables import Rejects
 from mw_pipeline.sources.beginnings import ByteStream, check_start
 
 BLOCK_BYTES = 1 << 20

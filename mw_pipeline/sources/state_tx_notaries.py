@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mw_pipeline.corpus.records import ReadRequest, Rejects
+from mw_pipeline.records.tables import ReadRequest, Rejects
 from mw_pipeline.sources import columns
 from mw_pipeline.sources.delimited import read_request
 from mw_pipeline.sources.layout import Layout

@@ -25,8 +25,8 @@ from itertools import chain, islice, pairwise
 
 import pyarrow as pa
 
-from mw_pipeline.corpus.records import TAG_COLUMNS, ReadRequest, Rejects, record_batch
 from mw_pipeline.errors import CorpusError
+from mw_pipeline.records.tables import TAG_COLUMNS, ReadRequest, Rejects, record_batch
 from mw_pipeline.sources import columns
 from mw_pipeline.sources.reading import RawFile, opened, raw_files
 from mw_pipeline.sources.regions import region_keys

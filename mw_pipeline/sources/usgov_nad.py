@@ -25,7 +25,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mw_pipeline.areas import us_states
-from mw_pipeline.corpus.records import ReadRequest, Rejects, record_batch
+from mw_pipeline.records.tables import ReadRequest, Rejects, record_batch
 from mw_pipeline.sources import columns
 from mw_pipeline.sources.delimited import read_request
 from mw_pipeline.sources.layout import Layout

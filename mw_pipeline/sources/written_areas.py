@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 import pycountry
 from babel.languages import get_official_languages
 
-from mw_pipeline.corpus.text import by_distinct
+from mw_pipeline.records.text import by_distinct
 from mw_pipeline.sources.columns import folded, mapped
 
 _ENGLISH = re.compile(

@@ -14,7 +14,7 @@ from mw_pipeline.errors import RecipeError
 from mw_pipeline.golden.gold import manifests_of
 from mw_pipeline.package.layout import layout_hashes
 from mw_pipeline.recipe import Recipe
-from mw_pipeline.sources.adapter import files_beside
+from mw_pipeline.records.adapter import files_beside
 from mw_pipeline.sources.registry import get_adapter
 from mw_pipeline.stages.baseline import Baseline, baseline_of
 from mw_pipeline.stages.place import Place

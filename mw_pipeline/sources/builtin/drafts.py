@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from mw_pipeline.corpus.records import RECORD_SCHEMA, TAG_COLUMNS
+from mw_pipeline.records.tables import RECORD_SCHEMA, TAG_COLUMNS
 from mw_pipeline.sources.builtin.grammar import Rows, Strings
 
 # What tells one address of a place from another; the rest is how it is written.

@@ -10,9 +10,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mw_pipeline.corpus.records import TAG_COLUMNS, ReadRequest, Rejects, record_batch
 from mw_pipeline.countries import TERRITORIES
 from mw_pipeline.errors import CorpusError
+from mw_pipeline.records.tables import TAG_COLUMNS, ReadRequest, Rejects, record_batch
 from mw_pipeline.sources import columns
 from mw_pipeline.sources.regions import region_keys, territories
 from mw_pipeline.sources.whosonfirst.components import ADMIN_PLACETYPES, components

@@ -1,4 +1,4 @@
-"""The three tables of the corpus (record, row, quarantine) and the request and reject log that every adapter shares."""
+"""The three tables of the corpus (record, row, quarantine), and the request and reject log that adapters share."""
 
 from __future__ import annotations
 
