@@ -44,14 +44,14 @@ def prefixes_by_region() -> dict[str, tuple[str, ...]]:
     found: dict[str, tuple[str, ...]] = {}
     for table in ("us_states.tsv", "us_military.tsv"):
         for row in rows_of(table):
-            key = region_key("US", row["name"])
+            key = region_key("US", row.get("name") or places.region_names("US")[row["code"]])
             found[key] = (*found.get(key, ()), *expand_prefixes(row["prefixes"]))
     return found
 
 
 def test_every_state_territory_and_force_is_met_a_thousand_times_in_four_hundred_thousand(american: pa.Table):
     met = Counter(american["region_key"].to_pylist())
-    states = {region_key("US", row["name"]) for row in rows_of("us_states.tsv")}
+    states = {region_key("US", name) for name in places.region_names("US").values()}
 
     assert len(states) == 56
     assert min(met[key] for key in states) >= 250 * 0.9

@@ -12,11 +12,12 @@ import pyarrow.compute as pc
 
 from mw_pipeline.records.text import Mask, any_byte, code_point_lengths, code_points, filled, mask_of, utf8_bytes
 
-# Letters of the scripts that are written here besides Latin, as RE2 classes.
-OTHER = (
-    r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Cyrillic}\p{Greek}\p{Arabic}\p{Hebrew}\p{Devanagari}\p{Bengali}"
-    r"\p{Tamil}\p{Telugu}\p{Thai}\p{Georgian}\p{Armenian}]"
-)
+OTHER_SCRIPTS = (
+    "Han", "Hiragana", "Katakana", "Hangul", "Cyrillic", "Greek", "Arabic", "Hebrew", "Devanagari", "Bengali", "Tamil",
+    "Telugu", "Thai", "Georgian", "Armenian",
+)  # fmt: skip
+"""The scripts that are written here besides Latin, as RE2 knows them."""
+OTHER = "[" + "".join(rf"\p{{{script}}}" for script in OTHER_SCRIPTS) + "]"
 UNSPACED = r"[\p{Han}\p{Hiragana}\p{Katakana}]"
 _BETWEEN = "\x1f"
 _UNSPACED_TEXT = r"[\p{Han}\p{Hiragana}\p{Katakana}][\p{Han}\p{Hiragana}\p{Katakana}ー・]*"

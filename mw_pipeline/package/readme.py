@@ -12,6 +12,7 @@ from mw_pipeline.package.lineage import LINEAGE_NAME
 from mw_pipeline.package_files import ATTRIBUTION_NAME, CARD_NAME, ONNX_NAME, TRANSITIONS_NAME
 from mw_pipeline.parse import ParsedAddress
 from mw_pipeline.report.axes import axes_text
+from mw_pipeline.report.cells import NOTHING, number
 from mw_pipeline.tokenizer import MODEL_NAME as TOKENIZER_NAME
 
 EXAMPLES = {
@@ -121,11 +122,11 @@ def score_table(scores: Mapping[str, JSON]) -> str:
     ]
     for name, part in parts.items():
         shown = (
-            _number(part["core_macro_f1"]),
+            number(part["core_macro_f1"]),
             _interval(part.get("intervals", {}).get("core_macro_f1")),
-            _number(part.get("ceiling", {}).get("core_macro_f1")),
-            _number(part.get("macro_f1")),
-            _number(part.get("exact_match")),
+            number(part.get("ceiling", {}).get("core_macro_f1")),
+            number(part.get("macro_f1")),
+            number(part.get("exact_match")),
         )
         lines.append(f"| {name} | {part['rows']:,} | {' | '.join(shown)} |")
     return "\n".join(lines)
@@ -138,7 +139,7 @@ def tag_table(scores: Mapping[str, JSON]) -> str:
         return "No tag was scored."
     lines = ["| tag | gold values | precision | recall | F1 | 95 % interval |", "|---" + "|--:" * 5 + "|"]
     for tag, found in by_tag(golden["per_tag"]):
-        numbers = " | ".join(_number(found[name]) for name in ("precision", "recall", "f1"))
+        numbers = " | ".join(number(found[name]) for name in ("precision", "recall", "f1"))
         lines.append(f"| {tag} | {found['support']:,} | {numbers} | {_interval(found['interval'])} |")
     absent = [tag for tag, _ in by_tag(golden.get("not_scored", {}).get("gold", {}))]
     beyond = f"\n\nIn the gold, but not among this model's tags: {', '.join(absent)}. {_NOT_EXACT}" if absent else ""
@@ -213,9 +214,5 @@ def _shown(example: ParsedAddress) -> str:
     return text.replace('"spans": []', f'"spans": [\n{spans}\n  ]') if spans else text
 
 
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4f}"
-
-
 def _interval(bounds: Sequence[float] | None) -> str:
-    return "–" if not bounds else f"{bounds[0]:.4f} to {bounds[1]:.4f}"
+    return NOTHING if not bounds else f"{bounds[0]:.4f} to {bounds[1]:.4f}"

@@ -11,7 +11,6 @@ countries.
 from __future__ import annotations
 
 import re
-import unicodedata
 from difflib import SequenceMatcher
 from functools import cache
 from typing import Literal
@@ -21,6 +20,7 @@ import pyarrow.compute as pc
 import pycountry
 from babel.languages import get_official_languages
 
+from mw_pipeline.areas import folded_name
 from mw_pipeline.records.text import by_distinct
 from mw_pipeline.sources.columns import folded, mapped
 
@@ -105,7 +105,6 @@ def _native_names(country: str) -> tuple[str, ...]:
 
 @cache
 def _folded(name: str) -> str:
-    """Lower case without accents; words of one or two letters, which join others, left out."""
-    bare = "".join(sign for sign in unicodedata.normalize("NFKD", name.casefold()) if not unicodedata.combining(sign))
-    words = re.findall(r"\w+", bare)
+    """As `folded_name`, with words of one or two letters, which join others, left out."""
+    words = folded_name(name).split()
     return " ".join([word for word in words if len(word) > 2] or words)
