@@ -16,12 +16,12 @@ from mw_pipeline.records.tables import RECORD_SCHEMA, TAG_COLUMNS, Rejects
 from mw_pipeline.records.text import (
     Hashes,
     Mask,
+    canonical,
     edited,
     hash64,
     kept,
     mask_of,
     plain,
-    tidy,
     utf8_bytes,
     without_placeholders,
     without_remarks,
@@ -55,7 +55,7 @@ def cut_pieces(
             yield joined.slice(0, size), rejects.hand_over()
             waiting = [joined.slice(size)]
     rest = rejects.hand_over()
-    if rest.turned_away or any(part.num_rows for part in waiting):
+    if rest.total or any(part.num_rows for part in waiting):
         yield pa.concat_batches(waiting) if waiting else NO_RECORDS, rest
 
 
@@ -128,7 +128,7 @@ def _tidied(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 def _value(tag: str, batch: pa.RecordBatch) -> pa.StringArray:
     """A column of values in which only places say that there is none: in Piedmont there is a town called None."""
-    values = tidy(batch[tag])
+    values = canonical(batch[tag])
     if batch["raw"].null_count < batch.num_rows:
         return values
     values = without_remarks(values)

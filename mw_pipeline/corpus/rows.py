@@ -59,7 +59,7 @@ def compose_rows(
     return Composed(kept(rows, ~unsound), tallies, unfit)
 
 
-def given_rows(records: pa.Table, *, source: str) -> Composed:
+def labelled_rows(records: pa.Table, *, source: str) -> Composed:
     """One row per labelled record: its own text as it came, aligned to its components. Where they do not fit, none."""
     labelled = records.select(["raw", *TAG_COLUMNS]).to_pylist()
     spans, unfit = [], []

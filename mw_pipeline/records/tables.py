@@ -149,7 +149,7 @@ class Rejects:
         return taken
 
     @property
-    def turned_away(self) -> int:
+    def total(self) -> int:
         """Records quarantined and filtered, together."""
         return self.counts.total() + self.filters.total()
 

@@ -98,12 +98,12 @@ def without_accents(texts: pa.StringArray) -> pa.StringArray:
     return pc.utf8_normalize(plain, form="NFC")
 
 
-def tidy(texts: pa.StringArray) -> pa.StringArray:
+def canonical(texts: pa.StringArray) -> pa.StringArray:
     """Each value in NFC with single spaces and no outer white space; null where it has no letter or digit."""
-    return edited(texts, ~plain(texts), _tidy)
+    return edited(texts, ~plain(texts), _canonical)
 
 
-def _tidy(texts: pa.StringArray) -> pa.StringArray:
+def _canonical(texts: pa.StringArray) -> pa.StringArray:
     squeezed = pc.replace_substring_regex(pc.utf8_normalize(texts, form="NFC"), r"[\s\p{Z}]+", " ")
     squeezed = pc.utf8_trim_whitespace(squeezed)
     return pc.if_else(pc.match_substring_regex(squeezed, r"[\p{L}\p{N}]"), squeezed, pa.scalar(None, pa.string()))

@@ -74,7 +74,7 @@ def blanked(batch: pa.RecordBatch, name: str, where: pa.BooleanArray) -> pa.Reco
     return batch.set_column(batch.schema.get_field_index(name), name, column)
 
 
-def unlike(column: pa.Array, other: pa.Array) -> pa.Array:
+def null_if_same(column: pa.Array, other: pa.Array) -> pa.Array:
     """The column, null where it says the same as the other: nobody writes "Guadeloupe, Guadeloupe"."""
     return pc.if_else(pc.equal(folded(column), folded(other)), None, column)
 

@@ -50,10 +50,10 @@ class UsgovIrsBmf:
 
     def records(self, raw: pa.RecordBatch, request: ReadRequest, rejects: Rejects) -> pa.RecordBatch:
         """One record per organisation. Filtered and quarantined: as `roll_records` says."""
-        return roll_records(_at_home(raw, rejects), ROLL, request, rejects, licence=request.licence or self.licence)
+        return roll_records(_domestic(raw, rejects), ROLL, request, rejects, licence=request.licence or self.licence)
 
 
-def _at_home(batch: pa.RecordBatch, rejects: Rejects) -> pa.RecordBatch:
+def _domestic(batch: pa.RecordBatch, rejects: Rejects) -> pa.RecordBatch:
     """Without the records abroad, which have neither a state nor a ZIP code."""
     batch = columns.tidied(batch, ("STATE", "ZIP"))
     no_zip = pc.fill_null(pc.match_substring_regex(batch["ZIP"], "^[0-]*$"), True)

@@ -79,11 +79,11 @@ class UsgovNad:
 
         Filtered: `country_not_wanted`. Quarantined: `no_street`, `no_State`, `unknown_state`.
         """
-        sifted = _sifted(_in_new_names(columns.tidied(raw, LAYOUT.wanted)), request, rejects)
+        sifted = _sifted(_renamed(columns.tidied(raw, LAYOUT.wanted)), request, rejects)
         return _records(sifted, request.licence or self.licence)
 
 
-def _in_new_names(batch: pa.RecordBatch) -> pa.RecordBatch:
+def _renamed(batch: pa.RecordBatch) -> pa.RecordBatch:
     """The batch with nulls for zeros, and every column under the name that newer releases give it."""
     for name in LAYOUT.wanted:
         batch = columns.blanked(batch, name, pc.equal(batch[name], "0"))

@@ -76,15 +76,15 @@ class UsgovNppes:
         Filtered: `deactivated`, and as `roll_records` says. Quarantined: as `roll_records` says.
         """
         return roll_records(
-            _active_at_home(raw, rejects), ROLL, request, rejects, licence=request.licence or self.licence
+            _active_domestic(raw, rejects), ROLL, request, rejects, licence=request.licence or self.licence
         )
 
 
-def _active_at_home(batch: pa.RecordBatch, rejects: Rejects) -> pa.RecordBatch:
+def _active_domestic(batch: pa.RecordBatch, rejects: Rejects) -> pa.RecordBatch:
     """The records that have an address, in the United States or one of its territories."""
     batch = columns.tidied(batch, (_LINE, _COUNTRY, _DEACTIVATED))
     gone = pc.and_(pc.is_valid(batch[_DEACTIVATED]), pc.is_null(batch[_LINE]))
     batch = columns.filtered(batch, gone, name="deactivated", rejects=rejects)
-    at_home = pc.is_in(batch[_COUNTRY], value_set=pa.array(["US", *us_states()]))
-    abroad = pc.and_(pc.is_valid(batch[_COUNTRY]), pc.invert(at_home))
+    domestic = pc.is_in(batch[_COUNTRY], value_set=pa.array(["US", *us_states()]))
+    abroad = pc.and_(pc.is_valid(batch[_COUNTRY]), pc.invert(domestic))
     return columns.filtered(batch, abroad, name="outside_the_us", rejects=rejects)

@@ -65,10 +65,10 @@ def written_areas(
 
 def _sound_subregion(joined: str) -> str | None:
     country, town, region, subregion = joined.split("\x1f")
-    return subregion if _one_language(country, region, subregion) and not _names(subregion, town) else None
+    return subregion if _one_language(country, region, subregion) and not _names_town(subregion, town) else None
 
 
-def _names(area: str, town: str) -> bool:
+def _names_town(area: str, town: str) -> bool:
     """Whether the name of the area is that of the town and words around it."""
     return bool(town) and f" {_folded(town)} " in f" {_folded(area)} "
 

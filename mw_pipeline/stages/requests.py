@@ -14,7 +14,7 @@ from mw_pipeline.errors import RecipeError
 from mw_pipeline.golden.gold import manifests_of
 from mw_pipeline.package.layout import layout_hashes
 from mw_pipeline.recipe import Recipe
-from mw_pipeline.records.adapter import files_beside
+from mw_pipeline.records.adapter import companion_files
 from mw_pipeline.sources.registry import get_adapter
 from mw_pipeline.stages.baseline import Baseline, baseline_of
 from mw_pipeline.stages.place import Place
@@ -78,7 +78,7 @@ def shards(place: Place, corpus: str, source: str) -> Request:
     """Canonical and aligned rows of one source of a corpus. The raw files count by their bytes, not by their names."""
     spec = place.corpus_spec(corpus)
     adapter = get_adapter(spec.sources[source].adapter)
-    raw = input_digests(spec, source, place.data, partial(files_beside, adapter))
+    raw = input_digests(spec, source, place.data, partial(companion_files, adapter))
     shaping = {"name", "version", "sources", "licences_allowed", "golden", "golden_sets", "budgets"}
     config: JSON = {
         "source": source,

@@ -37,14 +37,14 @@ def empty_column(rows: int) -> Strings:
     return np.full(rows, None, dtype=object)
 
 
-def where_asked(asked: NDArray[np.bool_], values: Strings) -> Strings:
-    """The values where asked, None elsewhere."""
+def only_where(wanted: NDArray[np.bool_], values: Strings) -> Strings:
+    """The values where wanted, None elsewhere."""
     out = values.copy()
-    out[~asked] = None
+    out[~wanted] = None
     return out
 
 
-def written(values: Strings) -> NDArray[np.bool_]:
+def present(values: Strings) -> NDArray[np.bool_]:
     """(N,): where a component is present."""
     return np.fromiter((value is not None for value in values), np.bool_, len(values))
 

@@ -81,8 +81,8 @@ class Places:
         popular = np.searchsorted(self.popularity, rng.random(count), side="right")
         areas = rng.integers(len(self.area_counts), size=count)
         even = self.by_area[self.first_in_area[areas] + rng.integers(self.area_counts[areas])]
-        manner = rng.random(count)
-        return np.where(manner < popular_share, popular, np.where(manner < popular_share + even_share, even, uniform))
+        choice = rng.random(count)
+        return np.where(choice < popular_share, popular, np.where(choice < popular_share + even_share, even, uniform))
 
     def postcodes_of(self, places: Rows, rng: np.random.Generator) -> Strings:
         """One postcode per place, out of its own."""
