@@ -49,11 +49,6 @@ def present(values: Strings) -> NDArray[np.bool_]:
     return np.fromiter((value is not None for value in values), np.bool_, len(values))
 
 
-def region_key(country: str, region_name: str) -> str:
-    """`US:vermont`: the country and the lower-case region name that holdouts are named by."""
-    return f"{country}:{' '.join(region_name.casefold().split())}"
-
-
 def joined(parts: Sequence[Drafts]) -> Drafts:
     """All drafts in one, in order."""
     return Drafts(

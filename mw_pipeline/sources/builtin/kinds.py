@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from mw_pipeline.areas import region_of_name
 from mw_pipeline.countries import country as country_file
-from mw_pipeline.sources.builtin.drafts import Drafts, empty_column, only_where, present, region_key
+from mw_pipeline.sources.builtin.drafts import Drafts, empty_column, only_where, present
 from mw_pipeline.sources.builtin.grammar import (
     Expansion,
     Grammar,
@@ -100,7 +101,7 @@ def drafts_at(kind: Kind, places: Places, chosen: Rows, rng: np.random.Generator
 @functools.cache
 def _region_keys(name: str) -> Strings:
     places = places_of(name)
-    return np.array([region_key(places.country, region) for region in places.region_names], dtype=object)
+    return np.array([region_of_name(places.country, region) for region in places.region_names], dtype=object)
 
 
 @functools.cache
