@@ -80,21 +80,18 @@ def modules(package: Path) -> Iterator[tuple[str, ast.Module]]:
 
 
 def imports(tree: ast.Module) -> Iterator[str]:
-    """Every module, or name of a module, that a file imports, at its top or inside a function."""
+    """Every module that a file imports, at its top or inside a function, and every name that it takes from one."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "imports are absolute"
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            yield from (str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names))
 
 
 def circle(trees: Mapping[str, ast.Module]) -> list[str]:
     """Modules that import each other in a circle, the first of them named again at the end; empty where none do."""
-    graph = {
-        name: {whole if whole in trees else whole.rpartition(".")[0] for whole in imports(tree)} & trees.keys()
-        for name, tree in trees.items()
-    }
+    graph = {name: set(imports(tree)) & trees.keys() for name, tree in trees.items()}
     try:
         graphlib.TopologicalSorter(graph).prepare()
     except graphlib.CycleError as error:
@@ -114,7 +111,7 @@ def floor_of(room: str) -> int:
 def complaint(module: str, imported: str) -> str | None:
     """What is wrong with `module` importing `imported`, if anything."""
     room, other = room_of(module), room_of(imported)
-    if other in (room, "__version__") or floor_of(other) < floor_of(room):
+    if other in (room, "", "__version__") or floor_of(other) < floor_of(room):
         return None
     return f"{module} (floor {floor_of(room)}) imports {imported} (floor {floor_of(other)})"
 
