@@ -60,7 +60,7 @@ def _asset_of(stage: Stage, body: Body | None) -> dg.AssetsDefinition:
         if stage.tensors:
             artifact, reused = trainer.run(context, stage, here)
         else:
-            built = stage.run(here, context.partition_key, progress=context.log.info)
+            built = stage.make(here, context.partition_key, progress=context.log.info)
             artifact, reused = built.artifact, built.reused
         if shown.then is not None:
             context.log.info(shown.then(here, context.partition_key, artifact))

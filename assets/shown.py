@@ -10,8 +10,8 @@ import dagster as dg
 
 from assets.metadata import columns, near
 from mw_pipeline.artifact import Artifact
-from mw_pipeline.corpus.records import ROW_MEANINGS, ROW_SCHEMA
 from mw_pipeline.dataset.tokenized import TOKENIZED_MEANINGS, TOKENIZED_SCHEMA
+from mw_pipeline.records.tables import ROW_MEANINGS, ROW_SCHEMA
 from mw_pipeline.stages import audit, campaign, checks, closed_words, corpus, line, views
 from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.shipping import ship

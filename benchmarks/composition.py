@@ -24,12 +24,12 @@ import pyarrow.compute as pc
 from mw_pipeline.corpus.augment import METHODS
 from mw_pipeline.corpus.intake import admit
 from mw_pipeline.corpus.pieces import Job
-from mw_pipeline.corpus.records import Rejects
 from mw_pipeline.corpus.rows import compose_rows
 from mw_pipeline.errors import CorpusError, MwError
 from mw_pipeline.failures import EXIT_BAD_INPUT
 from mw_pipeline.recipe import load_corpus_spec
-from mw_pipeline.sources.adapter import read_records
+from mw_pipeline.records.adapter import read_records
+from mw_pipeline.records.tables import Rejects
 from mw_pipeline.sources.registry import get_adapter
 
 PROJECT = Path(__file__).resolve().parent.parent

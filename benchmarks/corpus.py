@@ -34,10 +34,10 @@ import pyarrow.parquet as pq
 
 from mw_pipeline import native
 from mw_pipeline.corpus.build import build_from
-from mw_pipeline.corpus.records import ReadRequest, Rejects
 from mw_pipeline.corpus.shards import Receipt
 from mw_pipeline.corpus.workers import Calls, Run, Task, Workers
 from mw_pipeline.recipe import Augmentations, CorpusSpec, SourceSpec
+from mw_pipeline.records.tables import ReadRequest, Rejects
 from mw_pipeline.sources.builtin import Builtin
 from mw_pipeline.sources.openaddresses import Openaddresses
 

@@ -72,11 +72,18 @@ def code_digest(modules: tuple[str, ...]) -> str:
         name = pending.pop()
         if name in seen:
             continue
-        path = _source_of(name)
-        seen[name] = sha256_file(path)
-        seen |= {f"{name}:{table.name}": sha256_file(table) for table in _tables_beside(path)}
-        pending += _imported_by(path)
+        files, imported = _module(name)
+        seen |= files
+        pending += imported
     return digest_of(seen)
+
+
+@functools.cache
+def _module(name: str) -> tuple[dict[str, str], list[str]]:
+    """The hashes of a module's source and tables, and what it imports of this package: read once in a process."""
+    path = _source_of(name)
+    tables = {f"{name}:{table.name}": sha256_file(table) for table in _tables_of(path)}
+    return {name: sha256_file(path), **tables}, _imported_by(path)
 
 
 def _source_of(module: str) -> Path:
@@ -92,7 +99,7 @@ def _file_of(module: str) -> Path | None:
     return next((path for path in (below.with_suffix(".py"), below / "__init__.py") if path.is_file()), None)
 
 
-def _tables_beside(path: Path) -> list[Path]:
+def _tables_of(path: Path) -> list[Path]:
     """The data files that a package carries: TOML files next to its modules, and all in `tables` and `templates`."""
     folders = [path.parent / name for name in ("tables", "templates")]
     found = [f for folder in folders if folder.is_dir() for f in folder.rglob("*") if f.is_file()]

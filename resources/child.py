@@ -38,7 +38,7 @@ def answer(pipes: PipesContext) -> dict[str, str | bool]:
     """Kind and digest of the stage's artifact and whether it was reused, or an error in words and its cure."""
     stage, partition = pipes.get_extra("stage"), pipes.get_extra("partition")
     try:
-        built = stage_named(stage).run(_place(pipes), partition, progress=_person(pipes))
+        built = stage_named(stage).make(_place(pipes), partition, progress=_person(pipes))
     except (MwError, OSError, MemoryError) as error:
         return {"error": str(error) or "out of memory", "cure": cure_of_error(error)}
     except KeyboardInterrupt as error:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mw_pipeline.corpus.records import ROW_SCHEMA
 from mw_pipeline.recipe import TokenizerConfig
+from mw_pipeline.records.tables import ROW_SCHEMA
 from mw_pipeline.tokenizer import Tokenizer, train_tokenizer
 
 STREETS = ("rue de la Paix", "Pennsylvania Ave NW", "Chemin des Prés", "улица Тверская", "東町")

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 from tiny_project import change, copy_project, write_project
 
-from mw_pipeline.corpus.records import ROW_SCHEMA
+from mw_pipeline.records.tables import ROW_SCHEMA
 from mw_pipeline.stages.place import Place
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from mw_pipeline.corpus.records import ReadRequest, Rejects, record_batch
 from mw_pipeline.recipe import Augmentations, Budgets, CorpusSpec, SourceSpec
+from mw_pipeline.records.tables import ReadRequest, Rejects, record_batch
 from mw_pipeline.sources import registry
 
 REQUIRED = ("source_id", "base_id", "country_code", "locale", "license", "line", "region_key")

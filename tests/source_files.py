@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from mw_pipeline.corpus.records import RECORD_BATCH_ROWS, RECORD_SCHEMA, ReadRequest, Rejects
-from mw_pipeline.sources.adapter import Adapter, read_records
+from mw_pipeline.records.adapter import Adapter, read_records
+from mw_pipeline.records.tables import RECORD_BATCH_ROWS, RECORD_SCHEMA, ReadRequest, Rejects
 
 
 class Reading(NamedTuple):

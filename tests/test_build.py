@@ -15,13 +15,13 @@ from mw_pipeline.corpus import rows as rows_module
 from mw_pipeline.corpus.build import SourceSummary
 from mw_pipeline.corpus.census import row_ids_are_unique
 from mw_pipeline.corpus.lines import Lines
-from mw_pipeline.corpus.records import ROW_SCHEMA, ReadRequest
 from mw_pipeline.corpus.schema import rows_match_schema
 from mw_pipeline.corpus.splits import SPLITS, place_fold
 from mw_pipeline.corpus.waterfall import quarantine_within_budget, rows_are_conserved
 from mw_pipeline.digest import sha256_file
 from mw_pipeline.errors import CorpusError
 from mw_pipeline.recipe import Augmentations, CorpusSpec, SourceSpec
+from mw_pipeline.records.tables import ROW_SCHEMA, ReadRequest
 from mw_pipeline.stages.corpus import build_source
 
 

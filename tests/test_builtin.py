@@ -12,11 +12,10 @@ import pyarrow.compute as pc
 import pycountry
 import pytest
 
-from mw_pipeline.corpus.records import RECORD_SCHEMA, TAG_COLUMNS, ReadRequest, Rejects
 from mw_pipeline.errors import CorpusError
+from mw_pipeline.records.tables import RECORD_SCHEMA, TAG_COLUMNS, ReadRequest, Rejects
 from mw_pipeline.sources.builtin import adapter as builtin_adapter
 from mw_pipeline.sources.builtin import kinds, places, scripts
-from mw_pipeline.sources.builtin.drafts import region_key
 from mw_pipeline.sources.builtin.grammar import (
     Expansion,
 )
@@ -180,7 +179,6 @@ def test_region_keys_are_the_country_and_the_region_in_lower_case(records: pa.Ta
 
     assert {"US:vermont", "US:new york", "FR:corse", "FR:île-de-france"} <= keys
     assert all(re.fullmatch(r"(US|FR):[^A-Z]+", key) for key in keys - {""})
-    assert region_key("US", "New  York") == "US:new york"
 
 
 def test_rows_of_a_home_place_in_another_script_know_their_region(records: pa.Table):

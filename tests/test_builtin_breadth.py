@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from mw_pipeline.corpus.records import RECORD_SCHEMA, ReadRequest, Rejects
+from mw_pipeline.areas import region_of_name
+from mw_pipeline.records.tables import RECORD_SCHEMA, ReadRequest, Rejects
 from mw_pipeline.sources.builtin import foreign, kinds, neighbours, places, scripts
-from mw_pipeline.sources.builtin.drafts import region_key
 from mw_pipeline.sources.builtin.postcodes import expand_prefixes
 from mw_pipeline.sources.builtin.row_values import RowValues
 from mw_pipeline.sources.builtin.tsv import rows_of
@@ -44,18 +44,18 @@ def prefixes_by_region() -> dict[str, tuple[str, ...]]:
     found: dict[str, tuple[str, ...]] = {}
     for table in ("us_states.tsv", "us_military.tsv"):
         for row in rows_of(table):
-            key = region_key("US", row["name"])
+            key = region_of_name("US", row.get("name") or places.region_names("US")[row["code"]])
             found[key] = (*found.get(key, ()), *expand_prefixes(row["prefixes"]))
     return found
 
 
 def test_every_state_territory_and_force_is_met_a_thousand_times_in_four_hundred_thousand(american: pa.Table):
     met = Counter(american["region_key"].to_pylist())
-    states = {region_key("US", row["name"]) for row in rows_of("us_states.tsv")}
+    states = {region_of_name("US", name) for name in places.region_names("US").values()}
 
     assert len(states) == 56
     assert min(met[key] for key in states) >= 250 * 0.9
-    assert min(met[region_key("US", row["name"])] for row in rows_of("us_military.tsv")) >= 50
+    assert min(met[region_of_name("US", row["name"])] for row in rows_of("us_military.tsv")) >= 50
 
 
 def test_every_departement_is_met_three_hundred_times_in_four_hundred_thousand(french: pa.Table):

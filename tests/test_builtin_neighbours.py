@@ -9,7 +9,7 @@ import pycountry
 import pytest
 
 from mw_pipeline.sources.builtin import neighbours, places
-from mw_pipeline.sources.builtin.drafts import written
+from mw_pipeline.sources.builtin.drafts import present
 
 DRAFTS = neighbours.neighbour_drafts(6000, np.random.default_rng(4))
 
@@ -64,12 +64,12 @@ def test_most_streets_show_their_language(language: str, street: str):
 
 
 def test_most_letters_within_a_country_leave_its_name_out():
-    assert 0.2 < written(DRAFTS.tags["country"]).mean() < 0.3
+    assert 0.2 < present(DRAFTS.tags["country"]).mean() < 0.3
 
 
 def test_no_number_or_unit_stands_without_a_street():
-    street = written(DRAFTS.tags["street"])
+    street = present(DRAFTS.tags["street"])
 
-    assert not (written(DRAFTS.tags["house_number"]) & ~street).any()
-    assert not (written(DRAFTS.tags["unit"]) & ~written(DRAFTS.tags["house_number"])).any()
-    assert written(DRAFTS.tags["unit"]).any()
+    assert not (present(DRAFTS.tags["house_number"]) & ~street).any()
+    assert not (present(DRAFTS.tags["unit"]) & ~present(DRAFTS.tags["house_number"])).any()
+    assert present(DRAFTS.tags["unit"]).any()

@@ -88,16 +88,16 @@ def all_seen(matrix: JSON) -> JSON:
 def test_a_matrix_that_was_forged_before_packaging_is_judged_by_cells_and_counts(place: Place) -> None:
     # M65: whole artifacts made by hand, packaged and carded as if they were the true ones.
     change(place.project, "min_cell = 0.0", "min_cell = 0.8")
-    line.eval_report.run(place, "demo")
+    line.eval_report.make(place, "demo")
     build_diagnosis(place, "demo")
-    made = line.capability_matrix.run(place, "demo").artifact
+    made = line.capability_matrix.make(place, "demo").artifact
     true = made.read_json(matrix_file("en-us"))
     assert true["blind"], "a network of a minute reads little"
     blind = {f"en-us: {cell.sentence()}" for cell in matrix_of(place, "demo", "en-us").blind}
 
     for forge, said in ((all_seen, " is right on 0 of "), (without_vermont, "cells, region name: Vermont: ")):
         made = rewrite(made, matrix_file("en-us"), lambda path, forge=forge: write_json_atomically(path, forge(true)))
-        packages = line.packaged_weights.run(place, "demo").artifact
+        packages = line.packaged_weights.make(place, "demo").artifact
 
         problems = checks.no_cell_is_blind(place, "demo").problems
         assert said in problems[0]

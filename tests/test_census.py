@@ -22,14 +22,14 @@ from mw_pipeline.corpus.census import (
 )
 from mw_pipeline.corpus.leaks import (
     Overlap,
+    exclusion_counts,
     golden_is_not_in_train,
-    left_out,
     overlaps,
     sources_share_no_text,
     splits_are_disjoint,
     write_exclusions,
 )
-from mw_pipeline.corpus.records import ROW_SCHEMA
+from mw_pipeline.records.tables import ROW_SCHEMA
 
 
 def text(number: int, raw: str, split: str = "train", **changes: Any) -> dict[str, Any]:
@@ -149,7 +149,7 @@ def test_a_text_that_two_sources_have_counts_for_the_first_of_them(shards: Any, 
     assert [(row["row_id"], row["repeats"]) for row in pq.read_table(path).to_pylist()] == [
         ("b:1:0", "a:3:0"), ("c:5:0", "a:3:0"), ("c:6:0", None),
     ]  # fmt: skip
-    assert left_out(path) == {
+    assert exclusion_counts(path) == {
         "b": {"excluded": {"other_source": 1}, "repeats": {"a": 1}},
         "c": {"excluded": {"other_source": 1, "text_held_out": 1}, "repeats": {"a": 1}},
     }

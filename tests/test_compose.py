@@ -16,7 +16,7 @@ from mw_pipeline.corpus.conventions import LINE_TAGS, separators
 from mw_pipeline.corpus.lines import Lines, write_lines
 from mw_pipeline.corpus.orders import forms
 from mw_pipeline.corpus.spans import unsound_rows
-from mw_pipeline.corpus.text import mask_of
+from mw_pipeline.records.text import mask_of
 
 
 def columns(*records: dict[str, str]) -> dict[str, pa.StringArray]:

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from mw_pipeline.corpus.augment import METHODS
 from mw_pipeline.corpus.conventions import LINE_TAGS
-from mw_pipeline.corpus.records import RECORD_SCHEMA
 from mw_pipeline.corpus.rows import Composed, compose_rows
 from mw_pipeline.dataset.labelling import NO_TAG, Spans, Texts, labels_of, rows_are_legal, spans_survive
 from mw_pipeline.labels import STAGE2, STAGE2_TAGS, STAGE3, LabelSet
+from mw_pipeline.records.tables import RECORD_SCHEMA
 from mw_pipeline.tokenizer import Pieces
 
 Record = dict[str, str | None]

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 from mw_pipeline.corpus import pieces
 from mw_pipeline.corpus.build import SourceSummary, build_from
-from mw_pipeline.corpus.leaks import left_out, write_exclusions
-from mw_pipeline.corpus.text import normalised_text
+from mw_pipeline.corpus.leaks import exclusion_counts, write_exclusions
 from mw_pipeline.corpus.waterfall import rows_are_conserved
 from mw_pipeline.recipe import Augmentations, CorpusSpec, SourceSpec
+from mw_pipeline.records.text import normalised_text
 from mw_pipeline.sources.geonames_postal import GeonamesPostal
 
 METHODS = sorted(Augmentations.model_fields)
@@ -115,7 +115,7 @@ def assert_each_row_is_kept_or_excluded(found: dict[str, SourceSummary], path: P
 
     reasons = write_exclusions(files, path, gold_texts=gold)
     excluded = pq.read_table(path)["row_id"].to_pylist()
-    per_source = left_out(path)
+    per_source = exclusion_counts(path)
 
     kept = [row for row in rows if row["row_id"] not in set(excluded)]
     assert sum(reasons.values()) == len(excluded)

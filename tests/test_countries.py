@@ -66,7 +66,7 @@ def test_the_page_explains_every_key(project: Path):
 
 
 def test_a_country_file_is_part_of_the_code_that_composes_rows():
-    read = [path.name for path in digest._tables_beside(Path(mw_pipeline.countries.__file__))]
+    read = [path.name for path in digest._tables_of(Path(mw_pipeline.countries.__file__))]
 
     assert {"US.toml", "FR.toml", "default.toml"} <= set(read)
 

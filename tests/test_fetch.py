@@ -271,13 +271,13 @@ def test_a_description_beside_a_raw_file_counts_towards_the_name_of_its_shards(t
     # It can say share-alike: rows that were built before it said so must not be found again.
     (tmp_path / "a.csv.gz").write_text("x")
     local = spec(input="a.csv.gz")
-    alone = input_digests(local, "ban", tmp_path, Openaddresses().beside)
+    alone = input_digests(local, "ban", tmp_path, Openaddresses().companions)
     (tmp_path / "a.json").write_text("{}")
-    described = input_digests(local, "ban", tmp_path, Openaddresses().beside)
+    described = input_digests(local, "ban", tmp_path, Openaddresses().companions)
     (tmp_path / "a.json").write_text('{"license": {"share-alike": true}}')
 
     assert described[:1] == alone and len(described) == 2
-    assert input_digests(local, "ban", tmp_path, Openaddresses().beside) != described
+    assert input_digests(local, "ban", tmp_path, Openaddresses().companions) != described
 
 
 REMOTE_CORPUS = """

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
+
+from mw_pipeline.stages import line
+from mw_pipeline.stages.stage import Stage
 
 FLOORS = (
     {"errors", "native", "licences", "urls"},
@@ -27,7 +31,7 @@ FLOORS = (
         "turns",
         "words",
     },
-    {"recipe", "artifact", "checksums", "decode", "json_lines", "metrics", "seal"},
+    {"recipe", "artifact", "checksums", "decode", "json_lines", "metrics", "records", "seal"},
     {"store", "mix", "tokenizer", "golden", "corpus", "sources"},
     {"dataset", "package_files", "verdict"},
     {"model", "parse", "report"},
@@ -38,14 +42,6 @@ FLOORS = (
     {"__main__"},
 )
 """The rooms of `mw_pipeline`, by floor; docs/house.md says the same in words."""
-
-DOORS = (
-    ("mw_pipeline.sources.", "mw_pipeline.corpus.records"),
-    ("mw_pipeline.sources.", "mw_pipeline.corpus.text"),
-    ("mw_pipeline.corpus.build", "mw_pipeline.sources.adapter"),
-    ("mw_pipeline.corpus.pieces", "mw_pipeline.sources.adapter"),
-)
-"""What the two rooms that share a storey may take from each other: (who, by the beginning of its name; what)."""
 
 BASE_INSTALL = (
     "errors",
@@ -87,14 +83,23 @@ def modules(package: Path) -> Iterator[tuple[str, ast.Module]]:
 
 
 def imports(tree: ast.Module) -> Iterator[str]:
-    """Every module that a file imports, at its top or inside a function."""
+    """Every module that a file imports, at its top or inside a function, and every name that it takes from one."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "imports are absolute"
-            whole = node.module == "mw_pipeline"
-            yield from (f"{node.module}.{alias.name}" for alias in node.names) if whole else [str(node.module)]
+            yield from (str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names))
+
+
+def circle(trees: Mapping[str, ast.Module]) -> list[str]:
+    """Modules that import each other in a circle, the first of them named again at the end; empty where none do."""
+    graph = {name: set(imports(tree)) & trees.keys() for name, tree in trees.items()}
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        return list(error.args[1])
+    return []
 
 
 def room_of(module: str) -> str:
@@ -109,9 +114,7 @@ def floor_of(room: str) -> int:
 def complaint(module: str, imported: str) -> str | None:
     """What is wrong with `module` importing `imported`, if anything."""
     room, other = room_of(module), room_of(imported)
-    if other in (room, "__version__") or floor_of(other) < floor_of(room):
-        return None
-    if any(module.startswith(who) and imported == what for who, what in DOORS):
+    if other in (room, "", "__version__") or floor_of(other) < floor_of(room):
         return None
     return f"{module} (floor {floor_of(room)}) imports {imported} (floor {floor_of(other)})"
 
@@ -119,6 +122,11 @@ def complaint(module: str, imported: str) -> str | None:
 @pytest.fixture(scope="module")
 def library(project: Path) -> dict[str, ast.Module]:
     return dict(modules(project / "mw_pipeline"))
+
+
+@pytest.fixture(scope="module")
+def everything(project: Path) -> dict[str, ast.Module]:
+    return {name: tree for top in ("mw_pipeline", "assets", "resources") for name, tree in modules(project / top)}
 
 
 def test_every_room_stands_on_exactly_one_floor(library: dict[str, ast.Module]) -> None:
@@ -144,13 +152,31 @@ def test_a_module_imports_only_from_lower_floors_or_its_own_room(library: dict[s
         ("mw_pipeline.labels", "mw_pipeline.recipe"),
         ("mw_pipeline.digest", "mw_pipeline.labels"),
         ("mw_pipeline.parse", "mw_pipeline.train.loop"),
-        ("mw_pipeline.corpus.align", "mw_pipeline.sources.adapter"),
+        ("mw_pipeline.records.text", "mw_pipeline.corpus.align"),
         ("mw_pipeline.corpus.build", "mw_pipeline.sources.registry"),
         ("mw_pipeline.sources.ban", "mw_pipeline.corpus.build"),
     ],
 )
 def test_a_step_up_or_sideways_is_noticed(module: str, imported: str) -> None:
     assert complaint(module, imported)
+
+
+def test_no_modules_import_each_other_in_a_circle(everything: dict[str, ast.Module]) -> None:
+    assert not circle(everything)
+
+
+@pytest.mark.parametrize(
+    "back",
+    [
+        "from mw_pipeline.corpus.build import build_from",
+        "def late():\n    from mw_pipeline.corpus import build",
+        "if TYPE_CHECKING:\n    import mw_pipeline.corpus.build",
+    ],
+)
+def test_a_circle_is_found_wherever_the_import_stands(everything: dict[str, ast.Module], back: str) -> None:
+    found = circle(everything | {"mw_pipeline.records.text": ast.parse(back)})
+
+    assert {"mw_pipeline.records.text", "mw_pipeline.corpus.build"} <= set(found)
 
 
 def test_the_page_about_the_house_has_the_same_floors(project: Path) -> None:
@@ -191,8 +217,29 @@ def test_torch_is_loaded_only_where_tensors_live(project: Path, module: str) -> 
     assert "torch" not in imported_by(project, module)
 
 
-def test_the_child_process_of_the_graph_is_where_torch_is_loaded(project: Path) -> None:
-    assert "torch" in imported_by(project, "resources.child")
+def leads_to(library: Mapping[str, ast.Module], module: str, package: str) -> bool:
+    """Whether importing a module of the library loads a package, by way of whatever it imports at its top."""
+    seen, left = set[str](), {module}
+    while left:
+        name = left.pop()
+        seen.add(name)
+        tops = ast.Module([node for node in library[name].body if isinstance(node, ast.Import | ast.ImportFrom)], [])
+        for imported in imports(tops):
+            if imported.partition(".")[0] == package:
+                return True
+            left |= {imported} & library.keys() - seen
+    return False
+
+
+def test_the_stages_that_ask_for_tensors_are_those_whose_maker_loads_torch(library: dict[str, ast.Module]) -> None:
+    found = {stage.name: leads_to(library, stage.maker.partition(":")[0], "torch") for stage in made(line.STAGES)}
+
+    assert found == {stage.name: stage.tensors for stage in made(line.STAGES)}
+
+
+def made(stages: Mapping[str, Stage]) -> list[Stage]:
+    """Those that are made by a function of their own."""
+    return [stage for stage in stages.values() if stage.maker]
 
 
 def test_the_parser_needs_no_more_than_the_wheel_asks_for(project: Path) -> None:

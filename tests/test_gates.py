@@ -133,13 +133,13 @@ def test_a_verdict_opens_the_lock_only_for_the_recipe_data_and_bytes_that_it_was
     place: Place, stage: str, tamper: Callable[[Place], None], reason: str
 ) -> None:
     # M04
-    assert line.STAGES[stage].run(place, "demo").reused
+    assert line.STAGES[stage].make(place, "demo").reused
 
     tamper(place)
     made = kinds_of(place, stage)
 
     with pytest.raises(GateError, match=reason):
-        line.STAGES[stage].run(place, "demo")
+        line.STAGES[stage].make(place, "demo")
     assert kinds_of(place, stage) == made
 
 
@@ -158,7 +158,7 @@ def test_a_pass_written_by_hand_over_a_failed_smoke_opens_nothing(
     forge(hot)
 
     with pytest.raises(GateError, match=reason):
-        line.STAGES[stage].run(hot, "demo")
+        line.STAGES[stage].make(hot, "demo")
 
 
 def test_a_smoke_whose_rate_decays_opens_nothing(place: Place) -> None:
@@ -321,7 +321,7 @@ def test_a_permit_that_was_written_by_hand_opens_nothing(place: Place, stage: st
     # M68
     rewrite(permit(place), "permit.json", edit_json(measured={"rules": []}))
 
-    for ask in (lambda: find_made(line.STAGES[stage], place, "demo"), lambda: line.STAGES[stage].run(place, "demo")):
+    for ask in (lambda: find_made(line.STAGES[stage], place, "demo"), lambda: line.STAGES[stage].make(place, "demo")):
         with pytest.raises(GateError, match="was not given out by the lock under the key of this user"):
             ask()
 

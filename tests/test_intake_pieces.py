@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mw_pipeline.corpus.intake import cut_pieces
-from mw_pipeline.corpus.records import Rejects
+from mw_pipeline.records.tables import Rejects
 
 
 def batch(first: int, rows: int, name: str = "n") -> pa.RecordBatch:

@@ -6,7 +6,6 @@ import re
 import warnings
 from collections import Counter
 from pathlib import Path
-from pkgutil import resolve_name
 from types import SimpleNamespace
 from typing import Any
 
@@ -49,7 +48,7 @@ TOY = Stage(
     makes="How many sources the mix has.",
     room="mix",
     per="recipe",
-    make=f"{HERE}:count_sources",
+    maker=f"{HERE}:count_sources",
     inputs=(line.source_mix,),
     before=("smoke_checkpoint",),
     code=("mw_pipeline.mix.plan",),
@@ -126,7 +125,7 @@ def test_a_stage_that_is_not_declared_is_named_with_those_that_are() -> None:
 
 def test_every_function_and_check_that_a_declaration_names_is_there() -> None:
     for stage in line.STAGES.values():
-        assert stage.make == "" or callable(resolve_name(stage.make))
+        assert stage.maker == "" or callable(stage.make)
         assert all(check.__doc__ for blocking in (True, False) for check in stage.checks(blocking=blocking))
         assert {*stage.before} <= line.STAGES.keys()
         assert stage.node in line.STAGES

@@ -17,7 +17,7 @@ from mw_pipeline.corpus.lints import (
     ordinal_house_numbers,
     script_shares,
 )
-from mw_pipeline.corpus.records import ROW_SCHEMA
+from mw_pipeline.records.tables import ROW_SCHEMA
 
 
 def line(source: str, *parts: tuple[str | None, str], **changes: Any) -> dict[str, Any]:

@@ -8,9 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 from yardstick import in_yardsticks
 
-from mw_pipeline.corpus.records import ROW_SCHEMA
 from mw_pipeline.corpus.schema import rows_match_schema
 from mw_pipeline.errors import CorpusError
+from mw_pipeline.records.tables import ROW_SCHEMA
 
 
 def row(number: int = 0, **changes: Any) -> dict[str, Any]:

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from source_files import drained
 
-from mw_pipeline.corpus.records import Rejects
 from mw_pipeline.errors import CorpusError
+from mw_pipeline.records.tables import Rejects
 from mw_pipeline.sources import delimited, reading
 from mw_pipeline.sources.delimited import read_delimited
 from mw_pipeline.sources.layout import Layout

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from source_files import drained
 
-from mw_pipeline.corpus.records import Rejects
 from mw_pipeline.errors import CorpusError
+from mw_pipeline.records.tables import Rejects
 from mw_pipeline.sources.feature_lines import read_features
 
 GOOD = '{"type":"Feature","properties":{"number":"5","street":"Main St"},"geometry":null}'

@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from source_files import read_all
 
-from mw_pipeline.corpus.records import ReadRequest, Rejects
 from mw_pipeline.errors import CorpusError
-from mw_pipeline.sources.adapter import Adapter, read_records, records_of
+from mw_pipeline.records.adapter import Adapter, read_records, records_of
+from mw_pipeline.records.tables import ReadRequest, Rejects
 from mw_pipeline.sources.registry import ADAPTERS, get_adapter
 
 NPPES = b",".join(

@@ -11,7 +11,7 @@ from source_files import Reading, read_all
 
 from mw_pipeline.cli import main
 from mw_pipeline.errors import CorpusError
-from mw_pipeline.sources.adapter import ReadsBeside
+from mw_pipeline.records.adapter import ReadsCompanions
 from mw_pipeline.sources.registry import get_adapter
 
 GEONAMES = get_adapter("geonames")
@@ -208,8 +208,11 @@ def test_countries_that_the_corpus_does_not_want_are_filtered(tmp_path: Path) ->
 def test_the_tables_beside_a_gazetteer_count_as_its_input(tmp_path: Path) -> None:
     read_lines(tmp_path, place("Putney", "US"))
 
-    assert isinstance(GEONAMES, ReadsBeside)
-    assert [path.name for path in GEONAMES.beside([tmp_path / "XX.txt"])] == ["admin1CodesASCII.txt", "admin2Codes.txt"]
+    assert isinstance(GEONAMES, ReadsCompanions)
+    assert [path.name for path in GEONAMES.companions([tmp_path / "XX.txt"])] == [
+        "admin1CodesASCII.txt",
+        "admin2Codes.txt",
+    ]
 
 
 def test_a_folder_is_read_without_its_tables_and_papers(tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ import pytest
 import zstandard
 from source_files import lines_by_shell, read_all
 
-from mw_pipeline.corpus.records import ReadRequest, Rejects
 from mw_pipeline.errors import CorpusError
+from mw_pipeline.records.tables import ReadRequest, Rejects
 from mw_pipeline.sources.registry import get_adapter
 
 OPENADDRESSES = get_adapter("openaddresses")

@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from source_files import drained
 
-from mw_pipeline.corpus.records import Rejects
+from mw_pipeline.records.tables import Rejects
 from mw_pipeline.sources import delimited, plain_blocks, reading
 from mw_pipeline.sources.delimited import read_delimited
 from mw_pipeline.sources.layout import Header, Layout

@@ -16,10 +16,10 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mw_pipeline.corpus.records import Rejects
 from mw_pipeline.errors import CorpusError
+from mw_pipeline.records.tables import Rejects
 from mw_pipeline.sources import reading
-from mw_pipeline.sources.reading import MAX_LINE_BYTES, RawFile, line_blocks, opened, raw_files
+from mw_pipeline.sources.reading import MAX_LINE_BYTES, RawFile, line_blocks, open_members, raw_files
 
 TEXT = b"one\ntwo\nthree\n"
 
@@ -31,7 +31,7 @@ def lines_of(data: bytes, *, encoding: str = "utf-8") -> tuple[list[tuple[int, s
 
 
 def contents(path: Path) -> dict[str, bytes]:
-    with opened(RawFile(path, path.name)) as members:
+    with open_members(RawFile(path, path.name)) as members:
         return {label: b"".join(iter(partial(stream.read, 4), b"")) for label, stream in members}
 
 

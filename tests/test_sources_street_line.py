@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mw_pipeline.corpus.records import Rejects
+from mw_pipeline.records.tables import Rejects
 from mw_pipeline.sources import street_line
 from mw_pipeline.sources.street_line import PARTS, StreetLine, split_column, split_street_line, split_two_lines
 

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from source_files import read_all
 
-from mw_pipeline.corpus.records import Rejects
 from mw_pipeline.errors import CorpusError
+from mw_pipeline.records.tables import Rejects
 from mw_pipeline.sources.dbase import read_head, read_records
 from mw_pipeline.sources.registry import get_adapter
 from mw_pipeline.sources.tiger import drawn_number

@@ -10,8 +10,8 @@ import pytest
 from source_files import Reading, read_all
 
 from mw_pipeline.corpus.align import align
-from mw_pipeline.corpus.records import TAG_COLUMNS
 from mw_pipeline.errors import CorpusError
+from mw_pipeline.records.tables import TAG_COLUMNS
 from mw_pipeline.sources.registry import get_adapter
 
 USADDRESS = get_adapter("usaddress-xml")

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from mw_pipeline.corpus.places import place_keys, place_names
 from mw_pipeline.corpus.splits import TEST, TRAIN, VALIDATION, place_fold, split_of
-from mw_pipeline.corpus.text import code_points, hash64, normalised_text, tidy
 from mw_pipeline.errors import CorpusError
+from mw_pipeline.records.text import canonical, code_points, hash64, normalised_text
 
 SHARES = {"validation_share": 0.05, "test_share": 0.1}
 
@@ -142,7 +142,7 @@ def test_shares_that_leave_nothing_to_train_on_are_refused():
 
 
 def test_hashes_are_the_same_in_another_process():
-    script = "from mw_pipeline.corpus.text import hash64; print(hash64(pa.array(['Paris', '😀'])).tolist())"
+    script = "from mw_pipeline.records.text import hash64; print(hash64(pa.array(['Paris', '😀'])).tolist())"
     code = f"import pyarrow as pa; {script}"
     other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
 
@@ -176,7 +176,7 @@ def test_normalised_text_forgets_case_accents_and_punctuation_alone():
 def test_tidy_values_have_single_spaces_and_a_letter_or_digit():
     texts = pa.array(["  Cafe\u0301 \u00a0 du\tNord ", "--", "", None, "7"])
 
-    assert tidy(texts).to_pylist() == ["Café du Nord", None, None, None, "7"]
+    assert canonical(texts).to_pylist() == ["Café du Nord", None, None, None, "7"]
 
 
 @given(st.lists(st.text(st.characters(exclude_categories=("Cs",)))))

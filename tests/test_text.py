@@ -10,15 +10,15 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mw_pipeline.corpus.text import (
+from mw_pipeline.records.text import (
     any_byte,
     ascii_letter,
     ascii_letter_or_digit,
     by_distinct,
+    canonical,
     edited,
     kept,
     plain,
-    tidy,
 )
 from mw_pipeline.sources.columns import folded
 
@@ -43,7 +43,7 @@ def folded_by_hand(value: str) -> str:
 def test_values_are_tidied_as_by_hand(values: list[str | None], skip: int) -> None:
     by_hand = [None if value is None else tidy_by_hand(value) for value in values[skip:]]
 
-    assert tidy(column(values).slice(skip)).to_pylist() == by_hand
+    assert canonical(column(values).slice(skip)).to_pylist() == by_hand
 
 
 @given(VALUES, st.integers(0, 3))

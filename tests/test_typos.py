@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_contents import after, draft_of
 
-from mw_pipeline.corpus.text import code_point_lengths, code_points, texts_of
 from mw_pipeline.corpus.typos import mistyped
+from mw_pipeline.records.text import code_point_lengths, code_points, texts_of
 
 ANY = st.text(st.characters(exclude_categories=("Cs",)), max_size=12)
 

@@ -8,8 +8,8 @@ from corpus_sources import address, batch_of, record
 
 from mw_pipeline.corpus.intake import admit
 from mw_pipeline.corpus.mojibake import misdecoded
-from mw_pipeline.corpus.records import Rejects
-from mw_pipeline.corpus.text import without_placeholders, without_remarks
+from mw_pipeline.records.tables import Rejects
+from mw_pipeline.records.text import without_placeholders, without_remarks
 from mw_pipeline.sources.columns import tidy
 
 NAMES = [

@@ -10,8 +10,8 @@ import pytest
 from tiny_project import place_at
 
 from mw_pipeline.artifact import Artifact
-from mw_pipeline.corpus.records import ROW_MEANINGS, ROW_SCHEMA
 from mw_pipeline.dataset.tokenized import TOKENIZED_MEANINGS, TOKENIZED_SCHEMA
+from mw_pipeline.records.tables import ROW_MEANINGS, ROW_SCHEMA
 from mw_pipeline.stages import checks, line, views
 from mw_pipeline.stages.corpus import waterfall_of
 from mw_pipeline.stages.place import Place
@@ -113,10 +113,10 @@ def test_a_materialization_shows_first_what_a_person_wants(place: Place) -> None
 
 
 def test_a_check_shows_its_numbers_one_by_one(place: Place) -> None:
-    from assets.metadata import _evidence
+    from assets.metadata import evidence_of
 
     evidence = made(place, "smoke_verdict").read_json("verdict.json")["evidence"]
-    shown = _evidence(checks.smoke_verdict(place, "demo").evidence)
+    shown = evidence_of(checks.smoke_verdict(place, "demo"))
 
     assert shown["peak_f1"] == dg.MetadataValue.float(round(evidence["peak_f1"], 6))
     assert shown["near_peak_steps"] == dg.MetadataValue.int(evidence["near_peak_steps"])

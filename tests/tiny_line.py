@@ -16,15 +16,15 @@ def run_stage(place: Place, name: str) -> None:
     """One stage of the recipe, or of the one source of its corpus."""
     stage = STAGES[name]
     (partition,) = stage.partitions(packaged_weights.subject(place, "demo"))
-    stage.run(place, partition)
+    stage.make(place, partition)
 
 
 def run_line(place: Place) -> None:
     """Everything for the recipe, from raw rows to packages."""
     prepare_dataset(place, "demo")
     for stage in road_to(packaged_weights):
-        if stage.make:
-            stage.run(place, *stage.partitions(packaged_weights.subject(place, "demo")))
+        if stage.maker:
+            stage.make(place, *stage.partitions(packaged_weights.subject(place, "demo")))
 
 
 if __name__ == "__main__":

@@ -52,14 +52,15 @@ def region_problem(country: str, region: str) -> str:
     Associated states and collectivities overseas are regions too: rows have their names. Case, accents and punctuation
     do not matter."""
     known = {"US": us_states().values(), "FR": dict.fromkeys(region for _, region in fr_departements().values())}
-    folded = {_folded(name): name.casefold() for name in known.get(country, ())}
-    if not folded or _folded(region) in folded:
+    folded = {folded_name(name): name.casefold() for name in known.get(country, ())}
+    if not folded or folded_name(region) in folded:
         return ""
-    near = difflib.get_close_matches(_folded(region), folded, n=1, cutoff=0.0)[0]
+    near = difflib.get_close_matches(folded_name(region), folded, n=1, cutoff=0.0)[0]
     return f"{region!r} is no region of {country!r}; the nearest is '{country}:{folded[near]}'"
 
 
-def _folded(text: str) -> str:
+def folded_name(text: str) -> str:
+    """The words of a name in lower case, without accents and punctuation."""
     plain = "".join(c for c in unicodedata.normalize("NFKD", text.casefold()) if not unicodedata.combining(c))
     return " ".join(re.findall(r"\w+", plain))
 

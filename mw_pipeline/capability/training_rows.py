@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from mw_pipeline.capability.cells import MatrixRow
-from mw_pipeline.corpus.text import Hashes, hash64, normalised_text
+from mw_pipeline.records.text import Hashes, hash64, normalised_text
 
 _STREETS = ("street", "intersection_a", "intersection_b")
 _BATCH_ROWS = 65_536

@@ -19,7 +19,7 @@ from mw_pipeline.digest import code_digest, digest_of, sha256_file
 from mw_pipeline.errors import CorpusError
 from mw_pipeline.recipe import Augmentations, CorpusSpec, SourceSpec
 from mw_pipeline.recipe.section import MOST
-from mw_pipeline.sources.adapter import files_beside
+from mw_pipeline.records.adapter import companion_files
 from mw_pipeline.sources.reading import files_below, written_name
 from mw_pipeline.sources.registry import ADAPTERS, get_adapter
 
@@ -137,7 +137,7 @@ def _request(spec: CorpusSpec, args: argparse.Namespace) -> str:
     path = args.input
     adapter = get_adapter(args.adapter)
     named = [] if path is None else [*files_below(path)] if path.is_dir() else [path]
-    found = sorted({*named, *files_beside(adapter, named)})
+    found = sorted({*named, *companion_files(adapter, named)})
     raw = [[written_name(file.absolute()), sha256_file(file)] for file in found]
     modules = ("mw_pipeline.corpus.build", type(adapter).__module__)
     return digest_of({"spec": spec.model_dump(mode="json"), "raw": raw, "code": code_digest(modules)})

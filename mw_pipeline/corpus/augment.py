@@ -30,7 +30,7 @@ from mw_pipeline.corpus.layouts import break_lines, reorder, run_on, separate
 from mw_pipeline.corpus.recasing import recase
 from mw_pipeline.corpus.spellings import abbreviate, change_case, expand, mistype, strip_accents, transliterate
 from mw_pipeline.corpus.subsets import as_mailed, cut_down
-from mw_pipeline.corpus.text import Mask
+from mw_pipeline.records.text import Mask
 
 Method = Callable[[Draft, Mask, np.random.Generator], tuple[Draft, Mask]]
 

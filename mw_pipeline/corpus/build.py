@@ -20,7 +20,6 @@ import pyarrow as pa
 from mw_pipeline.corpus.census import summed
 from mw_pipeline.corpus.intake import cut_pieces
 from mw_pipeline.corpus.pieces import PARTS, RECORDS, ROWS, STEPS, Job, admit_piece, compose_piece, write_part
-from mw_pipeline.corpus.records import ReadRequest, Rejects
 from mw_pipeline.corpus.seen import mark_repeats
 from mw_pipeline.corpus.shards import Receipt, find_receipt, read_arrow, write_quarantine, write_rows
 from mw_pipeline.corpus.waterfall import Waterfall
@@ -29,7 +28,8 @@ from mw_pipeline.digest import write_json_atomically
 from mw_pipeline.errors import CorpusError
 from mw_pipeline.licences import asks_to_share_alike
 from mw_pipeline.recipe import CorpusSpec
-from mw_pipeline.sources.adapter import Adapter, NamesUpstreams
+from mw_pipeline.records.adapter import Adapter, NamesUpstreams
+from mw_pipeline.records.tables import ReadRequest, Rejects
 
 RECEIPTS_FILE = "receipts.jsonl"
 _READ_FILE = "read.json"
@@ -109,32 +109,32 @@ class _Build:
 
     def __init__(self, job: Job, out: Path, progress: Callable[[str], None], run: Run) -> None:
         self._job, self._out, self._progress, self._run = job, out, progress, run
-        self._so_far = job.waterfall()
+        self._waterfall = job.waterfall()
 
     def summary(self, reading: ReadRequest) -> SourceSummary:
         """Does all pieces, step by step, and puts them together."""
-        receipts = {RECORDS: self._admitted(reading)}
+        receipts = {RECORDS: self._record_receipts(reading)}
         for step, task, before in ((ROWS, compose_piece, RECORDS), (PARTS, write_part, ROWS)):
             count = len(receipts[RECORDS])
             files = [self._job.path(before, piece, ".hashes") for piece in range(count)]
             if not self._job.repeats_path(before).is_dir():
                 mark_repeats(files, self._job.repeats_path(before))
-            receipts[step] = self._done(step, task, ((piece, ()) for piece in range(count)), count)
+            receipts[step] = self._run_step(step, task, ((piece, ()) for piece in range(count)), count)
         adapter = self._job.adapter
-        return self._together(receipts, adapter.credits(reading) if isinstance(adapter, NamesUpstreams) else ())
+        return self._assemble(receipts, adapter.credits(reading) if isinstance(adapter, NamesUpstreams) else ())
 
-    def _admitted(self, reading: ReadRequest) -> list[Receipt]:
+    def _record_receipts(self, reading: ReadRequest) -> list[Receipt]:
         """The receipts of all records. The raw files are read again when that was cut short, and only then."""
         marker = self._job.work / _READ_FILE
         if marker.exists():
             count = json.loads(marker.read_text(encoding="utf-8"))["pieces"]
-            found = [self._found(RECORDS, piece) for piece in range(count)]
+            found = [self._receipt(RECORDS, piece) for piece in range(count)]
             sound = [receipt for receipt in found if receipt is not None]
             if len(sound) == count:
-                self._say_found(RECORDS, len(sound), f" of {count}")
-                self._so_far_of(sound)
+                self._report_found(RECORDS, len(sound), f" of {count}")
+                self._count(sound)
                 return sound
-        receipts = self._done(RECORDS, admit_piece, self._read(reading), None)
+        receipts = self._run_step(RECORDS, admit_piece, self._read(reading), None)
         write_json_atomically(marker, {"pieces": len(receipts)})
         return receipts
 
@@ -147,7 +147,7 @@ class _Build:
         whole = chain([] if first is None else [first], batches)
         yield from enumerate(cut_pieces(whole, rejects, self._job.piece_records))
 
-    def _done(
+    def _run_step(
         self, step: str, task: Task, calls: Iterator[tuple[int, tuple[Any, ...]]], count: int | None
     ) -> list[Receipt]:
         """The receipts of a step in the order of the pieces; what is there already is not done again."""
@@ -157,32 +157,32 @@ class _Build:
         def missing() -> Iterator[tuple[Any, ...]]:
             there = 0
             for piece, arguments in calls:
-                if (found := self._found(step, piece)) is None:
+                if (found := self._receipt(step, piece)) is None:
                     yield (self._job, piece, *arguments)
                 else:
                     receipts[piece] = found
-                    self._so_far_of([found])
+                    self._count([found])
                     there += 1
-            self._say_found(step, there, of_all)
+            self._report_found(step, there, of_all)
 
         for receipt in self._run(task, missing()):
             receipts[receipt.piece] = receipt
-            self._so_far_of([receipt])
-            self._progress(f"{self._so_far.one_line()} ({step}: piece {len(receipts)}{of_all})")
+            self._count([receipt])
+            self._progress(f"{self._waterfall.one_line()} ({step}: piece {len(receipts)}{of_all})")
         return [receipts[piece] for piece in sorted(receipts)]
 
-    def _found(self, step: str, piece: int) -> Receipt | None:
+    def _receipt(self, step: str, piece: int) -> Receipt | None:
         return find_receipt(self._job.path(step, piece, ".json"), request=self._job.request)
 
-    def _say_found(self, step: str, there: int, of_all: str) -> None:
+    def _report_found(self, step: str, there: int, of_all: str) -> None:
         if there:
             self._progress(f"{self._job.source}: {step}: {there}{of_all} pieces are there already")
 
-    def _so_far_of(self, receipts: Sequence[Receipt]) -> None:
+    def _count(self, receipts: Sequence[Receipt]) -> None:
         for receipt in receipts:
-            self._so_far += Waterfall.from_json(receipt.facts["waterfall"])
+            self._waterfall += Waterfall.from_json(receipt.facts["waterfall"])
 
-    def _together(self, receipts: dict[str, list[Receipt]], named: Sequence[str]) -> SourceSummary:
+    def _assemble(self, receipts: dict[str, list[Receipt]], named: Sequence[str]) -> SourceSummary:
         """Shards, quarantine and counts in `out`. The work folder keeps its own, until the result is in its place."""
         shards = self._out / "shards"
         shards.mkdir(parents=True)
@@ -194,13 +194,13 @@ class _Build:
             write_rows(paths[0], ())
         write_quarantine(self._out / "quarantine.parquet", self._quarantined(receipts))
         counts = summed(receipt.facts["counts"] for receipt in receipts[PARTS]) | {"credits": list(named)}
-        write_json_atomically(self._out / "waterfall.json", self._so_far.as_json())
+        write_json_atomically(self._out / "waterfall.json", self._waterfall.as_json())
         write_json_atomically(self._out / "counts.json", counts)
         with (self._out / RECEIPTS_FILE).open("w", encoding="utf-8") as stream:
             for receipt, path in zip(rows, paths, strict=False):
                 line = {"part": path.name, **receipt.as_json()}
                 stream.write(json.dumps(line, sort_keys=True, ensure_ascii=False) + "\n")
-        return SourceSummary(self._so_far, paths, counts)
+        return SourceSummary(self._waterfall, paths, counts)
 
     def _quarantined(self, receipts: dict[str, list[Receipt]]) -> Iterator[pa.RecordBatch]:
         for piece in range(len(receipts[RECORDS])):

@@ -20,7 +20,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mw_pipeline.corpus.text import any_byte, ascii_letter, mask_of, utf8_bytes
+from mw_pipeline.corpus.scripts import OTHER_SCRIPTS
+from mw_pipeline.records.text import any_byte, ascii_letter, mask_of, utf8_bytes
 
 MEMORY_LIMIT = "512MB"
 """What one query may hold in memory; larger sorts and groupings spill."""
@@ -30,10 +31,7 @@ BATCH_ROWS = 65_536
 THREADS = 2  # each holds buffers of its own: more of them need more than the limit to be of use
 
 # The first script that a text has a letter of is its script; Latin comes last, since foreign text often quotes it.
-_SCRIPTS = (
-    "Han", "Hiragana", "Katakana", "Hangul", "Cyrillic", "Greek", "Arabic", "Hebrew", "Devanagari", "Bengali", "Tamil",
-    "Telugu", "Thai", "Georgian", "Armenian", "Latin",
-)  # fmt: skip
+_SCRIPTS = (*OTHER_SCRIPTS, "Latin")
 # The first byte of every character from U+0240 on; the few below U+0250 among them are told by their pattern.
 _PAST_LATIN = 0xC9
 _COLUMNS = {"source": "source", "split": "split", "country": "country", "locale": "locale", "licence": "license"}

@@ -16,9 +16,9 @@ import pyarrow.compute as pc
 
 from mw_pipeline.corpus.conventions import LINE_TAGS, TAG_INDEX, crossing_joints, script_separators, separators
 from mw_pipeline.corpus.orders import AREA_TAGS, Forms, forms, large_to_small
-from mw_pipeline.corpus.scripts import MANNER, OTHER, any_matches, in_other_script, manners
-from mw_pipeline.corpus.text import Mask, code_point_lengths, differs, filled
+from mw_pipeline.corpus.scripts import OTHER, STYLE, any_matches, in_other_script, styles
 from mw_pipeline.countries import country as country_file
+from mw_pipeline.records.text import Mask, code_point_lengths, differs, filled
 
 Ints = npt.NDArray[np.int64]
 
@@ -132,39 +132,39 @@ def native_draft(
         recased=np.zeros(rows, np.bool_),
         pool=zeros if pool is None else pool,
     )
-    return _in_script_manner(in_form(named_by_rank(draft), table, zeros), rng)
+    return _in_script_style(in_form(named_by_rank(draft), table, zeros), rng)
 
 
 def drawn_separators(draft: Draft, rows: Mask, rng: np.random.Generator) -> Ints:
     """(n,), for the rows under the mask: one separator between blocks each, by the habits of the script it is in."""
-    return _separators_in(manners(draft.values.values(), rows & draft.foreign)[rows], rng)
+    return _separators_in(styles(draft.values.values(), rows & draft.foreign)[rows], rng)
 
 
-def _separators_in(manner: Ints, rng: np.random.Generator) -> Ints:
-    drawn = separators()[0].draw(len(manner), rng)
+def _separators_in(style: Ints, rng: np.random.Generator) -> Ints:
+    drawn = separators()[0].draw(len(style), rng)
     for script in ("mixed", "numbered", "unspaced", "arabic"):
-        rows = manner == MANNER[script]
+        rows = style == STYLE[script]
         drawn[rows] = script_separators(script).draw(int(rows.sum()), rng)
     return drawn
 
 
-def _in_script_manner(draft: Draft, rng: np.random.Generator) -> Draft:
+def _in_script_style(draft: Draft, rng: np.random.Generator) -> Draft:
     """The draft with rows of Chinese, Japanese, Korean and Arabic text in the order and separators of their scripts."""
     if not draft.foreign.any():
         return draft
-    manner = manners(draft.values.values(), draft.foreign)
+    style = styles(draft.values.values(), draft.foreign)
     habit = large_to_small()
-    east = np.isin(manner, [MANNER[name] for name in ("unspaced", "numbered", "mixed", "korean")])
+    east = np.isin(style, [STYLE[name] for name in ("unspaced", "numbered", "mixed", "korean")])
     turned = east & (rng.random(draft.rows) < habit.share)
-    together = turned & (manner == MANNER["numbered"]) & (rng.random(draft.rows) < habit.together_share)
-    own = east & (manner != MANNER["korean"]) | (manner == MANNER["arabic"])
+    unseparated = turned & (style == STYLE["numbered"]) & (rng.random(draft.rows) < habit.unseparated_share)
+    own = east & (style != STYLE["korean"]) | (style == STYLE["arabic"])
     block = np.where(turned[:, None], habit.block, draft.block)
     return replace(
         draft,
         order=np.where(turned[:, None], habit.order, draft.order),
-        block=np.where(together[:, None], habit.together, block),
-        between=np.where(own, _separators_in(manner, rng), draft.between),
-        within=np.where(together, separators()[1].texts.index("").as_py(), draft.within),
+        block=np.where(unseparated[:, None], habit.unseparated, block),
+        between=np.where(own, _separators_in(style, rng), draft.between),
+        within=np.where(unseparated, separators()[1].texts.index("").as_py(), draft.within),
     )
 
 

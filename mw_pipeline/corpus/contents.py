@@ -21,8 +21,8 @@ from mw_pipeline.corpus.conventions import (
 )
 from mw_pipeline.corpus.orders import unit_forms
 from mw_pipeline.corpus.phrases import People, Phrases, people, phrases
-from mw_pipeline.corpus.text import Mask, differs, hash64, mask_of, replaced
 from mw_pipeline.countries import country as country_file
+from mw_pipeline.records.text import Mask, differs, hash64, mask_of, replaced
 
 CROSSED_OUT = ("street", "house_number", "unit", "po_box")
 

@@ -41,17 +41,17 @@ def input_digests(
     spec: CorpusSpec,
     source: str,
     data_path: Path,
-    beside: Callable[[Sequence[Path]], Iterable[Path]] = lambda paths: (),
+    companions: Callable[[Sequence[Path]], Iterable[Path]] = lambda paths: (),
 ) -> list[str]:
     """SHA-256 of every file that decides a source's rows, without fetching any: raw files, then those beside them.
 
-    `beside` names what is read beside raw files, as `alameda.json` beside `alameda.csv.gz`, which can say its licence.
+    `companions` names what is read beside raw files, as `alameda.json` of `alameda.csv.gz`, which can say its licence.
     Raises CorpusError as `resolve_inputs` does."""
     settings = spec.sources.get(source)
     if settings is not None and settings.url is not None and settings.sha256 is not None:
         return [settings.sha256]
     paths = resolve_inputs(spec, source, data_path)
-    return [sha256_remembered(path) for path in (*paths, *sorted({*beside(paths)} - {*paths}))]
+    return [sha256_remembered(path) for path in (*paths, *sorted({*companions(paths)} - {*paths}))]
 
 
 def match_inputs(spec: CorpusSpec, source: str, data_path: Path) -> tuple[Path, ...]:

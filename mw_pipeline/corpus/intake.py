@@ -11,21 +11,21 @@ import pyarrow.compute as pc
 
 from mw_pipeline.corpus.conventions import LINE_TAGS
 from mw_pipeline.corpus.mojibake import misdecoded
-from mw_pipeline.corpus.records import RECORD_SCHEMA, TAG_COLUMNS, Rejects
-from mw_pipeline.corpus.text import (
+from mw_pipeline.errors import CorpusError
+from mw_pipeline.records.tables import RECORD_SCHEMA, TAG_COLUMNS, Rejects
+from mw_pipeline.records.text import (
     Hashes,
     Mask,
+    canonical,
     edited,
     hash64,
     kept,
     mask_of,
     plain,
-    tidy,
     utf8_bytes,
     without_placeholders,
     without_remarks,
 )
-from mw_pipeline.errors import CorpusError
 
 MAX_VALUE_LENGTH = 200
 
@@ -55,7 +55,7 @@ def cut_pieces(
             yield joined.slice(0, size), rejects.hand_over()
             waiting = [joined.slice(size)]
     rest = rejects.hand_over()
-    if rest.turned_away or any(part.num_rows for part in waiting):
+    if rest.total or any(part.num_rows for part in waiting):
         yield pa.concat_batches(waiting) if waiting else NO_RECORDS, rest
 
 
@@ -96,7 +96,7 @@ def demand_records(batch: pa.RecordBatch, source: str) -> None:
     if batch.schema.names != RECORD_SCHEMA.names or batch.schema.types != RECORD_SCHEMA.types:
         raise CorpusError(
             f"source {source!r} yielded columns {', '.join(batch.schema.names)}, expected RECORD_SCHEMA: "
-            f"{', '.join(RECORD_SCHEMA.names)}. Build batches with corpus.records.record_batch."
+            f"{', '.join(RECORD_SCHEMA.names)}. Build batches with records.tables.record_batch."
         )
 
 
@@ -128,7 +128,7 @@ def _tidied(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 def _value(tag: str, batch: pa.RecordBatch) -> pa.StringArray:
     """A column of values in which only places say that there is none: in Piedmont there is a town called None."""
-    values = tidy(batch[tag])
+    values = canonical(batch[tag])
     if batch["raw"].null_count < batch.num_rows:
         return values
     values = without_remarks(values)

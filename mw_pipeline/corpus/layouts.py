@@ -14,9 +14,9 @@ import numpy.typing as npt
 from mw_pipeline.corpus.compose import Draft, drawn_separators, joints, placed_in, sequence
 from mw_pipeline.corpus.conventions import TAG_INDEX, line_separators, separators
 from mw_pipeline.corpus.orders import forms, postcode_first_forms
-from mw_pipeline.corpus.text import Mask
 from mw_pipeline.countries import country
 from mw_pipeline.draws import cumulated
+from mw_pipeline.records.text import Mask
 
 # A block number that no form has: what runs on together takes it.
 _RUN_ON = 99
@@ -39,21 +39,21 @@ def reorder(draft: Draft, asked: Mask, rng: np.random.Generator) -> tuple[Draft,
 def run_on(draft: Draft, asked: Mask, rng: np.random.Generator) -> tuple[Draft, Mask]:
     """Rows whose street runs on into the city, or whose venue runs on into the street, with no more than a space."""
     target = asked & ~draft.in_other_script(asked)
-    shares, together = _run_ons(draft.country)
+    shares, joining = _run_on_tags(draft.country)
     kind = np.searchsorted(shares, rng.random(draft.rows), side="right")
-    joined = together[kind[:, None], draft.order] & target[:, None]
+    joined = joining[kind[:, None], draft.order] & target[:, None]
     moved = replace(draft, block=np.where(joined, _RUN_ON, draft.block))
     return moved, _moved(draft, moved, target)
 
 
 @functools.cache
-def _run_ons(code: str) -> tuple[npt.NDArray[np.float64], Mask]:
+def _run_on_tags(code: str) -> tuple[npt.NDArray[np.float64], Mask]:
     """Cumulative shares of the R ways to run on, and (R, T): the tags that each way sets side by side."""
     ways = country(code)["run_on"].values()
-    together = np.zeros((len(ways), len(TAG_INDEX)), np.bool_)
-    for row, way in zip(together, ways, strict=True):
+    joining = np.zeros((len(ways), len(TAG_INDEX)), np.bool_)
+    for row, way in zip(joining, ways, strict=True):
         row[[TAG_INDEX[tag] for tag in way["tags"].split()]] = True
-    return cumulated(np.array([way["weight"] for way in ways], np.float64)), together
+    return cumulated(np.array([way["weight"] for way in ways], np.float64)), joining
 
 
 def separate(draft: Draft, asked: Mask, rng: np.random.Generator) -> tuple[Draft, Mask]:

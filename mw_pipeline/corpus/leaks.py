@@ -24,7 +24,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from mw_pipeline.corpus.census import bounded_connection, query
-from mw_pipeline.corpus.text import hash64, normalised_text
+from mw_pipeline.records.text import hash64, normalised_text
 
 BATCH_ROWS = 65_536
 MAX_EXAMPLES = 5
@@ -101,7 +101,7 @@ def write_exclusions(
     return dict(sorted(reasons.items()))
 
 
-def left_out(exclusions: Path) -> dict[str, dict[str, dict[str, int]]]:
+def exclusion_counts(exclusions: Path) -> dict[str, dict[str, dict[str, int]]]:
     """Per source, how many of its rows are excluded for each reason, and how many repeat each other source."""
     listed = f"read_parquet({_quoted(exclusions)})"
     counts: dict[str, dict[str, dict[str, int]]] = {}

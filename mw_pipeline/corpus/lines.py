@@ -14,8 +14,8 @@ import pyarrow as pa
 from mw_pipeline.corpus.compose import AREAS, Draft, Ints
 from mw_pipeline.corpus.conventions import LEAD, TAG_INDEX, crossing_joints, separators
 from mw_pipeline.corpus.recasing import recased_rows
-from mw_pipeline.corpus.text import Mask, code_point_lengths, trimmed
 from mw_pipeline.labels import STAGE3_TAGS
+from mw_pipeline.records.text import Mask, code_point_lengths, trimmed
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def write_lines(draft: Draft) -> Lines:
     counts = 2 * present.sum(axis=1)
     if draft.recased.any():
         parts = recased_rows(parts, counts, draft.recased)
-    raw = _run_together(parts, counts)
+    raw = _concatenated(parts, counts)
 
     lengths = code_point_lengths(pool)[source]
     gaps = code_point_lengths(separator_texts)[separator_codes]
@@ -80,7 +80,7 @@ def trimmed_lines(
     )
 
 
-def _run_together(parts: pa.StringArray, counts: Ints) -> pa.StringArray:
+def _concatenated(parts: pa.StringArray, counts: Ints) -> pa.StringArray:
     """The parts of each row as one text: they lie end to end already, and only the offsets between rows are kept."""
     ends = np.concatenate([[0], np.cumsum(counts)])
     offsets = np.frombuffer(parts.buffers()[1], np.int32, len(parts) + 1)[ends] if len(parts) else ends.astype(np.int32)

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mw_pipeline.corpus.text import Mask, any_byte, mask_of, utf8_bytes
+from mw_pipeline.records.text import Mask, any_byte, mask_of, utf8_bytes
 
 # What the bytes 80 to BF are in Latin-1 and in Windows-1252: signs that may follow a word, and all the others.
 _AFTER_WORDS = r"\x{00AA}\x{00AB}\x{00B0}\x{00B7}\x{00BA}\x{00BB}‘’‚“”„–—…•‹›"

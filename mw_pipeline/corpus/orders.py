@@ -68,10 +68,10 @@ def postcode_first_forms(code: str) -> Forms:
 def _postcode_first_forms(code: str) -> Forms:
     native = native_form(code)
     rest = _without(native, "postcode")
-    beside = _postcode_moved(native, "before_street")
+    before_street = _postcode_moved(native, "before_street")
     with_region = (("postcode", "region"), *_without(rest, "region"))
-    weighted = {_postcode_moved(native, "first"): 4, beside: 4, _first(native, AREA_TAGS): 3, with_region: 1}
-    weighted[_first(beside, ("region",))] = 2
+    weighted = {_postcode_moved(native, "first"): 4, before_street: 4, _first(native, AREA_TAGS): 3, with_region: 1}
+    weighted[_first(before_street, ("region",))] = 2
     return _table(list(weighted), list(weighted.values()))
 
 
@@ -86,17 +86,17 @@ def unit_forms(code: str) -> Forms:
 class LargeToSmall:
     """How Chinese, Japanese and Korean text runs from large to small.
 
-    share            how often it does
-    order, block     (S,) int64  tag index and block number at each position
-    together_share   how often its names follow each other without a sign in rows with numbers
-    together         (S,) int64  block numbers of such rows
+    share              how often it does
+    order, block       (S,) int64  tag index and block number at each position
+    unseparated_share  how often its names follow each other without a sign in rows with numbers
+    unseparated        (S,) int64  block numbers of such rows
     """
 
     share: float
     order: npt.NDArray[np.int64]
     block: npt.NDArray[np.int64]
-    together_share: float
-    together: npt.NDArray[np.int64]
+    unseparated_share: float
+    unseparated: npt.NDArray[np.int64]
 
 
 @functools.cache
@@ -106,8 +106,8 @@ def large_to_small() -> LargeToSmall:
     form = blocks_of(section["blocks"])
     order, block = np.array(form_order(form)), np.array(form_block(form))
     joined = np.isin(order, [TAG_INDEX[tag] for tag in section["together"]["tags"].split()])
-    together = np.where(joined, block[joined].min(), block)
-    return LargeToSmall(section["share"], order, block, section["together"]["share"], together)
+    unseparated = np.where(joined, block[joined].min(), block)
+    return LargeToSmall(section["share"], order, block, section["together"]["share"], unseparated)
 
 
 def native_form(code: str) -> Form:
@@ -136,9 +136,9 @@ def moved(native: Form, habits: Mapping[str, Any], rng: np.random.Generator) -> 
     for tag, move in _PLACED:
         form = move(form, _drawn(habits[tag], rng))
     if rng.random() < habits["number_turned"]:
-        form = _number_turned(form)
+        form = _number_swapped(form)
     if rng.random() < habits["number_apart"]:
-        form = _number_apart(form)
+        form = _number_split(form)
     if rng.random() < habits["city_first"]:
         form = _first(form, AREA_TAGS)
     if rng.random() < habits["large_to_small"]:
@@ -164,7 +164,7 @@ def _place_of(form: Form, tag: str) -> int:
     return next(number for number, block in enumerate(form) if tag in block)
 
 
-def _beside(form: Form, tag: str, anchor: str, *, behind: bool) -> Form:
+def _next_to(form: Form, tag: str, anchor: str, *, behind: bool) -> Form:
     """The form with a tag in the anchor's block, right behind the anchor (and its cedex) or right before it."""
     place = _place_of(form, anchor)
     block = form[place]
@@ -173,20 +173,20 @@ def _beside(form: Form, tag: str, anchor: str, *, behind: bool) -> Form:
     return (*form[:place], (*block[:at], tag, *block[at:]), *form[place + 1 :])
 
 
-def _apart(form: Form, tag: str, anchor: str, *, behind: bool) -> Form:
+def _as_block(form: Form, tag: str, anchor: str, *, behind: bool) -> Form:
     """The form with a tag as a block of its own, behind the anchor's block or before it."""
     place = _place_of(form, anchor) + behind
     return (*form[:place], (tag,), *form[place:])
 
 
-def _ahead(form: Form, tag: str, block: Block) -> Form:
+def _at_head(form: Form, tag: str, block: Block) -> Form:
     """The form with a tag at the head of a block."""
     return tuple((tag, *held) if held == block else held for held in form)
 
 
 def _at_end(form: Form, tag: str) -> Form:
     """The form with a tag last of all but the country."""
-    return _apart(form, tag, "country", behind=False)
+    return _as_block(form, tag, "country", behind=False)
 
 
 def _unit_moved(form: Form, place: str) -> Form:
@@ -195,13 +195,13 @@ def _unit_moved(form: Form, place: str) -> Form:
     rest = _without(form, "unit")
     number, street = sorted(("house_number", "street"), key=_block_of(rest, "street").index)
     moves: dict[str, Callable[[], Form]] = {
-        "behind": lambda: _beside(rest, "unit", street, behind=True),
-        "apart": lambda: _apart(rest, "unit", "street", behind=True),
-        "ahead": lambda: _beside(rest, "unit", number, behind=False),
-        "before": lambda: _apart(rest, "unit", "street", behind=False),
-        "venue": lambda: _beside(rest, "unit", "venue", behind=True),
+        "behind": lambda: _next_to(rest, "unit", street, behind=True),
+        "apart": lambda: _as_block(rest, "unit", "street", behind=True),
+        "ahead": lambda: _next_to(rest, "unit", number, behind=False),
+        "before": lambda: _as_block(rest, "unit", "street", behind=False),
+        "venue": lambda: _next_to(rest, "unit", "venue", behind=True),
         "first": lambda: (("unit",), *rest),
-        "inside": lambda: _beside(rest, "unit", number, behind=True),
+        "inside": lambda: _next_to(rest, "unit", number, behind=True),
     }
     return moves[place]()
 
@@ -210,7 +210,7 @@ def _venue_moved(form: Form, place: str) -> Form:
     if place == "native":
         return form
     rest = _without(form, "venue")
-    return _apart(rest, "venue", "street", behind=True) if place == "behind_street" else _at_end(rest, "venue")
+    return _as_block(rest, "venue", "street", behind=True) if place == "behind_street" else _at_end(rest, "venue")
 
 
 def _postcode_moved(form: Form, place: str) -> Form:
@@ -220,12 +220,12 @@ def _postcode_moved(form: Form, place: str) -> Form:
     moves: dict[str, Callable[[], Form]] = {
         "first": lambda: (("postcode",), *rest),
         "last": lambda: _at_end(rest, "postcode"),
-        "before_locality": lambda: _beside(rest, "postcode", "locality", behind=False),
-        "behind_locality": lambda: _beside(rest, "postcode", "locality", behind=True),
-        "behind_region": lambda: _beside(rest, "postcode", "region", behind=True),
-        "before_region": lambda: _beside(rest, "postcode", "region", behind=False),
-        "before_street": lambda: _ahead(rest, "postcode", _block_of(rest, "street")),
-        "apart": lambda: _apart(rest, "postcode", "region", behind=True),
+        "before_locality": lambda: _next_to(rest, "postcode", "locality", behind=False),
+        "behind_locality": lambda: _next_to(rest, "postcode", "locality", behind=True),
+        "behind_region": lambda: _next_to(rest, "postcode", "region", behind=True),
+        "before_region": lambda: _next_to(rest, "postcode", "region", behind=False),
+        "before_street": lambda: _at_head(rest, "postcode", _block_of(rest, "street")),
+        "apart": lambda: _as_block(rest, "postcode", "region", behind=True),
     }
     return moves[place]()
 
@@ -234,25 +234,25 @@ def _region_moved(form: Form, place: str) -> Form:
     """A native region keeps the postcode that stands beside it; one that moves before the town leaves it."""
     if place == "native":
         return form
-    together = [tag for tag in _block_of(form, "region") if tag in ("region", "postcode")]
+    moving = [tag for tag in _block_of(form, "region") if tag in ("region", "postcode")]
     rest = form
-    for tag in together:
+    for tag in moving:
         rest = _without(rest, tag)
     if place == "joined":
         at = _place_of(rest, "locality")
-        return (*rest[:at], (*rest[at], *together), *rest[at + 1 :])
+        return (*rest[:at], (*rest[at], *moving), *rest[at + 1 :])
     if place == "before_locality":
-        rest = _apart(rest, "region", "locality", behind=False)
-        return _beside(rest, "postcode", "locality", behind=True) if "postcode" in together else rest
+        rest = _as_block(rest, "region", "locality", behind=False)
+        return _next_to(rest, "postcode", "locality", behind=True) if "postcode" in moving else rest
     rest = _at_end(rest, "region")
-    return _beside(rest, "postcode", "locality", behind=True) if "postcode" in together else rest
+    return _next_to(rest, "postcode", "locality", behind=True) if "postcode" in moving else rest
 
 
 def _subregion_moved(form: Form, place: str) -> Form:
     if place == "native":
         return form
     rest = _without(form, "subregion")
-    return _beside(rest, "subregion", "locality", behind=True) if place == "joined" else _at_end(rest, "subregion")
+    return _next_to(rest, "subregion", "locality", behind=True) if place == "joined" else _at_end(rest, "subregion")
 
 
 # In this order: the postcode is placed where the region then stands.
@@ -269,12 +269,12 @@ def _block_of(form: Form, tag: str) -> Block:
     return form[_place_of(form, tag)]
 
 
-def _number_turned(form: Form) -> Form:
+def _number_swapped(form: Form) -> Form:
     swap = {"house_number": "street", "street": "house_number"}
     return tuple(tuple(swap.get(tag, tag) for tag in block) for block in form)
 
 
-def _number_apart(form: Form) -> Form:
+def _number_split(form: Form) -> Form:
     """The block of number and street cut between the two."""
     place = _place_of(form, "street")
     block = form[place]

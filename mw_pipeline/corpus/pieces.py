@@ -23,8 +23,7 @@ import pyarrow.compute as pc
 from mw_pipeline.corpus.census import counts_of, summed
 from mw_pipeline.corpus.conventions import LINE_TAGS
 from mw_pipeline.corpus.intake import NO_RECORDS, admit, component_keys, demand_records
-from mw_pipeline.corpus.records import RECORD_SCHEMA, ROW_SCHEMA, ReadRequest, Rejects
-from mw_pipeline.corpus.rows import SPANS_DO_NOT_FIT, Composed, compose_rows, given_rows, labelled_mask
+from mw_pipeline.corpus.rows import SPANS_DO_NOT_FIT, Composed, compose_rows, labelled_mask, labelled_rows
 from mw_pipeline.corpus.scripts import OTHER_SCRIPT_COUNTRIES, in_other_script
 from mw_pipeline.corpus.seen import first_seen, rows_hashed, write_hashes
 from mw_pipeline.corpus.shards import (
@@ -37,11 +36,12 @@ from mw_pipeline.corpus.shards import (
     write_rows,
 )
 from mw_pipeline.corpus.splits import TRAIN, in_holdout, place_fold, split_of
-from mw_pipeline.corpus.text import hash64, kept, mask_of
 from mw_pipeline.corpus.waterfall import MethodFlow, Waterfall
 from mw_pipeline.countries import writer_of
 from mw_pipeline.recipe import CorpusSpec
-from mw_pipeline.sources.adapter import Adapter, records_of
+from mw_pipeline.records.adapter import Adapter, records_of
+from mw_pipeline.records.tables import RECORD_SCHEMA, ROW_SCHEMA, ReadRequest, Rejects
+from mw_pipeline.records.text import hash64, kept, mask_of
 
 RECORDS, ROWS, PARTS = "records", "rows", "parts"
 STEPS = (RECORDS, ROWS, PARTS)
@@ -99,25 +99,25 @@ class Job:
         return Waterfall(self.source, self.spec.sources[self.source].adapter, self.spec.variants)
 
 
-def admit_piece(job: Job, piece: int, raw: pa.RecordBatch, turned_away: Rejects) -> Receipt:
+def admit_piece(job: Job, piece: int, raw: pa.RecordBatch, unreadable: Rejects) -> Receipt:
     """The records of a piece that are sound and wanted, with their split and a hash of each.
 
-    `raw` is what the adapter's `read` yielded, `turned_away` what it did not. Raises CorpusError when the records are
+    `raw` is what the adapter's `read` yielded, `unreadable` what it did not. Raises CorpusError when the records are
     not of RECORD_SCHEMA, which is the adapter's mistake and not the file's.
     """
     unread = Rejects(job.source)
     made = records_of(job.adapter, raw, job.reading(), unread) if raw.num_rows else NO_RECORDS
     demand_records(made, job.source)
     flow = job.waterfall()
-    flow.records.read = made.num_rows + unread.turned_away + turned_away.turned_away
+    flow.records.read = made.num_rows + unread.total + unreadable.total
     admitted = _in_script_dose(job, piece, admit(made, job.spec.countries, unread), unread)
-    flow.records.quarantined = turned_away.counts + unread.counts
-    flow.records.filtered = turned_away.filters + unread.filters
+    flow.records.quarantined = unreadable.counts + unread.counts
+    flow.records.filtered = unreadable.filters + unread.filters
     records, hashes, rejects = (job.path(RECORDS, piece, suffix) for suffix in (".arrow", ".hashes", ".rejects"))
     table = pa.Table.from_batches([admitted]).append_column("split", _splits(job, admitted))
     write_arrow(records, [table], _split_record_schema())
     write_hashes(hashes, component_keys(admitted))
-    files = [records, hashes, *write_rejects(rejects, turned_away, unread)]
+    files = [records, hashes, *write_rejects(rejects, unreadable, unread)]
     facts = {"waterfall": flow.as_json(), "admitted": len(table)}
     return _signed(job, RECORDS, piece, files, facts)
 
@@ -204,7 +204,7 @@ def _variant(
     if len(plain):
         yield plain, compose_rows(plain, source=job.source, variant=variant, doses=job.doses, rng=rng)
     if len(given):
-        yield given, given_rows(given, source=job.source)
+        yield given, labelled_rows(given, source=job.source)
 
 
 def _count(flow: Waterfall, records: pa.Table, composed: Composed, unfit: Rejects) -> None:
@@ -224,7 +224,7 @@ def write_part(job: Job, piece: int) -> Receipt:
     hashes = job.path(ROWS, piece, ".hashes")
     new = first_seen(job.repeats_path(ROWS), hashes.stem, rows_hashed(hashes))
 
-    def unrepeated() -> Iterator[pa.RecordBatch]:
+    def distinct() -> Iterator[pa.RecordBatch]:
         at = 0
         for batch in read_arrow(job.path(ROWS, piece, ".arrow")):
             part = kept(batch, new[at : at + batch.num_rows])
@@ -233,7 +233,7 @@ def write_part(job: Job, piece: int) -> Receipt:
             yield part
 
     path = job.path(PARTS, piece, ".parquet")
-    write_rows(path, unrepeated())
+    write_rows(path, distinct())
     flow.rows.kept, flow.rows.deduplicated = int(new.sum()), int((~new).sum())
     return _signed(job, PARTS, piece, [path], {"waterfall": flow.as_json(), "counts": summed(counts)})
 

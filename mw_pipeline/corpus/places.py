@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pycountry
 
-from mw_pipeline.corpus.text import Mask, by_distinct, mask_of, normalised_text, without_accents
 from mw_pipeline.countries import KNOWN_COUNTRIES, country
+from mw_pipeline.records.text import Mask, by_distinct, mask_of, normalised_text, without_accents
 
 # How sources shorten words of a town; what follows its name is the district or office that it is served by.
 _SPELT_OUT = (

@@ -19,7 +19,7 @@ from mw_pipeline.corpus.shards import Receipt
 from mw_pipeline.corpus.workers import MAX_DEATHS, Calls, Run, Task, WorkersLostError, lost_message
 from mw_pipeline.errors import CorpusError
 
-_AHEAD = 2
+_QUEUED_PER_CORE = 2
 
 
 @contextmanager
@@ -62,9 +62,9 @@ def _no_cluster(address: str, error: Exception) -> str:
 
 
 def _run(task: Task, calls: Calls) -> Iterator[Receipt]:
-    remote = ray.remote(num_cpus=1, max_retries=MAX_DEATHS - 1)(_done_on_one_core)
+    remote = ray.remote(num_cpus=1, max_retries=MAX_DEATHS - 1)(_run_on_one_core)
     waiting, at_work = iter(calls), dict[Any, Any]()
-    ahead = _AHEAD * _cores()
+    ahead = _QUEUED_PER_CORE * _cores()
     while True:
         for call in islice(waiting, ahead - len(at_work)):
             at_work[remote.remote(task, *call)] = call[1]
@@ -86,6 +86,6 @@ def _cores() -> int:
     return max(1, int(resources.get("CPU", 1)))
 
 
-def _done_on_one_core(task: Task, *call: Any) -> Receipt:
+def _run_on_one_core(task: Task, *call: Any) -> Receipt:
     pa.set_cpu_count(1)
     return task(*call)

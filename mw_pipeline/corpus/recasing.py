@@ -14,7 +14,7 @@ import pyarrow as pa
 from mw_pipeline.client.recasing import LONGEST_IN_CAPITALS
 from mw_pipeline.corpus.compose import Draft, Ints
 from mw_pipeline.corpus.conventions import Weighted, crossing_joints, separators
-from mw_pipeline.corpus.text import Bytes, Mask, any_byte, ascii_letter, differs, utf8_bytes
+from mw_pipeline.records.text import Bytes, Mask, any_byte, ascii_letter, differs, utf8_bytes
 
 _CASE_BIT, _PAST_ASCII = np.uint8(0x20), 0x80
 

@@ -16,11 +16,11 @@ from mw_pipeline.corpus.compose import native_draft
 from mw_pipeline.corpus.conventions import LINE_TAGS
 from mw_pipeline.corpus.lines import Lines, trimmed_lines, write_lines
 from mw_pipeline.corpus.places import place_keys
-from mw_pipeline.corpus.records import ROW_SCHEMA, TAG_COLUMNS
 from mw_pipeline.corpus.spans import unsound_rows
 from mw_pipeline.corpus.subsets import as_mailed
-from mw_pipeline.corpus.text import kept, mask_of
 from mw_pipeline.countries import writer_of
+from mw_pipeline.records.tables import ROW_SCHEMA, TAG_COLUMNS
+from mw_pipeline.records.text import kept, mask_of
 
 SPANS_DO_NOT_FIT = "spans_do_not_fit"
 
@@ -59,7 +59,7 @@ def compose_rows(
     return Composed(kept(rows, ~unsound), tallies, unfit)
 
 
-def given_rows(records: pa.Table, *, source: str) -> Composed:
+def labelled_rows(records: pa.Table, *, source: str) -> Composed:
     """One row per labelled record: its own text as it came, aligned to its components. Where they do not fit, none."""
     labelled = records.select(["raw", *TAG_COLUMNS]).to_pylist()
     spans, unfit = [], []

@@ -10,10 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pandera.errors import SchemaErrors
 
-from mw_pipeline.corpus.records import ROW_SCHEMA
 from mw_pipeline.corpus.spans import unsound_rows
 from mw_pipeline.corpus.splits import SPLITS
 from mw_pipeline.errors import CorpusError
+from mw_pipeline.records.tables import ROW_SCHEMA
 
 BATCH_ROWS = 65_536
 MAX_FINDINGS = 20

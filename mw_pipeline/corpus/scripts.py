@@ -10,20 +10,21 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mw_pipeline.corpus.text import Mask, any_byte, code_point_lengths, code_points, filled, mask_of, utf8_bytes
+from mw_pipeline.records.text import Mask, any_byte, code_point_lengths, code_points, filled, mask_of, utf8_bytes
 
-# Letters of the scripts that are written here besides Latin, as RE2 classes.
-OTHER = (
-    r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Cyrillic}\p{Greek}\p{Arabic}\p{Hebrew}\p{Devanagari}\p{Bengali}"
-    r"\p{Tamil}\p{Telugu}\p{Thai}\p{Georgian}\p{Armenian}]"
-)
+OTHER_SCRIPTS = (
+    "Han", "Hiragana", "Katakana", "Hangul", "Cyrillic", "Greek", "Arabic", "Hebrew", "Devanagari", "Bengali", "Tamil",
+    "Telugu", "Thai", "Georgian", "Armenian",
+)  # fmt: skip
+"""The scripts that are written here besides Latin, as RE2 knows them."""
+OTHER = "[" + "".join(rf"\p{{{script}}}" for script in OTHER_SCRIPTS) + "]"
 UNSPACED = r"[\p{Han}\p{Hiragana}\p{Katakana}]"
 _BETWEEN = "\x1f"
 _UNSPACED_TEXT = r"[\p{Han}\p{Hiragana}\p{Katakana}][\p{Han}\p{Hiragana}\p{Katakana}ー・]*"
 _UNSPACED_WITH_NUMBERS = r"[\p{Han}\p{Hiragana}\p{Katakana}0-9〒][\p{Han}\p{Hiragana}\p{Katakana}ー・0-9-]*"
 
 # How scripts with habits of their own are written, by what all texts of a row together look like; the first that fits.
-MANNERS = {
+STYLES = {
     "plain": r"^$",
     "unspaced": rf"^{_BETWEEN}*(?:{_UNSPACED_TEXT}{_BETWEEN}+)*$",
     "numbered": rf"^{_BETWEEN}*(?:{_UNSPACED_WITH_NUMBERS}{_BETWEEN}+)*$",
@@ -31,7 +32,7 @@ MANNERS = {
     "arabic": r"\p{Arabic}",
     "korean": r"\p{Hangul}",
 }
-MANNER = {name: number for number, name in enumerate(MANNERS)}
+STYLE = {name: number for number, name in enumerate(STYLES)}
 
 # Scripts that are read letter by letter, so that a spelling in Latin letters is what people write, for use in a class;
 # and those of them without capitals, where the Latin name takes them.
@@ -62,12 +63,12 @@ def any_matches(columns: Iterable[pa.StringArray], pattern: str, rows: Mask) -> 
     return found
 
 
-def manners(columns: Iterable[pa.StringArray], rows: Mask) -> npt.NDArray[np.int64]:
-    """(N,): which of MANNERS each row is written in, "plain" outside the rows given."""
+def styles(columns: Iterable[pa.StringArray], rows: Mask) -> npt.NDArray[np.int64]:
+    """(N,): which of STYLES each row is written in, "plain" outside the rows given."""
     found = np.zeros(len(rows), np.int64)
     if rows.any():
         texts = _side_by_side(columns, rows)
-        ways = [mask_of(pc.match_substring_regex(texts, pattern)) for pattern in MANNERS.values()]
+        ways = [mask_of(pc.match_substring_regex(texts, pattern)) for pattern in STYLES.values()]
         found[rows] = np.where(np.any(ways, axis=0), np.argmax(ways, axis=0), 0)
     return found
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from mw_pipeline.corpus.text import Hashes, Mask
+from mw_pipeline.records.text import Hashes, Mask
 
 PARTITION_HASHES = 500_000
 

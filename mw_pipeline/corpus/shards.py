@@ -10,8 +10,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mw_pipeline.corpus.records import QUARANTINE_SCHEMA, ROW_SCHEMA, Rejects
 from mw_pipeline.digest import JSON, json_value, sha256_file, write_json_atomically
+from mw_pipeline.records.tables import QUARANTINE_SCHEMA, ROW_SCHEMA, Rejects
 
 PART_ROWS = 65_536
 GROUP_ROWS = 65_536

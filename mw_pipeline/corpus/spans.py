@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from mw_pipeline.corpus.text import Mask, code_point_lengths, differs, kept, trimmed, utf8_bytes
+from mw_pipeline.records.text import Mask, code_point_lengths, differs, kept, trimmed, utf8_bytes
 
 Ints = npt.NDArray[np.int64]
 
@@ -76,14 +76,14 @@ def _counts(lists: pa.ListArray | pa.MapArray) -> Ints:
 
 
 def _items(components: pa.MapArray) -> pa.StringArray:
-    return _shown(components, components.items)
+    return _own_part(components, components.items)
 
 
 def _keys(components: pa.MapArray) -> pa.StringArray:
-    return _shown(components, components.keys)
+    return _own_part(components, components.keys)
 
 
-def _shown(components: pa.MapArray, values: pa.StringArray) -> pa.StringArray:
+def _own_part(components: pa.MapArray, values: pa.StringArray) -> pa.StringArray:
     """The part of a map's values that its own offsets cover: a slice keeps the whole buffer."""
     first, last = components.offsets[0].as_py(), components.offsets[-1].as_py()
     return values.slice(first, last - first)

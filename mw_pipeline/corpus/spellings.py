@@ -17,8 +17,8 @@ from mw_pipeline.corpus.compose import NAME_TAGS, Draft
 from mw_pipeline.corpus.conventions import Way, region_swaps
 from mw_pipeline.corpus.scripts import CASELESS, PHONETIC, any_matches, in_latin_letters
 from mw_pipeline.corpus.swaps import swap_whole, swap_words
-from mw_pipeline.corpus.text import AFTER, BEFORE, Mask, differs, filled, mask_of, replaced, without_accents
 from mw_pipeline.corpus.typos import mistyped
+from mw_pipeline.records.text import AFTER, BEFORE, Mask, differs, filled, mask_of, replaced, without_accents
 
 Columns = Mapping[str, pa.StringArray]
 

@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mw_pipeline.corpus.places import has_closed_name, place_names
-from mw_pipeline.corpus.text import Mask, by_distinct, hash64, mask_of, normalised_text
 from mw_pipeline.errors import CorpusError
+from mw_pipeline.records.text import Mask, by_distinct, hash64, mask_of, normalised_text
 
 SPLITS = ("train", "validation", "test")
 

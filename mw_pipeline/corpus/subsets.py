@@ -16,9 +16,9 @@ import pyarrow.compute as pc
 
 from mw_pipeline.corpus.compose import Draft, named_by_rank
 from mw_pipeline.corpus.conventions import TAG_INDEX
-from mw_pipeline.corpus.text import Mask
 from mw_pipeline.countries import country
 from mw_pipeline.draws import cumulated
+from mw_pipeline.records.text import Mask
 
 # A component that says nothing without one of others.
 NEEDS: Mapping[str, tuple[str, ...]] = {

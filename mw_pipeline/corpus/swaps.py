@@ -7,9 +7,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mw_pipeline.corpus.conventions import Swaps, Way, word_swaps
-from mw_pipeline.corpus.text import BEFORE, Mask, differs, mask_of, replaced
 from mw_pipeline.countries import WORD_PLACES
 from mw_pipeline.countries import country as country_file
+from mw_pipeline.records.text import BEFORE, Mask, differs, mask_of, replaced
 
 
 def swap_words(texts: pa.StringArray, country: str, tag: str, way: Way, rng: np.random.Generator) -> pa.StringArray:

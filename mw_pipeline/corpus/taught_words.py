@@ -87,11 +87,9 @@ def closed_words_are_taught(words: Sequence[Taught], *, but: Sequence[ClosedKind
         alike = [found for found in words if found.word.kind == kind]
         lacking = worst_first(found for found in alike if not found.is_taught)
         if lacking:
-            named = ", ".join(map(str, lacking[:_NAMED]))
-            more = f", and {len(lacking) - _NAMED} more" if len(lacking) > _NAMED else ""
             findings.append(
                 f"{kind}: {len(lacking)} of {len(alike)} are in fewer than {MIN_ROWS} training rows as what they are, "
-                f"or in fewer than {MIN_SUBSETS} subsets of components: {named}{more}"
+                f"or in fewer than {MIN_SUBSETS} subsets of components: {_listed(lacking)}"
             )
     return findings
 
@@ -104,9 +102,13 @@ def closed_words_are_counted(words: Iterable[Taught], wanted: Sequence[ClosedWor
     missing = [word for word in wanted if word not in counted]
     if not missing:
         return []
-    named = ", ".join(f"{word.kind} {word.word!r}" for word in missing[:_NAMED])
-    more = f", and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
-    return [f"the table lacks {len(missing)} of {len(wanted)} closed words of its locales: {named}{more}. Count again"]
+    named = _listed([f"{word.kind} {word.word!r}" for word in missing])
+    return [f"the table lacks {len(missing)} of {len(wanted)} closed words of its locales: {named}. Count again"]
+
+
+def _listed(words: Sequence[object]) -> str:
+    more = f", and {len(words) - _NAMED} more" if len(words) > _NAMED else ""
+    return ", ".join(map(str, words[:_NAMED])) + more
 
 
 def worst_first(words: Iterable[Taught]) -> list[Taught]:

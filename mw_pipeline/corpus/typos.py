@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from mw_pipeline.corpus.text import Mask, code_point_lengths, code_points, texts_of
 from mw_pipeline.countries import country as country_file
+from mw_pipeline.records.text import Mask, code_point_lengths, code_points, texts_of
 
 CodePoints = npt.NDArray[np.uint32]
 
@@ -39,7 +39,7 @@ def mistyped(texts: pa.StringArray, country: str, rng: np.random.Generator) -> p
     times[place[slip == names.index("doubled")]] = 2
     swapped, hit = place[slip == names.index("swapped")], place[slip == names.index("neighbour")]
     letters[swapped], letters[swapped + 1] = letters[swapped + 1], letters[swapped]
-    letters[hit] = _beside(letters[hit], country, rng)
+    letters[hit] = _neighbours(letters[hit], country, rng)
     new_lengths = np.add.reduceat(np.append(times, 0), ends - lengths) if len(texts) else lengths
     return texts_of(np.repeat(letters, times), np.where(lengths > 0, new_lengths, 0))
 
@@ -55,9 +55,9 @@ def _inside_words(letters: CodePoints, ends: npt.NDArray[np.int64]) -> Mask:
     return inside
 
 
-def _beside(letters: CodePoints, country: str, rng: np.random.Generator) -> CodePoints:
+def _neighbours(letters: CodePoints, country: str, rng: np.random.Generator) -> CodePoints:
     """The letter beside each one on its row of the keyboard; what is on no key stays."""
-    table = _keys_beside(country)
+    table = _neighbour_keys(country)
     known = letters < len(table)
     found = letters.copy()
     found[known] = table[letters[known], rng.integers(0, 2, int(known.sum()))]
@@ -65,7 +65,7 @@ def _beside(letters: CodePoints, country: str, rng: np.random.Generator) -> Code
 
 
 @functools.cache
-def _keys_beside(country: str) -> CodePoints:
+def _neighbour_keys(country: str) -> CodePoints:
     """(128, 2): the keys to the left and right of each ASCII letter, in its case; the end of a row has one twice."""
     table = np.repeat(np.arange(128, dtype=np.uint32)[:, None], 2, axis=1)
     for row in country_file(country)["keyboard"]["rows"]:

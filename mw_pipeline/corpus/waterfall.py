@@ -157,25 +157,25 @@ def quarantine_within_budget(waterfall: Waterfall, budgets: Budgets) -> list[str
     """Findings: losses above budget: to quarantine, to one reason (M16), one augmentation (M17) or one filter (M15)."""
     findings = []
     for name, flow in (("records", waterfall.records), ("rows", waterfall.rows)):
-        findings += _above(
+        findings += _over_budget(
             f"{waterfall.source}: quarantined {name}", flow.quarantined.total(), flow.read, budgets.quarantine_share
         )
         for reason, count in sorted(flow.quarantined.items()):
-            findings += _above(
+            findings += _over_budget(
                 f"{waterfall.source}: {name} quarantined as {reason!r}", count, flow.read, budgets.reason_share
             )
         for dropped_by, count in sorted(flow.filtered.items()):
-            findings += _above(
+            findings += _over_budget(
                 f"{waterfall.source}: {name} dropped by {dropped_by!r}", count, flow.read, budgets.filter_share
             )
     for method, tally in waterfall.methods.items():
         where = f"{waterfall.source}: rows quarantined after augmentation {method!r}"
         allowed = budgets.methods.get(method, budgets.method_share)
-        findings += _above(where, tally.quarantined, tally.applied, allowed)
+        findings += _over_budget(where, tally.quarantined, tally.applied, allowed)
     return findings
 
 
-def _above(what: str, count: int, of: int, budget_share: float) -> list[str]:
+def _over_budget(what: str, count: int, of: int, budget_share: float) -> list[str]:
     share = count / of if of else 0.0
     return (
         [f"{what}: {count} of {of} ({share:.1%}) where {budget_share:.1%} is allowed"] if share > budget_share else []

@@ -32,7 +32,7 @@ Run = Callable[[Task, Calls], Iterator[Receipt]]
 """Does a task once per call and yields what each returns, in any order; takes calls as workers are free."""
 
 MAX_DEATHS = 3
-_AHEAD = 2  # pieces per worker that are read before they are asked for
+_QUEUED_PER_WORKER = 2  # pieces per worker that are read before they are asked for
 
 
 class WorkersLostError(CorpusError):
@@ -113,7 +113,7 @@ class _Pool:
         """As `Run`. Raises WorkersLostError when workers die MAX_DEATHS times without finishing a piece in between."""
         waiting, at_work, deaths = iter(calls), dict[Future[Receipt], tuple[Any, ...]](), 0
         while True:
-            for call in islice(waiting, self._workers * _AHEAD - len(at_work)):
+            for call in islice(waiting, self._workers * _QUEUED_PER_WORKER - len(at_work)):
                 at_work[self._submit(task, call)] = call
             if not at_work:
                 return

@@ -18,7 +18,6 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from mw_pipeline.corpus.text import hash64
 from mw_pipeline.dataset.labelling import (
     NO_TAG,
     Spans,
@@ -33,6 +32,7 @@ from mw_pipeline.dataset.tokenized import BATCH_ROWS, SPLITS, TOKENIZED_SCHEMA, 
 from mw_pipeline.digest import JSON, json_value, write_json_atomically
 from mw_pipeline.errors import CorpusError
 from mw_pipeline.labels import LabelSet
+from mw_pipeline.records.text import hash64
 from mw_pipeline.tokenizer import Tokenizer
 
 DATASET_JSON = "dataset.json"

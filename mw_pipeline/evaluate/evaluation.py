@@ -20,6 +20,7 @@ from mw_pipeline.metrics.calibration import Confidences, calibration
 from mw_pipeline.metrics.matching import POLICIES, decoder_hash, policy_hash
 from mw_pipeline.metrics.resampling import LEVEL, RESAMPLES
 from mw_pipeline.metrics.scores import Flags, Outcomes, Scored, is_present, outcomes, scores
+from mw_pipeline.report.cells import interval_words, number
 
 CONSTRAINED_DECODER = "constrained-viterbi+whole-words+trim"
 EXTERNAL_DECODER = "external"
@@ -148,9 +149,4 @@ def as_table(report: dict[str, JSON]) -> str:
 
 
 def _line(name: str, value: float | None, bounds: list[float] | None, ceiling: float | None, support: str) -> str:
-    shown = "–" if bounds is None else f"{bounds[0]:.4f} to {bounds[1]:.4f}"
-    return f"| {name} | {_shown(value)} | {shown} | {_shown(ceiling)} | {support} |"
-
-
-def _shown(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4f}"
+    return f"| {name} | {number(value)} | {interval_words(bounds)} | {number(ceiling)} | {support} |"

@@ -10,16 +10,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from mw_pipeline.draws import splitmix64
+
 _ROUNDS = 6
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-
-
-def mixed(value: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """A well-stirred 64-bit hash of each value: the finaliser of SplitMix64 (Steele, Lea & Flood, 2014)."""
-    value = (value + _GOLDEN).astype(np.uint64)
-    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return value ^ (value >> np.uint64(31))
 
 
 def permuted(position: NDArray[np.int64], *, size: NDArray[np.int64], key: NDArray[np.uint64]) -> NDArray[np.int64]:
@@ -48,6 +41,6 @@ def _feistel(value: NDArray[np.uint64], half_bits: NDArray[np.uint64], key: NDAr
     mask = (np.uint64(1) << half_bits) - np.uint64(1)
     left, right = value >> half_bits, value & mask
     for index in range(_ROUNDS):
-        round_key = mixed(key + np.uint64(index))
-        left, right = right, left ^ (mixed(right ^ round_key) & mask)
+        round_key = splitmix64(key + np.uint64(index))
+        left, right = right, left ^ (splitmix64(right ^ round_key) & mask)
     return (left << half_bits) | right

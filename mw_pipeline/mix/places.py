@@ -15,7 +15,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from mw_pipeline.mix.permutation import mixed
+from mw_pipeline.draws import splitmix64
 
 _UNIT = 1 << 20  # parts of a slot: whole numbers, since sums of floats would let a place over its cap by one
 
@@ -81,12 +81,12 @@ class Rounds:
 
         No row comes twice in a round. A place at its cap moves on by its slots each round, so that all its rows are
         seen in turn; `key` names the round, and turns the others by chance."""
-        phase = (mixed(key) & np.uint64(_UNIT - 1)).astype(np.int64)
+        phase = (splitmix64(key) & np.uint64(_UNIT - 1)).astype(np.int64)
         at = slot * _UNIT + phase
         place = np.searchsorted(self._ends, at, side="right")
         begin = self._ends[place] - self.widths[place]
         rank = slot - -((phase - begin) // _UNIT)  # slots of the place that come before it in this round
-        by_chance = mixed(key ^ mixed(place.astype(np.uint64))) >> np.uint64(1)
+        by_chance = splitmix64(key ^ splitmix64(place.astype(np.uint64))) >> np.uint64(1)
         capped = self.widths[place] == self.per_round * _UNIT
         moved = np.where(capped, rounds * self.per_round, by_chance.astype(np.int64))
         position = self.places.first[place] + (rank + moved) % self.places.counts[place]

@@ -12,8 +12,9 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from mw_pipeline.draws import splitmix64
 from mw_pipeline.errors import CorpusError, RecipeError
-from mw_pipeline.mix.permutation import mixed, permuted
+from mw_pipeline.mix.permutation import permuted
 from mw_pipeline.mix.places import Rounds
 
 _BLOCK = 65_536  # samples after which every source has had its exact quota; also the resolution of a share
@@ -72,7 +73,7 @@ class MixSampler:
         passes = turn // np.maximum(slots, 1)
         if not self._cycle and passes.any():
             self._raise_dry(start + int(np.argmax(passes > 0)), int(source[np.argmax(passes > 0)]))
-        key = mixed(mixed(self._seed ^ mixed(source.astype(np.uint64))) + passes.astype(np.uint64))
+        key = splitmix64(splitmix64(self._seed ^ splitmix64(source.astype(np.uint64))) + passes.astype(np.uint64))
         row = permuted(turn % np.maximum(slots, 1), size=slots, key=key)
         for index, rounds in self._rounds.items():
             positions = np.flatnonzero(source == index)

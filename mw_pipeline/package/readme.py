@@ -12,6 +12,7 @@ from mw_pipeline.package.lineage import LINEAGE_NAME
 from mw_pipeline.package_files import ATTRIBUTION_NAME, CARD_NAME, ONNX_NAME, TRANSITIONS_NAME
 from mw_pipeline.parse import ParsedAddress
 from mw_pipeline.report.axes import axes_text
+from mw_pipeline.report.cells import interval_words, number
 from mw_pipeline.tokenizer import MODEL_NAME as TOKENIZER_NAME
 
 EXAMPLES = {
@@ -121,11 +122,11 @@ def score_table(scores: Mapping[str, JSON]) -> str:
     ]
     for name, part in parts.items():
         shown = (
-            _number(part["core_macro_f1"]),
-            _interval(part.get("intervals", {}).get("core_macro_f1")),
-            _number(part.get("ceiling", {}).get("core_macro_f1")),
-            _number(part.get("macro_f1")),
-            _number(part.get("exact_match")),
+            number(part["core_macro_f1"]),
+            interval_words(part.get("intervals", {}).get("core_macro_f1")),
+            number(part.get("ceiling", {}).get("core_macro_f1")),
+            number(part.get("macro_f1")),
+            number(part.get("exact_match")),
         )
         lines.append(f"| {name} | {part['rows']:,} | {' | '.join(shown)} |")
     return "\n".join(lines)
@@ -138,8 +139,8 @@ def tag_table(scores: Mapping[str, JSON]) -> str:
         return "No tag was scored."
     lines = ["| tag | gold values | precision | recall | F1 | 95 % interval |", "|---" + "|--:" * 5 + "|"]
     for tag, found in by_tag(golden["per_tag"]):
-        numbers = " | ".join(_number(found[name]) for name in ("precision", "recall", "f1"))
-        lines.append(f"| {tag} | {found['support']:,} | {numbers} | {_interval(found['interval'])} |")
+        numbers = " | ".join(number(found[name]) for name in ("precision", "recall", "f1"))
+        lines.append(f"| {tag} | {found['support']:,} | {numbers} | {interval_words(found['interval'])} |")
     absent = [tag for tag, _ in by_tag(golden.get("not_scored", {}).get("gold", {}))]
     beyond = f"\n\nIn the gold, but not among this model's tags: {', '.join(absent)}. {_NOT_EXACT}" if absent else ""
     return "\n".join(lines) + beyond
@@ -171,7 +172,7 @@ def capability_table(capability: Mapping[str, JSON] | None) -> str:
     )
     head = "| cell | rows right whole | 95 % interval |\n|---|--:|--:|"
     lines = [
-        f"| {found['cell']} | {found['right']} of {found['rows']} | {_interval(found['interval'])} |"
+        f"| {found['cell']} | {found['right']} of {found['rows']} | {interval_words(found['interval'])} |"
         for found in capability["worst"]
     ]
     return "\n".join([sentence, "", head, *lines])
@@ -211,11 +212,3 @@ def _shown(example: ParsedAddress) -> str:
     spans = ",\n".join(f"    {json.dumps(span, ensure_ascii=False)}" for span in parsed["spans"])
     text = json.dumps({**parsed, "spans": []}, ensure_ascii=False, indent=2)
     return text.replace('"spans": []', f'"spans": [\n{spans}\n  ]') if spans else text
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4f}"
-
-
-def _interval(bounds: Sequence[float] | None) -> str:
-    return "–" if not bounds else f"{bounds[0]:.4f} to {bounds[1]:.4f}"

@@ -28,8 +28,8 @@ def render_audit(out: Path, audit: Mapping[str, JSON]) -> Path:
         recipe=audit["recipe"],
         subject=_subject(audit),
         outcome=_outcome(audit["findings"]),
-        findings=[_sentence(text) for text in audit["findings"]],
-        warnings=[_sentence(text) for text in audit["warnings"]],
+        findings=[cells.sentence(text) for text in audit["findings"]],
+        warnings=[cells.sentence(text) for text in audit["warnings"]],
         tiles=_tiles(audit),
         sections=_sections(audit),
         svg=Markup,
@@ -178,7 +178,3 @@ def _lineage_section(audit: Mapping[str, JSON]) -> Section:
     rows = [(entry["kind"].replace("_", " "), entry["digest"]) for entry in audit["inputs"]]
     rows += [(f"shards of {source['name']}", source["digest"]) for source in audit["sources"]]
     return Section("lineage", "Lineage", tables=(Table(("what", "SHA-256"), tuple(rows)),))
-
-
-def _sentence(text: str) -> str:
-    return f"{text[0].upper()}{text[1:]}."

@@ -55,6 +55,11 @@ def interval(bounds: Sequence[float] | None, digits: int = 4) -> str:
     return NOTHING if not bounds else " … ".join(number(bound, digits) for bound in bounds)
 
 
+def interval_words(bounds: Sequence[float] | None) -> str:
+    """Both ends of an interval, as sentences and Markdown have them."""
+    return NOTHING if not bounds else f"{number(bounds[0])} to {number(bounds[1])}"
+
+
 def percent(value: float | None) -> str:
     """A share 0..1 as a percentage."""
     return NOTHING if value is None else f"{100 * value:.1f} %"

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mw_pipeline.corpus.records import ReadRequest, Rejects, record_batch
+from mw_pipeline.records.tables import ReadRequest, Rejects, record_batch
 from mw_pipeline.sources import columns
 from mw_pipeline.sources.delimited import read_request
 from mw_pipeline.sources.layout import Layout
@@ -100,7 +100,7 @@ def _records(batch: pa.RecordBatch, licence: str) -> pa.RecordBatch:
             "postcode": postcode,
             "locality": locality,
             "dependent_locality": _part_of_town(batch, locality, postcode),
-            "subregion": columns.unlike(columns.unlike(subregion, region), locality),
+            "subregion": columns.null_if_same(columns.null_if_same(subregion, region), locality),
             "region": region,
         }
     )
@@ -109,7 +109,7 @@ def _records(batch: pa.RecordBatch, licence: str) -> pa.RecordBatch:
 def _part_of_town(batch: pa.RecordBatch, locality: pa.Array, postcode: pa.Array) -> pa.Array:
     """The hamlet or former commune of each address, else its arrondissement where no postcode tells it."""
     parts = pc.coalesce(batch["nom_ld"], batch["nom_ancienne_commune"])
-    parts = columns.unlike(without_arrondissements(parts), locality)
+    parts = columns.null_if_same(without_arrondissements(parts), locality)
     behind = pc.utf8_trim_whitespace(pc.replace_substring_regex(batch["nom_commune"], r"^\S+", ""))
     cut = pc.and_(pc.not_equal(locality, batch["nom_commune"]), pc.is_null(postcode))
     return pc.coalesce(parts, pc.if_else(cut, behind, None))

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterable, Iterator
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mw_pipeline.corpus.records import ReadRequest, Rejects
-from mw_pipeline.corpus.text import (
+from mw_pipeline.countries import COUNTRY_CODES
+from mw_pipeline.records.tables import ReadRequest, Rejects
+from mw_pipeline.records.text import (
     any_byte,
     ascii_letter_or_digit,
     edited,
@@ -20,7 +21,6 @@ from mw_pipeline.corpus.text import (
     without_placeholders,
     without_remarks,
 )
-from mw_pipeline.countries import COUNTRY_CODES
 
 US_PUBLIC_DOMAIN = "Public Domain (US)"
 US_STATE_RECORD = "Public record (US state)"
@@ -74,7 +74,7 @@ def blanked(batch: pa.RecordBatch, name: str, where: pa.BooleanArray) -> pa.Reco
     return batch.set_column(batch.schema.get_field_index(name), name, column)
 
 
-def unlike(column: pa.Array, other: pa.Array) -> pa.Array:
+def null_if_same(column: pa.Array, other: pa.Array) -> pa.Array:
     """The column, null where it says the same as the other: nobody writes "Guadeloupe, Guadeloupe"."""
     return pc.if_else(pc.equal(folded(column), folded(other)), None, column)
 

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from mw_pipeline.corpus.records import Rejects
 from mw_pipeline.errors import CorpusError
-from mw_pipeline.sources.beginnings import ByteStream
+from mw_pipeline.records.tables import Rejects
+from mw_pipeline.sources.stream_start import ByteStream
 
 BATCH_RECORDS = 16_384
 

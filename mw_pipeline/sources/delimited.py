@@ -13,11 +13,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mw_pipeline.corpus.records import ReadRequest, Rejects
 from mw_pipeline.errors import CorpusError
-from mw_pipeline.sources.beginnings import ByteStream
+from mw_pipeline.records.tables import ReadRequest, Rejects
 from mw_pipeline.sources.columns import at_most
-from mw_pipeline.sources.layout import Header, Layout, header_of, lies_beside
+from mw_pipeline.sources.layout import Header, Layout, header_of, is_companion_table
 from mw_pipeline.sources.plain_blocks import plain_table
 from mw_pipeline.sources.reading import (
     MAX_BLOCK_LINES,
@@ -26,10 +25,11 @@ from mw_pipeline.sources.reading import (
     TextBlock,
     line_blocks,
     lines_of,
-    opened,
+    open_members,
     raw_files,
     text_blocks,
 )
+from mw_pipeline.sources.stream_start import ByteStream
 
 MAX_RECORD_LINES = 64
 
@@ -54,7 +54,7 @@ def read_delimited(files: Sequence[RawFile], layout: Layout, rejects: Rejects) -
         check_header(file, layout)
     tables = 0
     for file in files:
-        with opened(file) as members:
+        with open_members(file) as members:
             for label, stream in members:
                 tables += yield from read_table(stream, label, layout, rejects)
     if files and not tables:
@@ -66,7 +66,7 @@ def read_delimited(files: Sequence[RawFile], layout: Layout, rejects: Rejects) -
 
 def check_header(file: RawFile, layout: Layout) -> None:
     """Raises CorpusError for a file whose first member is neither of the layout nor of a table beside it."""
-    with opened(file) as members:
+    with open_members(file) as members:
         label, stream = next(members)
         is_table(stream, label, layout)
 
@@ -77,7 +77,7 @@ def is_table(stream: ByteStream, label: str, layout: Layout) -> bool:
     unused = Rejects(source=label)
     lines = line_blocks(stream, label=label, encoding=layout.encoding, rejects=unused)
     first = next(lines, None)
-    if lies_beside(first, layout):
+    if is_companion_table(first, layout):
         return False
     header_of(first, label, layout, unused.counts)
     return True
@@ -94,7 +94,7 @@ def read_table(
     while not first and (block := next(blocks, None)) is not None:
         first = list(lines_of(block, label=label, rejects=rejects))
     head = first[0] if first else None
-    if lies_beside(head, layout):
+    if is_companion_table(head, layout):
         rejects.filtered("no_address_table")
         return False
     records = _Records(header_of(head, label, layout, rejects.counts - before), label, layout, rejects)
@@ -104,7 +104,7 @@ def read_table(
         yield from records.of_lines(lines)
     for block in blocks:
         yield from records.of_block(block)
-    yield from records.still_open()
+    yield from records.unfinished()
     return True
 
 
@@ -130,7 +130,7 @@ class _Records:
         numbers, rows, self._open = _rows(joined, self._label, self._layout, self._rejects, last=False)
         yield from _batches_of(numbers, rows, self._header, self._label, self._rejects)
 
-    def still_open(self) -> Iterator[pa.RecordBatch]:
+    def unfinished(self) -> Iterator[pa.RecordBatch]:
         """What the end of the member makes of a record that is still open."""
         if self._open.lines:
             numbers, rows, _ = _rows(self._open, self._label, self._layout, self._rejects, last=True)

@@ -29,11 +29,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mw_pipeline.corpus.records import ReadRequest, Rejects, record_batch
+from mw_pipeline.records.tables import ReadRequest, Rejects, record_batch
 from mw_pipeline.sources import columns
 from mw_pipeline.sources.delimited import read_delimited
-from mw_pipeline.sources.geonames_areas import AreaNames, area_names, is_companion, tables_beside
-from mw_pipeline.sources.geonames_postal import of_geonames
+from mw_pipeline.sources.geonames_areas import AreaNames, area_names, companion_tables, is_companion_table
+from mw_pipeline.sources.geonames_postal import demand_country_codes
 from mw_pipeline.sources.layout import Layout
 from mw_pipeline.sources.own_scripts import OWN_SCRIPTS, own_name
 from mw_pipeline.sources.reading import raw_files
@@ -92,8 +92,8 @@ class Geonames:
         """
         files = raw_files(request.paths, suffixes=(".txt", ".tsv"))
         areas = area_names(files)
-        places = [file for file in files if not is_companion(file.path)] or files
-        checked = of_geonames(read_delimited(places, LAYOUT, rejects), LAYOUT.title)
+        places = [file for file in files if not is_companion_table(file.path)] or files
+        checked = demand_country_codes(read_delimited(places, LAYOUT, rejects), LAYOUT.title)
         for batch in columns.at_most(checked, request.max_records):
             sifted = _sifted(batch, request, rejects)
             if sifted.num_rows:
@@ -101,9 +101,9 @@ class Geonames:
                 yield records
                 yield from _in_own_script(sifted, records)
 
-    def beside(self, paths: Sequence[Path]) -> tuple[Path, ...]:
+    def companions(self, paths: Sequence[Path]) -> tuple[Path, ...]:
         """The tables that name areas."""
-        return tables_beside(paths)
+        return companion_tables(paths)
 
 
 def _sifted(batch: pa.RecordBatch, request: ReadRequest, rejects: Rejects) -> pa.RecordBatch:
@@ -153,7 +153,7 @@ def _records(batch: pa.RecordBatch, areas: AreaNames, licence: str) -> pa.Record
     region = pc.if_else(pc.equal(tag, "country"), None, pc.coalesce(own["region"], region))
     key = region_keys(country, pc.coalesce(territory, region), pa.nulls(batch.num_rows, pa.string()))
     subregion = pc.if_else(pc.is_in(tag, value_set=_HIGHEST), None, pc.coalesce(own["subregion"], subregion))
-    subregion = columns.unlike(subregion, region)
+    subregion = columns.null_if_same(subregion, region)
     region, subregion = written_areas(country, town=own["locality"], region=region, subregion=subregion)
     itself = pc.and_(pc.is_valid(own["subregion"]), pc.is_null(subregion))
     region = pc.if_else(itself, None, region)  # of a district in another language than its region, the district stays
@@ -183,8 +183,8 @@ def _areas(batch: pa.RecordBatch, areas: AreaNames, territory: pa.Array) -> tupl
     stated = pc.coalesce(batch["territory"], batch["country_code"])
     first, second = areas.of(stated, batch["admin1"], batch["admin2"])
     american = pc.equal(batch["country_code"], "US")
-    below = columns.unlike(pc.if_else(american, first, None), batch["name"])
-    below = columns.unlike(below, territory)
+    below = columns.null_if_same(pc.if_else(american, first, None), batch["name"])
+    below = columns.null_if_same(below, territory)
     return pc.coalesce(territory, first), pc.if_else(pc.is_valid(territory), below, second)
 
 

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mw_pipeline.areas import fr_departements, us_states
-from mw_pipeline.corpus.records import Rejects
-from mw_pipeline.corpus.text import without_remarks
+from mw_pipeline.records.tables import Rejects
+from mw_pipeline.records.text import without_remarks
 from mw_pipeline.sources.delimited import read_delimited
 from mw_pipeline.sources.layout import Layout
 from mw_pipeline.sources.reading import RawFile
@@ -61,7 +61,7 @@ def area_names(files: Sequence[RawFile]) -> AreaNames:
     """
     names = {f"US.{code}": name for code, name in us_states().items()}
     rejects = Rejects("areas")  # a damaged line of a table costs its area the name, and no place its record
-    tables = [RawFile(path, path.name) for path in tables_beside([file.path for file in files])]
+    tables = [RawFile(path, path.name) for path in companion_tables([file.path for file in files])]
     for batch in read_delimited(tables, _LAYOUT, rejects):
         names |= {
             code: name for code, name in zip(batch["code"].to_pylist(), batch["name"].to_pylist(), strict=True) if name
@@ -69,12 +69,12 @@ def area_names(files: Sequence[RawFile]) -> AreaNames:
     return AreaNames(pa.array(list(names), pa.string()), pa.array(list(names.values()), pa.string()))
 
 
-def is_companion(path: Path) -> bool:
+def is_companion_table(path: Path) -> bool:
     """Whether a file of the upstream's folder is a table rather than a gazetteer, told by its name."""
     return path.name.lower().startswith((*_TABLES, *_OTHERS))
 
 
-def tables_beside(paths: Sequence[Path]) -> tuple[Path, ...]:
+def companion_tables(paths: Sequence[Path]) -> tuple[Path, ...]:
     """The tables of names in the folders of these files, in order."""
     folders = sorted({path.parent for path in paths})
     return tuple(path for folder in folders for path in sorted(folder.iterdir()) if path.name.lower() in _names())

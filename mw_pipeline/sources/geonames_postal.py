@@ -24,8 +24,8 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mw_pipeline.corpus.records import ReadRequest, Rejects, record_batch
 from mw_pipeline.errors import CorpusError
+from mw_pipeline.records.tables import ReadRequest, Rejects, record_batch
 from mw_pipeline.sources import columns
 from mw_pipeline.sources.delimited import read_delimited
 from mw_pipeline.sources.layout import Layout
@@ -68,7 +68,7 @@ class GeonamesPostal:
     def read(self, request: ReadRequest, rejects: Rejects) -> Iterator[pa.RecordBatch]:
         """The columns of the layout. Quarantined: what `read_delimited` refuses."""
         files = raw_files(request.paths, suffixes=(".txt", ".tsv"))
-        checked = of_geonames(read_delimited(files, LAYOUT, rejects), LAYOUT.title)
+        checked = demand_country_codes(read_delimited(files, LAYOUT, rejects), LAYOUT.title)
         yield from columns.at_most(checked, request.max_records)
 
     def records(self, raw: pa.RecordBatch, request: ReadRequest, rejects: Rejects) -> pa.RecordBatch:
@@ -80,7 +80,7 @@ class GeonamesPostal:
         return _records(_sifted(raw, request, rejects), request.licence or self.licence)
 
 
-def of_geonames(batches: Iterator[pa.RecordBatch], title: str) -> Iterator[pa.RecordBatch]:
+def demand_country_codes(batches: Iterator[pa.RecordBatch], title: str) -> Iterator[pa.RecordBatch]:
     """The batches; raises CorpusError when none of the first has a country code where GeoNames has one."""
     for index, batch in enumerate(batches):
         if not index and not pc.any(columns.is_country_code(batch["country"])).as_py():
@@ -146,5 +146,5 @@ def _areas(batch: pa.RecordBatch, locality: pa.Array) -> tuple[pa.Array, pa.Arra
     territory = columns.mapped(batch["territory"], territories().get)
     region = pc.coalesce(territory, first, _military(batch, "state"))
     american = pc.and_(pc.equal(batch["country_code"], "US"), pc.not_equal(pc.utf8_upper(first), batch["territory"]))
-    below = columns.unlike(columns.unlike(pc.if_else(american, first, None), region), locality)
-    return region, pc.if_else(pc.is_valid(territory), below, columns.unlike(second, region))
+    below = columns.null_if_same(columns.null_if_same(pc.if_else(american, first, None), region), locality)
+    return region, pc.if_else(pc.is_valid(territory), below, columns.null_if_same(second, region))

@@ -57,7 +57,7 @@ def header_of(first: LineBlock | None, label: str, layout: Layout, reasons: Mapp
     return _fixed_header(first, label, layout) if layout.names else _named_header(first, label, layout)
 
 
-def lies_beside(first: LineBlock | None, layout: Layout) -> bool:
+def is_companion_table(first: LineBlock | None, layout: Layout) -> bool:
     """Whether a file that begins with these lines is one of the other tables of its upstream."""
     if layout.companion is None or first is None:
         return False

@@ -25,17 +25,23 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mw_pipeline.corpus.records import ReadRequest, Rejects, record_batch
 from mw_pipeline.errors import CorpusError
+from mw_pipeline.records.tables import ReadRequest, Rejects, record_batch
 from mw_pipeline.sources import columns
-from mw_pipeline.sources.beginnings import begun
 from mw_pipeline.sources.delimited import is_table, read_table
 from mw_pipeline.sources.feature_lines import read_features
 from mw_pipeline.sources.layout import Layout
-from mw_pipeline.sources.openaddresses_cells import in_their_cells
-from mw_pipeline.sources.openaddresses_facts import UNKNOWN_LICENCE, FileFacts, credit_of, description_beside, facts_of
-from mw_pipeline.sources.reading import RawFile, opened, raw_files
+from mw_pipeline.sources.openaddresses_cells import corrected_cells
+from mw_pipeline.sources.openaddresses_facts import (
+    UNKNOWN_LICENCE,
+    FileFacts,
+    companion_description,
+    credit_of,
+    facts_of,
+)
+from mw_pipeline.sources.reading import RawFile, open_members, raw_files
 from mw_pipeline.sources.regions import region_keys, without_arrondissements
+from mw_pipeline.sources.stream_start import peek
 from mw_pipeline.sources.us_towns import us_towns_and_counties
 
 _NAMES = ("NUMBER", "STREET", "UNIT", "CITY", "DISTRICT", "REGION", "POSTCODE")
@@ -81,7 +87,7 @@ class Openaddresses:
         """One record per address point.
 
         Filtered: `country_not_wanted`. Quarantined: `no_street_or_number`, `number_without_place` (a number and nothing
-        else), `number_without_digit`, and what `in_their_cells` refuses.
+        else), `number_without_digit`, and what `corrected_cells` refuses.
         """
         return _records(_sifted(raw, request, rejects))
 
@@ -90,17 +96,17 @@ class Openaddresses:
         files = raw_files(request.paths, suffixes=(".csv", ".geojson"))
         return tuple(sorted({credit for file in files if (credit := credit_of(file))}))
 
-    def beside(self, paths: Sequence[Path]) -> tuple[Path, ...]:
+    def companions(self, paths: Sequence[Path]) -> tuple[Path, ...]:
         """The descriptions of these files."""
-        return tuple(sorted({found for path in paths if (found := description_beside(path))}))
+        return tuple(sorted({found for path in paths if (found := companion_description(path))}))
 
 
 def _facts_by_member(file: RawFile, request: ReadRequest) -> dict[str, FileFacts]:
     """What is known of each address table of a file, by its label. Raises CorpusError where there is none."""
     found = {}
-    with opened(file) as members:
+    with open_members(file) as members:
         for label, stream in members:
-            start, whole = begun(stream)
+            start, whole = peek(stream)
             if not _OTHER_LAYERS.search(label) and (_is_json(start) or is_table(whole, label, LAYOUT)):
                 member = label.removeprefix(file.label).lstrip("/") or None
                 found[label] = facts_of(file, request, member)
@@ -112,12 +118,12 @@ def _facts_by_member(file: RawFile, request: ReadRequest) -> dict[str, FileFacts
 
 
 def _read_file(file: RawFile, facts: Mapping[str, FileFacts], rejects: Rejects) -> Iterator[pa.RecordBatch]:
-    with opened(file) as members:
+    with open_members(file) as members:
         for label, stream in members:
             if label not in facts:
                 rejects.filtered("no_address_table")
                 continue
-            start, whole = begun(stream)
+            start, whole = peek(stream)
             if _is_json(start):
                 batches: Iterator[pa.RecordBatch] = read_features(whole, _NAMES, label=label, rejects=rejects)
             else:
@@ -150,7 +156,7 @@ def _sifted(batch: pa.RecordBatch, request: ReadRequest, rejects: Rejects) -> pa
     batch = columns.blanked(batch, "POSTCODE", pc.match_substring(batch["POSTCODE"], ";"))
     for name in ("CITY", "DISTRICT", "REGION"):
         batch = columns.blanked(batch, name, pc.invert(pc.match_substring_regex(batch[name], r"\p{L}")))
-    batch = in_their_cells(batch, rejects)
+    batch = corrected_cells(batch, rejects)
     number, street = batch["NUMBER"], batch["STREET"]
     nothing = pc.and_(pc.is_null(number), pc.is_null(street))
     batch = columns.quarantined(batch, nothing, reason="no_street_or_number", detail="STREET", rejects=rejects)
@@ -181,7 +187,7 @@ def _records(batch: pa.RecordBatch) -> pa.RecordBatch:
             "street": batch["STREET"],
             "unit": batch["UNIT"],
             "locality": locality,
-            "subregion": columns.unlike(district, locality),
+            "subregion": columns.null_if_same(district, locality),
             "region": region,
             "postcode": postcode,
         }

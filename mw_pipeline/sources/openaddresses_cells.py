@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mw_pipeline.areas import us_state_of_zip, us_states
-from mw_pipeline.corpus.records import Rejects
-from mw_pipeline.corpus.text import Mask, mask_of, replaced
+from mw_pipeline.records.tables import Rejects
+from mw_pipeline.records.text import Mask, mask_of, replaced
 from mw_pipeline.sources.street_line import StreetLine, is_street_type, number_and_unit, split_street_line
 
 # words that belong to a house number: 12 bis, 12 ter, 5 and 7, Lot 12, 12 1/2 rear
@@ -65,7 +65,7 @@ class Cells:
 _CELLS = tuple(field.name for field in fields(Cells))
 
 
-def in_their_cells(batch: pa.RecordBatch, rejects: Rejects) -> pa.RecordBatch:
+def corrected_cells(batch: pa.RecordBatch, rejects: Rejects) -> pa.RecordBatch:
     """The batch with what was filed wrongly in its own cells.
 
     Quarantined: `unit_in_number`, `street_in_number`, `words_in_number`, `decimal_number`, `number_in_street`,
@@ -75,7 +75,7 @@ def in_their_cells(batch: pa.RecordBatch, rejects: Rejects) -> pa.RecordBatch:
     if not doubtful.any():
         return batch
     rows = batch.filter(pa.array(doubtful)).select(("line", "source_id", "country_code", *_CELLS)).to_pylist()
-    found = [put_right(Cells(*(row[name] for name in _CELLS)), american=row["country_code"] == "US") for row in rows]
+    found = [corrected(Cells(*(row[name] for name in _CELLS)), american=row["country_code"] == "US") for row in rows]
     for row, cells in zip(rows, found, strict=True):
         if isinstance(cells, str):
             rejects.add(row["line"], row["source_id"], cells, f"NUMBER: {row['NUMBER']!r}, STREET: {row['STREET']!r}")
@@ -89,7 +89,7 @@ def in_their_cells(batch: pa.RecordBatch, rejects: Rejects) -> pa.RecordBatch:
 
 
 def _doubtful(batch: pa.RecordBatch) -> Mask:
-    """(rows,): rows that `put_right` looks at; most are seen to be sound by patterns over whole columns."""
+    """(rows,): rows that `corrected` looks at; most are seen to be sound by patterns over whole columns."""
     american = pc.equal(batch["country_code"], "US")
     number = pc.match_substring_regex(batch["NUMBER"], r"\p{L}{2}|[.#]")
     again = pc.and_(pc.is_valid(batch["UNIT"]), pc.match_substring_regex(batch["NUMBER"], r"\p{L}$|/"))
@@ -100,7 +100,7 @@ def _doubtful(batch: pa.RecordBatch) -> Mask:
     return doubtful
 
 
-def put_right(cells: Cells, *, american: bool) -> Cells | str:
+def corrected(cells: Cells, *, american: bool) -> Cells | str:
     """The cells, each with its own content, or the reason why nobody can tell."""
     steps = (_whole_number, _street_alone, _without_place) if american else (_no_words_in_number, _no_place_in_street)
     for step in (_unit_once, *steps):
@@ -176,10 +176,10 @@ def _without_place(cells: Cells) -> Cells | str:
         return cells
     found = _WITH_PLACE.fullmatch(cells.STREET)
     if found is not None and _is_state_of(found["region"], found["postcode"]):
-        told = {"CITY": found["city"], "REGION": found["region"], "POSTCODE": found["postcode"]}
-        own = {name: getattr(cells, name) for name in told}
-        if all(own[name] is None or _same(own[name], told[name]) for name in told):
-            return replace(cells, STREET=found["street"].strip(), **told)
+        stated = {"CITY": found["city"], "REGION": found["region"], "POSTCODE": found["postcode"]}
+        own = {name: getattr(cells, name) for name in stated}
+        if all(own[name] is None or _same(own[name], stated[name]) for name in stated):
+            return replace(cells, STREET=found["street"].strip(), **stated)
         return "place_in_street"
     ending = _STATE_AND_ZIP.fullmatch(cells.STREET)
     if ending is not None and _is_state_of(ending["region"].split()[-1], ending["postcode"]):

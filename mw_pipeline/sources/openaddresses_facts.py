@@ -15,10 +15,10 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from mw_pipeline.areas import fr_departements, us_states
-from mw_pipeline.corpus.records import ReadRequest
 from mw_pipeline.countries import COUNTRY_CODES, TERRITORIES
 from mw_pipeline.errors import CorpusError
 from mw_pipeline.licences import asks_to_share_alike
+from mw_pipeline.records.tables import ReadRequest
 from mw_pipeline.sources.reading import RawFile
 
 UNKNOWN_LICENCE = "unknown (OpenAddresses source)"
@@ -75,23 +75,23 @@ def credit_of(file: RawFile) -> str:
     return _credit(_stated_licence(_description(file.path)))
 
 
-def description_beside(path: Path) -> Path | None:
+def companion_description(path: Path) -> Path | None:
     """The file that describes a data file, where there is one: `alameda.json` for `alameda.csv.gz`."""
-    beside = path.with_name(path.name.split(".", 1)[0] + ".json")
-    return beside if beside != path and beside.is_file() else None
+    companion = path.with_name(path.name.split(".", 1)[0] + ".json")
+    return companion if companion != path and companion.is_file() else None
 
 
 def _description(path: Path) -> dict[str, Any]:
     """The source description beside a data file; empty when there is none."""
-    beside = description_beside(path)
-    if beside is None:
+    companion = companion_description(path)
+    if companion is None:
         return {}
     try:
-        found = json.loads(beside.read_text(encoding="utf-8"))
+        found = json.loads(companion.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
-        raise CorpusError(f"{beside}: not readable as JSON: {error}. Correct the source description.") from None
+        raise CorpusError(f"{companion}: not readable as JSON: {error}. Correct the source description.") from None
     if not isinstance(found, dict) or not isinstance(found.get("coverage", {}), dict):
-        raise CorpusError(f"{beside}: not an OpenAddresses source description: no `coverage` table. Correct it.")
+        raise CorpusError(f"{companion}: not an OpenAddresses source description: no `coverage` table. Correct it.")
     return found
 
 

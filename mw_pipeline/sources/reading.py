@@ -19,9 +19,9 @@ from typing import IO
 
 import pyarrow as pa
 
-from mw_pipeline.corpus.records import Rejects
 from mw_pipeline.errors import CorpusError
-from mw_pipeline.sources.beginnings import ByteStream, check_start
+from mw_pipeline.records.tables import Rejects
+from mw_pipeline.sources.stream_start import ByteStream, check_start
 
 BLOCK_BYTES = 1 << 20
 MAX_LINE_BYTES = 1 << 20
@@ -115,12 +115,12 @@ def _has_suffix(path: Path, suffixes: tuple[str, ...]) -> bool:
 
 
 @contextmanager
-def opened(file: RawFile) -> Iterator[Iterator[tuple[str, ByteStream]]]:
+def open_members(file: RawFile) -> Iterator[Iterator[tuple[str, ByteStream]]]:
     """The text members of a file as (label, stream): one for a plain or packed file, one per data file of an archive.
 
     Raises CorpusError for an empty file, a truncated or damaged archive, and bytes that deny the file's suffix.
     """
-    with _errors_named(file), file.path.open("rb") as raw:
+    with _errors_with_file(file), file.path.open("rb") as raw:
         start = raw.read(4)
         raw.seek(0)
         _check_promise(file, start)
@@ -128,7 +128,7 @@ def opened(file: RawFile) -> Iterator[Iterator[tuple[str, ByteStream]]]:
 
 
 @contextmanager
-def _errors_named(file: RawFile) -> Iterator[None]:
+def _errors_with_file(file: RawFile) -> Iterator[None]:
     """Turns what the unpackers raise into one sentence that names the file."""
     try:
         yield

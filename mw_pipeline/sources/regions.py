@@ -26,8 +26,8 @@ def region_keys(country_code: pa.Array, region: pa.Array, postcode: pa.Array) ->
     """
     written = mapped(pc.binary_join_element_wise(country_code, region, ":"), _key_of_region)
     unwritten = pc.if_else(pc.is_null(written), pc.binary_join_element_wise(country_code, postcode, ":"), None)
-    told = mapped(unwritten, _key_of_postcode)
-    return pc.fill_null(pc.coalesce(written, told), "")
+    derived = mapped(unwritten, _key_of_postcode)
+    return pc.fill_null(pc.coalesce(written, derived), "")
 
 
 def _key_of_region(joined: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 
 from mw_pipeline.errors import CorpusError
-from mw_pipeline.sources.adapter import Adapter
+from mw_pipeline.records.adapter import Adapter
 from mw_pipeline.sources.ban import Ban
 from mw_pipeline.sources.builtin import Builtin
 from mw_pipeline.sources.geonames import Geonames

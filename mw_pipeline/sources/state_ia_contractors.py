@@ -9,16 +9,12 @@ City → locality; State → region; Zip Code → postcode. Registration # is th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
-import pyarrow as pa
-
-from mw_pipeline.corpus.records import ReadRequest, Rejects
 from mw_pipeline.sources import columns
-from mw_pipeline.sources.delimited import read_request
 from mw_pipeline.sources.layout import Layout
-from mw_pipeline.sources.us_roll import Roll, roll_records
+from mw_pipeline.sources.us_roll import Roll, UsRoll
 
 LAYOUT = Layout(
     title="Iowa's register of contractors: a comma CSV with Address 1 and City",
@@ -40,19 +36,11 @@ ROLL = Roll(
 
 
 @dataclass(frozen=True)
-class StateIaContractors:
-    """Adapter of the CSV export of the register, packed or not."""
+class StateIaContractors(UsRoll):
+    """Adapter of the CSV export of the register, packed or not: a record per contractor."""
 
     name: str = "state-ia-contractors"
     licence: str = columns.US_STATE_RECORD
     attribution: str = "State of Iowa, Division of Labor, contractor registrations"
-    share_alike: bool = False
-    needs_input: bool = True
-
-    def read(self, request: ReadRequest, rejects: Rejects) -> Iterator[pa.RecordBatch]:
-        """The columns of the layout. Quarantined: what `read_delimited` refuses."""
-        return read_request(request, LAYOUT, rejects)
-
-    def records(self, raw: pa.RecordBatch, request: ReadRequest, rejects: Rejects) -> pa.RecordBatch:
-        """One record per contractor. Filtered and quarantined: as `roll_records` says."""
-        return roll_records(raw, ROLL, request, rejects, licence=request.licence or self.licence)
+    layout: ClassVar[Layout] = LAYOUT
+    roll: ClassVar[Roll] = ROLL

@@ -11,17 +11,16 @@ Oddities: some column names begin with a blank. Many holders give no business ad
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mw_pipeline.corpus.records import ReadRequest, Rejects
+from mw_pipeline.records.tables import Rejects
 from mw_pipeline.sources import columns
-from mw_pipeline.sources.delimited import read_request
 from mw_pipeline.sources.layout import Layout
-from mw_pipeline.sources.us_roll import Roll, roll_records
+from mw_pipeline.sources.us_roll import Roll, UsRoll
 
 _NAME, _LINE, _SECOND, _CITY, _STATE, _ZIP = (
     f"Business {part} (if available)" for part in ("Name", "Address 1", "Address 2", "City", "State", "Zip")
@@ -40,27 +39,16 @@ ROLL = Roll(
 
 
 @dataclass(frozen=True)
-class StateNyNotaries:
-    """Adapter of the CSV export of the roll, packed or not."""
+class StateNyNotaries(UsRoll):
+    """Adapter of the CSV export of the roll, packed or not: a record per notary with a business address."""
 
     name: str = "state-ny-notaries"
     licence: str = columns.US_STATE_RECORD
     attribution: str = "New York State, Department of State, commissioned notaries public"
-    share_alike: bool = False
-    needs_input: bool = True
+    layout: ClassVar[Layout] = LAYOUT
+    roll: ClassVar[Roll] = ROLL
 
-    def read(self, request: ReadRequest, rejects: Rejects) -> Iterator[pa.RecordBatch]:
-        """The columns of the layout. Quarantined: what `read_delimited` refuses."""
-        return read_request(request, LAYOUT, rejects)
-
-    def records(self, raw: pa.RecordBatch, request: ReadRequest, rejects: Rejects) -> pa.RecordBatch:
-        """One record per notary with a business address.
-
-        Filtered: `no_business_address`, and as `roll_records` says. Quarantined: as `roll_records` says.
-        """
-        return roll_records(_in_business(raw, rejects), ROLL, request, rejects, licence=request.licence or self.licence)
-
-
-def _in_business(batch: pa.RecordBatch, rejects: Rejects) -> pa.RecordBatch:
-    batch = columns.tidied(batch, (_LINE,))
-    return columns.filtered(batch, pc.is_null(batch[_LINE]), name="no_business_address", rejects=rejects)
+    def prepared(self, raw: pa.RecordBatch, rejects: Rejects) -> pa.RecordBatch:
+        """Filtered: `no_business_address`."""
+        raw = columns.tidied(raw, (_LINE,))
+        return columns.filtered(raw, pc.is_null(raw[_LINE]), name="no_business_address", rejects=rejects)

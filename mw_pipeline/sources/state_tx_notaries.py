@@ -12,17 +12,16 @@ Oddities: the field holds line ends, so a record spans lines of the file.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mw_pipeline.corpus.records import ReadRequest, Rejects
+from mw_pipeline.records.tables import Rejects
 from mw_pipeline.sources import columns
-from mw_pipeline.sources.delimited import read_request
 from mw_pipeline.sources.layout import Layout
-from mw_pipeline.sources.us_roll import Roll, roll_records
+from mw_pipeline.sources.us_roll import Roll, UsRoll
 
 LAYOUT = Layout(
     title="the roll of notaries of Texas: a comma CSV with Address",
@@ -49,37 +48,27 @@ _PARTS = ("first", "second", "city", "state", "zip")
 
 
 @dataclass(frozen=True)
-class StateTxNotaries:
-    """Adapter of the CSV export of the roll, packed or not."""
+class StateTxNotaries(UsRoll):
+    """Adapter of the CSV export of the roll, packed or not: a record per notary."""
 
     name: str = "state-tx-notaries"
     licence: str = columns.US_STATE_RECORD
     attribution: str = "State of Texas, Secretary of State, notaries public"
-    share_alike: bool = False
-    needs_input: bool = True
+    layout: ClassVar[Layout] = LAYOUT
+    roll: ClassVar[Roll] = ROLL
 
-    def read(self, request: ReadRequest, rejects: Rejects) -> Iterator[pa.RecordBatch]:
-        """The columns of the layout. Quarantined: what `read_delimited` refuses."""
-        return read_request(request, LAYOUT, rejects)
+    def prepared(self, raw: pa.RecordBatch, rejects: Rejects) -> pa.RecordBatch:
+        """The records whose block of lines is an address, with its parts as columns.
 
-    def records(self, raw: pa.RecordBatch, request: ReadRequest, rejects: Rejects) -> pa.RecordBatch:
-        """One record per notary.
-
-        Quarantined: `no_Address`, `not_an_address_block` (the last line is not `CITY, ST ZIP`, or there are too many),
-        and as `roll_records` says.
+        Quarantined: `no_Address`, `not_an_address_block` (the last line is not `CITY, ST ZIP`, or there are too many).
         """
-        return roll_records(_with_parts(raw, rejects), ROLL, request, rejects, licence=request.licence or self.licence)
-
-
-def _with_parts(batch: pa.RecordBatch, rejects: Rejects) -> pa.RecordBatch:
-    """The records whose block of lines is an address, with its parts as columns."""
-    empty = pc.equal(pc.utf8_trim_whitespace(batch["Address"]), "")
-    batch = columns.quarantined(batch, empty, reason="no_Address", detail="Address", rejects=rejects)
-    parts = pc.extract_regex(batch["Address"], _WHOLE)
-    batch = columns.quarantined(
-        batch, pc.is_null(parts), reason="not_an_address_block", detail="Address", rejects=rejects
-    )
-    parts = parts.drop_null()
-    for part in _PARTS:
-        batch = batch.append_column(part, pc.struct_field(parts, part))
-    return batch
+        empty = pc.equal(pc.utf8_trim_whitespace(raw["Address"]), "")
+        raw = columns.quarantined(raw, empty, reason="no_Address", detail="Address", rejects=rejects)
+        parts = pc.extract_regex(raw["Address"], _WHOLE)
+        raw = columns.quarantined(
+            raw, pc.is_null(parts), reason="not_an_address_block", detail="Address", rejects=rejects
+        )
+        parts = parts.drop_null()
+        for part in _PARTS:
+            raw = raw.append_column(part, pc.struct_field(parts, part))
+        return raw

@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields, replace
 
 import pyarrow as pa
 
-from mw_pipeline.corpus.records import Rejects
+from mw_pipeline.records.tables import Rejects
 
 
 @dataclass(frozen=True)

@@ -25,13 +25,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mw_pipeline.areas import us_states_by_fips
-from mw_pipeline.corpus.records import ReadRequest, Rejects, record_batch
 from mw_pipeline.errors import CorpusError
+from mw_pipeline.records.tables import ReadRequest, Rejects, record_batch
 from mw_pipeline.sources import columns
-from mw_pipeline.sources.beginnings import ByteStream
 from mw_pipeline.sources.dbase import read_head, read_records
-from mw_pipeline.sources.reading import RawFile, opened, raw_files
+from mw_pipeline.sources.reading import RawFile, open_members, raw_files
 from mw_pipeline.sources.regions import region_keys
+from mw_pipeline.sources.stream_start import ByteStream
 
 _NEEDED = ("TLID", "FULLNAME", "LFROMHN", "LTOHN", "RFROMHN", "RTOHN")
 _NAMES = (*_NEEDED, "ZIPL", "ZIPR", "PLUS4L", "PLUS4R", "PARITYL", "PARITYR")
@@ -80,7 +80,7 @@ class Tiger:
 def _tables(file: RawFile) -> Iterator[tuple[str, ByteStream]]:
     """The dBASE tables of a file: itself, or the one in the archive of a shapefile."""
     found = False
-    with opened(file) as members:
+    with open_members(file) as members:
         for label, stream in members:
             if label == file.label or label.lower().endswith(".dbf"):
                 found = True

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
-from mw_pipeline.corpus.records import Rejects
 from mw_pipeline.errors import CorpusError
-from mw_pipeline.sources.beginnings import ByteStream
+from mw_pipeline.records.tables import Rejects
 from mw_pipeline.sources.reading import line_blocks
+from mw_pipeline.sources.stream_start import ByteStream
 
 # no address is longer; memory stays flat where one is never closed
 MAX_ADDRESS = 20_000

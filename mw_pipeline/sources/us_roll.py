@@ -6,14 +6,18 @@ a module of its own with its layout, its oddities and its terms.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from mw_pipeline.areas import us_states
-from mw_pipeline.corpus.records import ReadRequest, Rejects, record_batch
+from mw_pipeline.records.tables import ReadRequest, Rejects, record_batch
 from mw_pipeline.sources import columns
+from mw_pipeline.sources.delimited import read_request
+from mw_pipeline.sources.layout import Layout
 from mw_pipeline.sources.regions import region_keys
 from mw_pipeline.sources.street_line import PARTS, split_column
 
@@ -50,16 +54,35 @@ class Roll:
         return tuple(name for name in named if name is not None)
 
 
-def roll_records(
-    raw: pa.RecordBatch, roll: Roll, request: ReadRequest, rejects: Rejects, *, licence: str
-) -> pa.RecordBatch:
-    """RECORD_SCHEMA records from the columns of a roll, which `read_delimited` made or an adapter derived from them.
+@dataclass(frozen=True)
+class UsRoll:
+    """What the adapters of rolls share; each says what its columns are and what stands in them."""
 
-    Filtered: `outside_the_us` (its state is none of ours), `country_not_wanted`. Quarantined: `no_NAME` for a required
-    column, `military_unit` (what APO and FPO deliver to, other than a box, has no tag), and the reasons of
-    `split_street_line`.
-    """
-    return _records(_sifted(columns.tidied(raw, roll.columns), roll, request, rejects), roll, licence)
+    layout: ClassVar[Layout]
+    roll: ClassVar[Roll]
+    name: str
+    licence: str
+    attribution: str
+    share_alike: bool = False
+    needs_input: bool = True
+
+    def read(self, request: ReadRequest, rejects: Rejects) -> Iterator[pa.RecordBatch]:
+        """The columns of the layout. Quarantined: what `read_delimited` refuses."""
+        return read_request(request, self.layout, rejects)
+
+    def prepared(self, raw: pa.RecordBatch, rejects: Rejects) -> pa.RecordBatch:
+        """The columns of the roll from those of the layout; records that have no address are counted in `rejects`."""
+        return raw
+
+    def records(self, raw: pa.RecordBatch, request: ReadRequest, rejects: Rejects) -> pa.RecordBatch:
+        """One record per line of the roll.
+
+        Filtered: `outside_the_us` (its state is none of ours), `country_not_wanted`. Quarantined: `no_NAME` for a
+        required column, `military_unit` (what APO and FPO deliver to, other than a box, has no tag), and the reasons
+        of `split_street_line`. Both: what `prepared` says.
+        """
+        tidied = columns.tidied(self.prepared(raw, rejects), self.roll.columns)
+        return _records(_sifted(tidied, self.roll, request, rejects), self.roll, request.licence or self.licence)
 
 
 def _sifted(batch: pa.RecordBatch, roll: Roll, request: ReadRequest, rejects: Rejects) -> pa.RecordBatch:

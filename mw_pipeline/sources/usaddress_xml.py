@@ -25,10 +25,10 @@ from itertools import chain, islice, pairwise
 
 import pyarrow as pa
 
-from mw_pipeline.corpus.records import TAG_COLUMNS, ReadRequest, Rejects, record_batch
 from mw_pipeline.errors import CorpusError
+from mw_pipeline.records.tables import TAG_COLUMNS, ReadRequest, Rejects, record_batch
 from mw_pipeline.sources import columns
-from mw_pipeline.sources.reading import RawFile, opened, raw_files
+from mw_pipeline.sources.reading import RawFile, open_members, raw_files
 from mw_pipeline.sources.regions import region_keys
 from mw_pipeline.sources.token_xml import TokenText, check_collection, read_token_texts
 
@@ -95,7 +95,7 @@ class UsaddressXml:
         files = raw_files(request.paths, suffixes=(".xml",))
         licences = {file: _licence_of(file, request, self.licence) for file in files}
         for file in files:
-            with opened(file) as members:
+            with open_members(file) as members:
                 for label, stream in members:
                     check_collection(stream, label=label)
         texts = islice(
@@ -120,7 +120,7 @@ def _licence_of(file: RawFile, request: ReadRequest, default: str) -> str:
 
 def _texts(file: RawFile, licence: str, rejects: Rejects) -> Iterator[tuple[str, str, TokenText]]:
     """Licence, id and text of every address of a file."""
-    with opened(file) as members:
+    with open_members(file) as members:
         for label, stream in members:
             for number, text in enumerate(read_token_texts(stream, label=label, rejects=rejects), 1):
                 yield licence, f"{label}:{number}", text

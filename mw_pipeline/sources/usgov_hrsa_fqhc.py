@@ -13,16 +13,12 @@ field was cut at some length upstream ("1230 S Cherrybell Stra").
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
-import pyarrow as pa
-
-from mw_pipeline.corpus.records import ReadRequest, Rejects
 from mw_pipeline.sources import columns
-from mw_pipeline.sources.delimited import read_request
 from mw_pipeline.sources.layout import Layout
-from mw_pipeline.sources.us_roll import Roll, roll_records
+from mw_pipeline.sources.us_roll import Roll, UsRoll
 
 LAYOUT = Layout(
     title="the HRSA list of health center sites: a comma CSV with Site Name, Site Address and Site City",
@@ -43,19 +39,11 @@ ROLL = Roll(
 
 
 @dataclass(frozen=True)
-class UsgovHrsaFqhc:
-    """Adapter of `Health_Center_Service_Delivery_and_LookAlike_Sites.csv`, packed or not."""
+class UsgovHrsaFqhc(UsRoll):
+    """Adapter of `Health_Center_Service_Delivery_and_LookAlike_Sites.csv`, packed or not: a record per site."""
 
     name: str = "usgov-hrsa-fqhc"
     licence: str = columns.US_PUBLIC_DOMAIN
     attribution: str = "Health Resources and Services Administration, health center service delivery sites"
-    share_alike: bool = False
-    needs_input: bool = True
-
-    def read(self, request: ReadRequest, rejects: Rejects) -> Iterator[pa.RecordBatch]:
-        """The columns of the layout. Quarantined: what `read_delimited` refuses."""
-        return read_request(request, LAYOUT, rejects)
-
-    def records(self, raw: pa.RecordBatch, request: ReadRequest, rejects: Rejects) -> pa.RecordBatch:
-        """One record per site. Filtered and quarantined: as `roll_records` says."""
-        return roll_records(raw, ROLL, request, rejects, licence=request.licence or self.licence)
+    layout: ClassVar[Layout] = LAYOUT
+    roll: ClassVar[Roll] = ROLL

@@ -13,17 +13,16 @@ years write -3 or -4. Codes that a spreadsheet has passed through have lost thei
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mw_pipeline.corpus.records import ReadRequest, Rejects
+from mw_pipeline.records.tables import Rejects
 from mw_pipeline.sources import columns
-from mw_pipeline.sources.delimited import read_request
 from mw_pipeline.sources.layout import Layout
-from mw_pipeline.sources.us_roll import Roll, roll_records
+from mw_pipeline.sources.us_roll import Roll, UsRoll
 
 LAYOUT = Layout(
     title="the IMLS outlet file: a comma CSV with LIBNAME, ADDRESS and CITY",
@@ -48,30 +47,18 @@ _MISSING = r"^\s*(M|-[0-9]+)\s*$"
 
 
 @dataclass(frozen=True)
-class UsgovImlsPls:
-    """Adapter of `PLS_FYnn_Outlet_*.csv`, packed or not."""
+class UsgovImlsPls(UsRoll):
+    """Adapter of `PLS_FYnn_Outlet_*.csv`, packed or not: a record per outlet."""
 
     name: str = "usgov-imls-pls"
     licence: str = columns.US_PUBLIC_DOMAIN
     attribution: str = "Institute of Museum and Library Services, Public Libraries Survey"
-    share_alike: bool = False
-    needs_input: bool = True
+    layout: ClassVar[Layout] = LAYOUT
+    roll: ClassVar[Roll] = ROLL
 
-    def read(self, request: ReadRequest, rejects: Rejects) -> Iterator[pa.RecordBatch]:
-        """The columns of the layout. Quarantined: what `read_delimited` refuses."""
-        return read_request(request, LAYOUT, rejects)
-
-    def records(self, raw: pa.RecordBatch, request: ReadRequest, rejects: Rejects) -> pa.RecordBatch:
-        """One record per outlet.
-
-        Filtered and quarantined: as `roll_records` says (`no_LIBNAME`, `no_ADDRESS`, `no_CITY`).
-        """
-        return roll_records(_with_outlet_ids(raw), ROLL, request, rejects, licence=request.licence or self.licence)
-
-
-def _with_outlet_ids(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Nulls for what the survey marks as missing, and the id of the outlet where both of its parts are there."""
-    for name in LAYOUT.wanted:
-        batch = columns.blanked(batch, name, pc.match_substring_regex(batch[name], _MISSING))
-    outlet = pc.binary_join_element_wise(columns.tidy(batch["FSCSKEY"]), columns.tidy(batch["FSCS_SEQ"]), "-")
-    return batch.append_column("outlet", outlet)
+    def prepared(self, raw: pa.RecordBatch, rejects: Rejects) -> pa.RecordBatch:
+        """Nulls for what the survey marks as missing, and the id of the outlet where both of its parts are there."""
+        for name in LAYOUT.wanted:
+            raw = columns.blanked(raw, name, pc.match_substring_regex(raw[name], _MISSING))
+        outlet = pc.binary_join_element_wise(columns.tidy(raw["FSCSKEY"]), columns.tidy(raw["FSCS_SEQ"]), "-")
+        return raw.append_column("outlet", outlet)

@@ -12,17 +12,16 @@ Oddities: upper case throughout. STREET is a post office box as often as a stree
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mw_pipeline.corpus.records import ReadRequest, Rejects
+from mw_pipeline.records.tables import Rejects
 from mw_pipeline.sources import columns
-from mw_pipeline.sources.delimited import read_request
 from mw_pipeline.sources.layout import Layout
-from mw_pipeline.sources.us_roll import Roll, roll_records
+from mw_pipeline.sources.us_roll import Roll, UsRoll
 
 LAYOUT = Layout(
     title="the IRS business master file: a comma CSV with STREET and CITY",
@@ -35,26 +34,17 @@ ROLL = Roll(venue="NAME", address="STREET", city="CITY", state="STATE", zip_code
 
 
 @dataclass(frozen=True)
-class UsgovIrsBmf:
-    """Adapter of `eo*.csv`, packed or not."""
+class UsgovIrsBmf(UsRoll):
+    """Adapter of `eo*.csv`, packed or not: a record per organisation."""
 
     name: str = "usgov-irs-bmf"
     licence: str = columns.US_PUBLIC_DOMAIN
     attribution: str = "Internal Revenue Service, Exempt Organizations Business Master File"
-    share_alike: bool = False
-    needs_input: bool = True
+    layout: ClassVar[Layout] = LAYOUT
+    roll: ClassVar[Roll] = ROLL
 
-    def read(self, request: ReadRequest, rejects: Rejects) -> Iterator[pa.RecordBatch]:
-        """The columns of the layout. Quarantined: what `read_delimited` refuses."""
-        return read_request(request, LAYOUT, rejects)
-
-    def records(self, raw: pa.RecordBatch, request: ReadRequest, rejects: Rejects) -> pa.RecordBatch:
-        """One record per organisation. Filtered and quarantined: as `roll_records` says."""
-        return roll_records(_at_home(raw, rejects), ROLL, request, rejects, licence=request.licence or self.licence)
-
-
-def _at_home(batch: pa.RecordBatch, rejects: Rejects) -> pa.RecordBatch:
-    """Without the records abroad, which have neither a state nor a ZIP code."""
-    batch = columns.tidied(batch, ("STATE", "ZIP"))
-    no_zip = pc.fill_null(pc.match_substring_regex(batch["ZIP"], "^[0-]*$"), True)
-    return columns.filtered(batch, pc.and_(pc.is_null(batch["STATE"]), no_zip), name="outside_the_us", rejects=rejects)
+    def prepared(self, raw: pa.RecordBatch, rejects: Rejects) -> pa.RecordBatch:
+        """Filtered: `outside_the_us`, records abroad, which have neither a state nor a ZIP code."""
+        raw = columns.tidied(raw, ("STATE", "ZIP"))
+        no_zip = pc.fill_null(pc.match_substring_regex(raw["ZIP"], "^[0-]*$"), True)
+        return columns.filtered(raw, pc.and_(pc.is_null(raw["STATE"]), no_zip), name="outside_the_us", rejects=rejects)

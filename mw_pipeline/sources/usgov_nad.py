@@ -25,7 +25,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mw_pipeline.areas import us_states
-from mw_pipeline.corpus.records import ReadRequest, Rejects, record_batch
+from mw_pipeline.records.tables import ReadRequest, Rejects, record_batch
 from mw_pipeline.sources import columns
 from mw_pipeline.sources.delimited import read_request
 from mw_pipeline.sources.layout import Layout
@@ -79,11 +79,11 @@ class UsgovNad:
 
         Filtered: `country_not_wanted`. Quarantined: `no_street`, `no_State`, `unknown_state`.
         """
-        sifted = _sifted(_in_new_names(columns.tidied(raw, LAYOUT.wanted)), request, rejects)
+        sifted = _sifted(_renamed(columns.tidied(raw, LAYOUT.wanted)), request, rejects)
         return _records(sifted, request.licence or self.licence)
 
 
-def _in_new_names(batch: pa.RecordBatch) -> pa.RecordBatch:
+def _renamed(batch: pa.RecordBatch) -> pa.RecordBatch:
     """The batch with nulls for zeros, and every column under the name that newer releases give it."""
     for name in LAYOUT.wanted:
         batch = columns.blanked(batch, name, pc.equal(batch[name], "0"))

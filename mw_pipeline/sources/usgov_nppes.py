@@ -16,18 +16,17 @@ out, packed or not.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from mw_pipeline.areas import us_states
-from mw_pipeline.corpus.records import ReadRequest, Rejects
+from mw_pipeline.records.tables import Rejects
 from mw_pipeline.sources import columns
-from mw_pipeline.sources.delimited import read_request
 from mw_pipeline.sources.layout import Layout
-from mw_pipeline.sources.us_roll import Roll, roll_records
+from mw_pipeline.sources.us_roll import Roll, UsRoll
 
 _PLACE = "Business Practice Location Address"
 _LINE, _SECOND = f"Provider First Line {_PLACE}", f"Provider Second Line {_PLACE}"
@@ -56,35 +55,21 @@ ROLL = Roll(
 
 
 @dataclass(frozen=True)
-class UsgovNppes:
-    """Adapter of `npidata_pfile_*.csv`, packed or not, of its weekly updates, and of the archive or folder around
-    it."""
+class UsgovNppes(UsRoll):
+    """Adapter of `npidata_pfile_*.csv`, packed or not, of its weekly updates, and of the archive or folder around it: a
+    record per provider."""
 
     name: str = "usgov-nppes"
     licence: str = columns.US_PUBLIC_DOMAIN
     attribution: str = "Centers for Medicare and Medicaid Services, NPPES"
-    share_alike: bool = False
-    needs_input: bool = True
+    layout: ClassVar[Layout] = LAYOUT
+    roll: ClassVar[Roll] = ROLL
 
-    def read(self, request: ReadRequest, rejects: Rejects) -> Iterator[pa.RecordBatch]:
-        """The columns of the layout. Quarantined: what `read_delimited` refuses."""
-        return read_request(request, LAYOUT, rejects)
-
-    def records(self, raw: pa.RecordBatch, request: ReadRequest, rejects: Rejects) -> pa.RecordBatch:
-        """One record per provider.
-
-        Filtered: `deactivated`, and as `roll_records` says. Quarantined: as `roll_records` says.
-        """
-        return roll_records(
-            _active_at_home(raw, rejects), ROLL, request, rejects, licence=request.licence or self.licence
-        )
-
-
-def _active_at_home(batch: pa.RecordBatch, rejects: Rejects) -> pa.RecordBatch:
-    """The records that have an address, in the United States or one of its territories."""
-    batch = columns.tidied(batch, (_LINE, _COUNTRY, _DEACTIVATED))
-    gone = pc.and_(pc.is_valid(batch[_DEACTIVATED]), pc.is_null(batch[_LINE]))
-    batch = columns.filtered(batch, gone, name="deactivated", rejects=rejects)
-    at_home = pc.is_in(batch[_COUNTRY], value_set=pa.array(["US", *us_states()]))
-    abroad = pc.and_(pc.is_valid(batch[_COUNTRY]), pc.invert(at_home))
-    return columns.filtered(batch, abroad, name="outside_the_us", rejects=rejects)
+    def prepared(self, raw: pa.RecordBatch, rejects: Rejects) -> pa.RecordBatch:
+        """Filtered: `deactivated`, `outside_the_us` (its territories are in it)."""
+        raw = columns.tidied(raw, (_LINE, _COUNTRY, _DEACTIVATED))
+        gone = pc.and_(pc.is_valid(raw[_DEACTIVATED]), pc.is_null(raw[_LINE]))
+        raw = columns.filtered(raw, gone, name="deactivated", rejects=rejects)
+        domestic = pc.is_in(raw[_COUNTRY], value_set=pa.array(["US", *us_states()]))
+        abroad = pc.and_(pc.is_valid(raw[_COUNTRY]), pc.invert(domestic))
+        return columns.filtered(raw, abroad, name="outside_the_us", rejects=rejects)

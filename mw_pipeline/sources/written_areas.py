@@ -11,7 +11,6 @@ countries.
 from __future__ import annotations
 
 import re
-import unicodedata
 from difflib import SequenceMatcher
 from functools import cache
 from typing import Literal
@@ -21,7 +20,8 @@ import pyarrow.compute as pc
 import pycountry
 from babel.languages import get_official_languages
 
-from mw_pipeline.corpus.text import by_distinct
+from mw_pipeline.areas import folded_name
+from mw_pipeline.records.text import by_distinct
 from mw_pipeline.sources.columns import folded, mapped
 
 _ENGLISH = re.compile(
@@ -65,10 +65,10 @@ def written_areas(
 
 def _sound_subregion(joined: str) -> str | None:
     country, town, region, subregion = joined.split("\x1f")
-    return subregion if _one_language(country, region, subregion) and not _names(subregion, town) else None
+    return subregion if _one_language(country, region, subregion) and not _names_town(subregion, town) else None
 
 
-def _names(area: str, town: str) -> bool:
+def _names_town(area: str, town: str) -> bool:
     """Whether the name of the area is that of the town and words around it."""
     return bool(town) and f" {_folded(town)} " in f" {_folded(area)} "
 
@@ -105,7 +105,6 @@ def _native_names(country: str) -> tuple[str, ...]:
 
 @cache
 def _folded(name: str) -> str:
-    """Lower case without accents; words of one or two letters, which join others, left out."""
-    bare = "".join(sign for sign in unicodedata.normalize("NFKD", name.casefold()) if not unicodedata.combining(sign))
-    words = re.findall(r"\w+", bare)
+    """As `folded_name`, with words of one or two letters, which join others, left out."""
+    words = folded_name(name).split()
     return " ".join([word for word in words if len(word) > 2] or words)

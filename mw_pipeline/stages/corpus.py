@@ -14,7 +14,7 @@ from mw_pipeline.artifact import Artifact
 from mw_pipeline.corpus.build import SourceSummary, build_from
 from mw_pipeline.corpus.fetch import Fetcher
 from mw_pipeline.corpus.inputs import resolve_inputs
-from mw_pipeline.corpus.leaks import left_out, write_exclusions
+from mw_pipeline.corpus.leaks import exclusion_counts, write_exclusions
 from mw_pipeline.corpus.waterfall import Waterfall
 from mw_pipeline.corpus.workers import Run, in_process
 from mw_pipeline.digest import JSON, write_json_atomically
@@ -94,7 +94,7 @@ def build_manifest(place: Place, corpus: str, *, progress: Progress = quiet) -> 
         splits = sum((Counter(found["counts"]["split"]) for found in sources.values()), Counter[str]())
         census = {"corpus": corpus, "version": spec.version, "sources": sources, "licences": licences}
         excluded = _exclude(place, corpus, shards, out / EXCLUSIONS_FILE)
-        lost = left_out(out / EXCLUSIONS_FILE)
+        lost = exclusion_counts(out / EXCLUSIONS_FILE)
         flow = {name: _flow(found["counts"]["rows"], lost.get(name, {})) for name, found in sources.items()}
         facts = {**census, "splits": dict(splits), "excluded": excluded, "flow": flow}
         write_json_atomically(out / CENSUS_FILE, facts)

@@ -16,15 +16,15 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mw_pipeline.corpus.records import TAG_COLUMNS, ReadRequest, Rejects
 from mw_pipeline.corpus.splits import judging_half
-from mw_pipeline.corpus.text import normalised_text
 from mw_pipeline.golden.gold import GoldenSet
 from mw_pipeline.golden.judge import Judgement, judge_golden
 from mw_pipeline.golden.reach import spans_in
 from mw_pipeline.golden.rows import GoldenRow, row_of
 from mw_pipeline.recipe import GoldenSetSpec
-from mw_pipeline.sources.adapter import Adapter, read_records
+from mw_pipeline.records.adapter import Adapter, read_records
+from mw_pipeline.records.tables import TAG_COLUMNS, ReadRequest, Rejects
+from mw_pipeline.records.text import normalised_text
 
 
 def read_set(

@@ -10,7 +10,7 @@ from mw_pipeline.campaign.folder import Campaign
 from mw_pipeline.corpus.inputs import input_digests
 from mw_pipeline.digest import JSON, sha256_file, sha256_remembered
 from mw_pipeline.golden.gold import manifests_of
-from mw_pipeline.sources.adapter import files_beside
+from mw_pipeline.records.adapter import companion_files
 from mw_pipeline.sources.registry import get_adapter
 from mw_pipeline.stages.stage import Modules, Subject
 from mw_pipeline.train import permit
@@ -36,7 +36,7 @@ def of_shards(subject: Subject) -> JSON:
     return {
         "source": source,
         "spec": spec.sources[source].model_dump(mode="json", exclude={"budgets"}),
-        "raw": input_digests(spec, source, subject.place.data, partial(files_beside, adapter)),
+        "raw": input_digests(spec, source, subject.place.data, partial(companion_files, adapter)),
         **spec.model_dump(mode="json", exclude=_SHAPES_NO_ROW),
     }
 

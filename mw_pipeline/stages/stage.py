@@ -17,7 +17,7 @@ from mw_pipeline.digest import JSON, code_digest
 from mw_pipeline.errors import ArtifactError
 from mw_pipeline.recipe import CorpusSpec, Recipe
 from mw_pipeline.stages.findings import Check
-from mw_pipeline.stages.place import Place, Progress, quiet
+from mw_pipeline.stages.place import Place
 from mw_pipeline.store import Built, Store
 
 Per = Literal["source", "corpus", "recipe", "loss folder", "campaign"]
@@ -141,7 +141,7 @@ class Stage:
     makes       what a partition of it is, in a sentence or two
     room        the group of the graph that it is shown in
     per         its set of partitions
-    make        "module:function", (place, partition, progress=…) → Built; loaded when something is to be made
+    maker       "module:function", (place, partition, progress=…) → Built; loaded when something is to be made
     inputs      stages whose artifacts go into it, in the order of its key; of a finer set, all that the partition has
     if_made     stages whose artifacts go in where they are there
     after       stages that the graph makes first, though nothing of theirs goes in
@@ -162,7 +162,7 @@ class Stage:
     makes: str
     room: str
     per: Per
-    make: str = ""
+    maker: str = ""
     inputs: tuple[Stage, ...] = ()
     if_made: tuple[Stage, ...] = ()
     after: tuple[Stage, ...] = ()
@@ -222,10 +222,11 @@ class Stage:
         found = self.find(place, about, **asked)
         return found if found is not None else self.request(place, about, **asked).demand(place.store)
 
-    def run(self, place: Place, partition: str, *, progress: Progress = quiet) -> Built:
-        """Has it made, or finds it made."""
-        built: Built = resolve_name(self.make)(place, partition, progress=progress)
-        return built
+    @property
+    def make(self) -> Callable[..., Built]:
+        """Its maker: (place, partition, progress=…) → the artifact, made or found."""
+        maker: Callable[..., Built] = resolve_name(self.maker)
+        return maker
 
     def checks(self, *, blocking: bool) -> tuple[Check, ...]:
         """Its checks, those that block or those that warn."""

@@ -15,7 +15,7 @@ def prepare_corpus(place: Place, corpus: str, *, progress: Progress = quiet) -> 
     whole = corpus_manifest.subject(place, corpus)
     for stage in road_to(corpus_manifest):
         for partition in stage.partitions(whole):
-            stage.run(place, partition, progress=progress)
+            stage.make(place, partition, progress=progress)
             demand_checks(place, stage, partition)
 
 
@@ -25,5 +25,5 @@ def prepare_dataset(place: Place, recipe_name: str, *, progress: Progress = quie
     Raises RecipeError before any of it for a gate that would ask nothing."""
     demand_gates_known(place, place.recipe(recipe_name))
     for stage, partition in upstream_of(place, recipe_name):
-        stage.run(place, partition, progress=progress)
+        stage.make(place, partition, progress=progress)
         demand_checks(place, stage, partition)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mw_pipeline.dataset.batches import BatchStream
-from mw_pipeline.mix.permutation import mixed
+from mw_pipeline.draws import splitmix64
 from mw_pipeline.model.checkpoint import Tagger
 from mw_pipeline.model.encoder import tensors_of
 from mw_pipeline.model.losses import Extent, LossShare, TaggingLoss
@@ -148,7 +148,7 @@ def _values_of(share: LossShare) -> Tensor:
 
 def row_hash(rows: NDArray[np.int64]) -> int:
     """The sum of a hash of each row's number, below 2⁶⁴: equal for the same rows in any order."""
-    return int(mixed(rows.astype(np.uint64)).sum())
+    return int(splitmix64(rows.astype(np.uint64)).sum())
 
 
 def dropout_seed(seed: int, index: int) -> int:

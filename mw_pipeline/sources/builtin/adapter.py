@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from mw_pipeline.corpus.records import RECORD_BATCH_ROWS, ReadRequest, Rejects
 from mw_pipeline.draws import cumulated
 from mw_pipeline.errors import CorpusError
+from mw_pipeline.records.tables import RECORD_BATCH_ROWS, ReadRequest, Rejects
 from mw_pipeline.sources.builtin.drafts import Drafts, as_batch, joined
 from mw_pipeline.sources.builtin.foreign import script_drafts, world_drafts
 from mw_pipeline.sources.builtin.grammar import groups_of

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from mw_pipeline.corpus.records import RECORD_SCHEMA, TAG_COLUMNS
+from mw_pipeline.records.tables import RECORD_SCHEMA, TAG_COLUMNS
 from mw_pipeline.sources.builtin.grammar import Rows, Strings
 
 # What tells one address of a place from another; the rest is how it is written.
@@ -37,21 +37,16 @@ def empty_column(rows: int) -> Strings:
     return np.full(rows, None, dtype=object)
 
 
-def where_asked(asked: NDArray[np.bool_], values: Strings) -> Strings:
-    """The values where asked, None elsewhere."""
+def only_where(wanted: NDArray[np.bool_], values: Strings) -> Strings:
+    """The values where wanted, None elsewhere."""
     out = values.copy()
-    out[~asked] = None
+    out[~wanted] = None
     return out
 
 
-def written(values: Strings) -> NDArray[np.bool_]:
+def present(values: Strings) -> NDArray[np.bool_]:
     """(N,): where a component is present."""
     return np.fromiter((value is not None for value in values), np.bool_, len(values))
-
-
-def region_key(country: str, region_name: str) -> str:
-    """`US:vermont`: the country and the lower-case region name that holdouts are named by."""
-    return f"{country}:{' '.join(region_name.casefold().split())}"
 
 
 def joined(parts: Sequence[Drafts]) -> Drafts:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mw_pipeline.sources.builtin.drafts import Drafts, empty_column, joined, where_asked, written
+from mw_pipeline.sources.builtin.drafts import Drafts, empty_column, joined, only_where, present
 from mw_pipeline.sources.builtin.grammar import (
     Expansion,
     Grammar,
@@ -83,7 +83,7 @@ class _Group:
     def countries(self) -> Strings:
         return self.names.countries[self.drawn]
 
-    def often(self, share: float) -> NDArray[np.bool_]:
+    def bernoulli(self, share: float) -> NDArray[np.bool_]:
         return self.rng.random(len(self)) < share
 
 
@@ -115,11 +115,11 @@ def world_drafts(count: int, rng: np.random.Generator, *, abroad: Sequence[str])
     in_town = ~with_street | (rng.random(count) < 0.85)
     return Drafts(
         tags={
-            "venue": where_asked(rng.random(count) < 0.6, write("world_venue", rows)),
-            "house_number": where_asked(numbered, write("world_number", rows)),
-            "street": where_asked(with_street, streets),
-            "locality": where_asked(in_town, names.names[drawn]),
-            "postcode": where_asked(rng.random(count) < 0.3, _postcodes(countries, names.regions[drawn], rng)),
+            "venue": only_where(rng.random(count) < 0.6, write("world_venue", rows)),
+            "house_number": only_where(numbered, write("world_number", rows)),
+            "street": only_where(with_street, streets),
+            "locality": only_where(in_town, names.names[drawn]),
+            "postcode": only_where(rng.random(count) < 0.3, _postcodes(countries, names.regions[drawn], rng)),
             "country": np.where(english, _named(countries, "en"), _named(countries, "fr")),
         },
         countries=countries,
@@ -162,10 +162,10 @@ def _language_drafts(group: _Group) -> Drafts:
     for rows, _ in home.values():
         at_home[rows] = True
     tags = {"locality": _localities(group, own), "country": _country_column(group)}
-    tags["region"] = where_asked(group.often(0.6), _regions(group, own))
-    tags["postcode"] = where_asked(own & group.often(0.45), _postcodes(group.countries, _areas(group), group.rng))
+    tags["region"] = only_where(group.bernoulli(0.6), _regions(group, own))
+    tags["postcode"] = only_where(own & group.bernoulli(0.45), _postcodes(group.countries, _areas(group), group.rng))
     if group.language == "ja":
-        tags["postcode"] = _with_post_mark(tags["postcode"], group.often(0.4))
+        tags["postcode"] = _with_post_mark(tags["postcode"], group.bernoulli(0.4))
     tags |= _local_words(group, own, at_home)
     _add_latin_parts(tags, group, home)
     return Drafts(
@@ -194,10 +194,10 @@ def _localities(group: _Group, own: NDArray[np.bool_]) -> Strings:
 def _municipality(name: str, other: str, way: float) -> str:
     """A name as a city, or as a town or village of a district, or with a ward of another name; `way` is below 0.75."""
     whole = name if name[-1] in _JAPANESE_KINDS else f"{name}市"
-    bare, beside = whole.rstrip(_JAPANESE_KINDS), other.rstrip(_JAPANESE_KINDS)
-    if bare == beside or not whole.endswith("市") or not (beside and _is_kanji(beside[-1])):
+    bare, neighbour = whole.rstrip(_JAPANESE_KINDS), other.rstrip(_JAPANESE_KINDS)
+    if bare == neighbour or not whole.endswith("市") or not (neighbour and _is_kanji(neighbour[-1])):
         return whole
-    written = (f"{beside}郡{bare}町", f"{beside}郡{bare}村", f"{whole}{beside}区", whole)
+    written = (f"{neighbour}郡{bare}町", f"{neighbour}郡{bare}村", f"{whole}{neighbour}区", whole)
     return written[int(np.searchsorted((0.1, 0.13, 0.23), way, side="right"))]
 
 
@@ -214,8 +214,8 @@ def _with_post_mark(postcodes: Strings, marked: NDArray[np.bool_]) -> Strings:
 def _country_column(group: _Group) -> Strings:
     own = _named(group.countries, group.language)
     english = _named(group.countries, "en")
-    named = np.where(group.often(0.88), own, np.where(group.often(0.8), english, group.countries))
-    return where_asked(group.often(0.85) & written(named), named)
+    named = np.where(group.bernoulli(0.88), own, np.where(group.bernoulli(0.8), english, group.countries))
+    return only_where(group.bernoulli(0.85) & present(named), named)
 
 
 def _areas(group: _Group) -> Strings:
@@ -270,15 +270,15 @@ def _local_words(group: _Group, own: NDArray[np.bool_], at_home: NDArray[np.bool
     if venue in symbols:
         share = np.where(own, _OWN_VENUES, np.where(at_home, _HOME_VENUES, _OTHER_VENUES))
         asked = group.rng.random(len(group)) < share
-        known = at_home & group.often(0.85) & (f"{prefix}_famous" in symbols)
+        known = at_home & group.bernoulli(0.85) & (f"{prefix}_famous" in symbols)
         famous = known & asked
         tags["venue"] = expansion.fill(venue, asked & ~known)
         if famous.any():
             tags["venue"][famous] = expansion.expand(f"{prefix}_famous", np.flatnonzero(famous))
     if street in symbols:
-        with_street = own & group.often(_OWN_STREETS)
+        with_street = own & group.bernoulli(_OWN_STREETS)
         tags["street"] = expansion.fill(street, with_street)
-        tags["house_number"] = where_asked(with_street & group.often(0.8), _numbers(group))
+        tags["house_number"] = only_where(with_street & group.bernoulli(0.8), _numbers(group))
     return tags
 
 

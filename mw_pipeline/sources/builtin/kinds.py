@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from mw_pipeline.areas import region_of_name
 from mw_pipeline.countries import country as country_file
-from mw_pipeline.sources.builtin.drafts import Drafts, empty_column, region_key, where_asked, written
+from mw_pipeline.sources.builtin.drafts import Drafts, empty_column, only_where, present
 from mw_pipeline.sources.builtin.grammar import (
     Expansion,
     Grammar,
@@ -85,9 +86,9 @@ def drafts_at(kind: Kind, places: Places, chosen: Rows, rng: np.random.Generator
     # A number without its street says nothing, and a street that lost its number is still one. An area that
     # has the name of the one above it is written once: the District of Columbia, Guadeloupe.
     if "house_number" in tags:
-        tags["house_number"] = where_asked(written(tags["street"]), tags["house_number"])
+        tags["house_number"] = only_where(present(tags["street"]), tags["house_number"])
     if "subregion" in tags:
-        tags["subregion"] = where_asked(places.subregions[chosen] != places.region_names[chosen], tags["subregion"])
+        tags["subregion"] = only_where(places.subregions[chosen] != places.region_names[chosen], tags["subregion"])
     return Drafts(
         tags=tags,
         countries=np.full(len(rows), kind.country, dtype=object),
@@ -100,7 +101,7 @@ def drafts_at(kind: Kind, places: Places, chosen: Rows, rng: np.random.Generator
 @functools.cache
 def _region_keys(name: str) -> Strings:
     places = places_of(name)
-    return np.array([region_key(places.country, region) for region in places.region_names], dtype=object)
+    return np.array([region_of_name(places.country, region) for region in places.region_names], dtype=object)
 
 
 @functools.cache

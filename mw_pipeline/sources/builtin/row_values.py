@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mw_pipeline.sources.builtin.grammar import Rows, Strings
-from mw_pipeline.sources.builtin.places import Places, departements
+from mw_pipeline.sources.builtin.places import Places, departements, region_names
 from mw_pipeline.sources.builtin.tsv import rows_of
 
 # How often, and how, a town is written otherwise than the gazetteer has it: patterns and replacements, in turn.
@@ -211,8 +211,8 @@ _DRAWS: Mapping[str, Draw] = {
     "range_high": _range_high,
     "state_code": lambda places, chosen, rng, _: places.regions[chosen],
     "state_name": lambda places, chosen, rng, _: places.region_names[chosen],
-    "any_state_name": _any_of(lambda: [row["name"] for row in rows_of("us_states.tsv")]),
-    "any_region_fr": _any_of(lambda: [row["name"] for row in rows_of("fr_regions.tsv")]),
+    "any_state_name": _any_of(lambda: list(region_names("US").values())),
+    "any_region_fr": _any_of(lambda: list(region_names("FR").values())),
     "any_departement": _any_of(lambda: list(departements().values())),
     "district_ordinal": _district_forms("short"),
     "district_long_ordinal": _district_forms("long"),

@@ -18,8 +18,8 @@ import numpy as np
 from babel import Locale
 from numpy.typing import NDArray
 
+from mw_pipeline.areas import region_of_name
 from mw_pipeline.countries import TERRITORIES
-from mw_pipeline.sources.builtin.drafts import region_key
 from mw_pipeline.sources.builtin.grammar import Rows, Strings, groups_of
 from mw_pipeline.sources.builtin.places import City, Places, cities, region_names
 from mw_pipeline.sources.builtin.tsv import rows_of
@@ -263,7 +263,7 @@ def _as_arrays(script: str, rows: list[tuple[str, City]]) -> ScriptNames:
 def _key_of(city: City) -> str:
     country = city["countrycode"]
     name = region_names(country).get(city["admin1code"])
-    return "" if name is None else region_key(country, name)
+    return "" if name is None else region_of_name(country, name)
 
 
 def _position(country: str) -> tuple[bool, str]:

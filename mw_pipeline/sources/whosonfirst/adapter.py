@@ -10,9 +10,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mw_pipeline.corpus.records import TAG_COLUMNS, ReadRequest, Rejects, record_batch
 from mw_pipeline.countries import TERRITORIES
 from mw_pipeline.errors import CorpusError
+from mw_pipeline.records.tables import TAG_COLUMNS, ReadRequest, Rejects, record_batch
 from mw_pipeline.sources import columns
 from mw_pipeline.sources.regions import region_keys, territories
 from mw_pipeline.sources.whosonfirst.components import ADMIN_PLACETYPES, components
@@ -213,9 +213,9 @@ def _without_doubtful_places(batch: pa.RecordBatch) -> pa.RecordBatch:
     Many postcodes were put into the hierarchy by a point that is wrong: 46249 is Indianapolis, and not in Pennsylvania.
     """
     country, nothing = batch["country_code"], pa.nulls(batch.num_rows, pa.string())
-    told = region_keys(country, nothing, batch["postcode"])
+    derived = region_keys(country, nothing, batch["postcode"])
     placed = region_keys(country, batch["key_region"], nothing)
-    doubtful = pc.and_(pc.and_(pc.not_equal(told, ""), pc.not_equal(placed, "")), pc.not_equal(told, placed))
+    doubtful = pc.and_(pc.and_(pc.not_equal(derived, ""), pc.not_equal(placed, "")), pc.not_equal(derived, placed))
     for name in ("region", "subregion", "key_region"):
         batch = columns.blanked(batch, name, doubtful)
     return columns.blanked(batch, "locality", pc.and_(doubtful, pc.is_null(batch["post_town"])))

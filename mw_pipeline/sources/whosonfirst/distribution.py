@@ -12,9 +12,9 @@ from itertools import islice
 from pathlib import Path
 from urllib.parse import quote
 
-from mw_pipeline.corpus.records import Rejects
 from mw_pipeline.countries import COUNTRY_CODES
 from mw_pipeline.errors import CorpusError
+from mw_pipeline.records.tables import Rejects
 from mw_pipeline.sources.whosonfirst.gazetteer import CHUNK_PLACES, Gazetteer
 from mw_pipeline.sources.whosonfirst.place import ABOVE, PLACETYPES, Place, Unusable, official_languages
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from mw_pipeline.errors import CorpusError
-from mw_pipeline.sources.beginnings import ByteStream
-from mw_pipeline.sources.reading import RawFile, files_below, opened, written_name
+from mw_pipeline.sources.reading import RawFile, files_below, open_members, written_name
+from mw_pipeline.sources.stream_start import ByteStream
 
 MAGIC = b"SQLite format 3\0"
 
@@ -19,7 +19,8 @@ def contents(paths: Iterable[Path], *, limit: int, scratch: Path) -> Iterator[tu
     """(label, contents) of every record file and database, packed or not; a tree is walked without a list of its files.
 
     Of a record the first `limit` bytes are read; a database is unpacked into the scratch folder, over the one before.
-    Raises CorpusError for a path that is not there, for a folder or archive without such a file, and as `opened` does.
+    Raises CorpusError as `open_members` does, for a path that is not there, and for a folder or archive without such a
+    file.
     """
     given = False
     for path in paths:
@@ -48,7 +49,7 @@ def _files(path: Path) -> Iterator[RawFile]:
 
 def _of_file(file: RawFile, limit: int, scratch: Path) -> Iterator[tuple[str, bytes | Path]]:
     """A file that was named is taken whatever it is called; an archive holds papers beside its records."""
-    with opened(file) as found:
+    with open_members(file) as found:
         for label, stream in found:
             if label == file.label or _bare(label).endswith(_RECORDS):
                 start = stream.read(len(MAGIC))

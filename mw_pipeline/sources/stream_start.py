@@ -18,7 +18,7 @@ class ByteStream(Protocol):
         ...
 
 
-class _Begun:
+class _Peeked:
     """A stream of which the first bytes have been read already."""
 
     def __init__(self, start: bytes, rest: ByteStream) -> None:
@@ -30,10 +30,10 @@ class _Begun:
         return taken or self._rest.read(size)
 
 
-def begun(stream: ByteStream) -> tuple[bytes, ByteStream]:
+def peek(stream: ByteStream) -> tuple[bytes, ByteStream]:
     """The first bytes of a stream, and the stream as if nobody had looked."""
     start = stream.read(_START_BYTES)
-    return start, _Begun(start, stream)
+    return start, _Peeked(start, stream)
 
 
 def check_start(data: bytes, label: str, encoding: str) -> None:

@@ -10,6 +10,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mw_pipeline.draws import GOLDEN_GAMMA, splitmix64
+
 Mask = npt.NDArray[np.bool_]
 Bytes = npt.NDArray[np.uint8]
 Hashes = npt.NDArray[np.uint64]
@@ -40,10 +42,10 @@ def hash64(texts: pa.StringArray, *, salt: int = 0) -> Hashes:
     words = overlapping[np.repeat(offsets[:-1], counts) + 8 * position]
     unused_bits = np.clip(8 * position + 8 - np.repeat(lengths, counts), 0, 7).astype(np.uint64) * _EIGHT
     words = (words << unused_bits) >> unused_bits
-    start = _splitmix(np.full(1, salt, np.uint64))
-    keys = _splitmix(np.arange(int(counts.max(initial=0)), dtype=np.uint64) + start)
-    sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(_splitmix(words ^ keys[position]), dtype=np.uint64)])
-    return _splitmix(start + sums[ends] - sums[ends - counts] + lengths.astype(np.uint64) * _GOLDEN)
+    start = splitmix64(np.full(1, salt, np.uint64))
+    keys = splitmix64(np.arange(int(counts.max(initial=0)), dtype=np.uint64) + start)
+    sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(splitmix64(words ^ keys[position]), dtype=np.uint64)])
+    return splitmix64(start + sums[ends] - sums[ends - counts] + lengths.astype(np.uint64) * GOLDEN_GAMMA)
 
 
 def utf8_bytes(texts: pa.StringArray) -> tuple[npt.NDArray[np.int64], Bytes]:
@@ -96,12 +98,12 @@ def without_accents(texts: pa.StringArray) -> pa.StringArray:
     return pc.utf8_normalize(plain, form="NFC")
 
 
-def tidy(texts: pa.StringArray) -> pa.StringArray:
+def canonical(texts: pa.StringArray) -> pa.StringArray:
     """Each value in NFC with single spaces and no outer white space; null where it has no letter or digit."""
-    return edited(texts, ~plain(texts), _tidy)
+    return edited(texts, ~plain(texts), _canonical)
 
 
-def _tidy(texts: pa.StringArray) -> pa.StringArray:
+def _canonical(texts: pa.StringArray) -> pa.StringArray:
     squeezed = pc.replace_substring_regex(pc.utf8_normalize(texts, form="NFC"), r"[\s\p{Z}]+", " ")
     squeezed = pc.utf8_trim_whitespace(squeezed)
     return pc.if_else(pc.match_substring_regex(squeezed, r"[\p{L}\p{N}]"), squeezed, pa.scalar(None, pa.string()))
@@ -254,12 +256,3 @@ _PLACEHOLDER = rf"(?i)^[\s<(\[{{\"'#]*(?:(?:{_SAYS_NOTHING})(?:[\s,;/|_.<>()\[\]
 _BEGINS, _ENDS = _bytes_of("nust<([{\"'#\\"), _bytes_of("ldnease.>)]}\"'")
 _SPACE, _LAST_PRINTABLE, _PAST_ASCII = 0x20, 0x7E, 0x80
 _EIGHT = np.uint64(8)
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-
-
-def _splitmix(values: Hashes) -> Hashes:
-    """Steele, Lea and Flood's SplitMix64 finaliser (OOPSLA 2014), on whole arrays; it wraps modulo 2^64."""
-    mixed = values + _GOLDEN
-    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return mixed ^ (mixed >> np.uint64(31))

@@ -1,4 +1,4 @@
-"""The three tables of the corpus (record, row, quarantine) and the request and reject log that every adapter shares."""
+"""The three tables of the corpus (record, row, quarantine), and the request and reject log that adapters share."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ class Rejects:
         return taken
 
     @property
-    def turned_away(self) -> int:
+    def total(self) -> int:
         """Records quarantined and filtered, together."""
         return self.counts.total() + self.filters.total()
 

@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 
 import pyarrow as pa
 
-from mw_pipeline.corpus.records import ReadRequest, Rejects
+from mw_pipeline.records.tables import ReadRequest, Rejects
 
 
 class Adapter(Protocol):
@@ -85,14 +85,14 @@ class NamesUpstreams(Protocol):
 
 
 @runtime_checkable
-class ReadsBeside(Protocol):
+class ReadsCompanions(Protocol):
     """An adapter that also reads files which nobody named: descriptions and tables that lie beside its input."""
 
-    def beside(self, paths: Sequence[Path]) -> tuple[Path, ...]:
+    def companions(self, paths: Sequence[Path]) -> tuple[Path, ...]:
         """Those that are there beside these files, in order: when one changes, so do the rows."""
         ...
 
 
-def files_beside(adapter: Adapter, paths: Sequence[Path]) -> tuple[Path, ...]:
+def companion_files(adapter: Adapter, paths: Sequence[Path]) -> tuple[Path, ...]:
     """What the adapter would read beside these files; nothing for most."""
-    return adapter.beside(paths) if isinstance(adapter, ReadsBeside) else ()
+    return adapter.companions(paths) if isinstance(adapter, ReadsCompanions) else ()

@@ -1,0 +1,1 @@
+"""What adapters hand over: the tables of records and rows, an adapter's interface, and kernels over columns of text."""

@@ -1,0 +1,69 @@
+"""The main road of docs/house.md leads through functions that are there, each to the next."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from mw_pipeline.stages import line
+
+_CODE = re.compile(r"`([^`]+)`")
+Hop = tuple[str, str, str]
+"""File, function, and the name with which it hands on, "" at the end of a leg."""
+
+
+def legs(page: str) -> Iterator[list[Hop]]:
+    """The hops of every table of the road."""
+    road = page[page.index("## The main road") : page.index("## The line")]
+    for table in road.split("| in | function |")[1:]:
+        rows = [row.strip("|").split("|") for row in table.splitlines() if row.startswith("| `")]
+        cells = [[(_CODE.findall(cell) or [""])[0] for cell in row] for row in rows]
+        yield [(path, function, onward) for path, function, _, onward in cells]
+
+
+def source_of(project: Path, path: str, function: str) -> str:
+    """The text of a function or method. Fails when the file has none of that name, or more."""
+    text = (project / path).read_text(encoding="utf-8")
+    named = [n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.FunctionDef) and n.name == function]
+    assert len(named) == 1, f"{path} has {len(named)} functions {function!r}"
+    return ast.get_source_segment(text, named[0]) or ""
+
+
+@pytest.fixture(scope="module")
+def road(project: Path) -> list[list[Hop]]:
+    return list(legs((project / "docs" / "house.md").read_text(encoding="utf-8")))
+
+
+def test_every_hop_hands_on_to_the_next(project: Path, road: list[list[Hop]]) -> None:
+    makers = {stage.maker.partition(":")[2] for stage in line.STAGES.values()}
+
+    assert len(road) == 4
+    for leg in road:
+        for (path, function, onward), (next_path, next_function, _) in pairwise(leg):
+            assert re.search(rf"\b{re.escape(onward)}\b", source_of(project, path, function)), f"{path}: {function}"
+            handed = {next_function, f"trainer.{next_function}", next_path.removesuffix(".py").replace("/", ".")}
+            of_declaration = onward == "make" and next_function in makers
+            alias = f"import {next_function} as {onward}" in (project / path).read_text(encoding="utf-8")
+            assert onward in handed or of_declaration or alias, f"{path}: {function} hands on to {onward}"
+        assert source_of(project, *leg[-1][:2]) and leg[-1][2] == ""
+
+
+def test_from_the_asset_to_the_training_step_are_eight_calls_in_six_files(road: list[list[Hop]]) -> None:
+    (leg,) = [leg for leg in road if leg[0][0].startswith("assets/")]
+    names = [function for _, function, _ in leg]
+    to_step = leg[: names.index("take") + 1]
+
+    assert len(to_step) - 1 <= 8
+    assert len({path for path, _, _ in to_step}) <= 6
+
+
+def test_the_page_of_the_house_has_the_table_of_the_line(project: Path) -> None:
+    page = (project / "docs" / "house.md").read_text(encoding="utf-8")
+    begin, end = "<!-- line: begin -->\n", "<!-- line: end -->"
+
+    assert page.split(begin)[1].split(end)[0] == f"{line.as_table()}\n", "write line.as_table() between the marks"
