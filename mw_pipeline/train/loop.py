@@ -18,16 +18,19 @@ from mw_pipeline.errors import GateError
 from mw_pipeline.model.checkpoint import Tagger, load_checkpoint, load_optimizer_state
 from mw_pipeline.model.losses import TaggingLoss
 from mw_pipeline.model.optimizer import flat_state, optimizer_of, restore_flat_state
-from mw_pipeline.train.control import RunClock, device_as_asked, memory_by_name, stop_signals
+from mw_pipeline.train.clock import RunClock
 from mw_pipeline.train.data import TrainingData
+from mw_pipeline.train.device import device_as_asked
 from mw_pipeline.train.facts import opening_facts
 from mw_pipeline.train.folder import RunFolder, prepare_folder
 from mw_pipeline.train.log import BEST, EVALS, LAST, sole_writer
+from mw_pipeline.train.memory import memory_by_name
 from mw_pipeline.train.permit import demand_permit
 from mw_pipeline.train.plan import RunPlan, RunResult, Status
 from mw_pipeline.train.preflight import PREFLIGHT_STEPS, Preflight
 from mw_pipeline.train.processes import PeerLostError, Processes
 from mw_pipeline.train.progress import Listener
+from mw_pipeline.train.signals import stop_signals
 from mw_pipeline.train.step import FIRST_STEPS_LOGGED, StepOutcome, Stepper
 from mw_pipeline.train.validation import examine, row_losses, validate
 from mw_pipeline.train.window import LossWindow

@@ -19,10 +19,10 @@ from typing import IO
 from mw_pipeline.digest import JSON
 from mw_pipeline.errors import ArtifactError, CorpusError, GateError, MwError, RecipeError, UnfinishedError
 from mw_pipeline.recipe import Recipe
-from mw_pipeline.train.control import stop_signals
 from mw_pipeline.train.loop import train
 from mw_pipeline.train.plan import Permit, RunPlan, RunResult
 from mw_pipeline.train.progress import Listener
+from mw_pipeline.train.signals import stop_signals
 
 _LAUNCHER = (
     *("-m", "mw_pipeline.train.launcher", "--nnodes", "1", "--rdzv-backend", "c10d"),

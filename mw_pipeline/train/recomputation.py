@@ -19,7 +19,7 @@ import torch
 from mw_pipeline.digest import JSON
 from mw_pipeline.errors import ArtifactError, CorpusError, GateError, RecipeError
 from mw_pipeline.model.checkpoint import Checkpoint, load_checkpoint, load_optimizer_state
-from mw_pipeline.train.control import machine_of
+from mw_pipeline.train.device import machine_of
 from mw_pipeline.train.folder import digests_of
 from mw_pipeline.train.log import BEST, FIRST_STEPS, LAST
 from mw_pipeline.train.loop import Run
