@@ -18,6 +18,7 @@ class RunClock:
     step_seconds: list[float] = field(default_factory=list)
     eval_seconds: float = 0.0
     save_seconds: float = 0.0
+    reported_seconds: float = 0.0
 
     @property
     def here_seconds(self) -> float:
@@ -42,6 +43,14 @@ class RunClock:
         begun = time.perf_counter()
         yield
         self.save_seconds = max(self.save_seconds, time.perf_counter() - begun)
+
+    def report_is_due(self, every_seconds: float) -> bool:
+        """Whether so long has passed since it last was."""
+        now = self.here_seconds
+        if now - self.reported_seconds < every_seconds:
+            return False
+        self.reported_seconds = now
+        return True
 
     @property
     def seconds_per_step(self) -> float:
