@@ -53,7 +53,7 @@ def _told(found: CapabilityMatrix) -> list[str]:
 
 
 def _write_page(path: Path, found: CapabilityMatrix) -> None:
-    from mw_pipeline.report.capability_page import render_capability  # matplotlib takes a second to load
+    from mw_pipeline.report.capability.page import render_capability  # matplotlib takes a second to load
 
     path.parent.mkdir(parents=True, exist_ok=True)
     render_capability(path, found.as_json())

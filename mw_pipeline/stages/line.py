@@ -130,7 +130,7 @@ closed_words = Stage(
     maker="mw_pipeline.stages.closed_words:build_closed_words",
     inputs=(corpus_manifest,),
     config=slices.of_closed_words,
-    code=("mw_pipeline.corpus.taught_words", "mw_pipeline.report.closed_words_page"),
+    code=("mw_pipeline.corpus.taught_words", "mw_pipeline.report.closed_words"),
     before=("smoke_checkpoint",),
     blocks=("closed_words_are_taught",),
 )
@@ -170,7 +170,7 @@ source_audit = Stage(
     if_made=(tokenized_dataset,),
     more_inputs=_last_audit,
     config=slices.of_audit,
-    code=("mw_pipeline.mix.changes", "mw_pipeline.report.audit_page", "mw_pipeline.corpus.waterfall"),
+    code=("mw_pipeline.mix.changes", "mw_pipeline.report.audit.page", "mw_pipeline.corpus.waterfall"),
     warns=("sources_stay",),
 )
 
@@ -281,7 +281,7 @@ eval_report = Stage(
     code=(
         "mw_pipeline.evaluate.evaluation",
         "mw_pipeline.evaluate.threshold_report",
-        "mw_pipeline.report.page",
+        "mw_pipeline.report.evaluation.page",
     ),
     blocks=("eval_is_comparable",),
     tensors=True,
@@ -311,7 +311,7 @@ capability_matrix = Stage(
         "mw_pipeline.capability.packages",
         "mw_pipeline.capability.training_rows",
         "mw_pipeline.package.build",
-        "mw_pipeline.report.capability_page",
+        "mw_pipeline.report.capability.page",
     ),
     tensors=True,
     locked=True,
@@ -387,7 +387,7 @@ campaign_report = Stage(
     after=(campaign_runs, smoke_checkpoint, full_checkpoint),
     more_inputs=_runs_made,
     config=slices.of_campaign,
-    code=("mw_pipeline.campaign.report", "mw_pipeline.report.campaign_page"),
+    code=("mw_pipeline.campaign.report", "mw_pipeline.report.campaign.page"),
 )
 
 STAGES: dict[str, Stage] = {found.name: found for found in list(globals().values()) if isinstance(found, Stage)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mw_pipeline.artifact import Artifact
 from mw_pipeline.report.cells import fact, number
-from mw_pipeline.report.probe_tables import PROBE_FILE, stopped_run_sentence
+from mw_pipeline.report.probe.tables import PROBE_FILE, stopped_run_sentence
 from mw_pipeline.stages import line
 from mw_pipeline.stages.findings import Findings, found
 from mw_pipeline.stages.place import Place

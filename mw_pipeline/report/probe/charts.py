@@ -13,7 +13,7 @@ from matplotlib.ticker import NullFormatter
 from mw_pipeline.digest import JSON
 from mw_pipeline.labels import by_tag
 from mw_pipeline.report.charts import BLUE, GREEN, GREY, ORANGE, SKY, VERMILION, styled, svg_of, write_picture
-from mw_pipeline.report.probe_tables import probe_sentence, term_name
+from mw_pipeline.report.probe.tables import probe_sentence, term_name
 
 _STATUS_COLOURS = {"agrees": BLUE, "suspect": ORANGE, "diverged": VERMILION}
 _WIDTH_INCHES = 7.6
