@@ -16,7 +16,7 @@ from mw_pipeline.report.cells import NOTHING, Table
 from mw_pipeline.stages import line
 from mw_pipeline.stages.place import Place, Progress, quiet
 from mw_pipeline.store import Built
-from mw_pipeline.verdict.gate import VERDICT_FILE
+from mw_pipeline.verdict.binding import VERDICT_FILE
 from mw_pipeline.verdict.runlog import read_run
 
 REPORT_FILE = "campaign.json"

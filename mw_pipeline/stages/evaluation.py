@@ -29,7 +29,7 @@ from mw_pipeline.stages.place import Place, Progress, quiet
 from mw_pipeline.stages.recomputation import unlock_made_again
 from mw_pipeline.store import Built
 from mw_pipeline.train.log import BEST
-from mw_pipeline.verdict.gate import VERDICT_FILE
+from mw_pipeline.verdict.binding import VERDICT_FILE
 from mw_pipeline.verdict.runlog import read_run
 
 HELD_OUT_ROWS = 2000

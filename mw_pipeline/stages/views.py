@@ -26,7 +26,7 @@ from mw_pipeline.report.runs.charts import curves_svg
 from mw_pipeline.report.runs.tables import run_table, verdict_table
 from mw_pipeline.stages.corpus import waterfall_of
 from mw_pipeline.stages.diagnosis import DIAGNOSIS_FILE, POLICY, SCORES_FILE, SETS_FILE
-from mw_pipeline.verdict.gate import VERDICT_FILE
+from mw_pipeline.verdict.binding import VERDICT_FILE
 from mw_pipeline.verdict.runlog import read_run
 
 _WORST_SHOWN = 10
