@@ -19,12 +19,12 @@ def stop_signals() -> Iterator[threading.Event]:
         return
     former = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
-    def ask(number: int, frame: object) -> None:
+    def on_signal(number: int, frame: object) -> None:
         stop.set()
         signal.signal(number, former[signal.Signals(number)])
 
     for number in former:
-        signal.signal(number, ask)
+        signal.signal(number, on_signal)
     try:
         yield stop
     finally:

@@ -13,25 +13,8 @@ from mw_pipeline.digest import JSON
 from mw_pipeline.report import cells
 from mw_pipeline.report.cells import Table
 from mw_pipeline.report.charts import mix_bars_svg
+from mw_pipeline.report.evaluation import charts, tables
 from mw_pipeline.report.evaluation.axes import AXES, MEANINGS, axes_table, comparison_sentence, exchange_sentence
-from mw_pipeline.report.evaluation.charts import calibration_svg, miss_bars_svg, tag_scores_svg
-from mw_pipeline.report.evaluation.tables import (
-    AVERAGES,
-    OWN_SET,
-    bucket_table,
-    change_table,
-    difference_table,
-    example_table,
-    exchange_table,
-    golden_set_table,
-    mix_table,
-    score_table,
-    set_tag_tables,
-    slice_table,
-    split_table,
-    survival_table,
-    tag_table,
-)
 from mw_pipeline.report.page import Section, Tile, write_page
 from mw_pipeline.report.runs.charts import curves_svg
 from mw_pipeline.report.runs.tables import run_table, verdict_table
@@ -107,7 +90,7 @@ def render_report(
         "evaluation",
         recipe=recipe,
         subject=_subject(scores, full, dataset),
-        changes=change_table(recipe["changes"]) if recipe["changes"] else None,
+        changes=tables.change_table(recipe["changes"]) if recipe["changes"] else None,
         verdict=verdict,
         verdict_sentence=_verdict_sentence(verdict),
         tiles=_tiles(scores),
@@ -139,7 +122,7 @@ def _verdict_sentence(verdict: Mapping[str, JSON] | None) -> str:
 def _tiles(scores: Mapping[str, JSON]) -> list[Tile]:
     averages = [
         Tile(
-            AVERAGES[name],
+            tables.AVERAGES[name],
             cells.number(scores[name], 3),
             f"95 %: {cells.interval(scores['intervals'].get(name), 3)}; "
             f"ceiling {cells.number(scores['ceiling'].get(name), 3)}",
@@ -173,29 +156,29 @@ def _scores_section(scores: Mapping[str, JSON]) -> Section:
     ]
     if without:
         sentences.append(f"No gold value, so in no macro average: {', '.join(without)}.")
-    return Section("scores", "Scores", tuple(sentences), tables=(score_table(scores),))
+    return Section("scores", "Scores", tuple(sentences), tables=(tables.score_table(scores),))
 
 
 def _golden_sets_section(
     scores: Mapping[str, JSON], sets: Mapping[str, JSON], gated: Sequence[str], skipped: Sequence[str]
 ) -> Section:
     sentences = [
-        f"“{OWN_SET}” is the gold of the corpus itself, which gates the release; of the further sets "
+        f"“{tables.OWN_SET}” is the gold of the corpus itself, which gates the release; of the further sets "
         f"{', '.join(gated) or 'none'} gate it too. The rows of all are left out of training and validation by text "
         "and by family. Where the labels of a set are complete for some tags only, these alone are scored.",
         *(cells.sentence(text) for text in skipped),
     ]
-    tables = (golden_set_table(scores, sets), *set_tag_tables(sets))
-    return Section("golden-sets", "Gold sets", tuple(sentences), tables=tables)
+    shown = (tables.golden_set_table(scores, sets), *tables.set_tag_tables(sets))
+    return Section("golden-sets", "Gold sets", tuple(sentences), tables=shown)
 
 
 def _tags_section(scores: Mapping[str, JSON]) -> Section:
-    picture = tag_scores_svg(scores["per_tag"], scores["ceiling"]["per_tag"])
-    return Section("tags", "Tags", pictures=(picture,), tables=(tag_table(scores),))
+    picture = charts.tag_scores_svg(scores["per_tag"], scores["ceiling"]["per_tag"])
+    return Section("tags", "Tags", pictures=(picture,), tables=(tables.tag_table(scores),))
 
 
 def _slices_section(scores: Mapping[str, JSON]) -> Section:
-    table, small = slice_table(scores, least_rows=_SLICE_ROWS)
+    table, small = tables.slice_table(scores, least_rows=_SLICE_ROWS)
     sentences = ["A slice has its own denominators: only tags with gold support in it count towards its macro average."]
     if small:
         sentences.append(f"Not shown, with fewer than {_SLICE_ROWS} rows each: {'; '.join(small)}.")
@@ -207,7 +190,7 @@ def _held_out_section(held_out: Mapping[str, JSON]) -> Section:
         f"{held_out['rows']:,} rows of {held_out['families']:,} families that the corpus kept out of training. They "
         "are composed as the training rows are, so they tell how well the corpus was learnt; gold decides."
     )
-    return Section("held-out", "Held-out rows", (sentence,), tables=(score_table(held_out),))
+    return Section("held-out", "Held-out rows", (sentence,), tables=(tables.score_table(held_out),))
 
 
 def _calibration_section(scores: Mapping[str, JSON]) -> Section:
@@ -218,7 +201,7 @@ def _calibration_section(scores: Mapping[str, JSON]) -> Section:
         f"Over {calibration['spans']:,} predicted spans the mean gap between confidence and share right is "
         f"{calibration['ece']:.4f} (expected calibration error, ten equal-width buckets)."
     )
-    return Section("calibration", "Calibration", (sentence,), (calibration_svg(calibration["buckets"]),))
+    return Section("calibration", "Calibration", (sentence,), (charts.calibration_svg(calibration["buckets"]),))
 
 
 def _misses_section(diagnosis: Mapping[str, JSON]) -> Section:
@@ -227,11 +210,11 @@ def _misses_section(diagnosis: Mapping[str, JSON]) -> Section:
         f"{totals['fn']:,} gold values were missed (false negatives) and {totals['fp']:,} predicted values are false "
         "(false positives); a wrong value is both. Each stands in the first bucket that fits it."
     )
-    tables = (
-        bucket_table(diagnosis),
-        example_table(diagnosis["examples"], _EXAMPLES_PER_BUCKET),
+    shown = (
+        tables.bucket_table(diagnosis),
+        tables.example_table(diagnosis["examples"], _EXAMPLES_PER_BUCKET),
     )
-    return Section("misses", "Misses by bucket", (sentence,), (miss_bars_svg(diagnosis["buckets"]),), tables)
+    return Section("misses", "Misses by bucket", (sentence,), (charts.miss_bars_svg(diagnosis["buckets"]),), shown)
 
 
 def _baseline_section(locale: str, part: Mapping[str, JSON]) -> Section:
@@ -242,8 +225,8 @@ def _baseline_section(locale: str, part: Mapping[str, JSON]) -> Section:
         f"Measured on {part['rows']['with_adversarial']:,} rows of {part['gold']} with the packaged bytes of both.",
         *(f"{AXES[axis].capitalize()}: {meaning}." for axis, meaning in MEANINGS.items()),
     )
-    tables = (difference_table(regression), exchange_table(regression))
-    return Section(f"baseline-{locale}", f"Against the baseline, {locale}", sentences, tables=tables)
+    shown = (tables.difference_table(regression), tables.exchange_table(regression))
+    return Section(f"baseline-{locale}", f"Against the baseline, {locale}", sentences, tables=shown)
 
 
 def _training_section(runs: Mapping[str, RunLog], verdict: Mapping[str, JSON] | None) -> Section:
@@ -263,7 +246,7 @@ def _verdict_section(verdict: Mapping[str, JSON]) -> Section:
 def _data_section(dataset: Mapping[str, JSON] | None, mix: Mapping[str, JSON] | None) -> Section:
     sentences: list[str] = []
     pictures: list[str] = []
-    tables: list[Table] = []
+    shown: list[Table] = []
     if dataset:
         dropped = sum(sum(reasons.values()) for reasons in dataset["dropped"].values())
         sentences.append(
@@ -271,12 +254,12 @@ def _data_section(dataset: Mapping[str, JSON] | None, mix: Mapping[str, JSON] | 
             f"{dropped:,} were dropped; the entropy of the training labels is {dataset['label_entropy']:.4f} nats "
             "per piece."
         )
-        tables += [split_table(dataset), survival_table(dataset)]
+        shown += [tables.split_table(dataset), tables.survival_table(dataset)]
     if mix:
         sentences += [cells.sentence(text) for text in (*mix["findings"], *mix["warnings"])]
         pictures += [mix_bars_svg(mix["sources"])] if len(mix["sources"]) > 1 else []
-        tables.insert(0, mix_table(mix))
-    return Section("data", "Data", tuple(sentences), tuple(pictures), tuple(tables))
+        shown.insert(0, tables.mix_table(mix))
+    return Section("data", "Data", tuple(sentences), tuple(pictures), tuple(shown))
 
 
 def _lineage_section(scores: Mapping[str, JSON], lineage: Sequence[Mapping[str, str]]) -> Section:
