@@ -34,8 +34,8 @@ import usaddress
 from mw_pipeline.digest import JSON
 from mw_pipeline.errors import MwError
 from mw_pipeline.failures import EXIT_BAD_INPUT
-from mw_pipeline.package_files import PackageFiles
 from mw_pipeline.parse import ParsedAddress, Parser, onnx_logits
+from mw_pipeline.parser_files import ParserFiles
 from mw_pipeline.recipe import load_corpus_spec
 from mw_pipeline.stages.corpus import build_source
 
@@ -92,7 +92,7 @@ def split_of_time(package: Path, texts: Sequence[str], *, rounds: int) -> dict[s
     """Microseconds an address costs the tokenizer, the network and the decoding on one core: of the fastest round."""
     on_cores(1)
     found = []
-    files = PackageFiles.read(package)
+    files = ParserFiles.read(package)
     for _ in range(rounds):
         encoding, network = Stopwatch(), Stopwatch()
         tokenizer = files.tokenizer()

@@ -35,7 +35,7 @@ from mw_pipeline.model.optimizer import optimizer_of
 from mw_pipeline.recipe import Recipe, load_corpus_spec, load_recipe
 from mw_pipeline.stages.corpus import build_source
 from mw_pipeline.tokenizer import Tokenizer, train_tokenizer
-from mw_pipeline.train.control import device_as_asked
+from mw_pipeline.train.device import device_as_asked
 from mw_pipeline.train.loop import Run
 from mw_pipeline.train.plan import RunPlan
 from mw_pipeline.train.processes import Processes

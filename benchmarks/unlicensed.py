@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mw_pipeline.digest import JSON
 from mw_pipeline.store import Store
-from mw_pipeline.train.control import device_as_asked
+from mw_pipeline.train.device import device_as_asked
 from mw_pipeline.train.permit import KIND, MODULES, bound_facts, write_permit
 from mw_pipeline.train.plan import Permit, RunPlan
 

@@ -32,7 +32,7 @@ from mw_pipeline.decode import (
 from mw_pipeline.digest import JSON
 from mw_pipeline.errors import ArtifactError
 from mw_pipeline.labels import LabelSet
-from mw_pipeline.package_files import PackageFiles
+from mw_pipeline.parser_files import ParserFiles
 from mw_pipeline.tokenizer import Pieces, Tokenizer
 from mw_pipeline.words import Characters, PieceKinds
 
@@ -115,7 +115,7 @@ class Parser:
     @classmethod
     def load(cls, path: Path, *, threads: int = 2) -> Parser:
         """The parser of a package folder. Raises ArtifactError unless bytes and label hash are as sealed (M32)."""
-        files = PackageFiles.read(path)
+        files = ParserFiles.read(path)
         return cls(
             tokenizer=files.tokenizer(),
             labels=files.labels,

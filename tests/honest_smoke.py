@@ -15,7 +15,7 @@ from mw_pipeline.recipe import Recipe
 from mw_pipeline.store import Store
 from mw_pipeline.train.loop import train
 from mw_pipeline.train.plan import RunPlan
-from mw_pipeline.verdict.gate import BINDING_SECTIONS, VERDICT_FILE, demand_verdict, judge_smoke
+from mw_pipeline.verdict.binding import BINDING_SECTIONS, VERDICT_FILE, demand_verdict, judge_smoke
 from mw_pipeline.verdict.judge import Verdict
 
 TRAIN_MODULES = ("mw_pipeline.train.loop",)

@@ -13,9 +13,9 @@ from html_page import Page, words
 
 from mw_pipeline.errors import ArtifactError
 from mw_pipeline.mix.changes import changes_between, sources_stay
-from mw_pipeline.report import audit_tables
-from mw_pipeline.report.audit_charts import losses_svg
-from mw_pipeline.report.audit_page import render_audit
+from mw_pipeline.report.audit import tables
+from mw_pipeline.report.audit.charts import losses_svg
+from mw_pipeline.report.audit.page import render_audit
 from mw_pipeline.stages.audit_ledger import Entry, enter, last_of, read_ledger
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -113,7 +113,7 @@ def test_a_line_that_is_no_entry_is_named_and_not_passed_over(tmp_path: Path, li
 def test_differences_are_computed_from_the_two_values_beside_them() -> None:
     before = audit(source("ban"), source("gone"))
     now = audit(source("ban", rows=900, requested_share=0.25, repetitions=2.0), source("new"))
-    table = audit_tables.change_table({**now, "changes": changes_between(before, now)})
+    table = tables.change_table({**now, "changes": changes_between(before, now)})
 
     assert table.rows == (
         ("gone", "removed", "–", "–", "–"),
@@ -126,7 +126,7 @@ def test_differences_are_computed_from_the_two_values_beside_them() -> None:
 
 def test_every_line_of_a_waterfall_has_its_share_of_what_was_read() -> None:
     waterfall = {**flow(200, quarantined={"no_street": 10}), "rows": flow(380, deduplicated=38), "methods": {}}
-    table = audit_tables.flow_table([source("ban", waterfall=waterfall)])
+    table = tables.flow_table([source("ban", waterfall=waterfall)])
 
     assert table.rows == (
         ("ban", "read", "200", "100.0 %", "380", "100.0 %"),
@@ -139,18 +139,18 @@ def test_every_line_of_a_waterfall_has_its_share_of_what_was_read() -> None:
 def test_the_furthest_tenth_of_the_run_is_shown() -> None:
     drawn = source("ban", requested_share=0.30, window_shares=[0.31, 0.27, 0.30])
 
-    assert audit_tables.dose_table([drawn]).rows[0][5] == "27.0 %"
-    assert audit_tables.dose_table([source("ban", window_shares=[])]).rows[0][5] == "–"
+    assert tables.dose_table([drawn]).rows[0][5] == "27.0 %"
+    assert tables.dose_table([source("ban", window_shares=[])]).rows[0][5] == "–"
 
 
 def test_the_commonest_place_is_shown_with_how_often_the_run_repeats_it() -> None:
-    table = audit_tables.place_table([source("ban"), source("tiger", place=None)])
+    table = tables.place_table([source("ban"), source("tiger", place=None)])
 
     assert table.rows == (("ban", "40", "FR::noumea", "500", "50.0 %", "1,625", "1,630", "no"),)
 
 
 def test_quarantine_is_listed_with_the_most_frequent_reason_first() -> None:
-    assert [row[:4] for row in audit_tables.quarantine_table([source("ban"), source("nad")]).rows] == [
+    assert [row[:4] for row in tables.quarantine_table([source("ban"), source("nad")]).rows] == [
         ("ban", "records", "no_street", "30"),
         ("nad", "records", "no_street", "30"),
         ("ban", "rows", "spans_do_not_fit", "10"),
@@ -161,7 +161,7 @@ def test_quarantine_is_listed_with_the_most_frequent_reason_first() -> None:
 def test_the_largest_five_of_many_values_stand_for_them() -> None:
     counts = {**source("ban")["counts"], "country": {"US": 50, "FR": 20, "DE": 10, "IT": 8, "ES": 7, "PT": 5}}
 
-    shown = audit_tables.content_table([source("ban", counts=counts)]).rows[0][1]
+    shown = tables.content_table([source("ban", counts=counts)]).rows[0][1]
     assert shown == "US 50.0 %, FR 20.0 %, DE 10.0 %, IT 8.0 %, ES 7.0 %, 1 more"
 
 

@@ -23,7 +23,7 @@ from mw_pipeline.evaluate.predictions import read_predictions
 from mw_pipeline.golden.gold import GoldenSet, load_golden
 from mw_pipeline.model.checkpoint import load_checkpoint
 from mw_pipeline.package.inspection import inspect_path
-from mw_pipeline.package_files import read_json
+from mw_pipeline.parser_files import read_json
 from mw_pipeline.recipe import load_recipe
 from mw_pipeline.stages.place import Place
 from mw_pipeline.store import Store

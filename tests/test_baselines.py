@@ -284,7 +284,7 @@ def test_a_package_counts_for_the_locale_of_its_card_and_a_folder_for_those_it_h
 def remake(place: Place) -> Artifact:
     """Report, diagnosis and packages of the demo."""
     from mw_pipeline.stages.evaluation import eval_report
-    from mw_pipeline.stages.release import packaged_weights
+    from mw_pipeline.stages.packaging import packaged_weights
 
     eval_report(place, "demo")
     build_diagnosis(place, "demo")

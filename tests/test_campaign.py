@@ -22,7 +22,7 @@ from mw_pipeline.campaign.rates import RATE_KEY, RatedRun, fit_rates, rate_is_cl
 from mw_pipeline.campaign.report import campaign_report, proposals_of
 from mw_pipeline.errors import ArtifactError, RecipeError
 from mw_pipeline.recipe import differences, load_recipe
-from mw_pipeline.report.campaign_page import as_text, render_campaign
+from mw_pipeline.report.campaign.page import as_text, render_campaign
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ from matrix_inputs import small_matrix
 
 from mw_pipeline.capability.matrix import CapabilityMatrix
 from mw_pipeline.package.readme import capability_table
-from mw_pipeline.report.capability_charts import heat_map_svg, tile_map_svg
-from mw_pipeline.report.capability_page import render_capability, worst_table
+from mw_pipeline.report.capability.charts import heat_map_svg, tile_map_svg
+from mw_pipeline.report.capability.page import render_capability, worst_table
 
 
 @pytest.fixture(scope="module")

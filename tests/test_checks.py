@@ -318,7 +318,7 @@ def remake_release(place: Place) -> None:
     """Report, diagnosis and packages after a change of [eval]."""
     from mw_pipeline.stages.diagnosis import build_diagnosis
     from mw_pipeline.stages.evaluation import eval_report
-    from mw_pipeline.stages.release import packaged_weights
+    from mw_pipeline.stages.packaging import packaged_weights
 
     eval_report(place, "demo")
     build_diagnosis(place, "demo")

@@ -14,8 +14,8 @@ from mw_pipeline.errors import ArtifactError, GateError
 from mw_pipeline.stages import line, shipping
 from mw_pipeline.stages.capability import capability_matrix
 from mw_pipeline.stages.findings import Findings
+from mw_pipeline.stages.packaging import packaged_weights
 from mw_pipeline.stages.place import Place
-from mw_pipeline.stages.release import packaged_weights
 from mw_pipeline.stages.reuse import find_made
 from mw_pipeline.store import Store
 

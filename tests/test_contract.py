@@ -21,9 +21,9 @@ from mw_pipeline.labels import STAGE2
 from mw_pipeline.package.contract import ALL_NAMES, FACTS_KEYS, md5_of
 from mw_pipeline.package.inspection import inspect_path
 from mw_pipeline.package.readme import score_table
-from mw_pipeline.package_files import PackageFiles
+from mw_pipeline.parser_files import ParserFiles
 from mw_pipeline.recipe import load_recipe
-from mw_pipeline.stages.release import AS_CLIENT_READS, TYPED_IN_ONE_CASE, scores_of_package
+from mw_pipeline.stages.packaging import AS_CLIENT_READS, TYPED_IN_ONE_CASE, scores_of_package
 
 LOCALES = ("en-us", "fr-fr")
 needs_npm = pytest.mark.skipif(shutil.which("npm") is None, reason="npm is not installed")
@@ -369,7 +369,7 @@ console.log(JSON.stringify(JSON.parse(fs.readFileSync(0, "utf8")).map(decoded)))
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
 def test_a_client_that_adds_the_scores_up_as_they_are_finds_our_best_paths(tiny_release: Path, tmp_path: Path) -> None:
-    files = PackageFiles.read(tiny_release / "packages" / "en-us")
+    files = ParserFiles.read(tiny_release / "packages" / "en-us")
     rng = np.random.default_rng(11)
     logits = rng.normal(scale=2, size=(50, 12, len(files.labels))).astype(np.float32)
     words = Words.of_pieces(logits, np.ones((50, 12), bool))

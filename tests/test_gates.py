@@ -20,8 +20,8 @@ from mw_pipeline.stages.lock import unlock
 from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.reuse import find_made
 from mw_pipeline.stages.shipping import demand_gates, ship
-from mw_pipeline.stages.verdict import build_verdict
-from mw_pipeline.verdict import gate
+from mw_pipeline.stages.smoke_verdict import build_verdict
+from mw_pipeline.verdict import binding
 
 pytestmark = pytest.mark.slow
 
@@ -84,7 +84,7 @@ def test_the_failed_verdict_is_a_failed_check_with_its_evidence(hot: Place) -> N
 
 
 def test_the_same_smoke_diverges_at_the_same_step_with_the_same_numbers(hot: Place) -> None:
-    from mw_pipeline.stages.training import smoke_checkpoint
+    from mw_pipeline.stages.runs import smoke_checkpoint
 
     first = line.smoke_checkpoint.demand(hot, hot.recipe("demo"))
     expected = (first.read_json("run.json")["finding"], first.file("best/model.safetensors").read_bytes())
@@ -163,7 +163,7 @@ def test_a_pass_written_by_hand_over_a_failed_smoke_opens_nothing(
 
 def test_a_smoke_whose_rate_decays_opens_nothing(place: Place) -> None:
     # M01
-    from mw_pipeline.stages.training import full_checkpoint, smoke_checkpoint
+    from mw_pipeline.stages.runs import full_checkpoint, smoke_checkpoint
 
     change(
         place.project, "[smoke]\nsteps = 300\neval_every = 30", '[smoke]\nmode = "cosine"\nsteps = 80\neval_every = 20'
@@ -328,7 +328,7 @@ def test_a_permit_that_was_written_by_hand_opens_nothing(place: Place, stage: st
 
 def test_a_smoke_whose_curves_were_typed_starts_no_full_run(place: Place) -> None:
     # M68: its artifact is whole, and the verdict on it is the one that its logs have earned.
-    from mw_pipeline.stages.training import full_checkpoint
+    from mw_pipeline.stages.runs import full_checkpoint
 
     def type_losses(path: Path) -> None:
         rows = [json.loads(line) for line in path.read_text().splitlines()]
@@ -349,9 +349,9 @@ def test_under_another_torch_than_its_smoke_no_full_run_starts_and_one_that_has_
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # M68
-    from mw_pipeline.stages.training import full_checkpoint
+    from mw_pipeline.stages.runs import full_checkpoint
 
-    monkeypatch.setattr(gate, "toolchain", lambda: {**toolchain(), "torch": "99.0"})
+    monkeypatch.setattr(binding, "toolchain", lambda: {**toolchain(), "torch": "99.0"})
     assert full_checkpoint(place, "demo").reused
 
     forget(place, "full_checkpoint")

@@ -119,7 +119,7 @@ def rows_of(path: Path) -> list[dict[str, float]]:
 
 def test_a_run_goes_on_from_the_folder_that_was_named(place: Place, tmp_path: Path) -> None:
     # M38: a run that was interrupted in another store, resumed in one that knows nothing of it.
-    from mw_pipeline.stages.training import smoke_checkpoint
+    from mw_pipeline.stages.runs import smoke_checkpoint
 
     kind = "smoke_checkpoint"
     expected = {name: made(place, kind).file(name).read_bytes() for name in WEIGHTS}

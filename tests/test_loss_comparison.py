@@ -12,7 +12,7 @@ from tiny_project import change
 from mw_pipeline.cli import main
 from mw_pipeline.errors import RecipeError
 from mw_pipeline.stages import line
-from mw_pipeline.stages.losses import loss_comparison
+from mw_pipeline.stages.loss_folder import loss_comparison
 from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.reuse import find_made
 

@@ -20,8 +20,8 @@ from yardstick import in_yardsticks
 from mw_pipeline.checksums import SUMS_NAME, sums_findings, write_sums
 from mw_pipeline.errors import ArtifactError
 from mw_pipeline.labels import STAGE2, STAGE3, LabelSet
-from mw_pipeline.package_files import FACTS_NAME, ONNX_NAME, TRANSITIONS_NAME, PackageFiles, package_at
 from mw_pipeline.parse import Parser, batches_of, onnx_logits
+from mw_pipeline.parser_files import FACTS_NAME, ONNX_NAME, TRANSITIONS_NAME, ParserFiles, package_at
 from mw_pipeline.recipe import TokenizerConfig
 from mw_pipeline.tokenizer import Tokenizer, train_tokenizer
 
@@ -314,7 +314,7 @@ def test_an_older_package_with_null_for_what_is_forbidden_answers_as_today(packa
     (copy / TRANSITIONS_NAME).write_text(older)
     write_sums(copy)
 
-    assert np.isneginf(PackageFiles.read(copy).starts).any()
+    assert np.isneginf(ParserFiles.read(copy).starts).any()
     assert Parser.load(copy).parse_many(TEXTS) == Parser.load(package).parse_many(TEXTS)
 
 
@@ -385,7 +385,7 @@ def test_a_model_of_another_label_count_is_refused(package):
 def test_a_locale_picks_its_package_from_a_release_folder(tiny_release):
     release = tiny_release / "packages"
 
-    assert PackageFiles.read(package_at(release, "fr-fr")).locale == "fr-fr"
+    assert ParserFiles.read(package_at(release, "fr-fr")).locale == "fr-fr"
     assert package_at(release / "fr-fr", "fr-fr") == release / "fr-fr"
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
-from mw_pipeline.train.control import RunClock
 from mw_pipeline.train.preflight import Preflight
 
 
@@ -45,14 +42,3 @@ def test_a_busy_machine_warns_and_does_not_refuse() -> None:
     found = preflight([1.0] * 4 + [3.0] * 6, 200.0)
 
     assert not found.fits and not found.cannot_fit
-
-
-@pytest.mark.parametrize(
-    ("evaluates_next", "limit", "ends"), [(False, 14.0, False), (True, 14.0, True), (False, 11.0, True)]
-)
-def test_a_run_ends_while_there_is_time_for_what_comes_next(evaluates_next: bool, limit: float, ends: bool) -> None:
-    clock = RunClock(step_seconds=[1.0], eval_seconds=5.0, save_seconds=1.0)
-    clock.begun -= 10.0
-
-    assert clock.must_end(limit, evaluates_next=evaluates_next) == ends
-    assert not clock.must_end(None, evaluates_next=evaluates_next)

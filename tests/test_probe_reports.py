@@ -16,8 +16,8 @@ from mw_pipeline.probes.gradients import TermRatio, summary_of
 from mw_pipeline.probes.separation import Pieces, separation_of
 from mw_pipeline.probes.source_gradients import compare_sources
 from mw_pipeline.probes.traces import StageTrace, Stats, TokenSet, Trace, compare, outliers_of
-from mw_pipeline.report.probe_charts import probe_svg, write_probe
-from mw_pipeline.report.probe_tables import probe_markdown, probe_sentence, stopped_run_sentence
+from mw_pipeline.report.probe.charts import probe_svg, write_probe
+from mw_pipeline.report.probe.tables import probe_markdown, probe_sentence, stopped_run_sentence
 
 SOURCES = {"a": [1.0, 1.1], "b": [1.2, 1.0], "c": [0.9, 1.1], "d": [1.0, 1.0], "odd": [9.0, 11.0]}
 

@@ -27,7 +27,7 @@ from mw_pipeline.metrics.stability import compare_stability, fall_on_card, large
 from mw_pipeline.package.layout import PackageLayout, layout_hashes
 from mw_pipeline.parse import Parser
 from mw_pipeline.recipe import EvalConfig
-from mw_pipeline.report import axes as words
+from mw_pipeline.report.evaluation import axes as words
 from mw_pipeline.stages.release_gates import worsened
 
 Packages = Callable[[str], Path]

@@ -10,10 +10,13 @@ import pytest
 from html_page import Page, words
 from report_inputs import dataset_summary, everything, log
 
-from mw_pipeline.report import cells, charts, runs
-from mw_pipeline.report import tables as report_tables
+from mw_pipeline.report import cells
 from mw_pipeline.report.cells import Table
-from mw_pipeline.report.page import render_report
+from mw_pipeline.report.evaluation import tables
+from mw_pipeline.report.evaluation.charts import calibration_svg
+from mw_pipeline.report.evaluation.page import render_report
+from mw_pipeline.report.runs import charts
+from mw_pipeline.report.runs.tables import run_table, verdict_table
 from mw_pipeline.verdict.runlog import RunLog
 
 
@@ -142,7 +145,7 @@ def test_small_slices_are_named_and_not_shown(page):
 
 
 def test_the_worst_country_stands_first(inputs):
-    table, _ = report_tables.slice_table(inputs["scores"], least_rows=5)
+    table, _ = tables.slice_table(inputs["scores"], least_rows=5)
     scored = [float(row[2]) for row in table.rows if row[0].startswith("country ")]
 
     assert scored == sorted(scored)
@@ -156,7 +159,7 @@ def evals(*values):
 def test_best_and_last_are_both_shown_with_the_distance_computed():
     """M56: a report once printed only the final value, and an arrow that pointed the wrong way."""
     run = RunLog((), evals((0.40, 0.9), (0.50, 0.6), (0.45, 0.7)), {"label_entropy": 2.0})
-    facts = dict(runs.run_table({"full": run}).rows)
+    facts = dict(run_table({"full": run}).rows)
 
     assert facts["best validation macro-F1"] == "0.5000 at step 200"
     assert facts["last validation macro-F1"] == "0.4500 at step 300, 0.0500 below the best"
@@ -165,7 +168,7 @@ def test_best_and_last_are_both_shown_with_the_distance_computed():
 
 
 def test_a_last_evaluation_that_is_the_best_is_said_to_be():
-    facts = dict(runs.run_table({"full": RunLog((), evals((0.4, 0.9), (0.5, 0.6)), {})}).rows)
+    facts = dict(run_table({"full": RunLog((), evals((0.4, 0.9), (0.5, 0.6)), {})}).rows)
 
     assert facts["last validation macro-F1"] == "0.5000 at step 200, the best"
     assert facts["best validation loss"] == "0.6000 nats at step 200"
@@ -173,7 +176,7 @@ def test_a_last_evaluation_that_is_the_best_is_said_to_be():
 
 def test_a_run_says_when_it_started_and_how_long_it_took():
     times = {"started_at": "2026-11-20T09:00:00Z", "ended_at": "2026-11-20T10:04:10+00:00"}
-    facts = dict(runs.run_table({"full": RunLog((), (), times)}).rows)
+    facts = dict(run_table({"full": RunLog((), (), times)}).rows)
 
     assert facts["started"] == "2026-11-20 09:00:00 UTC"
     assert facts["took"] == "1 h 4 min 10 s"
@@ -183,11 +186,11 @@ def test_a_run_says_when_it_started_and_how_long_it_took():
 def test_evidence_that_the_log_could_not_give_is_left_out():
     verdict = {"exposure_ratio": None, "evidence": {"peak_f1": 0.91234, "learning_rate": None}}
 
-    assert runs.verdict_table(verdict).rows == (("peak f1", "0.9123", "best validation macro-F1"),)
+    assert verdict_table(verdict).rows == (("peak f1", "0.9123", "best validation macro-F1"),)
 
 
 def test_a_run_without_finite_evaluations_shows_dashes():
-    facts = dict(runs.run_table({"full": RunLog((), evals((float("nan"), None)), {})}).rows)
+    facts = dict(run_table({"full": RunLog((), evals((float("nan"), None)), {})}).rows)
 
     assert facts["best validation macro-F1"] == facts["last validation loss"] == "–"
 
@@ -200,7 +203,7 @@ def test_a_change_has_the_sign_that_it_has(difference, shown):
 
 
 def test_directions_come_from_the_two_values(inputs):
-    table = report_tables.difference_table(inputs["axes"]["en-us"]["regression"])
+    table = tables.difference_table(inputs["axes"]["en-us"]["regression"])
 
     for _, baseline, now, change, _, _ in table.rows:
         assert (float(now) > float(baseline)) == change.startswith("+") or now == baseline
@@ -215,7 +218,7 @@ def test_bucket_shares_are_of_their_own_side():
         "meanings": {"case_only": "case", "other": "rest"},
     }
 
-    assert report_tables.bucket_table(diagnosis).rows == (
+    assert tables.bucket_table(diagnosis).rows == (
         ("other", "3", "75.0 %", "0", "–", "rest"),
         ("case only", "1", "25.0 %", "0", "–", "case"),
     )
@@ -228,7 +231,7 @@ def test_a_tag_that_nobody_mentions_is_left_out(inputs):
         "per_tag": {**inputs["scores"]["per_tag"], "silent": silent, "noise": silent | {"fp": 2}},
     }
     scores["ceiling"] = {**scores["ceiling"], "per_tag": {}}
-    tags = {row[0]: row for row in report_tables.tag_table(scores).rows}
+    tags = {row[0]: row for row in tables.tag_table(scores).rows}
 
     assert "silent" not in tags
     assert tags["noise"] == ("noise", "0", "0", "2", "0", "–", "–", "–", "–", "–")
@@ -243,8 +246,8 @@ def test_tables_read_as_markdown():
 def test_survival_and_splits_are_counted():
     summary = dataset_summary()
 
-    assert report_tables.survival_table(summary).rows[1] == ("street", "390,000", "10", "100.0 %")
-    assert report_tables.split_table(summary).rows[1] == ("validation", "4,000", "52,000", "61", "v" * 12)
+    assert tables.survival_table(summary).rows[1] == ("street", "390,000", "10", "100.0 %")
+    assert tables.split_table(summary).rows[1] == ("validation", "4,000", "52,000", "61", "v" * 12)
 
 
 def test_a_picture_says_what_it_shows_and_scales():
@@ -286,7 +289,7 @@ def test_a_long_run_is_thinned_without_losing_a_spike():
 
 def test_drawing_leaves_the_callers_style_alone():
     before = dict(mpl.rcParams)
-    charts.calibration_svg([])
+    calibration_svg([])
 
     assert dict(mpl.rcParams) == before
 
@@ -294,4 +297,4 @@ def test_drawing_leaves_the_callers_style_alone():
 def test_the_template_ships_with_the_package():
     import mw_pipeline
 
-    assert (Path(mw_pipeline.__file__).parent / "report" / "templates" / "report.html.jinja").is_file()
+    assert (Path(mw_pipeline.__file__).parent / "report" / "templates" / "evaluation.html.jinja").is_file()

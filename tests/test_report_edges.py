@@ -11,9 +11,11 @@ from mw_pipeline.evaluate.buckets import BUCKETS
 from mw_pipeline.evaluate.diagnose import diagnose
 from mw_pipeline.evaluate.evaluation import CONSTRAINED_DECODER, evaluate
 from mw_pipeline.golden.gold import GoldenSet
-from mw_pipeline.report import cells, charts, runs, tables
+from mw_pipeline.report import cells
 from mw_pipeline.report.cells import Table
-from mw_pipeline.report.page import render_report
+from mw_pipeline.report.evaluation import charts, tables
+from mw_pipeline.report.evaluation.page import render_report
+from mw_pipeline.report.runs.tables import run_table
 
 
 def test_gold_of_one_family_has_no_intervals_and_still_a_page(tmp_path):
@@ -48,7 +50,7 @@ def test_a_fact_that_one_of_two_runs_has_stands_in_the_table():
     smoke, full = log(steps=200, schedule="constant"), log(steps=400, schedule="cosine")
     for row in full.steps:
         row.update(ce=0.5, crf=0.5, sigmas={"ce": 0.7, "crf": 0.7})
-    shown = {name: values for name, *values in runs.run_table({"smoke": smoke, "full": full}).rows}
+    shown = {name: values for name, *values in run_table({"smoke": smoke, "full": full}).rows}
 
     of_smoke, of_full = shown["learned weights"]
     assert of_smoke == cells.NOTHING

@@ -11,12 +11,12 @@ import pytest
 import torch
 from toy_run import Toy, measured, rows, toy_plan, toy_recipe, weights
 
-import mw_pipeline.train.loop
 from mw_pipeline.errors import GateError
 from mw_pipeline.labels import STAGE2
-from mw_pipeline.model.checkpoint import load_checkpoint
+from mw_pipeline.model.checkpoint import load_checkpoint, load_optimizer_state
 from mw_pipeline.model.encoder import tensors_of
-from mw_pipeline.train.loop import train
+from mw_pipeline.train.loop import Run, train
+from mw_pipeline.train.processes import Processes
 from mw_pipeline.verdict.runlog import read_run
 
 STEP_KEYS = [
@@ -140,7 +140,7 @@ def test_every_trainable_parameter_moves_and_stays_float32(toy, tmp_path, kind, 
     assert parameters_that_stand_still(toy, tmp_path, recipe) == not_trained
     after = load_checkpoint(tmp_path / "last").tagger.state_dict()
     assert {value.dtype for value in after.values()} == {torch.float32}
-    assert {v.dtype for v in mw_pipeline.train.loop.load_optimizer_state(tmp_path / "last").values()} == {torch.float32}
+    assert {v.dtype for v in load_optimizer_state(tmp_path / "last").values()} == {torch.float32}
 
 
 def test_a_channel_that_is_cut_off_on_its_way_into_the_model_stands_still(toy, tmp_path, monkeypatch):
@@ -184,17 +184,15 @@ def test_the_logged_loss_is_the_mean_over_the_accumulation_window(toy, tmp_path)
         model={"dropout": 0.0}, train={"steps": 1, "warmup_steps": 0, "batch_size": 8, "accumulation": 3}
     )
     plan = toy_plan(toy, tmp_path, recipe=recipe)
-    run = mw_pipeline.train.loop.Run(
-        plan, torch.device("cpu"), mw_pipeline.train.loop.Processes(0, 1), lambda event: None
-    )
+    run = Run(plan, torch.device("cpu"), Processes(0, 1), lambda event: None)
     ce = crf = pieces = 0.0
     with torch.no_grad():
         for index in range(3):
             ids, tags, mask = tensors_of(run.data.stream.batch(index), torch.device("cpu"))
-            logits = run.tagger.encoder(ids, mask)
+            logits = run.stepper.tagger.encoder(ids, mask)
             real = torch.ones_like(tags, dtype=torch.bool) if mask is None else mask
             ce -= logits.log_softmax(2).gather(2, tags[:, :, None])[:, :, 0][real].sum().item()
-            crf += run.tagger.crf(logits, tags, mask).sum().item()
+            crf += run.stepper.tagger.crf(logits, tags, mask).sum().item()
             pieces += real.sum().item()
 
     train(plan)

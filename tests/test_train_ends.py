@@ -17,11 +17,10 @@ import pytest
 import torch
 from toy_run import Toy, measured, rows, toy_plan, toy_recipe, weights
 
-import mw_pipeline.train.loop
 from mw_pipeline.errors import ArtifactError, CorpusError, RecipeError
 from mw_pipeline.model.checkpoint import load_checkpoint
-from mw_pipeline.model.optimizer import flat_state
-from mw_pipeline.train.loop import train
+from mw_pipeline.train.loop import Run, train
+from mw_pipeline.train.processes import Processes
 from mw_pipeline.train.step import StepOutcome, Stepper
 from mw_pipeline.verdict.runlog import read_run
 
@@ -60,7 +59,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_step_is_taken(toy, tmp_path,
     def poisoned(self: Stepper, step: int) -> StepOutcome:
         if step == 33:
             with torch.no_grad():
-                self._tagger.encoder.head.bias[0] = torch.nan
+                self.tagger.encoder.head.bias[0] = torch.nan
         return take(self, step)
 
     monkeypatch.setattr(Stepper, "take", poisoned)
@@ -74,17 +73,15 @@ def test_a_loss_that_is_not_finite_stops_before_the_step_is_taken(toy, tmp_path,
 
 
 def test_a_gradient_that_is_not_finite_leaves_weights_untouched(toy, tmp_path):
-    run = mw_pipeline.train.loop.Run(
-        toy_plan(toy, tmp_path), torch.device("cpu"), mw_pipeline.train.loop.Processes(0, 1), lambda event: None
-    )
-    run.tagger.encoder.head.weight.register_hook(lambda gradient: gradient * math.inf)
-    before = {name: value.clone() for name, value in run.tagger.state_dict().items()}
+    run = Run(toy_plan(toy, tmp_path), torch.device("cpu"), Processes(0, 1), lambda event: None)
+    run.stepper.tagger.encoder.head.weight.register_hook(lambda gradient: gradient * math.inf)
+    before = {name: value.clone() for name, value in run.stepper.tagger.state_dict().items()}
 
     outcome = run.stepper.take(1)
 
     assert not outcome.finite and math.isfinite(outcome.loss)
-    assert all(torch.equal(value, before[name]) for name, value in run.tagger.state_dict().items())
-    assert flat_state(run.optimizer, run.tagger) == {}
+    assert all(torch.equal(value, before[name]) for name, value in run.stepper.tagger.state_dict().items())
+    assert run.stepper.optimizer_state() == {}
 
 
 def test_a_rate_that_blows_the_loss_up_is_stopped_by_the_watchdog(toy, tmp_path):

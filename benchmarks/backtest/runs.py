@@ -15,9 +15,6 @@ from backtest.cases import Case, Fault
 from backtest.corpus import Corpus, digest_of_corpus
 from mw_pipeline.dataset.batches import Batch, BatchStream
 from mw_pipeline.digest import digest_of
-from mw_pipeline.model.checkpoint import Tagger
-from mw_pipeline.model.losses import TaggingLoss
-from mw_pipeline.model.optimizer import optimizer_of
 from mw_pipeline.train.data import TrainingData
 from mw_pipeline.train.folder import digests_of
 from mw_pipeline.train.log import EVALS, STEPS, TrainingLog
@@ -67,23 +64,11 @@ class _Unwatched:
 
     def __init__(self, plan: RunPlan, fault: Fault) -> None:
         self.plan, self.fault, self.log = plan, fault, TrainingLog(plan.out)
-        recipe = plan.recipe
-        torch.set_num_threads(recipe.train.threads)
-        torch.manual_seed(recipe.train.seed)
-        self.data = TrainingData.open(plan)
-        self.tagger = Tagger(recipe.model, vocab_size=self.data.summary["vocab_size"], labels=recipe.label_set).train()
-        self.loss = TaggingLoss(recipe.loss, recipe.label_set)
-        self.tagger.crf.requires_grad_(self.loss.crf_weight > 0)
-        self.optimizer = optimizer_of(self.tagger, recipe.train)
-        self.stepper = Stepper(
-            self.tagger,
-            self.optimizer,
-            self.loss,
-            Corrupted(self.data.stream, fault, tags=len(recipe.label_set.tags)),
-            course=plan.course,
-            config=recipe.train,
-            processes=Processes.join(1),
-        )
+        torch.set_num_threads(plan.recipe.train.threads)
+        data = TrainingData.open(plan)
+        stream = Corrupted(data.stream, fault, tags=len(plan.recipe.label_set.tags))
+        self.data = dataclasses.replace(data, stream=stream)
+        self.stepper = Stepper(plan, self.data, device=torch.device("cpu"), processes=Processes.join(1))
 
     def go(self) -> int:
         """Trains to the end; returns the last step."""
@@ -101,8 +86,10 @@ class _Unwatched:
                 window = LossWindow()
             if not outcome.finite:
                 return step
-            if step % course.eval_every == 0 or step == course.steps:
-                scores = validate(self.tagger, self.data.validation, self.plan.recipe.label_set, loss=self.loss)
+            if course.is_due(step, every=course.eval_every):
+                scores = validate(
+                    self.stepper.tagger, self.data.validation, self.plan.recipe.label_set, loss=self.stepper.loss
+                )
                 self.log.append(EVALS, {"step": step, **scores})
                 if not math.isfinite(scores["val_loss"]):
                     return step
@@ -110,8 +97,8 @@ class _Unwatched:
 
     @torch.no_grad()
     def _round_weights(self) -> None:
-        for parameter in self.tagger.parameters():
-            held = [parameter, *self.optimizer.state_of(parameter).values()]
+        for parameter in filter(lambda p: p.requires_grad, self.stepper.tagger.parameters()):
+            held = [parameter, *self.stepper.optimizer.state_of(parameter).values()]
             for tensor in held:
                 if tensor.dim():  # the step counter is no weight
                     tensor.copy_(tensor.bfloat16())

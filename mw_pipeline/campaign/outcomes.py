@@ -10,7 +10,7 @@ from typing import Literal
 
 from mw_pipeline.digest import JSON
 from mw_pipeline.recipe import Recipe
-from mw_pipeline.report.runs import best_and_last
+from mw_pipeline.report.runs.tables import best_and_last
 from mw_pipeline.verdict.exposure import facts_of_run, number_of
 from mw_pipeline.verdict.invalid import Problem, gap_in_log
 from mw_pipeline.verdict.judge import judge_run

@@ -9,8 +9,8 @@ from mw_pipeline.capability.matrix import CapabilityMatrix, Progress, measure
 from mw_pipeline.capability.rows import HELD_OUT_SHARE, Unseen, matrix_rows
 from mw_pipeline.digest import sha256_file
 from mw_pipeline.metrics.scores import Components
-from mw_pipeline.package_files import PackageFiles
 from mw_pipeline.parse import Parser
+from mw_pipeline.parser_files import ParserFiles
 
 # Rows that are parsed between two words of progress.
 _PART = 10_000
@@ -32,7 +32,7 @@ def measure_package(
     training. Where nothing was held out, rows lie in the places that other corpora hold out.
 
     Raises ArtifactError for a folder that is no package, or one for a locale that there are no rows of."""
-    files = PackageFiles.read(path)
+    files = ParserFiles.read(path)
     progress(f"capability of {files.locale}: making rows from places held out")
     asked = matrix_rows(files.locale, seed=seed, share=held_out or HELD_OUT_SHARE, unseen=unseen)
     parser = Parser.load(path)

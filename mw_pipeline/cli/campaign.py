@@ -14,7 +14,7 @@ from mw_pipeline.campaign.report import campaign_report, proposals_of
 from mw_pipeline.cli import EXIT_OK, say
 from mw_pipeline.cli.arguments import local_path
 from mw_pipeline.cli.project import place_in_use
-from mw_pipeline.report.campaign_page import as_text, render_campaign
+from mw_pipeline.report.campaign.page import as_text, render_campaign
 from mw_pipeline.stages.campaign import all_made, outcomes_of
 from mw_pipeline.stages.campaign_runs import train_campaign
 from mw_pipeline.stages.place import Progress

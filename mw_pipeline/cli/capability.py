@@ -10,7 +10,7 @@ from mw_pipeline.capability.matrix import CapabilityMatrix
 from mw_pipeline.capability.packages import measure_package
 from mw_pipeline.cli import EXIT_OK, EXIT_REFUSED, say
 from mw_pipeline.cli.arguments import local_path, seed_number, share
-from mw_pipeline.package_files import package_at
+from mw_pipeline.parser_files import package_at
 from mw_pipeline.recipe import EvalConfig
 
 _TRAINING_UNKNOWN = "the training rows are not known here: no row is left out for standing in training"
@@ -53,7 +53,7 @@ def _summary_lines(matrix: CapabilityMatrix) -> list[str]:
 
 
 def _write_page(path: Path, matrix: CapabilityMatrix) -> None:
-    from mw_pipeline.report.capability_page import render_capability  # matplotlib takes a second to load
+    from mw_pipeline.report.capability.page import render_capability  # matplotlib takes a second to load
 
     path.parent.mkdir(parents=True, exist_ok=True)
     render_capability(path, matrix.as_json())

@@ -13,8 +13,8 @@ from mw_pipeline.cli.arguments import add_gold_arguments, gold_of, local_path
 from mw_pipeline.errors import ArtifactError
 from mw_pipeline.evaluate.evaluation import CONSTRAINED_DECODER, as_table, evaluate
 from mw_pipeline.evaluate.predictions import predictions_of
-from mw_pipeline.package_files import package_at
 from mw_pipeline.parse import Parser
+from mw_pipeline.parser_files import package_at
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

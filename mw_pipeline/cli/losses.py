@@ -8,7 +8,7 @@ import json
 from mw_pipeline.cli import EXIT_OK, say
 from mw_pipeline.cli.arguments import positive_count
 from mw_pipeline.cli.project import place_in_use
-from mw_pipeline.stages.losses import COMPARISON_FILE, TABLE_FILE, loss_comparison
+from mw_pipeline.stages.loss_folder import COMPARISON_FILE, TABLE_FILE, loss_comparison
 from mw_pipeline.stages.slices import COMPARED_SEEDS
 
 

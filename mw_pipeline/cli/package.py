@@ -18,8 +18,8 @@ from mw_pipeline.model.checkpoint import WEIGHTS
 from mw_pipeline.stages import line
 from mw_pipeline.stages.diagnosis import build_diagnosis
 from mw_pipeline.stages.evaluation import eval_report
+from mw_pipeline.stages.packaging import packaged_weights
 from mw_pipeline.stages.recomputation import unlock_package
-from mw_pipeline.stages.release import packaged_weights
 from mw_pipeline.stages.shipping import demand_gates
 from mw_pipeline.train.log import BEST
 

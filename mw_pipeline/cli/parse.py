@@ -17,8 +17,8 @@ from mw_pipeline.cli.arguments import positive_count
 from mw_pipeline.digest import JSON, json_value
 from mw_pipeline.errors import CorpusError
 from mw_pipeline.package.readme import EXAMPLES
-from mw_pipeline.package_files import package_at
 from mw_pipeline.parse import ParsedAddress, Parser
+from mw_pipeline.parser_files import package_at
 
 _TEXTS_AT_A_TIME = 4096
 _SINGLES_TIMED = 200

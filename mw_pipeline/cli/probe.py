@@ -13,7 +13,7 @@ from mw_pipeline.digest import JSON
 from mw_pipeline.metrics.resampling import RESAMPLES
 from mw_pipeline.probes import activations, gradients, separation
 from mw_pipeline.probes.traces import TOKEN_SETS, Trace, trace_from
-from mw_pipeline.report.probe_tables import probe_markdown
+from mw_pipeline.report.probe.tables import probe_markdown
 from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.probes import recipe_at, subject_at
 
@@ -86,6 +86,6 @@ _PROBES = {"gradients": _gradients, "activations": _activations, "separation": _
 
 
 def _draw(found: dict[str, JSON], path: Path) -> None:
-    from mw_pipeline.report.probe_charts import write_probe  # matplotlib takes a second to load
+    from mw_pipeline.report.probe.charts import write_probe  # matplotlib takes a second to load
 
     write_probe(found, path)

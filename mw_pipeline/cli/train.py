@@ -18,9 +18,9 @@ from mw_pipeline.cli.supervise import ChildCommand
 from mw_pipeline.stages import checks, line
 from mw_pipeline.stages.attempts import ATTEMPTS_FILE, AttemptLog, keep_trying, saved_step
 from mw_pipeline.stages.place import Place, seconds_of
-from mw_pipeline.stages.training import full_checkpoint, smoke_checkpoint
+from mw_pipeline.stages.runs import full_checkpoint, smoke_checkpoint
+from mw_pipeline.stages.smoke_verdict import build_verdict
 from mw_pipeline.stages.upstream import prepare_dataset
-from mw_pipeline.stages.verdict import build_verdict
 
 BACKOFF_SECONDS = 5.0
 

@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _draw(log: RunLog, judged: Verdict, path: Path) -> None:
-    from mw_pipeline.report.charts import write_curves  # matplotlib takes a second to load
+    from mw_pipeline.report.runs.charts import write_curves  # matplotlib takes a second to load
 
     verdict: JSON = judged.to_json()
     write_curves(log, verdict, path, title=f"{log.run.get('kind', log.format)}: {judged.outcome}")

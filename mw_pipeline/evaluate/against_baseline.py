@@ -18,8 +18,8 @@ from mw_pipeline.golden.gold import GoldenSet
 from mw_pipeline.labels import LabelSet
 from mw_pipeline.metrics.stability import fall_on_card
 from mw_pipeline.package.layout import PackageLayout, layout_hashes
-from mw_pipeline.package_files import ONNX_NAME
 from mw_pipeline.parse import Parser
+from mw_pipeline.parser_files import ONNX_NAME
 
 
 def shared_labels(candidate: LabelSet, baseline: LabelSet) -> LabelSet:

@@ -25,7 +25,8 @@ from mw_pipeline.package.contract import ALL_NAMES, EXPORTS, LISTED_NAMES, ROLES
 from mw_pipeline.package.export import Agreement, compare, export_onnx, quantise, torch_logits
 from mw_pipeline.package.lineage import LINEAGE_NAME
 from mw_pipeline.package.readme import EXAMPLES, attribution_text, package_readme
-from mw_pipeline.package_files import (
+from mw_pipeline.parse import Parser, onnx_logits
+from mw_pipeline.parser_files import (
     ATTRIBUTION_NAME,
     CARD_NAME,
     FACTS_NAME,
@@ -35,7 +36,6 @@ from mw_pipeline.package_files import (
     read_json,
     transitions_json,
 )
-from mw_pipeline.parse import Parser, onnx_logits
 from mw_pipeline.tokenizer import MODEL_NAME as TOKENIZER_NAME
 from mw_pipeline.tokenizer import PAD_ID, Tokenizer
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mw_pipeline.digest import JSON, digest_of
-from mw_pipeline.package_files import ONNX_NAME
+from mw_pipeline.parser_files import ONNX_NAME
 
 _DIAGNOSED = ("policy", "rows", "totals", "meanings", "buckets", "failure_modes")
 

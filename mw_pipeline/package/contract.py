@@ -16,14 +16,14 @@ from mw_pipeline.client.npm import license_problem, name_problem, version_proble
 from mw_pipeline.digest import JSON, digest_of
 from mw_pipeline.labels import LabelSet
 from mw_pipeline.package.lineage import LINEAGE_NAME
-from mw_pipeline.package_files import (
+from mw_pipeline.parser_files import (
     ATTRIBUTION_NAME,
     CARD_NAME,
     FACTS_NAME,
     ONNX_NAME,
     README_NAME,
     TRANSITIONS_NAME,
-    PackageFiles,
+    ParserFiles,
     read_json,
 )
 from mw_pipeline.tokenizer import MODEL_NAME as TOKENIZER_NAME
@@ -89,7 +89,7 @@ def md5_of(path: Path) -> str:
     return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
 
 
-def contract_findings(files: PackageFiles) -> Iterator[str]:
+def contract_findings(files: ParserFiles) -> Iterator[str]:
     """What the client would not take, one sentence each."""
     yield from (
         f"{path.name}: is no file of a package, and npm would not pack it"
@@ -103,7 +103,7 @@ def contract_findings(files: PackageFiles) -> Iterator[str]:
     yield from (f"{CARD_NAME}: {finding}" for finding in _card_findings(card, files))
 
 
-def _facts_findings(files: PackageFiles) -> Iterator[str]:
+def _facts_findings(files: ParserFiles) -> Iterator[str]:
     facts = files.facts
     for key, problem_of in (("name", name_problem), ("version", version_problem), ("license", license_problem)):
         value = facts.get(key)
@@ -141,7 +141,7 @@ def _score_findings(crf: Mapping[str, JSON], labels: LabelSet) -> Iterator[str]:
             yield f"{key} forbids other moves than BIO does: expected {FORBIDDEN_SCORE:g} there and nowhere else"
 
 
-def _card_findings(card: Mapping[str, JSON], files: PackageFiles) -> Iterator[str]:
+def _card_findings(card: Mapping[str, JSON], files: ParserFiles) -> Iterator[str]:
     """What the card claims is what `package.json`, the labels and the files in this folder say."""
     requires = card.get("requires")
     if not isinstance(requires, dict):

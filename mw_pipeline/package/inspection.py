@@ -18,17 +18,17 @@ from mw_pipeline.package.contract import contract_findings
 from mw_pipeline.package.lineage import LINEAGE_NAME, lineage_findings
 from mw_pipeline.package.readme import attribution_text
 from mw_pipeline.package.tensors import read_tensor_file
-from mw_pipeline.package_files import (
+from mw_pipeline.parse import onnx_logits
+from mw_pipeline.parser_files import (
     ATTRIBUTION_NAME,
     CARD_NAME,
     FACTS_NAME,
     ONNX_NAME,
     TRANSITIONS_NAME,
-    PackageFiles,
+    ParserFiles,
     packages_below,
     read_json,
 )
-from mw_pipeline.parse import onnx_logits
 from mw_pipeline.tokenizer import PAD_ID
 
 CHECKPOINT_NAME = "checkpoint.json"  # written by model.checkpoint, which loads torch: nothing here does
@@ -87,7 +87,7 @@ def _package(path: Path) -> Inspection:
     facts: dict[str, JSON] = {}
     try:
         findings += sums_findings(path)
-        files = PackageFiles.read(path)
+        files = ParserFiles.read(path)
         facts = {key: files.facts.get(key) for key in ("name", "version", "locale", "label_hash", "created_by")}
         findings += [*_model_findings(files), *_card_findings(files), *contract_findings(files)]
     except MwError as error:  # a reader stops at the first damage, which the sums may have named already
@@ -97,7 +97,7 @@ def _package(path: Path) -> Inspection:
     return Inspection(path, "package", facts, tuple(findings))
 
 
-def _model_findings(files: PackageFiles) -> Iterator[str]:
+def _model_findings(files: ParserFiles) -> Iterator[str]:
     """The model answers every piece of the vocabulary with finite numbers."""
     logits_of = onnx_logits(files.model_path, label_count=len(files.labels))
     size, width = files.tokenizer().vocab_size, min(files.max_length, MOST_PIECES)
@@ -106,7 +106,7 @@ def _model_findings(files: PackageFiles) -> Iterator[str]:
         yield f"{ONNX_NAME}: answers with NaN or infinite logits"
 
 
-def _card_findings(files: PackageFiles) -> Iterator[str]:
+def _card_findings(files: ParserFiles) -> Iterator[str]:
     """The card names what is there, and speaks of these bytes (M51, M52)."""
     card, lineage = read_json(files.path / CARD_NAME), read_json(files.path / LINEAGE_NAME)
     for name, entry in card["files"].items():

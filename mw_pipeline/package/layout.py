@@ -18,8 +18,8 @@ from mw_pipeline.decode import Ids
 from mw_pipeline.digest import JSON, sha256_remembered
 from mw_pipeline.errors import ArtifactError
 from mw_pipeline.labels import LabelSet
-from mw_pipeline.package_files import CARD_NAME, ONNX_NAME, TRANSITIONS_NAME, read_json, score_array
 from mw_pipeline.parse import LogitsOf, Parser, onnx_logits
+from mw_pipeline.parser_files import CARD_NAME, ONNX_NAME, TRANSITIONS_NAME, read_json, score_array
 from mw_pipeline.tokenizer import MODEL_NAME as TOKENIZER_NAME
 from mw_pipeline.tokenizer import Tokenizer
 

@@ -9,7 +9,7 @@ from mw_pipeline.artifact import MANIFEST, Artifact, Reference, key_of, read_art
 from mw_pipeline.checksums import SUMS_NAME, sums_findings
 from mw_pipeline.digest import JSON
 from mw_pipeline.errors import ArtifactError
-from mw_pipeline.package_files import read_json
+from mw_pipeline.parser_files import read_json
 from mw_pipeline.store import Store
 
 LINEAGE_NAME = "lineage.json"

@@ -9,10 +9,10 @@ from mw_pipeline.client import FORBIDDEN_SCORE
 from mw_pipeline.digest import JSON
 from mw_pipeline.labels import by_tag
 from mw_pipeline.package.lineage import LINEAGE_NAME
-from mw_pipeline.package_files import ATTRIBUTION_NAME, CARD_NAME, ONNX_NAME, TRANSITIONS_NAME
 from mw_pipeline.parse import ParsedAddress
-from mw_pipeline.report.axes import axes_text
+from mw_pipeline.parser_files import ATTRIBUTION_NAME, CARD_NAME, ONNX_NAME, TRANSITIONS_NAME
 from mw_pipeline.report.cells import interval_words, number
+from mw_pipeline.report.evaluation.axes import axes_text
 from mw_pipeline.tokenizer import MODEL_NAME as TOKENIZER_NAME
 
 EXAMPLES = {

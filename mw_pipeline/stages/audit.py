@@ -16,7 +16,7 @@ from mw_pipeline.digest import JSON, write_json_atomically
 from mw_pipeline.errors import ArtifactError
 from mw_pipeline.mix.changes import changes_between, sources_stay
 from mw_pipeline.recipe import Recipe
-from mw_pipeline.report.audit_page import render_audit
+from mw_pipeline.report.audit.page import render_audit
 from mw_pipeline.stages import checks, line
 from mw_pipeline.stages.audit_ledger import AUDIT_FILE, Entry, enter, last_of, ledger_path, read_ledger
 from mw_pipeline.stages.corpus import CENSUS_FILE, row_files, waterfall_of

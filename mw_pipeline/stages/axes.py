@@ -15,8 +15,8 @@ from mw_pipeline.evaluate.against_baseline import against_baseline
 from mw_pipeline.metrics.stability import fall_on_card
 from mw_pipeline.package.build import write_model_files
 from mw_pipeline.package.layout import PackageLayout
-from mw_pipeline.package_files import ONNX_NAME
 from mw_pipeline.parse import Parser
+from mw_pipeline.parser_files import ONNX_NAME
 from mw_pipeline.recipe import OWN_GOLD, Recipe
 from mw_pipeline.stages import line
 from mw_pipeline.stages.comparison import AXES_FILE, stability_of_run

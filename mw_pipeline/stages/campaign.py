@@ -11,12 +11,12 @@ from mw_pipeline.campaign.outcomes import RunOutcome, outcome_of
 from mw_pipeline.campaign.report import campaign_report
 from mw_pipeline.digest import JSON, write_json_atomically
 from mw_pipeline.errors import ArtifactError
-from mw_pipeline.report.campaign_page import as_text, render_campaign
+from mw_pipeline.report.campaign.page import as_text, render_campaign
 from mw_pipeline.report.cells import NOTHING, Table
 from mw_pipeline.stages import line
 from mw_pipeline.stages.place import Place, Progress, quiet
 from mw_pipeline.store import Built
-from mw_pipeline.verdict.gate import VERDICT_FILE
+from mw_pipeline.verdict.binding import VERDICT_FILE
 from mw_pipeline.verdict.runlog import read_run
 
 REPORT_FILE = "campaign.json"

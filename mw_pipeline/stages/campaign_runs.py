@@ -7,9 +7,9 @@ from collections.abc import Callable
 from mw_pipeline.campaign.folder import Campaign, Member
 from mw_pipeline.stages import line
 from mw_pipeline.stages.place import Place, Progress, quiet
+from mw_pipeline.stages.smoke_verdict import build_verdict
 from mw_pipeline.stages.stage import Stage
 from mw_pipeline.stages.upstream import prepare_dataset
-from mw_pipeline.stages.verdict import build_verdict
 
 Train = Callable[[Stage, Member, Progress], object]
 """Makes one training stage, smoke_checkpoint or full_checkpoint, of a member: here, or in a process of its own."""

@@ -11,7 +11,7 @@ from mw_pipeline.capability.packages import measure_package
 from mw_pipeline.capability.training_rows import unseen_rows
 from mw_pipeline.digest import JSON, write_json_atomically
 from mw_pipeline.package.build import write_model_files
-from mw_pipeline.report.capability_page import render_capability
+from mw_pipeline.report.capability.page import render_capability
 from mw_pipeline.stages import line
 from mw_pipeline.stages.corpus import row_files
 from mw_pipeline.stages.export import exported

@@ -8,7 +8,7 @@ from pathlib import Path
 from mw_pipeline.corpus.closed_words import closed_words_of
 from mw_pipeline.corpus.taught_words import Taught, closed_words_are_taught, taught_words, worst_first
 from mw_pipeline.digest import JSON, write_json_atomically
-from mw_pipeline.report.closed_words_page import kind_table, render_closed_words
+from mw_pipeline.report.closed_words import kind_table, render_closed_words
 from mw_pipeline.stages import line
 from mw_pipeline.stages.corpus import excluded_rows, row_files
 from mw_pipeline.stages.place import Place, Progress, quiet

@@ -11,7 +11,7 @@ from mw_pipeline.digest import JSON, write_json_atomically
 from mw_pipeline.evaluate.diagnose import as_table, diagnose
 from mw_pipeline.evaluate.evaluation import CONSTRAINED_DECODER
 from mw_pipeline.evaluate.predictions import read_predictions
-from mw_pipeline.report.axes import exchange_sentence
+from mw_pipeline.report.evaluation.axes import exchange_sentence
 from mw_pipeline.stages import line
 from mw_pipeline.stages.comparison import comparison_of
 from mw_pipeline.stages.golden import golden_of

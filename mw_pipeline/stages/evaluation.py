@@ -17,7 +17,7 @@ from mw_pipeline.evaluate.threshold_report import threshold_report
 from mw_pipeline.golden.gold import GoldenSet
 from mw_pipeline.golden.rows import GoldenRow, row_of
 from mw_pipeline.recipe import Recipe
-from mw_pipeline.report.page import render_report
+from mw_pipeline.report.evaluation.page import render_report
 from mw_pipeline.stages import checks, line
 from mw_pipeline.stages.axes import compare_with_baseline
 from mw_pipeline.stages.comparison import comparison_of
@@ -29,7 +29,7 @@ from mw_pipeline.stages.place import Place, Progress, quiet
 from mw_pipeline.stages.recomputation import unlock_made_again
 from mw_pipeline.store import Built
 from mw_pipeline.train.log import BEST
-from mw_pipeline.verdict.gate import VERDICT_FILE
+from mw_pipeline.verdict.binding import VERDICT_FILE
 from mw_pipeline.verdict.runlog import read_run
 
 HELD_OUT_ROWS = 2000

@@ -21,7 +21,7 @@ from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.slices import COMPARED_SEEDS, RunsMade
 from mw_pipeline.stages.stage import Stage, Subject
 from mw_pipeline.train import permit
-from mw_pipeline.verdict.gate import BINDING_SECTIONS, VERDICT_FILE
+from mw_pipeline.verdict.binding import BINDING_SECTIONS, VERDICT_FILE
 
 
 def _last_audit(subject: Subject, *, since: Artifact | None = None, lost: str | None = None) -> Iterator[Artifact]:
@@ -130,7 +130,7 @@ closed_words = Stage(
     maker="mw_pipeline.stages.closed_words:build_closed_words",
     inputs=(corpus_manifest,),
     config=slices.of_closed_words,
-    code=("mw_pipeline.corpus.taught_words", "mw_pipeline.report.closed_words_page"),
+    code=("mw_pipeline.corpus.taught_words", "mw_pipeline.report.closed_words"),
     before=("smoke_checkpoint",),
     blocks=("closed_words_are_taught",),
 )
@@ -170,7 +170,7 @@ source_audit = Stage(
     if_made=(tokenized_dataset,),
     more_inputs=_last_audit,
     config=slices.of_audit,
-    code=("mw_pipeline.mix.changes", "mw_pipeline.report.audit_page", "mw_pipeline.corpus.waterfall"),
+    code=("mw_pipeline.mix.changes", "mw_pipeline.report.audit.page", "mw_pipeline.corpus.waterfall"),
     warns=("sources_stay",),
 )
 
@@ -179,7 +179,7 @@ smoke_checkpoint = Stage(
     makes="A short run that stays at the peak learning rate for as long as its verdict needs.",
     room="train",
     per="recipe",
-    maker="mw_pipeline.stages.training:smoke_checkpoint",
+    maker="mw_pipeline.stages.runs:smoke_checkpoint",
     inputs=(tokenized_dataset, source_mix),
     config=slices.sections(*BINDING_SECTIONS),
     code=("mw_pipeline.train.loop",),
@@ -194,7 +194,7 @@ smoke_verdict = Stage(
     per="recipe",
     inputs=(smoke_checkpoint, tokenized_dataset),
     config=slices.sections(*BINDING_SECTIONS),
-    code=("mw_pipeline.verdict.gate",),
+    code=("mw_pipeline.verdict.binding",),
     made_with="smoke_checkpoint",
 )
 
@@ -203,7 +203,7 @@ full_checkpoint = Stage(
     makes="The full run. Refuses to start without a passing verdict for exactly this recipe, data, code and smoke.",
     room="train",
     per="recipe",
-    maker="mw_pipeline.stages.training:full_checkpoint",
+    maker="mw_pipeline.stages.runs:full_checkpoint",
     inputs=(tokenized_dataset, source_mix, smoke_verdict),
     config=slices.sections("model", "loss", "train", "mix", "labels"),
     code=("mw_pipeline.train.loop",),
@@ -281,7 +281,7 @@ eval_report = Stage(
     code=(
         "mw_pipeline.evaluate.evaluation",
         "mw_pipeline.evaluate.threshold_report",
-        "mw_pipeline.report.page",
+        "mw_pipeline.report.evaluation.page",
     ),
     blocks=("eval_is_comparable",),
     tensors=True,
@@ -311,7 +311,7 @@ capability_matrix = Stage(
         "mw_pipeline.capability.packages",
         "mw_pipeline.capability.training_rows",
         "mw_pipeline.package.build",
-        "mw_pipeline.report.capability_page",
+        "mw_pipeline.report.capability.page",
     ),
     tensors=True,
     locked=True,
@@ -323,7 +323,7 @@ packaged_weights = Stage(
     makes="One int8 ONNX package per locale, with a generated card and its whole lineage; also under `releases/`.",
     room="release",
     per="recipe",
-    maker="mw_pipeline.stages.release:packaged_weights",
+    maker="mw_pipeline.stages.packaging:packaged_weights",
     inputs=(
         full_checkpoint,
         capability_matrix,
@@ -358,7 +358,7 @@ loss_comparison = Stage(
     makes="The losses of a folder of recipes over several seeds, ranked by decoded F1; trains what the store lacks.",
     room="eval",
     per="loss folder",
-    maker="mw_pipeline.stages.losses:loss_comparison",
+    maker="mw_pipeline.stages.loss_folder:loss_comparison",
     inputs=(corpus_manifest,),
     more_inputs=_compared_runs,
     config=slices.of_comparison,
@@ -387,7 +387,7 @@ campaign_report = Stage(
     after=(campaign_runs, smoke_checkpoint, full_checkpoint),
     more_inputs=_runs_made,
     config=slices.of_campaign,
-    code=("mw_pipeline.campaign.report", "mw_pipeline.report.campaign_page"),
+    code=("mw_pipeline.campaign.report", "mw_pipeline.report.campaign.page"),
 )
 
 STAGES: dict[str, Stage] = {found.name: found for found in list(globals().values()) if isinstance(found, Stage)}

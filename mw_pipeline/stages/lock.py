@@ -16,7 +16,7 @@ from mw_pipeline.stages.check_answers import demand_upstream
 from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.recipe_fit import demand_fit
 from mw_pipeline.train.permit import read_permit
-from mw_pipeline.verdict.gate import demand_verdict, refusal_of
+from mw_pipeline.verdict.binding import demand_verdict, refusal_of
 from mw_pipeline.verdict.judge import Verdict
 
 DEVICES = ("cpu", "cuda")

@@ -13,8 +13,8 @@ from mw_pipeline.probes.gradients import probe_gradients
 from mw_pipeline.probes.separation import probe_separation
 from mw_pipeline.probes.subject import Subject, checkpoint_folder
 from mw_pipeline.recipe import Recipe
-from mw_pipeline.report.probe_charts import write_probe
-from mw_pipeline.report.probe_tables import (
+from mw_pipeline.report.probe.charts import write_probe
+from mw_pipeline.report.probe.tables import (
     PROBE_FILE,
     PROBE_PICTURE,
     probe_markdown,

@@ -12,11 +12,11 @@ from mw_pipeline.stages import line
 from mw_pipeline.stages.lock import Judged, demand_no_region_withheld, judge, permit_of
 from mw_pipeline.stages.place import Place, Progress, quiet
 from mw_pipeline.tokenizer import MODEL_NAME
-from mw_pipeline.train.control import device_as_asked
+from mw_pipeline.train.device import device_as_asked
 from mw_pipeline.train.permit import bound_facts, write_permit
 from mw_pipeline.train.plan import Permit, RunPlan
 from mw_pipeline.train.recomputation import recompute
-from mw_pipeline.verdict.gate import demand_same_surroundings, refusal_of, refuse_artifact
+from mw_pipeline.verdict.binding import demand_same_surroundings, refusal_of, refuse_artifact
 from mw_pipeline.verdict.judge import Verdict
 
 _A_WHILE_SECONDS = 600.0  # two evaluations and some steps: who comes second waits for them, and has the permit too

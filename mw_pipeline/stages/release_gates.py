@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from mw_pipeline.digest import JSON
 from mw_pipeline.recipe import OWN_GOLD, EvalConfig
-from mw_pipeline.report.axes import worse_sentence
 from mw_pipeline.report.cells import interval, number
+from mw_pipeline.report.evaluation.axes import worse_sentence
 
 _ASKED = {"min_core_macro_f1": "core_macro_f1", "min_exact_match": "exact_match"}
 _TITLES = {"core_macro_f1": "core macro-F1", "exact_match": "exact match"}

@@ -19,7 +19,7 @@ from mw_pipeline.checksums import SUMS_NAME
 from mw_pipeline.digest import JSON, digest_of, sha256_file, write_json_atomically
 from mw_pipeline.errors import ArtifactError
 from mw_pipeline.package.lineage import LINEAGE_NAME
-from mw_pipeline.package_files import CARD_NAME, packages_below, read_json
+from mw_pipeline.parser_files import CARD_NAME, packages_below, read_json
 
 RELEASES_FOLDER = "releases"
 ORDER_FILE = "released.json"

@@ -7,8 +7,8 @@ from mw_pipeline.errors import ArtifactError
 from mw_pipeline.stages.line import smoke_checkpoint
 from mw_pipeline.stages.lock import demand_no_region_withheld, judge, permit_of
 from mw_pipeline.stages.place import Place
+from mw_pipeline.stages.smoke_verdict import build_verdict
 from mw_pipeline.stages.stage import Stage
-from mw_pipeline.stages.verdict import build_verdict
 
 
 def find_made(stage: Stage, place: Place, partition: str) -> Artifact | None:

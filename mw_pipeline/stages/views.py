@@ -10,16 +10,23 @@ from pathlib import Path
 from mw_pipeline.artifact import Artifact
 from mw_pipeline.labels import STAGE3_TAGS
 from mw_pipeline.recipe import OWN_GOLD
-from mw_pipeline.report.capability_page import worst_table
+from mw_pipeline.report.capability.page import worst_table
 from mw_pipeline.report.cells import Table, interval, number, share
-from mw_pipeline.report.charts import curves_svg, tag_scores_svg
-from mw_pipeline.report.probe_charts import probe_svg
-from mw_pipeline.report.probe_tables import PROBE_FILE, probe_markdown, stopped_run_sentence
-from mw_pipeline.report.runs import run_table, verdict_table
-from mw_pipeline.report.tables import bucket_table, golden_set_table, set_tag_tables, split_table, survival_table
+from mw_pipeline.report.evaluation.charts import tag_scores_svg
+from mw_pipeline.report.evaluation.tables import (
+    bucket_table,
+    golden_set_table,
+    set_tag_tables,
+    split_table,
+    survival_table,
+)
+from mw_pipeline.report.probe.charts import probe_svg
+from mw_pipeline.report.probe.tables import PROBE_FILE, probe_markdown, stopped_run_sentence
+from mw_pipeline.report.runs.charts import curves_svg
+from mw_pipeline.report.runs.tables import run_table, verdict_table
 from mw_pipeline.stages.corpus import waterfall_of
 from mw_pipeline.stages.diagnosis import DIAGNOSIS_FILE, POLICY, SCORES_FILE, SETS_FILE
-from mw_pipeline.verdict.gate import VERDICT_FILE
+from mw_pipeline.verdict.binding import VERDICT_FILE
 from mw_pipeline.verdict.runlog import read_run
 
 _WORST_SHOWN = 10

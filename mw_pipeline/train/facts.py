@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from mw_pipeline.digest import JSON
 from mw_pipeline.model.checkpoint import Tagger
-from mw_pipeline.train.control import drawing_of, machine_of
 from mw_pipeline.train.data import TrainingData
+from mw_pipeline.train.device import drawing_of, machine_of
 from mw_pipeline.train.plan import RunPlan
 from mw_pipeline.verdict.parts import DRAWN_BY
 

@@ -15,22 +15,23 @@ import torch
 
 from mw_pipeline.digest import JSON
 from mw_pipeline.errors import GateError
-from mw_pipeline.model.checkpoint import Tagger, load_checkpoint, load_optimizer_state
-from mw_pipeline.model.losses import TaggingLoss
-from mw_pipeline.model.optimizer import flat_state, optimizer_of, restore_flat_state
-from mw_pipeline.train.control import RunClock, device_as_asked, memory_by_name, stop_signals
+from mw_pipeline.model.checkpoint import load_checkpoint, load_optimizer_state
+from mw_pipeline.train.clock import RunClock
 from mw_pipeline.train.data import TrainingData
+from mw_pipeline.train.device import device_as_asked
 from mw_pipeline.train.facts import opening_facts
 from mw_pipeline.train.folder import RunFolder, prepare_folder
 from mw_pipeline.train.log import BEST, EVALS, LAST, sole_writer
+from mw_pipeline.train.memory import memory_by_name
 from mw_pipeline.train.permit import demand_permit
 from mw_pipeline.train.plan import RunPlan, RunResult, Status
 from mw_pipeline.train.preflight import PREFLIGHT_STEPS, Preflight
 from mw_pipeline.train.processes import PeerLostError, Processes
 from mw_pipeline.train.progress import Listener
+from mw_pipeline.train.signals import stop_signals
+from mw_pipeline.train.state import TrainState
 from mw_pipeline.train.step import FIRST_STEPS_LOGGED, StepOutcome, Stepper
 from mw_pipeline.train.validation import examine, row_losses, validate
-from mw_pipeline.train.window import LossWindow
 
 PROGRESS_SECONDS = 2.0
 
@@ -60,48 +61,27 @@ def train(plan: RunPlan, *, on_event: Listener = lambda event: None) -> RunResul
 
 
 class Run:
-    """One run: a Stepper, what is due between its steps, and the counters that a checkpoint keeps."""
+    """One run: what is trained, how far it has come, and what is due between two steps."""
 
-    def __init__(self, plan: RunPlan, device: torch.device, processes: Processes, tell: Listener) -> None:
-        self.plan, self.course, self.processes, self.tell = plan, plan.course, processes, tell
+    def __init__(self, plan: RunPlan, device: torch.device, processes: Processes, emit: Listener) -> None:
+        self.plan, self.course, self.processes, self.emit = plan, plan.course, processes, emit
         self.data = TrainingData.open(plan)
-        vocab_size = self.data.summary["vocab_size"]
-        self.folder = RunFolder(plan, vocab_size=vocab_size)
-        torch.manual_seed(plan.recipe.train.seed)
-        self.tagger = Tagger(plan.recipe.model, vocab_size=vocab_size, labels=plan.recipe.label_set).to(device).train()
-        counts = self.data.summary["label_counts"]
-        self.loss = TaggingLoss(plan.recipe.loss, plan.recipe.label_set, label_counts=counts, device=device)
-        self.tagger.crf.requires_grad_(self.loss.crf_weight > 0)
-        self.tagger.log_variances.requires_grad_(self.loss.learns_weights)
-        self.optimizer = optimizer_of(self.tagger, plan.recipe.train)
-        self.stepper = Stepper(
-            self.tagger,
-            self.optimizer,
-            self.loss,
-            self.data.stream,
-            course=self.course,
-            config=plan.recipe.train,
-            processes=processes,
-        )
+        self.folder = RunFolder(plan, vocab_size=self.data.summary["vocab_size"])
+        self.stepper = Stepper(plan, self.data, device=device, processes=processes)
+        self.state = TrainState()
         self.clock = RunClock()
-        self.outcome: StepOutcome | None = None
         self.preflight: Preflight | None = None
-        self.step = 0
-        self.tokens = 0
-        self.window = LossWindow()
-        self.passes = 0
-        self.told_at = 0.0
 
     def go(self, stop: threading.Event) -> RunResult:
         """Steps to the end of the course, or to what ends the run before it."""
         resumed_from = self._resume()
         self.open()
-        status = self._ending(stop) if self.step else None
+        status = self._ending(stop, finite=True) if self.state.step else None
         try:
             while status is None:
-                self.advance()
-                status = self._ending(stop)
-                if status is None and self.step % self.plan.recipe.train.checkpoint_every == 0:
+                outcome = self.advance()
+                status = self._ending(stop, finite=outcome.finite)
+                if status is None and self.state.step % self.plan.recipe.train.checkpoint_every == 0:
                     self._save(LAST)
         except PeerLostError:
             status = "INTERRUPTED"  # between two steps in every process that is left, for none is taken alone
@@ -118,9 +98,9 @@ class Run:
         """State and log as when last/ was written; without one, as before the first step."""
         resumed_from = self._load_last() if (self.plan.out / LAST).exists() else None
         if self.processes.writes:
-            self.folder.rewind(self.step, pieces=self.tokens - self.window.pieces)
+            self.folder.rewind(self.state.step, pieces=self.state.logged_tokens)
             best = self.folder.best
-            if best is not None and best["step"] == self.step:  # a kill may have come between last/ and best/
+            if best is not None and best["step"] == self.state.step:  # a kill may have come between last/ and best/
                 self._save(BEST)
         self.processes.wait()
         return resumed_from
@@ -132,15 +112,11 @@ class Run:
             tokenizer_sha256=self.folder.digests["tokenizer"],
             config=self.plan.recipe.model,
         )
-        self.tagger.load_state_dict(checkpoint.tagger.state_dict())
-        restore_flat_state(self.optimizer, self.tagger, load_optimizer_state(self.plan.out / LAST))
-        progress = checkpoint.facts.progress
-        self.tokens, self.passes = progress["tokens"], progress["passes"]
+        self.stepper.restore(checkpoint.tagger, load_optimizer_state(self.plan.out / LAST))
+        self.state = TrainState.of_checkpoint(checkpoint.facts)
+        self.clock.before_seconds = checkpoint.facts.progress["wall_seconds"]
         last_eval = self.folder.log.rows(EVALS)[-1:]
         self.clock.eval_seconds = last_eval[0]["seconds"] if last_eval else 0.0
-        self.window = LossWindow(**progress["window"])
-        self.clock.before_seconds = progress["wall_seconds"]
-        self.step = checkpoint.step
         return checkpoint.step
 
     def _save(self, name: str) -> None:
@@ -150,12 +126,10 @@ class Run:
         with self.clock.saving():
             self.folder.save(
                 name,
-                self.tagger,
-                step=self.step,
-                optimizer=flat_state(self.optimizer, self.tagger) if name == LAST else {},
-                tokens=self.tokens,
-                window=self.window.state(),
-                passes=self.passes,
+                self.stepper.tagger,
+                step=self.state.step,
+                optimizer=self.stepper.optimizer_state() if name == LAST else {},
+                **self.state.progress(),
                 wall_seconds=self.clock.total_seconds,
             )
 
@@ -163,67 +137,66 @@ class Run:
         """Says that the run begins, or goes on, in run.json and to whoever listens."""
         facts = opening_facts(
             self.plan,
-            self.tagger,
+            self.stepper.tagger,
             self.data,
             ranks=self.processes.count,
             initial_val_loss=self._initial_val_loss(),
         ) | {"notes": self.folder.notes}
+        step = self.state.step
         if self.processes.writes:
-            self.folder.open_run(step=self.step, **facts)
-        self.tell({"event": "started", "kind": self.plan.kind, "step": self.step, **self.course.as_json(), **facts})
+            self.folder.open_run(step=step, **facts)
+        self.emit({"event": "started", "kind": self.plan.kind, "step": step, **self.course.as_json(), **facts})
 
     def _initial_val_loss(self) -> float | None:
         """Validation loss before the first step, which also shows what an evaluation takes."""
         former = self.folder.log.read_run() or {}
-        if self.step or not self.processes.writes:
+        if self.state.step or not self.processes.writes:
             return former.get("initial_val_loss")
         begun = time.perf_counter()
-        found = validate(self.tagger, self.data.validation, self.plan.recipe.label_set, loss=self.loss)
+        found = validate(self.stepper.tagger, self.data.validation, self.plan.recipe.label_set, loss=self.stepper.loss)
         self.clock.eval_seconds = time.perf_counter() - begun
         return float(found["val_loss"])
 
     def _close(self, status: Status) -> RunResult:
+        step, rows = self.state.step, self.state.step * self.course.effective_batch
         facts = {
-            "tokens": self.tokens,
-            "rows": self.step * self.course.effective_batch,
+            "tokens": self.state.tokens,
+            "rows": rows,
             "wall_seconds": self.clock.total_seconds,
-            "passes": self.data.passes_after(self.step * self.course.effective_batch),
+            "passes": self.data.passes_after(rows),
         }
         if self.processes.writes:
-            result = self.folder.close_run(status, step=self.step, **facts)
+            result = self.folder.close_run(status, step=step, **facts)
         else:
-            result = self.folder.result(status, step=self.step)
-        self.tell({"event": "ended", "steps": self.course.steps, **result.as_json()})
+            result = self.folder.result(status, step=step)
+        self.emit({"event": "ended", "steps": self.course.steps, **result.as_json()})
         return result
 
-    def advance(self) -> None:
+    def advance(self) -> StepOutcome:
         """One step, and the rows of the log that it is due for."""
+        step = self.state.step + 1
         with self.clock.step():
-            outcome = self.stepper.take(self.step + 1)
-        self.step += 1
-        self.outcome = outcome
-        self.tokens += outcome.pieces
-        self.window.add(outcome)
-        self._note_pass(outcome)
-        if self.step <= FIRST_STEPS_LOGGED and self.processes.writes:
-            self.folder.log_first_step(self.step, outcome.losses())
-        last_step = self.step == self.course.steps
-        if self.step % self.plan.recipe.train.log_every == 0 or last_step or not outcome.finite:
+            outcome = self.stepper.take(step)
+        if self.state.add(outcome):
+            self.emit({"event": "pass", "step": step, "pass": self.state.passes})
+        if step <= FIRST_STEPS_LOGGED and self.processes.writes:
+            self.folder.log_first_step(step, outcome.losses())
+        if self.course.is_due(step, every=self.plan.recipe.train.log_every) or not outcome.finite:
             self._log(outcome)
-        if outcome.finite and (self.step % self.course.eval_every == 0 or last_step):
+        if outcome.finite and self.course.is_due(step, every=self.course.eval_every):
             self._evaluate()
         if len(self.clock.step_seconds) == PREFLIGHT_STEPS:
-            self._look_ahead()
+            self._check_time()
+        return outcome
 
-    def _ending(self, stop: threading.Event) -> Status | None:
+    def _ending(self, stop: threading.Event, *, finite: bool) -> Status | None:
         """The status that the run ends with after this step, if any: the same in all processes, though one watches."""
         found, limit = self.folder.finding, self.plan.max_wall_seconds
-        finite = self.outcome is None or self.outcome.finite
-        evaluates_next = (self.step + 1) % self.course.eval_every == 0 or self.step + 1 == self.course.steps
+        evaluates_next = self.course.is_due(self.state.step + 1, every=self.course.eval_every)
         asked: dict[Status, bool] = {
             "DIVERGED_NONFINITE": not finite or (found is not None and found.rule == "nonfinite"),
             "DIVERGED": found is not None,
-            "COMPLETED": self.step == self.course.steps,
+            "COMPLETED": self.state.step == self.course.steps,
             "CONVERGED": self.folder.converged is not None,
             "INTERRUPTED": stop.is_set(),
             "REFUSED": self.preflight is not None and self.preflight.cannot_fit and not self.plan.in_parts,
@@ -234,71 +207,65 @@ class Run:
 
     def _log(self, outcome: StepOutcome) -> None:
         """The row of this step: losses and `tokens` since the row before, so that nothing is left out."""
+        window = self.state.close_window()
         row: dict[str, JSON] = {
-            "step": self.step,
-            "pass": self.passes,
-            "lr": self.course.lr(self.step),
-            **self.window.means(),
+            "step": self.state.step,
+            "pass": self.state.passes,
+            "lr": self.course.lr(self.state.step),
+            **window.means(),
             **({} if outcome.sigmas is None else {"sigmas": outcome.sigmas}),
             "grad_norm": outcome.grad_norm,
-            "tokens": self.window.pieces,
-            "rows": self.window.rows,
-            "row_hash": f"{self.window.row_hash:016x}",
+            "tokens": window.pieces,
+            "rows": window.rows,
+            "row_hash": f"{window.row_hash:016x}",
             "tokens_per_second": outcome.pieces / self.clock.step_seconds[-1],
             "wall_seconds": self.clock.total_seconds,
         }
-        self.window = LossWindow()
         if self.processes.writes:
             self.folder.log_step(row)
-        self._tell_step(row)
+        self._emit_step(row)
 
     def _evaluate(self) -> None:
         """The row of an evaluation; last/ is saved before best/, so that best/ is never ahead of what can resume."""
         if not self.processes.writes:
             return
         begun, labels = time.perf_counter(), self.plan.recipe.label_set
-        found = examine(self.tagger, self.data.validation, labels, loss=self.loss)
-        seen = row_losses(self.tagger, self.data.train_sample, labels, loss=self.loss)
+        found = examine(self.stepper.tagger, self.data.validation, labels, loss=self.stepper.loss)
+        seen = row_losses(self.stepper.tagger, self.data.train_sample, labels, loss=self.stepper.loss)
         of_train = {"train_eval_loss": seen.mean, "train_eval_loss_se": seen.standard_error}
         self.clock.eval_seconds = time.perf_counter() - begun
-        row = {"step": self.step, **found.scores, **of_train, "seconds": self.clock.eval_seconds}
+        row = {"step": self.state.step, **found.scores, **of_train, "seconds": self.clock.eval_seconds}
         is_best = self.folder.log_eval(row, found.losses)
         if is_best:
             self._save(LAST)
             self._save(BEST)
-        self.tell({"event": "evaluated", "steps": self.course.steps, "is_best": is_best, **row})
+        self.emit({"event": "evaluated", "steps": self.course.steps, "is_best": is_best, **row})
 
-    def _note_pass(self, outcome: StepOutcome) -> None:
-        if outcome.passes > self.passes:
-            self.passes = outcome.passes
-            self.tell({"event": "pass", "step": self.step, "pass": self.passes})
-
-    def _tell_step(self, row: dict[str, JSON]) -> None:
-        now = self.clock.here_seconds
-        if now - self.told_at < PROGRESS_SECONDS and self.step < self.course.steps:
+    def _emit_step(self, row: dict[str, JSON]) -> None:
+        if not self.clock.report_is_due(PROGRESS_SECONDS) and self.state.step < self.course.steps:
             return
-        self.told_at = now
-        scores = self.folder.last_eval
-        self.tell(
+        scores, seconds_per_step = self.folder.last_eval, self.clock.here_seconds / len(self.clock.step_seconds)
+        self.emit(
             {
                 "event": "step",
                 "steps": self.course.steps,
-                "eta_seconds": (self.course.steps - self.step) * now / len(self.clock.step_seconds),
+                "eta_seconds": (self.course.steps - self.state.step) * seconds_per_step,
                 "val_macro_f1": scores["val_macro_f1"] if scores else None,
                 **row,
             }
         )
 
-    def _look_ahead(self) -> None:
+    def _check_time(self) -> None:
         """The time that the rest will take, before it is spent (M42)."""
-        config, limit = self.plan.recipe.train, self.plan.max_wall_seconds
+        step, course, limit = self.state.step, self.course, self.plan.max_wall_seconds
+        saves_every = self.plan.recipe.train.checkpoint_every
         self.preflight = Preflight.measured(
             self.clock.step_seconds,
-            steps_left=self.course.steps - self.step,
-            evals_left=-(-self.course.steps // self.course.eval_every) - self.step // self.course.eval_every,
-            saves_left=self.course.steps // config.checkpoint_every - self.step // config.checkpoint_every,
+            steps_left=course.steps - step,
+            evals_left=-(-course.steps // course.eval_every) - step // course.eval_every,
+            saves_left=course.steps // saves_every - step // saves_every,
             seconds_per_eval=self.clock.eval_seconds,
             seconds_per_save=self.clock.save_seconds,
             seconds_left=None if limit is None else limit - self.clock.here_seconds,
         )
-        self.tell({"event": "preflight", **self.preflight.as_json()})
+        self.emit({"event": "preflight", **self.preflight.as_json()})

@@ -17,11 +17,11 @@ from mw_pipeline.recipe import Recipe
 from mw_pipeline.seal import is_sealed, key_name, seal_of
 from mw_pipeline.store import Store
 from mw_pipeline.train.plan import RunPlan
-from mw_pipeline.verdict.gate import BINDING_SECTIONS
+from mw_pipeline.verdict.binding import BINDING_SECTIONS
 
 KIND = "full_run_permit"
 PERMIT_FILE = "permit.json"
-MODULES = ("mw_pipeline.train.recomputation", "mw_pipeline.verdict.gate")
+MODULES = ("mw_pipeline.train.recomputation", "mw_pipeline.verdict.binding")
 """The code that finds out whether a smoke has earned it."""
 
 

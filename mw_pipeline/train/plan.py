@@ -113,6 +113,10 @@ class Course:
         )
         return self.peak_lr * share
 
+    def is_due(self, step: int, *, every: int) -> bool:
+        """Whether what comes every so many steps, and after the last one, comes after this one."""
+        return step % every == 0 or step == self.steps
+
     @property
     def micro_batches_per_step(self) -> int:
         """Batches of `batch_size` rows that one optimizer step adds up, over all processes."""

@@ -19,10 +19,10 @@ from typing import IO
 from mw_pipeline.digest import JSON
 from mw_pipeline.errors import ArtifactError, CorpusError, GateError, MwError, RecipeError, UnfinishedError
 from mw_pipeline.recipe import Recipe
-from mw_pipeline.train.control import stop_signals
 from mw_pipeline.train.loop import train
 from mw_pipeline.train.plan import Permit, RunPlan, RunResult
 from mw_pipeline.train.progress import Listener
+from mw_pipeline.train.signals import stop_signals
 
 _LAUNCHER = (
     *("-m", "mw_pipeline.train.launcher", "--nnodes", "1", "--rdzv-backend", "c10d"),
@@ -94,21 +94,21 @@ def main() -> None:
     """Trains the plan in a file; the first process tells its launcher how it went, whatever it was."""
     plan, writes = _plan_of(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))), os.environ["RANK"] == "0"
     try:
-        result = train(plan, on_event=_tell)
+        result = train(plan, on_event=_print_event)
     except Exception as error:
         if not writes:  # the first meets it too, or loses this peer: a failure here would have torchrun kill it first
             sys.stderr.write(f"process {os.environ['RANK']}: {type(error).__name__}: {error}\n")
             return
         number = error.errno if isinstance(error, OSError) else None
-        _tell({"event": "failed", "kind": type(error).__name__, "sentence": str(error), "errno": number})
+        _print_event({"event": "failed", "kind": type(error).__name__, "sentence": str(error), "errno": number})
         if not isinstance(error, MwError):
             raise
         sys.exit(1)
     if writes:
-        _tell({"event": "result", "result": result.as_json()})
+        _print_event({"event": "result", "result": result.as_json()})
 
 
-def _tell(event: dict[str, JSON]) -> None:
+def _print_event(event: dict[str, JSON]) -> None:
     sys.stdout.write(json.dumps(event) + "\n")
     sys.stdout.flush()
 

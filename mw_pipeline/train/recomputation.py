@@ -19,7 +19,7 @@ import torch
 from mw_pipeline.digest import JSON
 from mw_pipeline.errors import ArtifactError, CorpusError, GateError, RecipeError
 from mw_pipeline.model.checkpoint import Checkpoint, load_checkpoint, load_optimizer_state
-from mw_pipeline.train.control import machine_of
+from mw_pipeline.train.device import machine_of
 from mw_pipeline.train.folder import digests_of
 from mw_pipeline.train.log import BEST, FIRST_STEPS, LAST
 from mw_pipeline.train.loop import Run
@@ -206,8 +206,8 @@ def _evaluated(smoke: Reenactment, checkpoint: Checkpoint) -> dict[str, JSON]:
     """The numbers of an evaluation; those by tag where the machine is the same: one span is much of a rare tag."""
     run, labels = smoke.run, smoke.plan.recipe.label_set
     tagger = checkpoint.tagger.to(smoke.device)
-    scores = examine(tagger, run.data.validation, labels, loss=run.loss).scores
-    scores["train_eval_loss"] = row_losses(tagger, run.data.train_sample, labels, loss=run.loss).mean
+    scores = examine(tagger, run.data.validation, labels, loss=run.stepper.loss).scores
+    scores["train_eval_loss"] = row_losses(tagger, run.data.train_sample, labels, loss=run.stepper.loss).mean
     by_tag = smoke.tolerance == SAME_MACHINE
     return {name: value for name, value in scores.items() if by_tag or not isinstance(value, dict)}
 
@@ -222,7 +222,7 @@ def first_steps_come_again(smoke: Reenactment) -> Iterator[str]:
         window.add(outcome)
         if step <= FIRST_STEPS_LOGGED:
             yield from _other_losses(outcome.losses(), smoke.first_steps.get(step, {}), FIRST_STEPS, step, smoke)
-        if step % config.log_every == 0 or step == smoke.plan.course.steps:
+        if smoke.plan.course.is_due(step, every=config.log_every):
             means = {name: value for name, value in window.means().items() if value is not None}
             yield from _other_losses(means, windows[step], "steps.jsonl", step, smoke)
             window = LossWindow()

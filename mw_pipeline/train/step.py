@@ -13,15 +13,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mw_pipeline.dataset.batches import BatchStream
 from mw_pipeline.draws import splitmix64
 from mw_pipeline.model.checkpoint import Tagger
 from mw_pipeline.model.encoder import tensors_of
 from mw_pipeline.model.losses import Extent, LossShare, TaggingLoss
-from mw_pipeline.model.optimizer import TaggerOptimizer
+from mw_pipeline.model.optimizer import flat_state, optimizer_of, restore_flat_state
 from mw_pipeline.model.uncertainty import sigmas
-from mw_pipeline.recipe import TrainConfig
-from mw_pipeline.train.plan import Course
+from mw_pipeline.train.data import TrainingData
+from mw_pipeline.train.plan import RunPlan
 from mw_pipeline.train.processes import Processes
 
 FIRST_STEPS_LOGGED = 20
@@ -64,28 +63,30 @@ class StepOutcome:
 
 
 class Stepper:
-    """Takes steps by number. A step whose loss or gradient is not finite leaves weights and optimizer untouched."""
+    """What is trained: a tagger drawn from the recipe's seed, its loss and its optimizer, moved by numbered steps.
 
-    def __init__(
-        self,
-        tagger: Tagger,
-        optimizer: TaggerOptimizer,
-        loss: TaggingLoss,
-        stream: BatchStream,
-        *,
-        course: Course,
-        config: TrainConfig,
-        processes: Processes,
-    ) -> None:
-        self._tagger = tagger
-        self._optimizer = optimizer
-        self._loss = loss
-        self._stream = stream
-        self._course = course
-        self._config = config
-        self._processes = processes
-        self._parameters = [p for p in tagger.parameters() if p.requires_grad]
-        self._device = self._parameters[0].device
+    A step whose loss or gradient is not finite leaves weights and optimizer untouched."""
+
+    def __init__(self, plan: RunPlan, data: TrainingData, *, device: torch.device, processes: Processes) -> None:
+        recipe, summary = plan.recipe, data.summary
+        torch.manual_seed(recipe.train.seed)
+        self.tagger = Tagger(recipe.model, vocab_size=summary["vocab_size"], labels=recipe.label_set).to(device).train()
+        self.loss = TaggingLoss(recipe.loss, recipe.label_set, label_counts=summary["label_counts"], device=device)
+        self.tagger.crf.requires_grad_(self.loss.crf_weight > 0)
+        self.tagger.log_variances.requires_grad_(self.loss.learns_weights)
+        self.optimizer = optimizer_of(self.tagger, recipe.train)
+        self._stream, self._course, self._config = data.stream, plan.course, recipe.train
+        self._device, self._processes = device, processes
+        self._parameters = [p for p in self.tagger.parameters() if p.requires_grad]
+
+    def optimizer_state(self) -> dict[str, Tensor]:
+        """What the optimizer keeps between steps, by name."""
+        return flat_state(self.optimizer, self.tagger)
+
+    def restore(self, tagger: Tagger, optimizer_state: Mapping[str, Tensor]) -> None:
+        """Weights and optimizer as a checkpoint has them."""
+        self.tagger.load_state_dict(tagger.state_dict())
+        restore_flat_state(self.optimizer, self.tagger, optimizer_state)
 
     def take(self, step: int) -> StepOutcome:
         """Step `step` of the course, counted from 1."""
@@ -93,9 +94,9 @@ class Stepper:
         indices = self._course.micro_batches(step, rank=rank, ranks=ranks)
         window = [self._stream.batch(index) for index in indices]
         tensors = [tensors_of(batch, self._device) for batch in window]
-        extents = [self._loss.extent(tags, mask) for _, tags, mask in tensors]
+        extents = [self.loss.extent(tags, mask) for _, tags, mask in tensors]
         extent = self._processes.total(sum(extents[1:], start=extents[0]))
-        self._optimizer.zero_grad()
+        self.optimizer.zero_grad()
         values = torch.zeros(4)
         for index, micro_batch in zip(indices, tensors, strict=True):
             torch.manual_seed(dropout_seed(self._config.seed, index))
@@ -105,15 +106,15 @@ class Stepper:
         norm = float(torch.nn.utils.clip_grad_norm_(self._parameters, self._config.clip_norm))
         outcome = StepOutcome(
             loss=loss,
-            ce=ce if self._loss.ce_weight else None,
-            crf=crf if self._loss.crf_weight else None,
+            ce=ce if self.loss.ce_weight else None,
+            crf=crf if self.loss.crf_weight else None,
             grad_norm=norm,
             pieces=int(extent.pieces),
             passes=self._processes.largest(max(int(batch.passes.max()) for batch in window)),
             rows=int(extent.rows),
             row_hash=self._processes.sum_hash(sum(row_hash(batch.rows) for batch in window)),
-            span=span if self._loss.positive_weights is not None else None,
-            sigmas=sigmas(self._tagger.log_variances) if self._loss.learns_weights else None,
+            span=span if self.loss.positive_weights is not None else None,
+            sigmas=sigmas(self.tagger.log_variances) if self.loss.learns_weights else None,
         )
         if outcome.finite:
             self._update(step)
@@ -122,9 +123,9 @@ class Stepper:
     def _backward(self, input_ids: Tensor, tags: Tensor, mask: Tensor | None, window: Extent) -> Tensor:
         """(4,) this micro-batch's part of loss, CE, CRF and span; its part of the gradient goes to the parameters."""
         with self._precision():
-            logits = self._tagger.encoder(input_ids, mask)
-        tagger = self._tagger
-        share = self._loss.share(
+            logits = self.tagger.encoder(input_ids, mask)
+        tagger = self.tagger
+        share = self.loss.share(
             logits.float(), tags, mask, tagger.crf, window=window, log_variances=tagger.log_variances
         )
         share.total.backward()  # type: ignore[no-untyped-call]
@@ -135,9 +136,9 @@ class Stepper:
         return torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self._config.precision == "bf16")
 
     def _update(self, step: int) -> None:
-        for group in self._optimizer.param_groups:
+        for group in self.optimizer.param_groups:
             group["lr"] = self._course.lr(step)
-        self._optimizer.step()
+        self.optimizer.step()
 
 
 def _values_of(share: LossShare) -> Tensor:

@@ -9,7 +9,7 @@ from mw_pipeline.capability.cells import ROWS_PER_CELL, Cell, CellKey
 from mw_pipeline.capability.matrix import POLICY, CapabilityMatrix
 from mw_pipeline.capability.rows import cells_always_asked
 from mw_pipeline.digest import sha256_file
-from mw_pipeline.package_files import ONNX_NAME
+from mw_pipeline.parser_files import ONNX_NAME
 from mw_pipeline.recipe import ClosedKind
 from mw_pipeline.stages import line
 from mw_pipeline.stages.findings import Findings, bullets, found

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from mw_pipeline.digest import JSON
 from mw_pipeline.recipe import OWN_GOLD, EvalConfig
-from mw_pipeline.report.axes import axes_text
 from mw_pipeline.report.cells import Table
+from mw_pipeline.report.evaluation.axes import axes_text
 from mw_pipeline.stages import line, release_gates
 from mw_pipeline.stages.comparison import comparison_of
 from mw_pipeline.stages.diagnosis import SCORES_FILE

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from mw_pipeline.corpus import applied_methods, holdouts, lints, taught_words
 from mw_pipeline.corpus.closed_words import closed_words_of
 from mw_pipeline.report.cells import Table, count, percent, share
-from mw_pipeline.report.closed_words_page import kind_table
+from mw_pipeline.report.closed_words import kind_table
 from mw_pipeline.stages import line
 from mw_pipeline.stages.checks.corpus import all_rows
 from mw_pipeline.stages.closed_words import WORDS_FILE

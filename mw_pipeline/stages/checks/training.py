@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from mw_pipeline.artifact import Artifact
 from mw_pipeline.report.cells import fact, number
-from mw_pipeline.report.probe_tables import PROBE_FILE, stopped_run_sentence
+from mw_pipeline.report.probe.tables import PROBE_FILE, stopped_run_sentence
 from mw_pipeline.stages import line
 from mw_pipeline.stages.findings import Findings, found
 from mw_pipeline.stages.place import Place
-from mw_pipeline.stages.verdict import build_verdict
+from mw_pipeline.stages.smoke_verdict import build_verdict
 from mw_pipeline.verdict.evidence import Evidence
 from mw_pipeline.verdict.run_checks import problems_of_run, warnings_of_run
 from mw_pipeline.verdict.task_weights import task_weights_of

@@ -11,7 +11,7 @@ from mw_pipeline.stages import line
 from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.stage import A_MOMENT_SECONDS
 from mw_pipeline.store import Built
-from mw_pipeline.verdict.gate import VERDICT_FILE, judge_smoke
+from mw_pipeline.verdict.binding import VERDICT_FILE, judge_smoke
 from mw_pipeline.verdict.judge import Verdict
 
 

@@ -13,15 +13,7 @@ from dataclasses import replace
 from mw_pipeline.dataset.tokenized import SPLITS
 from mw_pipeline.digest import JSON
 from mw_pipeline.labels import STAGE2_TAGS, by_tag
-from mw_pipeline.report.cells import (
-    NOTHING,
-    Table,
-    change,
-    interval,
-    number,
-    percent,
-    share,
-)
+from mw_pipeline.report.cells import NOTHING, Table, change, interval, number, percent, share
 
 AVERAGES = {
     "core_macro_f1": "core macro-F1",

@@ -1,53 +1,15 @@
-"""Signals, devices and the clock of a run."""
+"""The device that a recipe names is the one that it gets, and each kind of machine has a name."""
 
 from __future__ import annotations
 
 import re
-import signal
-import threading
 from pathlib import Path
 
 import pytest
 import torch
 
 from mw_pipeline.errors import RecipeError
-from mw_pipeline.train.control import RunClock, device_as_asked, machine_of, memory_by_name, stop_signals
-
-
-def test_the_first_signal_asks_and_the_second_acts_as_before():
-    seen = []
-    before = signal.signal(signal.SIGTERM, lambda number, frame: seen.append(number))
-    try:
-        with stop_signals() as stop:
-            signal.raise_signal(signal.SIGTERM)
-            assert stop.is_set() and seen == []
-            signal.raise_signal(signal.SIGTERM)
-            assert seen == [signal.SIGTERM]
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def test_handlers_are_put_back():
-    before = signal.getsignal(signal.SIGINT)
-
-    with stop_signals():
-        assert signal.getsignal(signal.SIGINT) is not before
-
-    assert signal.getsignal(signal.SIGINT) is before
-
-
-def test_outside_the_main_thread_signals_are_left_alone():
-    stopped = []
-
-    def work() -> None:
-        with stop_signals() as stop:
-            stopped.append(stop.is_set())
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    thread.join()
-
-    assert stopped == [False]
+from mw_pipeline.train.device import device_as_asked, machine_of
 
 
 def test_a_missing_device_is_an_error(monkeypatch):
@@ -56,18 +18,6 @@ def test_a_missing_device_is_an_error(monkeypatch):
     assert device_as_asked("cpu") == torch.device("cpu")
     with pytest.raises(RecipeError, match=r"train.device is 'cuda' and torch finds no such device here"):
         device_as_asked("cuda")
-
-
-def test_memory_that_torch_does_not_find_is_a_memory_error():
-    with pytest.raises(MemoryError, match="tried to allocate"), memory_by_name():
-        torch.empty(1 << 55, dtype=torch.uint8)
-
-
-def test_a_full_gpu_is_a_memory_error_too_and_other_errors_stay_what_they_are():
-    with pytest.raises(MemoryError, match="2 GiB"), memory_by_name():
-        raise torch.OutOfMemoryError("tried to allocate 2 GiB")
-    with pytest.raises(RuntimeError, match="size mismatch"), memory_by_name():
-        raise RuntimeError("size mismatch")
 
 
 def test_each_process_of_torchrun_has_its_own_card(monkeypatch):
@@ -108,12 +58,3 @@ def test_a_machine_is_named_by_its_processor_and_not_by_its_instructions_alone()
 
     assert name.endswith(torch.backends.cpu.get_cpu_capability())
     assert not models or models[0] in name
-
-
-def test_the_clock_counts_what_earlier_processes_spent():
-    clock = RunClock(before_seconds=100.0)
-    with clock.step():
-        pass
-
-    assert clock.total_seconds == pytest.approx(100.0, abs=1.0)
-    assert 0 <= clock.seconds_per_step < 1.0

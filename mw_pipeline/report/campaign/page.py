@@ -5,26 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
-
 from mw_pipeline.digest import JSON
-from mw_pipeline.report import campaign_tables as tables
-from mw_pipeline.report.campaign_charts import f1_panels_svg, rates_svg
+from mw_pipeline.report.campaign import tables
+from mw_pipeline.report.campaign.charts import f1_panels_svg, rates_svg
 from mw_pipeline.report.cells import Table, count
-from mw_pipeline.report.page import Section, Tile
+from mw_pipeline.report.page import Section, Tile, write_page
 
-_TEMPLATE = "campaign.html.jinja"
 _COLOURS = {"explained": "fail", "nothing failed": "pass"}
 
 
 def render_campaign(out: Path, report: Mapping[str, JSON]) -> Path:
     """Writes the page of a campaign's JSON to `out` and returns it. Nothing is fetched; equal input, equal bytes."""
-    environment = Environment(
-        loader=PackageLoader("mw_pipeline.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
     sentences = report["attribution"]["sentences"]
-    page = environment.get_template(_TEMPLATE).render(
+    return write_page(
+        out,
+        "campaign",
         name=report["campaign"],
         base=report["base"],
         outcome=sentences[0],
@@ -32,10 +27,7 @@ def render_campaign(out: Path, report: Mapping[str, JSON]) -> Path:
         others=[*sentences[1:], *_cleared(report)],
         tiles=_tiles(report),
         sections=_sections(report),
-        svg=Markup,
     )
-    out.write_text(page, encoding="utf-8")
-    return out
 
 
 def as_text(report: Mapping[str, JSON]) -> str:

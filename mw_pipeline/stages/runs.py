@@ -15,8 +15,8 @@ from mw_pipeline.stages.place import Place, Progress, quiet
 from mw_pipeline.stages.probes import probe_stopped_run
 from mw_pipeline.stages.recipe_fit import demand_fit
 from mw_pipeline.stages.recomputation import unlock_training
+from mw_pipeline.stages.smoke_verdict import build_verdict
 from mw_pipeline.stages.stage import Request
-from mw_pipeline.stages.verdict import build_verdict
 from mw_pipeline.store import Built
 from mw_pipeline.tokenizer import MODEL_NAME as TOKENIZER_FILE
 from mw_pipeline.train.loop import train

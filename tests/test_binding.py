@@ -19,8 +19,8 @@ from mw_pipeline.errors import GateError
 from mw_pipeline.recipe import Recipe
 from mw_pipeline.store import Store
 from mw_pipeline.train.plan import RunPlan
+from mw_pipeline.verdict.binding import BINDING_SECTIONS, demand_same_surroundings, judge_smoke
 from mw_pipeline.verdict.exposure import facts_of_run, recipe_digests
-from mw_pipeline.verdict.gate import BINDING_SECTIONS, demand_same_surroundings, judge_smoke
 
 TRAIN_MODULES = ("mw_pipeline.schedule",)
 

@@ -1,4 +1,4 @@
-"""The files of a package folder and how a reader opens them. Needs no more than the parser does."""
+"""The files of a package that the parser reads, and the names of all of them. Needs no more than the parser does."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ READ_BY_PARSER = (FACTS_NAME, ONNX_NAME, TOKENIZER_NAME, TRANSITIONS_NAME)
 
 
 @dataclass(frozen=True)
-class PackageFiles:
+class ParserFiles:
     """A package whose parser files are as sealed and fit each other.
 
     transitions  (K, K)  float64  score of label j after label i; -inf where BIO forbids it
@@ -43,7 +43,7 @@ class PackageFiles:
     ends: NDArray[np.float64]
 
     @classmethod
-    def read(cls, path: Path) -> PackageFiles:
+    def read(cls, path: Path) -> ParserFiles:
         """Opens a package. Raises ArtifactError when a byte that the parser reads is not as sealed or labels differ."""
         path = Path(path)
         if not (path / FACTS_NAME).is_file():
@@ -115,7 +115,7 @@ def package_at(path: Path, locale: str | None) -> Path:
         if (inside / FACTS_NAME).is_file():
             return inside
         raise ArtifactError(f"{path}: holds no package for locale {locale!r}. {_where_packages_are(path)}")
-    found = PackageFiles.read(path).locale
+    found = ParserFiles.read(path).locale
     if found != locale:
         raise ArtifactError(f"{path}: is the package for {found!r}, not {locale!r}. Name the release folder above it.")
     return path

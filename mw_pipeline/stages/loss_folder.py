@@ -19,8 +19,8 @@ from mw_pipeline.stages import checks, line
 from mw_pipeline.stages.diagnosis import POLICY
 from mw_pipeline.stages.evaluation import held_out_rows
 from mw_pipeline.stages.place import Place, Progress, quiet
+from mw_pipeline.stages.runs import full_checkpoint, smoke_checkpoint
 from mw_pipeline.stages.slices import COMPARED_SEEDS
-from mw_pipeline.stages.training import full_checkpoint, smoke_checkpoint
 from mw_pipeline.stages.upstream import prepare_dataset
 from mw_pipeline.store import Built
 from mw_pipeline.verdict.runlog import read_run

@@ -6,15 +6,11 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
-
 from mw_pipeline.digest import JSON
-from mw_pipeline.report.capability_charts import MOST_TILES, heat_map_svg, tile_map_svg, worst_first
+from mw_pipeline.report.capability.charts import MOST_TILES, heat_map_svg, tile_map_svg, worst_first
 from mw_pipeline.report.cells import Table, count, interval, number, share
-from mw_pipeline.report.page import Section, Tile
+from mw_pipeline.report.page import Section, Tile, write_page
 
-_TEMPLATE = "capability.html.jinja"
 _SHOWN = 40
 _GRID = " × "
 _TRAINING_UNKNOWN = (
@@ -24,10 +20,9 @@ _TRAINING_UNKNOWN = (
 
 def render_capability(out: Path, matrix: Mapping[str, JSON]) -> Path:
     """Writes the page of a matrix's JSON to `out` and returns it. Nothing is fetched; equal input, equal bytes."""
-    environment = Environment(
-        loader=PackageLoader("mw_pipeline.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
-    page = environment.get_template(_TEMPLATE).render(
+    return write_page(
+        out,
+        "capability",
         locale=matrix["locale"],
         model=matrix["measured_on"],
         seed=matrix["seed"],
@@ -35,10 +30,7 @@ def render_capability(out: Path, matrix: Mapping[str, JSON]) -> Path:
         colour="fail" if matrix["blind"] else "pass",
         tiles=_tiles(matrix),
         sections=_sections(matrix),
-        svg=Markup,
     )
-    out.write_text(page, encoding="utf-8")
-    return out
 
 
 def worst_table(matrix: Mapping[str, JSON], most: int = _SHOWN) -> Table:

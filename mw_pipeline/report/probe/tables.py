@@ -146,13 +146,13 @@ def reference_of(compared: Mapping[str, JSON]) -> str:
 def trace_table(found: Mapping[str, JSON]) -> Table:
     """Every stage over one token set, beside the reference where there is one."""
     tokens, compared = found["tokens"], found["comparison"]
-    beside = {row["stage"]: row for row in compared["stages"]} if compared else {}
+    reference = {row["stage"]: row for row in compared["stages"]} if compared else {}
     rows = []
     for stage in found["trace"]["stages"]:
         stats = stage["stats"][tokens]
         cells = [fact(stats[key]) for key in ("mean", "std", "min", "max")]
         broken = [count(stats[key]) for key in ("nan", "inf", "zero", "n")]
-        other = beside.get(stage["name"])
+        other = reference.get(stage["name"])
         last = [] if other is None else [fact(other["reference_std"]), fact(other["ratio"]), _role(compared, other)]
         rows.append((stage["name"], *cells, *broken, *last))
     headers = ("stage", "mean", "std", "min", "max", "NaN", "Inf", "zero", "n")
@@ -198,8 +198,8 @@ def separation_table(found: Mapping[str, JSON]) -> Table:
             )
         )
     headers = ("label", "base rate", "p inside", "p outside", "separation", "95 % interval", "AUROC", "finding")
-    beside = ("threshold", "F1 on test", "F1 of yes everywhere") if thresholds else ()
-    return Table((*headers, *beside), tuple(rows))
+    more = ("threshold", "F1 on test", "F1 of yes everywhere") if thresholds else ()
+    return Table((*headers, *more), tuple(rows))
 
 
 def _gradient_parts(found: Mapping[str, JSON]) -> list[str]:

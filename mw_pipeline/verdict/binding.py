@@ -1,4 +1,4 @@
-"""The lock before a full run: no passing verdict for exactly this recipe, data, code and smoke, no full run.
+"""What binds a verdict: no pass for exactly this recipe, data, code and smoke, no full run.
 
 Checks in the graph stop only the run that holds them, and their results can be reported by hand; this call stands
 inside the library that trains, and believes nothing that it has not read and recomputed itself (M03, M04).
@@ -110,7 +110,7 @@ Refusal = Callable[[str], GateError]
 
 
 def refusal_of(recipe: Recipe) -> Refusal:
-    """Builds the error of this gate: evidence first, then the command that makes a good verdict."""
+    """Builds the error of the lock: evidence first, then the command that makes a good verdict."""
     command = f"dagster asset materialize -m assets.definitions --select smoke_checkpoint --partition {recipe.name}"
 
     def refuse(evidence: str) -> GateError:
@@ -125,7 +125,7 @@ def refuse_artifact(refuse: Refusal, artifact: Artifact) -> Refusal:
 
 
 def _finding(error: Exception) -> str:
-    """The first sentence of an error: this gate has its own next move to offer."""
+    """The first sentence of an error: the lock has its own next move to offer."""
     return str(error).partition(". ")[0]
 
 

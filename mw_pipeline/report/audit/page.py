@@ -5,24 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
-
 from mw_pipeline.digest import JSON
-from mw_pipeline.report import audit_charts, audit_tables, cells
+from mw_pipeline.report import cells
+from mw_pipeline.report.audit import charts, tables
 from mw_pipeline.report.cells import Table
 from mw_pipeline.report.charts import mix_bars_svg
-from mw_pipeline.report.page import Section, Tile
-
-_TEMPLATE = "findings.html.jinja"
+from mw_pipeline.report.page import Section, Tile, write_page
 
 
 def render_audit(out: Path, audit: Mapping[str, JSON]) -> Path:
     """Writes the page of an audit's JSON to `out` and returns it. Nothing is fetched; equal input gives equal bytes."""
-    environment = Environment(
-        loader=PackageLoader("mw_pipeline.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
-    page = environment.get_template(_TEMPLATE).render(
+    return write_page(
+        out,
+        "findings",
         title=f"Audit of {audit['recipe']['name']}",
         kind="Audit of the sources and their mix",
         recipe=audit["recipe"],
@@ -32,10 +27,7 @@ def render_audit(out: Path, audit: Mapping[str, JSON]) -> Path:
         warnings=[cells.sentence(text) for text in audit["warnings"]],
         tiles=_tiles(audit),
         sections=_sections(audit),
-        svg=Markup,
     )
-    out.write_text(page, encoding="utf-8")
-    return out
 
 
 def _sections(audit: Mapping[str, JSON]) -> list[Section]:
@@ -105,7 +97,7 @@ def _changes_section(audit: Mapping[str, JSON]) -> Section:
         f"Compared with audit {since['digest'][:12]} of {cells.moment(since['at'])}: {len(changes['added'])} added, "
         f"{len(changes['removed'])} removed, {len(changes['changed'])} changed, {len(changes['unchanged'])} as before."
     )
-    return Section("changes", "Since the last audit", (sentence,), tables=(audit_tables.change_table(audit),))
+    return Section("changes", "Since the last audit", (sentence,), tables=(tables.change_table(audit),))
 
 
 def _mix_section(audit: Mapping[str, JSON]) -> Section:
@@ -116,8 +108,8 @@ def _mix_section(audit: Mapping[str, JSON]) -> Section:
         "“Shards × weight” is what an audit that never ran the sampler would believe.",
     )
     bars = (mix_bars_svg(sources),) if len(sources) > 1 else ()
-    pictures = (*bars, audit_charts.window_shares_svg([source for source in sources if source["weight"]]))
-    return Section("mix", "What the sampler draws", sentences, pictures, (audit_tables.dose_table(sources),))
+    pictures = (*bars, charts.window_shares_svg([source for source in sources if source["weight"]]))
+    return Section("mix", "What the sampler draws", sentences, pictures, (tables.dose_table(sources),))
 
 
 def _places_section(audit: Mapping[str, JSON]) -> Section:
@@ -126,7 +118,7 @@ def _places_section(audit: Mapping[str, JSON]) -> Section:
         "a word of the language teaches that this is the town: mix.max_repetitions_per_place gives its draws to the "
         "other towns of the source."
     )
-    return Section("places", "Places", (sentence,), tables=(audit_tables.place_table(audit["sources"]),))
+    return Section("places", "Places", (sentence,), tables=(tables.place_table(audit["sources"]),))
 
 
 def _volume_section(audit: Mapping[str, JSON]) -> Section:
@@ -136,42 +128,40 @@ def _volume_section(audit: Mapping[str, JSON]) -> Section:
     ]
     if audit["unit"] == "characters":
         sentences.append("There is no tokenized dataset of this recipe yet: amounts are characters, not pieces.")
-    return Section(
-        "rows", "Rows", tuple(sentences), tables=(audit_tables.volume_table(audit["sources"], audit["unit"]),)
-    )
+    return Section("rows", "Rows", tuple(sentences), tables=(tables.volume_table(audit["sources"], audit["unit"]),))
 
 
 def _losses_section(audit: Mapping[str, JSON]) -> Section:
     sentence = "Every record that was read, and every row composed from one, is in exactly one of these."
-    picture = audit_charts.losses_svg(audit["sources"])
-    return Section("losses", "What was lost", (sentence,), (picture,), (audit_tables.flow_table(audit["sources"]),))
+    picture = charts.losses_svg(audit["sources"])
+    return Section("losses", "What was lost", (sentence,), (picture,), (tables.flow_table(audit["sources"]),))
 
 
 def _methods_section(audit: Mapping[str, JSON]) -> Section:
-    table = audit_tables.method_table(audit["sources"])
+    table = tables.method_table(audit["sources"])
     if not table.rows:
         return Section("methods", "Augmentations", ("No augmentation was asked for.",))
     sentence = (
         "Rows that each augmentation changed, and their share of the rows it was chosen for: a text without an accent "
         "has none to lose. Red where rows with it went to quarantine."
     )
-    return Section("methods", "Augmentations", (sentence,), (audit_charts.methods_svg(audit["sources"]),), (table,))
+    return Section("methods", "Augmentations", (sentence,), (charts.methods_svg(audit["sources"]),), (table,))
 
 
 def _quarantine_section(audit: Mapping[str, JSON]) -> Section:
-    table = audit_tables.quarantine_table(audit["sources"])
+    table = tables.quarantine_table(audit["sources"])
     sentence = "" if table.rows else "Nothing is in quarantine."
     return Section("quarantine", "Quarantine", (sentence,) if sentence else (), tables=(table,))
 
 
 def _content_section(audit: Mapping[str, JSON]) -> Section:
     sources = audit["sources"]
-    tables = (audit_tables.content_table(sources), audit_tables.tag_table(sources))
-    return Section("content", "What the rows are", ("The five most frequent; below, spans by tag.",), tables=tables)
+    shown = (tables.content_table(sources), tables.tag_table(sources))
+    return Section("content", "What the rows are", ("The five most frequent; below, spans by tag.",), tables=shown)
 
 
 def _licences_section(audit: Mapping[str, JSON]) -> Section:
-    return Section("licences", "Licences", tables=(audit_tables.licence_table(audit["sources"]),))
+    return Section("licences", "Licences", tables=(tables.licence_table(audit["sources"]),))
 
 
 def _lineage_section(audit: Mapping[str, JSON]) -> Section:

@@ -1,4 +1,4 @@
-"""Pictures of what the probes found, in the manner of `charts`."""
+"""Pictures of what the probes found, in the style of all pictures."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from matplotlib.ticker import NullFormatter
 from mw_pipeline.digest import JSON
 from mw_pipeline.labels import by_tag
 from mw_pipeline.report.charts import BLUE, GREEN, GREY, ORANGE, SKY, VERMILION, styled, svg_of, write_picture
-from mw_pipeline.report.probe_tables import probe_sentence, term_name
+from mw_pipeline.report.probe.tables import probe_sentence, term_name
 
 _STATUS_COLOURS = {"agrees": BLUE, "suspect": ORANGE, "diverged": VERMILION}
 _WIDTH_INCHES = 7.6
@@ -101,11 +101,11 @@ def _activations(found: Mapping[str, JSON]) -> Figure:
     stages, tokens, compared = found["trace"]["stages"], found["tokens"], found["comparison"]
     figure = Figure(figsize=(_WIDTH_INCHES, 1.4 + 0.19 * len(stages)), layout="constrained")
     axes = figure.subplots()
-    beside = {row["stage"]: row for row in compared["stages"]} if compared else {}
+    reference = {row["stage"]: row for row in compared["stages"]} if compared else {}
     odd = {row["stage"] for row in found["outliers"]}
     for place, stage in enumerate(stages):
         name, std = stage["name"], stage["stats"][tokens]["std"]
-        row = beside.get(name)
+        row = reference.get(name)
         status = row["status"] if row else ("suspect" if name in odd else "agrees")
         if row and row["reference_std"] and std:
             axes.plot([row["reference_std"], std], [place, place], color=_STATUS_COLOURS[status], linewidth=1.2)

@@ -5,14 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
-
 from mw_pipeline.digest import JSON
-from mw_pipeline.report.cells import Table, count
-from mw_pipeline.report.page import Section, Tile
+from mw_pipeline.report.cells import Table, count, sentence
+from mw_pipeline.report.page import Section, Tile, write_page
 
-_TEMPLATE = "findings.html.jinja"
 _PLACES = {
     "value": "the whole value",
     "first": "its first word",
@@ -24,26 +20,22 @@ _PLACES = {
 
 def render_closed_words(out: Path, facts: Mapping[str, JSON]) -> Path:
     """Writes the page of the facts of a closed_words artifact to `out` and returns it. Equal input, equal bytes."""
-    environment = Environment(
-        loader=PackageLoader("mw_pipeline.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
-    page = environment.get_template(_TEMPLATE).render(
+    return write_page(
+        out,
+        "findings",
         title=f"Closed words of {facts['recipe']['name']}",
         kind="Closed words of its locales, and the rows that teach them",
         recipe=facts["recipe"],
         subject=f"Corpus {facts['corpus']}, packages for {', '.join(facts['locales'])}.",
         outcome=_outcome(facts["findings"]),
-        findings=[f"{text[0].upper()}{text[1:]}." for text in facts["findings"]],
+        findings=[sentence(text) for text in facts["findings"]],
         warnings=[f"The recipe does not ask for {kind}: its packages may lack them." for kind in facts["untaught"]],
         tiles=_tiles(facts),
         sections=[
             Section("kinds", "By kind", tables=(kind_table(facts),)),
             *(_section(kind, words) for kind, words in _by_kind(facts).items()),
         ],
-        svg=Markup,
     )
-    out.write_text(page, encoding="utf-8")
-    return out
 
 
 def kind_table(facts: Mapping[str, JSON]) -> Table:

@@ -1,0 +1,1 @@
+"""What the probes found, in charts and tables."""

@@ -1,0 +1,1 @@
+"""Training runs and verdicts on them, in charts and tables."""
