@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from typing import Annotated, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from mw_pipeline.areas import region_problem
 from mw_pipeline.countries import country_problem
@@ -19,6 +19,16 @@ OWN_GOLD = "golden"
 """What a corpus's own gold is called among its scores: no further set may take the name."""
 LEAST_PLACES_SHARE = 0.001
 """The smallest share of places that is worth holding out: of each country it leaves some towns to judge by."""
+
+
+def _known_country(code: str) -> str:
+    """A country that rows can have; anything else is refused, so that no country can vanish unseen (M06)."""
+    if problem := country_problem(code):
+        raise ValueError(problem)
+    return code
+
+
+Country = Annotated[str, AfterValidator(_known_country)]
 
 
 class Augmentations(Section):
@@ -93,15 +103,10 @@ class SourceSpec(Section):
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
     licence: str | None = None
     attribution: str | None = None
-    country: str | None = None
+    country: Country | None = None
     max_records: Positive | None = None
     share_alike_allowed: bool = False
     budgets: SourceBudgets = SourceBudgets()
-
-    @field_validator("country")
-    @classmethod
-    def _country_is_known(cls, value: str | None) -> str | None:
-        return None if value is None else _known_country(value)
 
     @model_validator(mode="after")
     def _input_can_be_read(self) -> Self:
@@ -132,7 +137,7 @@ class GoldenSetSpec(Section):
 
     input: str
     adapter: Name | None = None
-    country: str | None = None
+    country: Country | None = None
     tags: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     optional: bool = False
 
@@ -154,11 +159,6 @@ class GoldenSetSpec(Section):
         if problem := file_pattern_problem(value):
             raise ValueError(problem)
         return value
-
-    @field_validator("country")
-    @classmethod
-    def _country_is_known(cls, value: str | None) -> str | None:
-        return None if value is None else _known_country(value)
 
     @model_validator(mode="after")
     def _country_is_of_an_adapter(self) -> Self:
@@ -252,10 +252,3 @@ class CorpusSpec(Section):
     def digest(self) -> str:
         """SHA-256 of the effective spec."""
         return digest_of(self.model_dump(mode="json"))
-
-
-def _known_country(code: str) -> str:
-    """A country that rows can have; anything else is refused, so that no country can vanish unseen (M06)."""
-    if problem := country_problem(code):
-        raise ValueError(problem)
-    return code

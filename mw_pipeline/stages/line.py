@@ -342,12 +342,7 @@ packaged_weights = Stage(
         "mw_pipeline.evaluate.evaluation",
         "mw_pipeline.stages.release_gates",
     ),
-    blocks=(
-        "package_matches_checkpoint",
-        "quantisation_costs_little",
-        "release_beats_its_gates",
-        "no_cell_is_blind",
-    ),
+    blocks=("package_matches_checkpoint", "quantisation_costs_little", "release_beats_its_gates", "no_cell_is_blind"),
     tensors=True,
     locked=True,
     packaging=True,
