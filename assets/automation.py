@@ -21,8 +21,8 @@ def _of(per: Per, stages: Iterable[Stage]) -> list[Stage]:
     return [stage for stage in stages if stage.per == per]
 
 
-def _in(room: str) -> list[Stage]:
-    return [stage for stage in line.STAGES.values() if stage.room == room]
+def _in(group: str) -> list[Stage]:
+    return [stage for stage in line.STAGES.values() if stage.group == group]
 
 
 _JOBS: Mapping[str, tuple[list[Stage], str]] = {

@@ -44,7 +44,7 @@ def _asset_of(stage: Stage, body: Body | None) -> dg.AssetsDefinition:
     @dg.asset(
         name=stage.name,
         description=stage.makes,
-        group_name=stage.room,
+        group_name=stage.group,
         partitions_def=SETS[stage.per],
         deps=[*_deps(stage)],
         kinds=set(shown.kinds),

@@ -46,7 +46,7 @@ def more_than_one_source(place: Place, partition: str) -> Findings:
 TOY = Stage(
     name="source_count",
     makes="How many sources the mix has.",
-    room="mix",
+    group="mix",
     per="recipe",
     maker=f"{HERE}:count_sources",
     inputs=(line.source_mix,),

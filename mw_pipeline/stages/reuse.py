@@ -23,7 +23,7 @@ def find_made(stage: Stage, place: Place, partition: str) -> Artifact | None:
     try:
         found = stage.find(place, partition)
     except ArtifactError:
-        if stage.self_fed:
+        if stage.makes_inputs:
             return None
         raise
     if found is not None:

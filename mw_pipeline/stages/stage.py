@@ -137,40 +137,40 @@ def _always(subject: Subject) -> bool:
 class Stage:
     """A stage of the line, declared once.
 
-    name        the kind of its artifacts, and the name of its node in the graph
-    makes       what a partition of it is, in a sentence or two
-    room        the group of the graph that it is shown in
-    per         its set of partitions
-    maker       "module:function", (place, partition, progress=…) → Built; loaded when something is to be made
-    inputs      stages whose artifacts go into it, in the order of its key; of a finer set, all that the partition has
-    if_made     stages whose artifacts go in where they are there
-    after       stages that the graph makes first, though nothing of theirs goes in
-    before      names of stages that wait for this one and for its checks, though nothing of it goes into them
-    more_inputs (subject, …) → inputs that no set of partitions names, after the others
-    config      (subject, …) → what of recipe, spec or files it reads
-    code        modules whose code makes it; `more_code` has those that depend on the subject
-    exists      subject → whether it has one at all
-    made_with   the stage whose node makes it, where it has no node of its own
-    blocks      checks that stop what comes after, functions of `stages.checks`; `warns` those that do not
-    tensors     whether it runs in the child process, where torch may be loaded
-    locked      whether it stands behind the lock
-    packaging   whether it is about the bytes of a package
-    self_fed    whether it makes what it lacks, so that a missing input is no error
+    name            the kind of its artifacts, and the name of its node in the graph
+    makes           what a partition of it is, in a sentence or two
+    group           the group of the graph that it is shown in
+    per             its set of partitions
+    maker           "module:function", (place, partition, progress=…) → Built; loaded when something is to be made
+    inputs          stages whose artifacts go into it, in the order of its key; of a finer set, all that the partition has
+    optional_inputs stages whose artifacts go in where they are there
+    after           stages that the graph makes first, though nothing of theirs goes in
+    before          names of stages that wait for this one and for its checks, though nothing of it goes into them
+    extra_inputs    (subject, …) → inputs that no set of partitions names, after the others
+    config          (subject, …) → what of recipe, spec or files it reads
+    code            modules whose code makes it; `extra_code` has those that depend on the subject
+    exists          subject → whether it has one at all
+    made_with       the stage whose node makes it, where it has no node of its own
+    blocks          checks that stop what comes after, functions of `stages.checks`; `warns` those that do not
+    tensors         whether it runs in the child process, where torch may be loaded
+    locked          whether it stands behind the lock
+    packaging       whether it is about the bytes of a package
+    makes_inputs    whether it makes what it lacks, so that a missing input is no error
     """
 
     name: str
     makes: str
-    room: str
+    group: str
     per: Per
     maker: str = ""
     inputs: tuple[Stage, ...] = ()
-    if_made: tuple[Stage, ...] = ()
+    optional_inputs: tuple[Stage, ...] = ()
     after: tuple[Stage, ...] = ()
     before: tuple[str, ...] = ()
-    more_inputs: Callable[..., Iterator[Artifact]] | None = None
+    extra_inputs: Callable[..., Iterator[Artifact]] | None = None
     config: Callable[..., JSON] = _nothing
     code: Modules = ()
-    more_code: Callable[[Subject], Modules] | None = None
+    extra_code: Callable[[Subject], Modules] | None = None
     exists: Callable[[Subject], bool] = _always
     made_with: str = ""
     blocks: tuple[str, ...] = ()
@@ -178,7 +178,7 @@ class Stage:
     tensors: bool = False
     locked: bool = False
     packaging: bool = False
-    self_fed: bool = False
+    makes_inputs: bool = False
 
     @property
     def node(self) -> str:
@@ -190,14 +190,14 @@ class Stage:
         return materialize_command(self.node, partition)
 
     def request(self, place: Place, about: About, **asked: Any) -> Request:
-        """What is asked of the store; `asked` goes to `more_inputs` and `config`.
+        """What is asked of the store; `asked` goes to `extra_inputs` and `config`.
 
         Raises RecipeError for a partition that is not there, ArtifactError for an input that is not."""
         subject = self.subject(place, about)
         inputs = [artifact for stage in self.inputs for artifact in stage._all_of(subject)]
-        inputs += [found for stage in self.if_made if (found := stage._if_there(subject)) is not None]
-        inputs += self.more_inputs(subject, **asked) if self.more_inputs else ()
-        modules = (*self.code, *(self.more_code(subject) if self.more_code else ()))
+        inputs += [found for stage in self.optional_inputs if (found := stage._if_there(subject)) is not None]
+        inputs += self.extra_inputs(subject, **asked) if self.extra_inputs else ()
+        modules = (*self.code, *(self.extra_code(subject) if self.extra_code else ()))
         recipe = subject.of_recipe if self.per == "recipe" else None
         config = self.config(subject, **asked)
         return Request(self.name, subject.name, tuple(inputs), config, modules, recipe, self.node)
