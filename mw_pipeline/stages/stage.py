@@ -142,7 +142,7 @@ class Stage:
     group           the group of the graph that it is shown in
     per             its set of partitions
     maker           "module:function", (place, partition, progress=…) → Built; loaded when something is to be made
-    inputs          stages whose artifacts go into it, in the order of its key; of a finer set, all that the partition has
+    inputs          stages whose artifacts go into it, in the order of its key: of a finer set, all of the partition
     optional_inputs stages whose artifacts go in where they are there
     after           stages that the graph makes first, though nothing of theirs goes in
     before          names of stages that wait for this one and for its checks, though nothing of it goes into them
