@@ -1,6 +1,7 @@
 """Stages as nodes of the graph: one factory makes the asset of a declaration, another each of its checks."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from pkgutil import resolve_name
 
 import dagster as dg
 
@@ -62,8 +63,8 @@ def _asset_of(stage: Stage, body: Body | None) -> dg.AssetsDefinition:
         else:
             built = stage.make(here, context.partition_key, progress=context.log.info)
             artifact, reused = built.artifact, built.reused
-        if shown.then is not None:
-            context.log.info(shown.then(here, context.partition_key, artifact))
+        if stage.finish:
+            context.log.info(resolve_name(stage.finish)(here, context.partition_key, artifact))
         return result_of(stage, here, context.partition_key, artifact, reused=reused)
 
     return node

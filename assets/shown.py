@@ -14,7 +14,6 @@ from mw_pipeline.dataset.tokenized import TOKENIZED_MEANINGS, TOKENIZED_SCHEMA
 from mw_pipeline.records.tables import ROW_MEANINGS, ROW_SCHEMA
 from mw_pipeline.stages import audit, campaign, checks, closed_words, corpus, line, views
 from mw_pipeline.stages.place import Place
-from mw_pipeline.stages.shipping import ship
 
 Facts = Mapping[str, dg.MetadataValue | str]
 
@@ -31,14 +30,12 @@ class Shown:
     facts    (place, partition, artifact) → what is shown of a partition that was made; a text is Markdown
     columns  those of the table that it is, as definition metadata
     counted  whether its metric `rows` counts the rows of a table, which the UI shows in places of its own
-    then     (place, partition, artifact) → done once it is made, and said in the log
     """
 
     kinds: frozenset[str] = frozenset({"json"})
     facts: Callable[[Place, str, Artifact], Facts] = _nothing
     columns: Mapping[str, dg.TableSchemaMetadataValue] = field(default_factory=dict)
     counted: bool = False
-    then: Callable[[Place, str, Artifact], str] | None = None
 
 
 def _shards(place: Place, partition: str, artifact: Artifact) -> Facts:
@@ -150,7 +147,7 @@ SHOWN: Mapping[str, Shown] = {
     "eval_report": Shown(frozenset({"pytorch", "matplotlib"}), _report),
     "regression_diagnosis": Shown(facts=_diagnosis),
     "capability_matrix": Shown(frozenset({"onnx", "matplotlib"}), _capability),
-    "packaged_weights": Shown(frozenset({"onnx"}), _packages, then=ship),
+    "packaged_weights": Shown(frozenset({"onnx"}), _packages),
     "loss_comparison": Shown(frozenset({"pytorch"}), _comparison),
     "campaign_runs": Shown(frozenset({"pytorch"})),
     "campaign_report": Shown(frozenset({"json", "matplotlib"}), _campaign),

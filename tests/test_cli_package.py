@@ -11,7 +11,7 @@ from mw_pipeline.artifact import Artifact
 from mw_pipeline.cli import main
 from mw_pipeline.cli import package as command
 from mw_pipeline.errors import ArtifactError, GateError
-from mw_pipeline.stages import line, shipping
+from mw_pipeline.stages import checks, line, shipping
 from mw_pipeline.stages.capability import capability_matrix
 from mw_pipeline.stages.findings import Findings
 from mw_pipeline.stages.packaging import packaged_weights
@@ -117,7 +117,10 @@ def test_a_gate_that_does_not_hold_stops_the_release_by_its_name(place, monkeypa
     def release_beats_its_gates(place: Place, partition: str) -> Findings:
         return Findings(("core macro-F1 0.10, gate 0.80",))
 
-    monkeypatch.setattr(shipping, "GATES", (lambda place, partition: Findings(), release_beats_its_gates))
+    gates = (*line.full_checkpoint.blocks, *line.eval_report.blocks, *line.packaged_weights.blocks)
+    for name in gates:
+        monkeypatch.setattr(checks, name, lambda place, partition: Findings())
+    monkeypatch.setattr(checks, "release_beats_its_gates", release_beats_its_gates)
 
     with pytest.raises(GateError, match=r"release_beats_its_gates does not hold for 'demo': core macro-F1 0.10"):
         shipping.demand_gates(place, "demo")

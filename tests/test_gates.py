@@ -123,7 +123,7 @@ def edit_the_recipe(place: Place) -> None:
 @pytest.mark.parametrize(
     ("tamper", "reason"),
     [
-        (edit_the_recipe, "there is no smoke of this recipe"),
+        (edit_the_recipe, r"there is no smoke of this recipe: \[train\] changed since the last one\. Run"),
         (flip_a_byte_of_the_data, "the tokenized_dataset is damaged"),
         (edit_verdict, "the smoke_verdict is damaged"),
     ],
@@ -188,7 +188,7 @@ def test_a_full_run_that_diverged_is_evaluated_by_no_run_at_all(place: Place) ->
 
 
 TIGHT = ("variants = 1\n", "variants = 1\nbudgets = { filter_share = 0.01 }\n")
-CHECKS = [name for stage in line.STAGES.values() if line.is_upstream(stage) for name in stage.blocks]
+CHECKS = [name for stage in line.STAGES.values() if line.is_before_lock(stage) for name in stage.blocks]
 
 
 @pytest.mark.parametrize("asset", BEHIND_THE_LOCK)

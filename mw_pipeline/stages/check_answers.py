@@ -15,7 +15,7 @@ from mw_pipeline.digest import JSON, write_json_atomically
 from mw_pipeline.errors import GateError
 from mw_pipeline.seal import is_sealed, key_name, seal_of
 from mw_pipeline.stages.findings import Check, Findings
-from mw_pipeline.stages.line import is_upstream, upstream_of
+from mw_pipeline.stages.line import is_before_lock, smoke_checkpoint, upstream_of
 from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.stage import A_MOMENT_SECONDS, Request, Stage
 
@@ -23,15 +23,18 @@ _ANSWER_FILE = "answer.json"
 
 
 def demand_upstream(place: Place, recipe_name: str) -> None:
-    """Returns when every blocking check holds for exactly what the training of a recipe stands on.
+    """Returns when every blocking check holds for a recipe's smoke and for exactly what it stands on.
 
     Raises GateError with the first that does not, ArtifactError for an artifact that is not in the store."""
-    for stage, partition in upstream_of(place, recipe_name):
+    for stage, partition in [*upstream_of(place, recipe_name), (smoke_checkpoint, recipe_name)]:
         demand_checks(place, stage, partition)
 
 
 def demand_checks(place: Place, stage: Stage, partition: str) -> None:
-    """Returns when every blocking check of one artifact holds. Raises GateError with the first that does not."""
+    """Returns when one artifact is there and every blocking check of it holds.
+
+    Raises ArtifactError when it is not there, GateError with the first check that does not hold."""
+    stage.demand(place, partition)
     for check in stage.checks(blocking=True):
         kept = _answer(place, stage, check, partition).find(place.store)
         problems = _kept_problems(kept) if kept else ask(place, stage, check, partition).problems
@@ -45,7 +48,7 @@ def demand_checks(place: Place, stage: Stage, partition: str) -> None:
 def ask(place: Place, stage: Stage, check: Check, partition: str) -> Findings:
     """What a check finds now; the answer of one that blocks before training is kept for the runs that come later."""
     findings = check(place, partition)
-    if is_upstream(stage) and check in stage.checks(blocking=True):
+    if is_before_lock(stage) and check in stage.checks(blocking=True):
         answer = _answer(place, stage, check, partition)
 
         def make(out: Path) -> Mapping[str, JSON]:

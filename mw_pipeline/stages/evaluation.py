@@ -18,7 +18,7 @@ from mw_pipeline.golden.gold import GoldenSet
 from mw_pipeline.golden.rows import GoldenRow, row_of
 from mw_pipeline.recipe import Recipe
 from mw_pipeline.report.evaluation.page import render_report
-from mw_pipeline.stages import checks, line
+from mw_pipeline.stages import line
 from mw_pipeline.stages.axes import compare_with_baseline
 from mw_pipeline.stages.comparison import comparison_of
 from mw_pipeline.stages.corpus import row_files
@@ -42,7 +42,8 @@ def eval_report(place: Place, recipe_name: str, *, progress: Progress = quiet) -
     Raises GateError behind the lock, and for a full run whose own log is not sound."""
     recipe = place.recipe(recipe_name)
     unlock_made_again(place, recipe_name, progress=progress)
-    demand(checks.run_is_sound, place, recipe_name, remedy="Train the recipe again, or change it.")
+    for check in line.full_checkpoint.checks(blocking=True):
+        demand(check, place, recipe_name, remedy="Train the recipe again, or change it.")
     compare_with_baseline(place, recipe_name, progress=progress)
     request = line.eval_report.request(place, recipe)
 

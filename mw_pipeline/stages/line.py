@@ -346,6 +346,7 @@ packaged_weights = Stage(
     tensors=True,
     locked=True,
     packaging=True,
+    finish="mw_pipeline.stages.shipping:ship",
 )
 
 loss_comparison = Stage(
@@ -424,9 +425,9 @@ def upstream_of(place: Place, recipe_name: str) -> list[tuple[Stage, str]]:
     return [(stage, partition) for stage in before for partition in stage.partitions(subject)]
 
 
-def is_upstream(stage: Stage) -> bool:
-    """Whether training stands on it."""
-    return stage in road_to(*stands_on(smoke_checkpoint))
+def is_before_lock(stage: Stage) -> bool:
+    """Whether the lock asks its blocking checks again: a smoke's, and those of all that it stands on."""
+    return stage in road_to(smoke_checkpoint)
 
 
 def as_table() -> str:

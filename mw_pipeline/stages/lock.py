@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mw_pipeline.artifact import Artifact
+from mw_pipeline.artifact import MANIFEST, Artifact
 from mw_pipeline.digest import code_digest
 from mw_pipeline.errors import ArtifactError, GateError
 from mw_pipeline.recipe import Recipe
@@ -60,11 +60,20 @@ def judge(place: Place, recipe_name: str) -> Judged:
         smoke=smoke,
         verdict_artifact=artifact,
         train_code_digest=code_digest(line.full_checkpoint.code),
+        former=None if smoke else _last_smoke(place, recipe),
     )
     demand_fit(place, recipe)
     demand_upstream(place, recipe_name)
     assert smoke is not None and artifact is not None  # demand_verdict has refused without
     return Judged(place, recipe, dataset, smoke, artifact, verdict)
+
+
+def _last_smoke(place: Place, recipe: Recipe) -> Artifact | None:
+    """The youngest smoke of a recipe's name on this machine, whatever it was trained on: for words, never for a run."""
+    folders = (place.store.root / line.smoke_checkpoint.name).glob(f"*/{MANIFEST}")
+    made = [place.store.load(line.smoke_checkpoint.name, path.parent.name) for path in folders]
+    of_recipe = [artifact for artifact in made if artifact.manifest.recipe_name == recipe.name]
+    return max(of_recipe, key=lambda artifact: artifact.manifest.created_at, default=None)
 
 
 def permit_of(judged: Judged, *devices: str) -> Artifact | None:

@@ -9,20 +9,12 @@ from mw_pipeline.errors import GateError
 from mw_pipeline.package.readme import EXAMPLES
 from mw_pipeline.parse import Parser
 from mw_pipeline.recipe import OWN_GOLD, Recipe
-from mw_pipeline.stages import checks
+from mw_pipeline.stages import line
 from mw_pipeline.stages.findings import demand
 from mw_pipeline.stages.lock import demand_no_region_withheld, unlock
 from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.releases import RELEASES_FOLDER, publish, releases_of
 
-GATES = (
-    checks.run_is_sound,
-    checks.eval_is_comparable,
-    checks.package_matches_checkpoint,
-    checks.quantisation_costs_little,
-    checks.release_beats_its_gates,
-    checks.no_cell_is_blind,
-)
 _REMEDY = "Train better weights, or change the gate in the recipe's [eval] and say why."
 _MORE_EXAMPLES = ("Empire State Building, 350 5th Ave, New York, NY 10118",)
 
@@ -30,8 +22,9 @@ _MORE_EXAMPLES = ("Empire State Building, 350 5th Ave, New York, NY 10118",)
 def demand_gates(place: Place, recipe_name: str) -> None:
     """Returns when the recipe may be packaged and every release gate passes. Raises GateError with the first reason."""
     demand_no_region_withheld(place, recipe_name)
-    for gate in GATES:
-        demand(gate, place, recipe_name, remedy=_REMEDY)
+    for stage in line.road_to(line.packaged_weights):
+        for gate in stage.checks(blocking=True) if stage.locked else ():
+            demand(gate, place, recipe_name, remedy=_REMEDY)
 
 
 def ship(place: Place, recipe_name: str, packages: Artifact) -> str:

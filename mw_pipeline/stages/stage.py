@@ -151,7 +151,9 @@ class Stage:
     code            modules whose code makes it; `extra_code` has those that depend on the subject
     exists          subject → whether it has one at all
     made_with       the stage whose node makes it, where it has no node of its own
-    blocks          checks that stop what comes after, functions of `stages.checks`; `warns` those that do not
+    blocks          checks of `stages.checks` that stop what comes after: in the graph the run that holds them, before
+                    the lock every run, of packages their release; `warns` those that stop nothing
+    finish          "module:function", (place, partition, artifact) → a sentence: done when the graph has it
     tensors         whether it runs in the child process, where torch may be loaded
     locked          whether it stands behind the lock
     packaging       whether it is about the bytes of a package
@@ -175,6 +177,7 @@ class Stage:
     made_with: str = ""
     blocks: tuple[str, ...] = ()
     warns: tuple[str, ...] = ()
+    finish: str = ""
     tensors: bool = False
     locked: bool = False
     packaging: bool = False

@@ -45,16 +45,20 @@ def demand_verdict(
     smoke: Artifact | None,
     verdict_artifact: Artifact | None,
     train_code_digest: str,
+    former: Artifact | None = None,
 ) -> Verdict:
     """The passing verdict that licenses the full run of `recipe` on `dataset` under this training code.
 
     Every byte of the three artifacts is read again and the verdict recomputed. Raises GateError, with the evidence and
     the command that makes a good verdict, when one is missing, stale, damaged, forged, invalid, failed or incomplete,
-    or the run that it is about is no smoke that ended (M68). That the logs are those of a run is not known yet.
+    or the run that it is about is no smoke that ended (M68). That the logs are those of a run is not known yet. Where
+    there is no smoke, `former` is the last that the recipe had: the refusal says what has changed since.
     """
     refuse = refusal_of(recipe)
     if smoke is None:
-        raise refuse("there is no smoke of this recipe")
+        since = _changes_since(former, recipe, dataset, train_code_digest) if former is not None else ()
+        changed = f": {', '.join(since)} changed since the last one" if since else ""
+        raise refuse(f"there is no smoke of this recipe{changed}")
     if verdict_artifact is None:
         raise refuse("there is no verdict on the smoke of this recipe")
     for artifact, kind in (
@@ -140,12 +144,26 @@ def _demand_same_inputs(refuse: Refusal, *, dataset: Artifact, smoke: Artifact, 
 
 
 def _demand_same_recipe(refuse: Refusal, recipe: Recipe, smoke: Artifact) -> None:
+    if differing := _other_sections(recipe, smoke):
+        raise refuse(f"the smoke was trained with another {', '.join(differing)} than the recipe now says")
+
+
+def _changes_since(smoke: Artifact, recipe: Recipe, dataset: Artifact, train_code_digest: str) -> list[str]:
+    """What of recipe, data and code is not what an earlier smoke was trained with."""
+    data = [reference.digest for reference in smoke.manifest.inputs if reference.kind == dataset.kind]
+    sections = [f"[{name}]" if name != "labels" else name for name in _other_sections(recipe, smoke)]
+    return [
+        *sections,
+        *(["the data"] if data != [dataset.digest] else []),
+        *(["the training code"] if smoke.manifest.code_digest != train_code_digest else []),
+    ]
+
+
+def _other_sections(recipe: Recipe, smoke: Artifact) -> list[str]:
     config: JSON = smoke.manifest.config
     wanted = recipe.slice(*BINDING_SECTIONS)
     trained = config if isinstance(config, dict) else {}
-    differing = [name for name in BINDING_SECTIONS if trained.get(name) != wanted[name]]
-    if differing:
-        raise refuse(f"the smoke was trained with another {', '.join(differing)} than the recipe now says")
+    return [name for name in BINDING_SECTIONS if trained.get(name) != wanted[name]]
 
 
 def _demand_pass(
