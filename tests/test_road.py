@@ -40,21 +40,25 @@ def road(project: Path) -> list[list[Hop]]:
 
 
 def test_every_hop_hands_on_to_the_next(project: Path, road: list[list[Hop]]) -> None:
-    makers = {stage.maker.partition(":")[2] for stage in line.STAGES.values()}
+    stages = line.STAGES.values()
+    declared = {
+        "make": {stage.maker.partition(":")[2] for stage in stages},
+        "finish": {stage.finish.partition(":")[2] for stage in stages},
+    }
 
-    assert len(road) == 4
+    assert len(road) == 5
     for leg in road:
         for (path, function, onward), (next_path, next_function, _) in pairwise(leg):
             assert re.search(rf"\b{re.escape(onward)}\b", source_of(project, path, function)), f"{path}: {function}"
             handed = {next_function, f"trainer.{next_function}", next_path.removesuffix(".py").replace("/", ".")}
-            of_declaration = onward == "make" and next_function in makers
+            of_declaration = next_function in declared.get(onward, ())
             alias = f"import {next_function} as {onward}" in (project / path).read_text(encoding="utf-8")
             assert onward in handed or of_declaration or alias, f"{path}: {function} hands on to {onward}"
         assert source_of(project, *leg[-1][:2]) and leg[-1][2] == ""
 
 
 def test_from_the_asset_to_the_training_step_are_eight_calls_in_six_files(road: list[list[Hop]]) -> None:
-    (leg,) = [leg for leg in road if leg[0][0].startswith("assets/")]
+    (leg,) = [leg for leg in road if "take" in {function for _, function, _ in leg}]
     names = [function for _, function, _ in leg]
     to_step = leg[: names.index("take") + 1]
 
