@@ -10,7 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from mw_pipeline.recipe import Recipe
 from mw_pipeline.stages import line
+from mw_pipeline.stages.place import Place
+from mw_pipeline.stages.stage import Stage, Subject
 
 _CODE = re.compile(r"`([^`]+)`")
 Hop = tuple[str, str, str]
@@ -71,3 +74,39 @@ def test_the_page_of_the_house_has_the_table_of_the_line(project: Path) -> None:
     begin, end = "<!-- line: begin -->\n", "<!-- line: end -->"
 
     assert page.split(begin)[1].split(end)[0] == f"{line.as_table()}\n", "write line.as_table() between the marks"
+
+
+CHANGES: dict[str, list[dict[str, object]]] = {
+    "tokenizer": [{"seed": 99}],
+    "mix": [{"max_repetitions": 3.0}],
+    "model": [{"width": 999}],
+    "loss": [{"crf_weight": 0.33}],
+    "train": [{"weight_decay": 0.5}],
+    "smoke": [{"steps": 1234}],
+    "eval": [{"min_core_macro_f1": 0.123}, {"min_cell": 0.5}],
+    "package": [{"version": "9.9.9"}, {"locales": ("fr-fr",)}],
+}
+
+
+@pytest.mark.parametrize("section", [*CHANGES, "labels"])
+def test_the_page_of_the_house_says_who_reads_each_section_of_a_recipe(project: Path, section: str) -> None:
+    place = Place.of(project=str(project))
+    recipe = place.recipe("demo")
+    if section == "labels":
+        changed = [recipe.model_copy(update={"labels": 2})]
+    else:
+        values = getattr(recipe, section)
+        changed = [recipe.model_copy(update={section: values.model_copy(update=keys)}) for keys in CHANGES[section]]
+    page = (project / "docs" / "house.md").read_text(encoding="utf-8")
+    (row,) = re.findall(rf"^\| `\[?{section}\]?` \| (.+) \|$", page.partition("## What is made again")[2], re.MULTILINE)
+
+    def config(stage: Stage, of: Recipe) -> object:
+        return stage.config(Subject(place, of.name, of.corpus, of_recipe=of))
+
+    made_from_config = [
+        stage
+        for stage in line.STAGES.values()
+        if stage.per == "recipe" and stage not in (line.release_axes, line.full_run_permit)
+    ]
+    read_by = {s.name for s in made_from_config for other in changed if config(s, recipe) != config(s, other)}
+    assert set(_CODE.findall(row)) == read_by
