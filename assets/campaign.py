@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 import dagster as dg
 
-from assets.metadata import evidence_of, sentence_of
+from assets.metadata import evidence_of, materialized, sentence_of
 from assets.nodes import result_of
 from mw_pipeline.artifact import Artifact
 from mw_pipeline.campaign.folder import Campaign, Member
@@ -25,7 +25,7 @@ def train_members(context: dg.AssetExecutionContext, place: Place, trainer: Trai
 
     def train(stage: Stage, member: Member, progress: Progress) -> None:
         progress("begins")
-        trainer.run(context, stage, place, partition=member.recipe.name)
+        trainer.run(context, stage, place.anew(), partition=member.recipe.name)
 
     train_campaign(place, asked, train, progress=context.log.info)
     made = campaign.all_made(place, asked)
@@ -42,22 +42,24 @@ def events_of(
     """All that the runs of a campaign stand on, then each smoke and full run with what its check found."""
     names = [member.recipe.name for member in asked.members]
     for stage, partition in dict.fromkeys(pair for name in names for pair in line.upstream_of(place, name)):
-        yield _recorded(place, stage, partition, stage.demand(place, partition))
+        artifact = stage.demand(place, partition)
+        yield _recorded(stage, partition, artifact, materialized(artifact, reused=True))
     for member, name in zip(asked.members, names, strict=True):
         for kind, stage in (("smoke", line.smoke_checkpoint), ("full", line.full_checkpoint)):
             if kind in made[member.name]:
-                yield _recorded(place, stage, name, made[member.name][kind])
+                artifact = made[member.name][kind]
+                yield _recorded(stage, name, artifact, result_of(stage, place, name, artifact, reused=True))
                 yield from _checked(place, stage, name)
 
 
-def _recorded(place: Place, stage: Stage, partition: str, artifact: Artifact) -> dg.AssetMaterialization:
+def _recorded(
+    stage: Stage, partition: str, artifact: Artifact, shown: dg.MaterializeResult[None]
+) -> dg.AssetMaterialization:
     """The event of another asset's partition that a run has made on its way: out of date once an input is made again.
 
     Without the versions of its inputs Dagster goes by the order of the events, so those of the inputs come first."""
-    metadata = result_of(stage, place, partition, artifact, reused=True).metadata
-    return dg.AssetMaterialization(
-        stage.name, partition=partition, metadata=metadata, tags={DATA_VERSION_TAG: artifact.digest}
-    )
+    tags = {DATA_VERSION_TAG: artifact.digest}
+    return dg.AssetMaterialization(stage.name, partition=partition, metadata=shown.metadata, tags=tags)
 
 
 def _checked(place: Place, stage: Stage, partition: str) -> Iterator[dg.AssetCheckEvaluation]:

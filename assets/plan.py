@@ -11,9 +11,8 @@ from mw_pipeline.errors import MwError
 from mw_pipeline.stages.line import packaged_weights, road_to
 from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.recipe_fit import demand_gates_known
+from mw_pipeline.stages.stage import materialize_command
 from resources.place import PlaceResource
-
-MATERIALIZE = "dagster asset materialize -m assets.definitions"
 
 
 def commands(place: Place, name: str) -> list[str]:
@@ -23,7 +22,7 @@ def commands(place: Place, name: str) -> list[str]:
     subject = packaged_weights.subject(place, recipe)
     road = [stage for stage in road_to(packaged_weights) if stage.node == stage.name]
     return [
-        f"{MATERIALIZE} --select {','.join(stage.name for stage in stages)} --partition {shlex.quote(partition)}"
+        materialize_command(",".join(stage.name for stage in stages), shlex.quote(partition))
         for _, of_set in groupby(road, key=lambda stage: stage.per)
         for stages in [list(of_set)]
         for partition in stages[0].partitions(subject)

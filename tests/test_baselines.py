@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from graph_runs import materialize
 from tiny_project import change, edit_json, place_at, rewrite, write_project
 
 from assets.plan import commands
@@ -352,6 +353,17 @@ def test_the_last_release_stands_on_report_card_and_gate_and_keeping_it_stales_n
 
 
 @pytest.mark.slow
+def test_the_graph_compares_with_a_baseline_that_was_named_since(place: Place) -> None:
+    made = line.packaged_weights.demand(place, "demo")
+    of_other_weights(made.path, place.project / "former")
+    named(place, "former")
+
+    result = materialize(place.project, "eval_report")
+
+    assert result.success
+    assert set(comparison_of(place, place.recipe("demo"))) == set(LOCALES)
+
+
 def test_a_release_that_is_worse_in_an_axis_is_refused_unless_the_recipe_lets_that_many_get_worse(
     place: Place,
 ) -> None:
@@ -368,9 +380,7 @@ def test_a_release_that_is_worse_in_an_axis_is_refused_unless_the_recipe_lets_th
     edit = edit_json(
         **{"locales__fr-fr__with_adversarial__calibration": worse, "locales__fr-fr__worsened": ["calibration"]}
     )
-    request = line.release_axes.request(place, recipe)
-    assert request is not None
-    rewrite(request.demand(place.store), "axes.json", edit)
+    rewrite(line.release_axes.demand(place, recipe), "axes.json", edit)
     remake(place)
 
     with pytest.raises(

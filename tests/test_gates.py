@@ -143,6 +143,17 @@ def test_a_verdict_opens_the_lock_only_for_the_recipe_data_and_bytes_that_it_was
     assert kinds_of(place, stage) == made
 
 
+def test_a_smoke_that_cannot_be_read_does_not_keep_the_lock_from_saying_that_there_is_none(place: Place) -> None:
+    made = line.smoke_checkpoint.demand(place, "demo")
+    edit_the_recipe(place)
+    for name in (f".draft-{'0' * 32}", "a" * 64):
+        (made.path.parent / name).mkdir()
+        (made.path.parent / name / "manifest.json").write_text("{}")
+
+    with pytest.raises(GateError, match=r"there is no smoke of this recipe: \[train\] changed since the last one\."):
+        unlock(place, "demo")
+
+
 @pytest.mark.parametrize(
     ("forge", "reason"),
     [

@@ -131,6 +131,47 @@ def test_what_blocks_before_training_blocks_later_runs_too() -> None:
     }
 
 
+UPSTREAM = {
+    "corpus_shards": set(),
+    "golden_set": set(),
+    "corpus_manifest": {"corpus_shards", "golden_set"},
+    "source_mix": {"corpus_manifest"},
+    "closed_words": {"corpus_manifest"},
+    "tokenizer": {"corpus_manifest"},
+    "tokenized_dataset": {"corpus_manifest", "tokenizer"},
+    "source_audit": {"corpus_manifest", "source_mix"},
+    "smoke_checkpoint": {"tokenized_dataset", "source_mix", "closed_words"},
+    "full_checkpoint": {"smoke_checkpoint", "tokenized_dataset", "source_mix", "closed_words"},
+    "gradient_probe": {"smoke_checkpoint", "tokenized_dataset"},
+    "activation_trace": {"full_checkpoint", "smoke_checkpoint", "tokenized_dataset"},
+    "label_separation": {"full_checkpoint", "tokenized_dataset"},
+    "eval_report": {
+        *("full_checkpoint", "smoke_checkpoint", "tokenized_dataset", "tokenizer", "source_mix", "golden_set"),
+    },
+    "regression_diagnosis": {"eval_report"},
+    "capability_matrix": {"full_checkpoint", "tokenizer", "corpus_manifest"},
+    "packaged_weights": {
+        *("full_checkpoint", "capability_matrix", "eval_report", "regression_diagnosis", "tokenized_dataset"),
+        *("tokenizer", "corpus_manifest", "golden_set"),
+    },
+    "loss_comparison": {"corpus_manifest"},
+    "campaign_runs": {"corpus_manifest"},
+    "campaign_report": {"campaign_runs", "smoke_checkpoint", "full_checkpoint"},
+}
+
+
+def test_every_asset_hangs_on_what_goes_into_it_and_on_what_must_hold_before(nodes: dict[str, dg.AssetSpec]) -> None:
+    found = {name: {dep.asset_key.to_user_string() for dep in spec.deps} for name, spec in nodes.items()}
+
+    assert found == UPSTREAM
+
+
+def test_what_is_shown_is_shown_of_stages_that_there_are() -> None:
+    from assets.shown import SHOWN
+
+    assert SHOWN.keys() <= line.STAGES.keys()
+
+
 def test_no_asset_waits_for_a_pool_whose_slot_would_outlive_a_killed_run() -> None:
     """M74: trainings take turns in the process that trains."""
     pools = {pool for asset in graph().assets or [] for pool in asset.op.pools}  # type: ignore[union-attr]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import warnings
 from collections import Counter
@@ -160,3 +161,14 @@ def test_a_place_that_remembers_gives_the_first_answer_and_another_command_a_new
     assert once.recipe("demo") is once.recipe("demo")
     assert once.remembering() is once
     assert place.recipe("demo") is not place.recipe("demo")
+
+
+def test_another_command_in_the_same_place_has_all_of_the_time_and_remembers_nothing(tmp_path: Path) -> None:
+    place = Place.of(store=str(tmp_path), time_limit="1h").remembering()
+    late = dataclasses.replace(place, begun=place.begun - 3500)
+    recipe = late.recipe("demo")
+
+    another = late.anew()
+
+    assert late.time_is_spent and not another.time_is_spent
+    assert another.recipe("demo") == recipe and another.recipe("demo") is not recipe

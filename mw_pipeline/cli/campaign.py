@@ -53,7 +53,7 @@ def _from_store(campaign: Campaign, *, train: bool) -> dict[str, dict[str, RunOu
     if train:
 
         def make(stage: Stage, member: Member, progress: Progress) -> object:
-            return stage.make(place, str(member.path), progress=progress)
+            return stage.make(place.anew(), str(member.path), progress=progress)
 
         train_campaign(place, campaign, make, progress=say)
     return outcomes_of(campaign, all_made(place, campaign))

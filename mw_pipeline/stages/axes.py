@@ -31,10 +31,10 @@ from mw_pipeline.store import Built
 def compare_with_baseline(place: Place, recipe_name: str, *, progress: Progress = quiet) -> Built | None:
     """The four axes of every locale that the recipe's baseline has a package for; None without a baseline."""
     recipe = place.recipe(recipe_name)
-    request = line.release_axes.request(place, recipe)
-    if request is None:
-        return None
     baseline = line.baseline(place, recipe)
+    if not baseline.packages:
+        return None
+    request = line.release_axes.request(place, recipe)
 
     def make(out: Path) -> Mapping[str, JSON]:
         progress(f"comparing the packaged bytes with those of {baseline.sentence}")

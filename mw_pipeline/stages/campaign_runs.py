@@ -21,10 +21,10 @@ def train_campaign(place: Place, campaign: Campaign, train: Train, *, progress: 
     Smokes come first: they are cheap, and most of what a campaign can tell is known with them. A smoke that fails, or
     proves nothing, is an outcome and no error. What is there is not trained again; a run that was stopped goes on."""
     for member in campaign.members:
-        _smoke(place, member, train, _named(progress, member, "smoke"))
+        _smoke(place.anew(), member, train, _named(progress, member, "smoke"))
     for member in campaign.members:
         tell = _named(progress, member, "full")
-        _, verdict = build_verdict(place, member.recipe)
+        _, verdict = build_verdict(place.anew(), member.recipe)
         if verdict.outcome == "pass":
             train(line.full_checkpoint, member, tell)
         else:

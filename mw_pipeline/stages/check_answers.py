@@ -41,7 +41,7 @@ def demand_checks(place: Place, stage: Stage, partition: str) -> None:
         if problems:
             raise GateError(
                 f"{check.__name__} does not hold for {partition!r}: {'; '.join(problems)}. "
-                f"Repair this, then run `{stage.command(partition)}`."
+                f"Repair this, then run `{stage.request(place, partition).command}`."
             )
 
 

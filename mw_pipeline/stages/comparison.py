@@ -17,10 +17,10 @@ def comparison_of(place: Place, recipe: Recipe, *, model_sha256: str | None = No
     """Locale → its four axes against the baseline; the sentence about it alone, where it has none to be compared with.
 
     Raises ArtifactError when a `model_sha256` is given and it was measured on another network (M51)."""
-    baseline, request = line.baseline(place, recipe), line.release_axes.request(place, recipe)
+    baseline = line.baseline(place, recipe)
     found: dict[str, JSON] = {"measured_on": model_sha256, "locales": {}}
-    if request is not None:
-        found = request.demand(place.store).read_json(AXES_FILE)
+    if baseline.packages:
+        found = line.release_axes.demand(place, recipe).read_json(AXES_FILE)
     if model_sha256 is not None and found["measured_on"] != model_sha256:
         raise ArtifactError(
             f"the comparison of {recipe.name!r} with its baseline was measured on network "

@@ -131,7 +131,7 @@ closed_words = Stage(
     inputs=(corpus_manifest,),
     config=slices.of_closed_words,
     code=("mw_pipeline.corpus.taught_words", "mw_pipeline.report.closed_words"),
-    before=("smoke_checkpoint",),
+    before=("smoke_checkpoint", "full_checkpoint"),
     blocks=("closed_words_are_taught",),
 )
 
@@ -286,6 +286,7 @@ eval_report = Stage(
     blocks=("eval_is_comparable",),
     tensors=True,
     locked=True,
+    makes_inputs=True,
 )
 
 regression_diagnosis = Stage(
@@ -366,7 +367,7 @@ loss_comparison = Stage(
 campaign_runs = Stage(
     name="campaign_runs",
     makes="Every smoke of a campaign, and the full run of each recipe whose smoke has passed; trains what the store "
-    "lacks.",
+    "lacks. Each run, and all that it stands on, is recorded as a partition of the stage that it is of.",
     group="train",
     per="campaign",
     after=(corpus_manifest,),

@@ -5,9 +5,11 @@ permit. Packaging asks one thing more, which is known before anything is trained
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
+from operator import itemgetter
 
-from mw_pipeline.artifact import MANIFEST, Artifact
+from mw_pipeline.artifact import MANIFEST, Artifact, read_artifact
 from mw_pipeline.digest import code_digest
 from mw_pipeline.errors import ArtifactError, GateError
 from mw_pipeline.recipe import Recipe
@@ -70,10 +72,13 @@ def judge(place: Place, recipe_name: str) -> Judged:
 
 def _last_smoke(place: Place, recipe: Recipe) -> Artifact | None:
     """The youngest smoke of a recipe's name on this machine, whatever it was trained on: for words, never for a run."""
-    folders = (place.store.root / line.smoke_checkpoint.name).glob(f"*/{MANIFEST}")
-    made = [place.store.load(line.smoke_checkpoint.name, path.parent.name) for path in folders]
-    of_recipe = [artifact for artifact in made if artifact.manifest.recipe_name == recipe.name]
-    return max(of_recipe, key=lambda artifact: artifact.manifest.created_at, default=None)
+    made: list[tuple[str, Artifact]] = []
+    for path in (place.store.root / line.smoke_checkpoint.name).glob(f"[!.]*/{MANIFEST}"):
+        with suppress(ArtifactError, OSError):  # what cannot be read says nothing
+            artifact = read_artifact(path.parent)
+            if artifact.manifest.recipe_name == recipe.name:
+                made.append((str(artifact.manifest.created_at), artifact))
+    return max(made, key=itemgetter(0), default=(None, None))[1]
 
 
 def permit_of(judged: Judged, *devices: str) -> Artifact | None:

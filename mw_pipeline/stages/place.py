@@ -71,6 +71,11 @@ class Place:
         """The same place for the length of one command, in which nothing is looked up twice."""
         return self if self.memory is not None else replace(self, memory={})
 
+    def anew(self) -> Place:
+        """The same place at the beginning of another command: its time limit counts from now, and nothing is
+        remembered."""
+        return replace(self, begun=time.monotonic(), memory=None if self.memory is None else {})
+
     @property
     def seconds_left(self) -> float | None:
         """What is left of the time limit of this place, counted from its making; None without one."""

@@ -188,17 +188,13 @@ class Stage:
         """The node of the graph that makes it."""
         return self.made_with or self.name
 
-    def command(self, partition: str) -> str:
-        """What a person types to make one partition of it."""
-        return materialize_command(self.node, partition)
-
     def request(self, place: Place, about: About, **asked: Any) -> Request:
         """What is asked of the store; `asked` goes to `extra_inputs` and `config`.
 
         Raises RecipeError for a partition that is not there, ArtifactError for an input that is not."""
         subject = self.subject(place, about)
         inputs = [artifact for stage in self.inputs for artifact in stage._all_of(subject)]
-        inputs += [found for stage in self.optional_inputs if (found := stage._if_there(subject)) is not None]
+        inputs += [stage.demand(place, subject) for stage in self.optional_inputs if stage._is_there(subject)]
         inputs += self.extra_inputs(subject, **asked) if self.extra_inputs else ()
         modules = (*self.code, *(self.extra_code(subject) if self.extra_code else ()))
         recipe = subject.of_recipe if self.per == "recipe" else None
@@ -269,8 +265,7 @@ class Stage:
         else:
             yield self.demand(subject.place, subject)
 
-    def _if_there(self, subject: Subject) -> Artifact | None:
-        try:
-            return self.find(subject.place, subject)
-        except ArtifactError:  # what goes into it is not there yet, so neither is it
-            return None
+    def _is_there(self, subject: Subject) -> bool:
+        """Whether it, and before it all that goes into it, was made. Raises ArtifactError for what is damaged."""
+        before = all(stage._is_there(subject) for stage in self.inputs)
+        return before and all(self.find(subject.place, name) is not None for name in self.partitions(subject))
