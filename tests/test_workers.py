@@ -83,7 +83,7 @@ def name_of(pid: int) -> str:
 def ray_worker_below(pid: int) -> int:
     """A process of Ray that does a piece just now; its agents, whose death is the machine's, are left alone."""
     found: list[int] = []
-    wait_until(lambda: bool(found.extend(p for p in descendants(pid) if "_done_on_one_core" in name_of(p)) or found))
+    wait_until(lambda: bool(found.extend(p for p in descendants(pid) if "_run_on_one_core" in name_of(p)) or found))
     return found[0]
 
 
