@@ -79,9 +79,9 @@ def test_the_page_of_the_house_has_the_table_of_the_line(project: Path) -> None:
 CHANGES: dict[str, list[dict[str, object]]] = {
     "tokenizer": [{"seed": 99}],
     "mix": [{"max_repetitions": 3.0}],
-    "model": [{"width": 999}],
+    "model": [{"width": 999}, {"max_length": 100}],
     "loss": [{"crf_weight": 0.33}],
-    "train": [{"weight_decay": 0.5}],
+    "train": [{"weight_decay": 0.5}, {"steps": 5000}, {"seed": 99}],
     "smoke": [{"steps": 1234}],
     "eval": [{"min_core_macro_f1": 0.123}, {"min_cell": 0.5}],
     "package": [{"version": "9.9.9"}, {"locales": ("fr-fr",)}],
