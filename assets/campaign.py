@@ -6,6 +6,7 @@ import dagster as dg
 
 from assets.metadata import evidence_of, materialized, sentence_of
 from assets.nodes import result_of
+from assets.shown import SHOWN
 from mw_pipeline.artifact import Artifact
 from mw_pipeline.campaign.folder import Campaign, Member
 from mw_pipeline.digest import digest_of
@@ -43,7 +44,9 @@ def events_of(
     names = [member.recipe.name for member in asked.members]
     for stage, partition in dict.fromkeys(pair for name in names for pair in line.upstream_of(place, name)):
         artifact = stage.demand(place, partition)
-        yield _recorded(stage, partition, artifact, materialized(artifact, reused=True))
+        yield _recorded(
+            stage, partition, artifact, materialized(artifact, reused=True, row_count=SHOWN[stage.name].counted)
+        )
     for member, name in zip(asked.members, names, strict=True):
         for kind, stage in (("smoke", line.smoke_checkpoint), ("full", line.full_checkpoint)):
             if kind in made[member.name]:

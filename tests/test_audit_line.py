@@ -54,6 +54,17 @@ def test_without_a_dataset_characters_are_counted(place: Place) -> None:
     assert audit["sources"][0]["amount"] > 10 * audit["sources"][0]["counts"]["rows"]
 
 
+def test_a_recipe_outside_the_project_is_audited_by_its_own_file(place: Place, tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text((place.project / "recipes" / "demo.toml").read_text().replace("sample_rows = ", "sample_rows = 1"))
+    assert place.recipe(str(path)).tokenizer != place.recipe("demo").tokenizer
+    build_mix(place, str(path))
+
+    audit = facts(build_audit(place, str(path)).artifact)
+
+    assert (audit["recipe"]["name"], audit["unit"]) == ("mine", "characters")
+
+
 def test_nothing_new_is_not_entered_again_and_a_change_is_compared_with_the_last(place: Place) -> None:
     first = build_audit(place, "demo")
     again = build_audit(place, "demo")

@@ -364,6 +364,7 @@ def test_the_graph_compares_with_a_baseline_that_was_named_since(place: Place) -
     assert set(comparison_of(place, place.recipe("demo"))) == set(LOCALES)
 
 
+@pytest.mark.slow
 def test_a_release_that_is_worse_in_an_axis_is_refused_unless_the_recipe_lets_that_many_get_worse(
     place: Place,
 ) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from tiny_project import place_at
+from tiny_project import copy_project, place_at
 
 from mw_pipeline.digest import write_json_atomically
 from mw_pipeline.errors import GateError, RecipeError
@@ -102,11 +102,11 @@ def test_the_page_of_the_line_has_a_row_for_it() -> None:
 @pytest.mark.slow
 @pytest.mark.usefixtures("with_toy")
 def test_the_child_process_makes_it_and_the_lock_asks_its_check(
-    tiny_line: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_line: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from resources import child
 
-    place = place_at(tiny_line)
+    place = copy_project(tiny_line, tmp_path / "project")
     monkeypatch.setattr(child, "_place", lambda pipes: place)
     extras = {"stage": "source_count", "partition": "demo"}
     logger = SimpleNamespace(info=lambda line: None)

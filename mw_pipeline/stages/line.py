@@ -286,7 +286,6 @@ eval_report = Stage(
     blocks=("eval_is_comparable",),
     tensors=True,
     locked=True,
-    makes_inputs=True,
 )
 
 regression_diagnosis = Stage(

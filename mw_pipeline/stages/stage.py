@@ -6,7 +6,7 @@ everything that goes into it. `stages.line` declares them all.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from pkgutil import resolve_name
@@ -194,7 +194,7 @@ class Stage:
         Raises RecipeError for a partition that is not there, ArtifactError for an input that is not."""
         subject = self.subject(place, about)
         inputs = [artifact for stage in self.inputs for artifact in stage._all_of(subject)]
-        inputs += [stage.demand(place, subject) for stage in self.optional_inputs if stage._is_there(subject)]
+        inputs += [stage.demand(place, subject) for stage in self.optional_inputs if stage.is_there(subject)]
         inputs += self.extra_inputs(subject, **asked) if self.extra_inputs else ()
         modules = (*self.code, *(self.extra_code(subject) if self.extra_code else ()))
         recipe = subject.of_recipe if self.per == "recipe" else None
@@ -257,15 +257,16 @@ class Stage:
         corpus, _, source = partition.partition(":") if self.per == "source" else (partition, "", "")
         return Subject(place, partition, corpus if self.per != "campaign" else "", source)
 
-    def _all_of(self, subject: Subject) -> Iterator[Artifact]:
-        if not self.exists(subject):
-            return
-        if self.per == "source":
-            yield from (self.demand(subject.place, partition) for partition in self.partitions(subject))
-        else:
-            yield self.demand(subject.place, subject)
-
-    def _is_there(self, subject: Subject) -> bool:
+    def is_there(self, subject: Subject) -> bool:
         """Whether it, and before it all that goes into it, was made. Raises ArtifactError for what is damaged."""
-        before = all(stage._is_there(subject) for stage in self.inputs)
-        return before and all(self.find(subject.place, name) is not None for name in self.partitions(subject))
+        before = all(stage.is_there(subject) for stage in self.inputs)
+        return before and all(self.find(subject.place, about) is not None for about in self._each_of(subject))
+
+    def _all_of(self, subject: Subject) -> list[Artifact]:
+        return [self.demand(subject.place, about) for about in self._each_of(subject)]
+
+    def _each_of(self, subject: Subject) -> Sequence[About]:
+        """What of it belongs to a subject. A recipe stays the one that it is: its file may lie outside the project."""
+        if not self.exists(subject):
+            return ()
+        return self.partitions(subject) if self.per == "source" else (subject,)
