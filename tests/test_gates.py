@@ -14,8 +14,9 @@ from mw_pipeline.artifact import Artifact
 from mw_pipeline.digest import JSON, toolchain, write_json_atomically
 from mw_pipeline.errors import ArtifactError, GateError
 from mw_pipeline.seal import KEY_VARIABLE, seal_of
-from mw_pipeline.stages import line
-from mw_pipeline.stages.check_answers import demand_upstream
+from mw_pipeline.stages import checks, line
+from mw_pipeline.stages.check_answers import ask, demand_upstream
+from mw_pipeline.stages.findings import Check, Findings, found
 from mw_pipeline.stages.lock import unlock
 from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.reuse import find_made
@@ -252,12 +253,34 @@ def test_the_answers_of_all_blocking_checks_are_kept_once(place: Place) -> None:
 @pytest.mark.parametrize("check", CHECKS)
 def test_every_blocking_check_that_was_found_wanting_refuses_the_full_run(place: Place, check: str) -> None:
     answer = answers(place)[check]
-    said = {"problems": ["a row is wrong"], "summary": "as it should be"}
+    said = {"problems": ["a row is wrong"], "summary": "as it should be", "evidence": "{}"}
     mark = seal_of({"kind": "check_answer", "key": answer.manifest.key, "content": said})
     rewrite(answer, "answer.json", edit_json(**said, seal=mark))
 
     with pytest.raises(GateError, match=rf"{check} does not hold for '[a-z:]+': a row is wrong\. Repair this"):
         demand_upstream(place, "demo")
+
+
+def test_what_has_held_is_shown_again_without_being_asked_and_a_problem_is_asked_again(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def finds(*problems: str) -> Check:
+        def rows_match_schema(place: Place, partition: str) -> Findings:
+            asked.append(partition)
+            return found(problems, "as it should be", share=float("nan"), table="| a |\n|---|")
+
+        return rows_match_schema
+
+    for problems, times in ((("a row is wrong",), 2), ((), 1)):
+        forget(place, "check_answer")
+        asked.clear()
+        check = finds(*problems)
+        monkeypatch.setattr(checks, "rows_match_schema", check)
+        first, again = (ask(place, line.corpus_shards, check, "builtin:builtin") for _ in range(2))
+        assert len(asked) == times
+        assert repr(again) == repr(first)
 
 
 def test_an_answer_edited_by_hand_is_no_answer(place: Place) -> None:
@@ -271,7 +294,9 @@ def test_an_answer_edited_by_hand_is_no_answer(place: Place) -> None:
         demand_upstream(place, "demo")
 
 
-@pytest.mark.parametrize("content", [{"problems": [], "summary": "as it should be"}, {"problems": []}, []])
+@pytest.mark.parametrize(
+    "content", [{"problems": [], "summary": "as it should be", "evidence": "{}"}, {"problems": []}, []]
+)
 def test_a_whole_answer_that_no_check_has_given_is_refused(place: Place, content: JSON) -> None:
     # M68: consistent digests, the right inputs and code, and no seal, or that of another answer
     answer = answers(place)["rows_match_schema"]
@@ -332,9 +357,10 @@ def test_a_permit_that_was_written_by_hand_opens_nothing(place: Place, stage: st
     # M68
     rewrite(permit(place), "permit.json", edit_json(measured={"rules": []}))
 
-    for ask in (lambda: find_made(line.STAGES[stage], place, "demo"), lambda: line.STAGES[stage].make(place, "demo")):
+    made = line.STAGES[stage]
+    for attempt in (lambda: find_made(made, place, "demo"), lambda: made.make(place, "demo")):
         with pytest.raises(GateError, match="was not given out by the lock under the key of this user"):
-            ask()
+            attempt()
 
 
 def test_a_smoke_whose_curves_were_typed_starts_no_full_run(place: Place) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import random
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -68,7 +67,6 @@ def matrix_rows(
     )
 
 
-@functools.cache
 def cells_always_asked(locale: str, tags: tuple[str, ...], *, seed: int = 0, share: float) -> tuple[CellKey, ...]:
     """The cells that the matrix of a locale has whoever was asked, and whatever their training had met.
 

@@ -7,19 +7,17 @@ cost, and where there is none of its own it asks the check itself.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
+import json
+from dataclasses import asdict, fields
 
-from mw_pipeline.artifact import Artifact
-from mw_pipeline.digest import JSON, write_json_atomically
+from mw_pipeline.digest import JSON
 from mw_pipeline.errors import GateError
-from mw_pipeline.seal import is_sealed, key_name, seal_of
-from mw_pipeline.stages.findings import Check, Findings
+from mw_pipeline.seal import key_name
+from mw_pipeline.stages.findings import Check, Findings, found
 from mw_pipeline.stages.line import is_before_lock, smoke_checkpoint, upstream_of
 from mw_pipeline.stages.place import Place
-from mw_pipeline.stages.stage import A_MOMENT_SECONDS, Request, Stage
-
-_ANSWER_FILE = "answer.json"
+from mw_pipeline.stages.sealed import keep, kept
+from mw_pipeline.stages.stage import Request, Stage
 
 
 def demand_upstream(place: Place, recipe_name: str) -> None:
@@ -36,8 +34,8 @@ def demand_checks(place: Place, stage: Stage, partition: str) -> None:
     Raises ArtifactError when it is not there, GateError with the first check that does not hold."""
     stage.demand(place, partition)
     for check in stage.checks(blocking=True):
-        kept = _answer(place, stage, check, partition).find(place.store)
-        problems = _kept_problems(kept) if kept else ask(place, stage, check, partition).problems
+        answer = _answer(place, stage, check, partition)
+        problems = (_kept(answer, place) or _asked(answer, place, check)).problems
         if problems:
             raise GateError(
                 f"{check.__name__} does not hold for {partition!r}: {'; '.join(problems)}. "
@@ -46,41 +44,37 @@ def demand_checks(place: Place, stage: Stage, partition: str) -> None:
 
 
 def ask(place: Place, stage: Stage, check: Check, partition: str) -> Findings:
-    """What a check finds now; the answer of one that blocks before training is kept for the runs that come later."""
-    findings = check(place, partition)
-    if is_before_lock(stage) and check in stage.checks(blocking=True):
-        answer = _answer(place, stage, check, partition)
+    """What a check finds; of one that blocks before training, what is kept of it, if that was no problem.
 
-        def make(out: Path) -> Mapping[str, JSON]:
-            content = {"problems": list(findings.problems), "summary": findings.summary}
-            write_json_atomically(out / _ANSWER_FILE, content | {"seal": seal_of(_sealed(content, answer.key))})
-            return {"problems": len(findings.problems)}
+    The check of the smoke is asked each time: it makes the verdict, an artifact of its own."""
+    if not is_before_lock(stage) or check not in stage.checks(blocking=True):
+        return check(place, partition)
+    answer = _answer(place, stage, check, partition)
+    earlier = None if stage is smoke_checkpoint else _kept(answer, place)
+    return earlier if earlier is not None and not earlier.problems else _asked(answer, place, check)
 
-        answer.build(place.store, make, patience_seconds=A_MOMENT_SECONDS)
+
+def _asked(answer: Request, place: Place, check: Check) -> Findings:
+    """What a check finds now, kept for the runs that come later."""
+    findings = check(place, answer.partition)
+    # Evidence as a text: JSON that is sealed has no number that is not finite, and evidence may have some.
+    content = {**asdict(findings), "evidence": json.dumps(findings.evidence)}
+    keep(answer, place.store, content, problems=len(findings.problems))
     return findings
 
 
-def _kept_problems(answer: Artifact) -> list[str]:
-    """What an earlier run found. Raises GateError for an answer that no run of this user has given (M68)."""
-    content: dict[str, JSON] = answer.read_json(_ANSWER_FILE)
-    seal = content.pop("seal", None) if isinstance(content, dict) else None
-    if seal is None or not is_sealed(_sealed(content, answer.manifest.key), seal):
-        raise GateError(
-            f"{answer.path}: was not given by a check under the key of this user: its seal is not theirs. "
-            "Delete it: the check is asked again."
-        )
-    problems: list[str] = content["problems"]
-    return problems
-
-
-def _sealed(content: JSON, key: str) -> JSON:
-    """An answer is sealed with the key of its artifact, so that it cannot stand for another check, artifact or code."""
-    return {"kind": "check_answer", "key": key, "content": content}
+def _kept(answer: Request, place: Place) -> Findings | None:
+    """What it found in an earlier run, or None."""
+    content = kept(answer, place.store)
+    if content is None:
+        return None
+    return found(content["problems"], content["summary"], **json.loads(content["evidence"]))
 
 
 def _answer(place: Place, stage: Stage, check: Check, partition: str) -> Request:
     """The name of an answer. A check of the corpus also judges by its spec, whose budgets no artifact holds."""
-    config: JSON = {"check": check.__name__, "key": key_name()}
+    facts = [field.name for field in fields(Findings)]
+    config: JSON = {"check": check.__name__, "key": key_name(), "facts": facts}
     if stage.per != "recipe":
         config["spec"] = place.corpus_spec(partition.partition(":")[0]).model_dump(mode="json")
     inputs = (stage.demand(place, partition),)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from mw_pipeline.capability.cells import CellKey
 from mw_pipeline.capability.matrix import CapabilityMatrix
-from mw_pipeline.capability.rows import HELD_OUT_SHARE
+from mw_pipeline.capability.rows import HELD_OUT_SHARE, cells_always_asked
 from mw_pipeline.digest import JSON
 from mw_pipeline.errors import ArtifactError
 from mw_pipeline.recipe import Recipe
+from mw_pipeline.seal import key_name
 from mw_pipeline.stages import line
 from mw_pipeline.stages.place import Place
+from mw_pipeline.stages.sealed import keep, kept
+from mw_pipeline.stages.stage import Request
 
 
 def matrix_file(locale: str) -> str:
@@ -28,6 +32,18 @@ def matrix_of(place: Place, recipe_name: str, locale: str) -> CapabilityMatrix:
     recipe = place.recipe(recipe_name)
     made = line.capability_matrix.demand(place, recipe)
     return CapabilityMatrix.from_json(made.read_json(matrix_file(locale)), min_cell=recipe.eval.min_cell)
+
+
+def cells_of(place: Place, recipe: Recipe, locale: str) -> tuple[CellKey, ...]:
+    """The cells that the matrix of a locale has whatever training had met: made once, and kept under seal."""
+    tags, share = recipe.label_set.tags, held_out_share(place, recipe)
+    config = {"locale": locale, "tags": list(tags), "share": share, "key": key_name()}
+    asked = Request("asked_cells", recipe.name, (), config, (cells_always_asked.__module__,), asset="capability_matrix")
+    known = kept(asked, place.store)
+    if known is None:
+        known = {"cells": [[key.family, *key.values] for key in cells_always_asked(locale, tags, share=share)]}
+        keep(asked, place.store, known, cells=len(known["cells"]))
+    return tuple(CellKey(family, tuple(values)) for family, *values in known["cells"])
 
 
 def held_out_share(place: Place, recipe: Recipe) -> float:

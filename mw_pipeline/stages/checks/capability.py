@@ -7,13 +7,12 @@ from typing import get_args
 
 from mw_pipeline.capability.cells import ROWS_PER_CELL, Cell, CellKey
 from mw_pipeline.capability.matrix import POLICY, CapabilityMatrix
-from mw_pipeline.capability.rows import cells_always_asked
 from mw_pipeline.digest import sha256_file
 from mw_pipeline.parser_files import ONNX_NAME
 from mw_pipeline.recipe import ClosedKind
 from mw_pipeline.stages import line
 from mw_pipeline.stages.findings import Findings, bullets, found
-from mw_pipeline.stages.matrices import held_out_share, matrix_of
+from mw_pipeline.stages.matrices import cells_of, matrix_of
 from mw_pipeline.stages.place import Place
 
 CLOSED_FAMILIES = frozenset(get_args(ClosedKind))
@@ -32,11 +31,11 @@ def no_cell_is_blind(place: Place, partition: str) -> Findings:
     matrices = {locale: matrix_of(place, partition, locale) for locale in recipe.package.locales}
     packaged = line.packaged_weights.demand(place, recipe)
     manifest = line.corpus_manifest.demand(place, recipe.corpus)
-    problems, share = list[str](), held_out_share(place, recipe)
+    problems = list[str]()
     for locale, matrix in matrices.items():
         network = sha256_file(packaged.file(f"{locale}/{ONNX_NAME}"))
         problems += of_other_rows(matrix, locale=locale, network=network, corpus=manifest.digest)
-        problems += lacking_cells(matrix, cells_always_asked(locale, recipe.label_set.tags, share=share))
+        problems += lacking_cells(matrix, cells_of(place, recipe, locale))
     known, unknown = told_apart(
         [(locale, cell) for locale, matrix in matrices.items() for cell in matrix.blind], recipe.eval.known_blind
     )
