@@ -80,7 +80,7 @@ def spoilt_model(run: Path, toy: Toy, axis: str, work: Path) -> ExportedModel:
     checkpoint = load_checkpoint(run / "best")
     SPOILERS[axis](checkpoint)
     work.mkdir(parents=True)
-    return export_model(checkpoint, tokenizer_path=toy.tokenizer, texts=TEXTS, work=work)
+    return export_model(checkpoint, tokenizer_path=toy.tokenizer, texts=TEXTS, calibration=TEXTS, work=work)
 
 
 def axis_package(folder: Path, run: Path, toy: Toy, axis: str) -> Path:

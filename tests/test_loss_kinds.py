@@ -125,7 +125,9 @@ def test_a_checkpoint_without_thresholds_has_no_threshold_report(unbroken, toy):
 
 @pytest.mark.slow
 def test_a_soft_span_package_answers_as_its_checkpoint(soft_span, toy, tmp_path):
-    model = export_model(load_checkpoint(soft_span / "best"), tokenizer_path=toy.tokenizer, texts=TEXTS, work=tmp_path)
+    model = export_model(
+        load_checkpoint(soft_span / "best"), tokenizer_path=toy.tokenizer, texts=TEXTS, calibration=TEXTS, work=tmp_path
+    )
     write_model_files(tmp_path / "package", model=model, imprint=imprint("en-us"))
 
     assert model.fp32.max_logit_difference < 1e-3

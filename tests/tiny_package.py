@@ -71,7 +71,9 @@ def tiny_model(folder: Path) -> ExportedModel:
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer_path = tiny_tokenizer(folder)
     checkpoint = tiny_checkpoint(folder / "best", tokenizer_path)
-    return export_model(checkpoint, tokenizer_path=tokenizer_path, texts=TEXTS[:40], work=folder)
+    return export_model(
+        checkpoint, tokenizer_path=tokenizer_path, texts=TEXTS[:40], calibration=TEXTS[40:], work=folder
+    )
 
 
 def imprint(locale: str) -> Imprint:

@@ -22,7 +22,7 @@ from mw_pipeline.model.checkpoint import Checkpoint
 from mw_pipeline.package.axes import axes_on_card
 from mw_pipeline.package.card import Evidence, model_card
 from mw_pipeline.package.contract import ALL_NAMES, EXPORTS, LISTED_NAMES, ROLES, client_keys
-from mw_pipeline.package.export import Agreement, compare, export_onnx, quantise, torch_logits
+from mw_pipeline.package.export import Agreement, calibration_feeds, compare, export_onnx, quantise, torch_logits
 from mw_pipeline.package.lineage import LINEAGE_NAME
 from mw_pipeline.package.readme import EXAMPLES, attribution_text, package_readme
 from mw_pipeline.parse import Parser, onnx_logits
@@ -60,10 +60,14 @@ class ExportedModel:
         return {"fp32_against_checkpoint": asdict(self.fp32), "int8_against_checkpoint": asdict(self.int8)}
 
 
-def export_model(checkpoint: Checkpoint, *, tokenizer_path: Path, texts: Sequence[str], work: Path) -> ExportedModel:
+def export_model(
+    checkpoint: Checkpoint, *, tokenizer_path: Path, texts: Sequence[str], calibration: Sequence[str], work: Path
+) -> ExportedModel:
     """Exports and quantises into the folder `work`, and compares both files with the checkpoint over the texts.
 
-    Raises ArtifactError when the tokenizer is not the one that the checkpoint was trained with."""
+    `calibration` are the texts whose activations say which range each of them has: others than those compared on, and
+    of the kind that will be parsed. Raises ArtifactError when the tokenizer is not the one that the checkpoint was
+    trained with."""
     tokenizer = Tokenizer(tokenizer_path)
     if tokenizer.sha256 != checkpoint.facts.tokenizer_sha256:
         raise ArtifactError(
@@ -72,7 +76,8 @@ def export_model(checkpoint: Checkpoint, *, tokenizer_path: Path, texts: Sequenc
         )
     fp32_path, int8_path = work / "fp32.onnx", work / ONNX_NAME
     export_onnx(checkpoint.model, fp32_path)
-    quantise(fp32_path, int8_path)
+    max_length = checkpoint.facts.config.max_length
+    quantise(fp32_path, int8_path, calibration=calibration_feeds(tokenizer, calibration, max_length))
     transitions, starts = crf_scores(checkpoint)
 
     def agreement(path: Path) -> Agreement:
@@ -81,7 +86,7 @@ def export_model(checkpoint: Checkpoint, *, tokenizer_path: Path, texts: Sequenc
             onnx_logits(path, label_count=len(checkpoint.labels)),
             tokenizer=tokenizer,
             texts=texts,
-            max_length=checkpoint.facts.config.max_length,
+            max_length=max_length,
             transitions=transitions,
             starts=starts,
         )
@@ -192,7 +197,7 @@ def _described_network(model: ExportedModel, parser: Parser) -> dict[str, JSON]:
         "architecture": checkpoint.facts.config.model_dump(mode="json"),
         "parameters": sum(parameter.numel() for parameter in checkpoint.model.parameters()),
         "step": checkpoint.step,
-        "weights": "int8, symmetric, one scale per output channel or embedding row; arithmetic in float32",
+        "weights": "int8, one scale per output channel or embedding row; activations uint8, with scales measured once",
         "parity": model.parity(),
         "inputs": {"input_ids": "int64 [batch, sequence]", "attention_mask": "int64 [batch, sequence]"},
         "output": {"logits": f"float32 [batch, sequence, {len(checkpoint.labels)}]"},

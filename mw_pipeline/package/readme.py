@@ -22,7 +22,7 @@ EXAMPLES = {
 """The address that the README of a locale parses; another locale shows the first."""
 
 PURPOSES = {
-    ONNX_NAME: "the network, int8 weights",
+    ONNX_NAME: "the network, int8",
     TOKENIZER_NAME: "SentencePiece model",
     TRANSITIONS_NAME: f"labels and the scores of moves between them; {FORBIDDEN_SCORE:g} forbids",
     CARD_NAME: "all that is known of this model: scores, training, licences, toolchain",
