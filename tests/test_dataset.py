@@ -10,6 +10,7 @@ import pytest
 from aligned_rows import address, aligned_row, shard, small_tokenizer, table_of
 from yardstick import in_yardsticks
 
+from mw_pipeline.corpus.exclusions import nothing_excluded
 from mw_pipeline.dataset.build import (
     build_dataset,
     dropped_rows,
@@ -218,7 +219,7 @@ def test_every_row_is_kept_or_counted(tmp_path, tokenizer):
 def test_excluded_rows_are_dropped_and_counted(tmp_path, tokenizer):
     """M21: gold, and training repeats of held-out rows, are kept out by id."""
     excluded = pa.array(["ban-train-2", "tiger-validation-10", "nobody"])
-    summary = build(tmp_path, tokenizer, two_sources(tmp_path), excluded=excluded)
+    summary = build(tmp_path, tokenizer, two_sources(tmp_path), excluded=lambda source, shard: excluded)
 
     ids = {i for split in ("train", "validation") for i in row_ids(TokenizedDataset(tmp_path, split))}
     assert not ids & set(excluded.to_pylist())
@@ -231,7 +232,7 @@ def row_ids(dataset):
 
 
 def test_nothing_excluded_is_nothing_counted(tmp_path, tokenizer):
-    summary = build(tmp_path, tokenizer, two_sources(tmp_path), excluded=pa.array([], pa.string()))
+    summary = build(tmp_path, tokenizer, two_sources(tmp_path), excluded=nothing_excluded)
 
     assert summary["dropped"] == {"tiger": {}, "ban": {}}
 

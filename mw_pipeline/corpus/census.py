@@ -105,7 +105,7 @@ class TownCount:
 
 def town_counts(files: Sequence[Path], exclusions: Path) -> dict[str, TownCount]:
     """One entry per source that has training rows, excluded ones left aside. Eight bytes are held for each place."""
-    kept = f"{rows_in(files)} where split = 'train' and row_id not in (select row_id from {rows_in([exclusions])})"
+    kept = f"{rows_in(files, but=exclusions)} where split = 'train'"
     rows, commonest, placeless = dict[str, list[npt.NDArray[np.int64]]](), dict[str, str](), Counter[str]()
     # The commonest place of a source comes first, and of two that are as common the first by name.
     counted = f"select source, place, count(*) as rows from {kept} group by all order by source, rows desc, place"
@@ -123,10 +123,12 @@ def town_counts(files: Sequence[Path], exclusions: Path) -> dict[str, TownCount]
     }
 
 
-def rows_in(files: Sequence[Path]) -> str:
-    """The rows of the files as a table expression of DuckDB."""
+def rows_in(files: Sequence[Path], *, but: Path | None = None) -> str:
+    """The rows of the files, with the `filename` of each, as a table expression of DuckDB; without those whose id
+    stands in the file `but`."""
     names = ", ".join("'" + str(path).replace("'", "''") + "'" for path in files)
-    return f"read_parquet([{names}])"
+    rows = f"read_parquet([{names}], filename = true)"
+    return f"(select kept.* from {rows} as kept anti join {rows_in([but])} as lost using (row_id))" if but else rows
 
 
 def query(sql: str, values: Sequence[str] = ()) -> list[tuple[Any, ...]]:

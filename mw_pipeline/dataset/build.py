@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from mw_pipeline.corpus.exclusions import Excluded, nothing_excluded
 from mw_pipeline.dataset.labelling import (
     NO_TAG,
     Spans,
@@ -116,23 +117,24 @@ def build_dataset(
     max_length: int,
     out: Path,
     *,
-    excluded: pa.Array | None = None,
+    excluded: Excluded = nothing_excluded,
     progress: Callable[[int], None] = lambda rows: None,
 ) -> dict[str, JSON]:
     """Writes the three split files and dataset.json into `out`; returns what dataset.json holds.
 
-    `row_files` maps every source, in the order it shall have, to its Parquet files of aligned rows; rows whose id is in
+    `row_files` maps every source, in the order it shall have, to its Parquet files of aligned rows; rows that are
     `excluded` are dropped, and counted. `progress` is told the number of rows read with each batch. Memory does not
-    grow with rows, only with excluded ids. Raises CorpusError when a file holds rows of another source or split, and
+    grow with rows. Raises CorpusError when a file holds rows of another source or split, and
     when training or validation is left without rows.
     """
     writers = {split: SplitWriter(out / f"{split}.arrow", len(label_set)) for split in SPLITS}
     tallies = {source: Tally() for source in row_files}
     for source, paths in row_files.items():
         for path in paths:
+            left_out = excluded(source, path)
             for table in _batches_of(path, source):
                 progress(table.num_rows)
-                table = _without_excluded(table, excluded, tallies[source])
+                table = _without_excluded(table, left_out, tallies[source])
                 for split, writer in writers.items():
                     rows, tally = tokenize_rows(_rows_of_split(table, split), tokenizer, label_set, max_length)
                     tallies[source].add(tally)
@@ -247,9 +249,7 @@ def _demand_rows(writers: Mapping[str, SplitWriter]) -> None:
             )
 
 
-def _without_excluded(table: pa.Table, excluded: pa.Array | None, tally: Tally) -> pa.Table:
-    if excluded is None:
-        return table
+def _without_excluded(table: pa.Table, excluded: pa.StringArray, tally: Tally) -> pa.Table:
     kept = table.filter(pc.invert(pc.is_in(table.column("row_id"), value_set=excluded)))
     if kept.num_rows < table.num_rows:
         tally.dropped["excluded"] += table.num_rows - kept.num_rows

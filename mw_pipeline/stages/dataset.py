@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 
 from mw_pipeline.artifact import Artifact
 from mw_pipeline.corpus.census import town_counts
@@ -20,7 +19,7 @@ from mw_pipeline.mix.places import Places
 from mw_pipeline.mix.plan import Mix, plan_mix
 from mw_pipeline.recipe import MixWishes, Recipe
 from mw_pipeline.stages import line
-from mw_pipeline.stages.corpus import EXCLUSIONS_FILE, excluded_rows, row_files, training_rows
+from mw_pipeline.stages.corpus import EXCLUSIONS_FILE, exclusions_of, row_files, training_rows
 from mw_pipeline.stages.place import Place, Progress, quiet
 from mw_pipeline.stages.recipe_fit import demand_fit
 from mw_pipeline.store import Built
@@ -87,8 +86,8 @@ def build_tokenizer(place: Place, recipe_name: str, *, progress: Progress = quie
 
     def make(out: Path) -> Mapping[str, JSON]:
         config = recipe.tokenizer
-        excluded = _excluded(place, recipe)
-        texts = sample_texts(_files_in_use(place, recipe), rows=config.sample_rows, seed=config.seed, excluded=excluded)
+        listed = line.corpus_manifest.demand(place, recipe.corpus).file(EXCLUSIONS_FILE)
+        texts = sample_texts(_files_in_use(place, recipe), rows=config.sample_rows, seed=config.seed, exclusions=listed)
         progress(f"tokenizer: learning {config.vocab_size:,} pieces from {len(texts):,} rows")
         facts = dict(train_tokenizer(texts, config, out / TOKENIZER_FILE))
         write_json_atomically(out / "META.json", {"config": config.model_dump(mode="json"), **facts})
@@ -109,7 +108,7 @@ def build_dataset(place: Place, recipe_name: str, *, progress: Progress = quiet)
             recipe.label_set,
             recipe.model.max_length,
             out,
-            excluded=_excluded(place, recipe),
+            excluded=exclusions_of(line.corpus_manifest.demand(place, recipe.corpus)).of,
             progress=_RowCount(progress),
         )
         return {
@@ -132,10 +131,6 @@ def _files_in_use(place: Place, recipe: Recipe) -> dict[str, list[Path]]:
     manifest = line.corpus_manifest.demand(place, recipe.corpus)
     wanted = recipe.sources_in_use
     return {name: files for name, files in row_files(place.store, manifest).items() if name in wanted}
-
-
-def _excluded(place: Place, recipe: Recipe) -> pa.Array:
-    return excluded_rows(line.corpus_manifest.demand(place, recipe.corpus))
 
 
 @dataclasses.dataclass
