@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from aligned_rows import keys_beside
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,6 +24,7 @@ from mw_pipeline.corpus.census import (
     town_counts,
 )
 from mw_pipeline.corpus.exclusions import exclusion_counts
+from mw_pipeline.corpus.keys import KEY_SCHEMA
 from mw_pipeline.corpus.leaks import (
     Overlap,
     golden_is_not_in_train,
@@ -30,6 +33,7 @@ from mw_pipeline.corpus.leaks import (
     splits_are_disjoint,
     write_exclusions,
 )
+from mw_pipeline.errors import CorpusError
 from mw_pipeline.records.tables import ROW_SCHEMA
 
 
@@ -290,6 +294,42 @@ def test_a_query_keeps_within_its_memory_and_spills_the_rest():
 
     assert limit == "488.2 MiB"
     assert query("select ?::varchar", ["it's"]) == [("it's",)]
+
+
+def test_the_user_says_how_much_memory_a_query_may_hold(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("MW_MEMORY", "2GB")
+
+    assert query("select current_setting('memory_limit')") == [("1.8 GiB",)]
+
+
+@pytest.mark.parametrize("limit", ["plenty", "512", "100MB", "-1GB"])
+def test_a_limit_of_memory_that_nobody_understands_is_refused(monkeypatch: pytest.MonkeyPatch, limit: str):
+    monkeypatch.setenv("MW_MEMORY", limit)
+
+    with pytest.raises(CorpusError, match=f"MW_MEMORY is '{limit}': expected a limit from 128MB, as in 512MB or 16GB"):
+        query("select 1")
+
+
+@pytest.mark.slow
+def test_joins_that_do_not_fit_are_spilled_and_find_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Two million rows, which take more than the least limit: each text stands in two splits, but for the odd ones."""
+    monkeypatch.setenv("MW_MEMORY", "128MB")
+    rows = 1_000_000
+    for part, split in enumerate(("train", "test")):
+        numbers = np.arange(rows, dtype=np.uint64)
+        key = np.where(numbers % 2 == 0, numbers, numbers + np.uint64(part * rows)) * np.uint64(0x9E3779B97F4A7C15)
+        columns = {
+            "row_id": pa.array(np.char.add(f"{split}:", numbers.astype(str))),
+            **{name: pa.repeat(value, rows) for name, value in (("source", "made"), ("split", split))},
+            "family": pa.array(numbers + np.uint64(part * rows)), "text": pa.array(key), "raw": pa.array(key),
+            "closed": pa.repeat(False, rows), "streets": pa.array([[]] * rows, pa.list_(pa.uint64())),
+        }  # fmt: skip
+        pq.write_table(pa.table(columns, schema=KEY_SCHEMA), tmp_path / f"part-{part}.parquet")
+    files = sorted(tmp_path.glob("part-*.parquet"))
+
+    assert splits_are_disjoint(files)[0].startswith("500000 of one text stand in several splits")
+    assert write_exclusions(files, tmp_path / "x.parquet") == {"text_held_out": 500_000}
+    assert splits_are_disjoint(files, tmp_path / "x.parquet") == []
 
 
 def test_training_rows_are_counted_by_place_excluded_ones_left_aside(shards: Any, tmp_path: Path):

@@ -1,8 +1,8 @@
 """Which hashes of a source stood before, whatever their number: spilled by range of hashes, compared range by range.
 
-Every piece of a build leaves one file of hashes. When all are there, `mark_repeats` reads each once, sorts what it holds
-into ranges and compares the hashes of a range, so that memory is bounded by the range and not by the corpus, and work
-by the rows and not by their product with the files. Two different texts are taken for one with a probability of about
+Every piece of a build leaves one file of hashes. When all are there, `mark_repeats` reads each once, sorts what it
+holds into ranges and compares the hashes of a range: memory is bounded by the range and not by the corpus, work by the
+rows and not by their product with the files. Two different texts are taken for one with a probability of about
 n² / 2^65: one in 3,700 builds of a hundred million rows loses a row, counted as a duplicate.
 """
 
@@ -86,7 +86,8 @@ def _repeated(entries: Entries) -> Entries:
     """Those whose hash an earlier one has."""
     order = np.argsort(entries["hash"], kind="stable")
     ordered = entries["hash"][order]
-    return entries[order[1:][ordered[1:] == ordered[:-1]]]
+    repeated: Entries = entries[order[1:][ordered[1:] == ordered[:-1]]]
+    return repeated
 
 
 def _by_piece(entries: Entries) -> Iterator[tuple[int, npt.NDArray[np.uint32]]]:
