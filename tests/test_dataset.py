@@ -17,9 +17,9 @@ from mw_pipeline.dataset.build import (
     label_entropy,
     labels_survive_tokenizing,
     read_dataset_json,
-    tokenize_rows,
 )
 from mw_pipeline.dataset.tokenized import TOKENIZED_SCHEMA, TokenizedDataset
+from mw_pipeline.dataset.tokenizing import tokenize_rows
 from mw_pipeline.errors import ArtifactError, CorpusError
 from mw_pipeline.labels import STAGE2, STAGE3
 from mw_pipeline.tokenizer import Pieces
@@ -151,7 +151,8 @@ def test_values_that_end_inside_words_are_a_finding(tmp_path, tokenizer):
 def test_illegal_labels_drop_their_row(tokenizer, monkeypatch):
     """M31. Labels from spans are legal by construction, so the labeller itself is broken here."""
     monkeypatch.setattr(
-        "mw_pipeline.dataset.build.labels_of", lambda texts, pieces, spans: np.full(len(pieces.ids), 2, dtype=np.uint8)
+        "mw_pipeline.dataset.tokenizing.labels_of",
+        lambda texts, pieces, spans: np.full(len(pieces.ids), 2, dtype=np.uint8),
     )
     table, losses = tokenize_rows(table_of([address(1), address(2)]), tokenizer, STAGE2, 64)
 
@@ -208,10 +209,10 @@ def test_every_row_is_kept_or_counted(tmp_path, tokenizer):
     files = two_sources(tmp_path)
     files["tiger"].append(shard(tmp_path / "long.parquet", [aligned_row("l", [("", "é " * 99)], source="tiger")] * 3))
 
-    seen: list[int] = []
-    summary = build(tmp_path, tokenizer, files, progress=seen.append)
+    said: list[str] = []
+    summary = build(tmp_path, tokenizer, files, progress=said.append)
 
-    assert sum(seen) == 153
+    assert said[-1] == "tokenized 153 rows (piece 4 of 4)"
     assert summary["rows"] + 3 == 153
     assert summary["dropped"] == {"tiger": {"too_long": 3}, "ban": {}}
 
@@ -256,7 +257,7 @@ def test_the_digest_is_of_rows_and_not_of_how_they_were_cut(tmp_path, tokenizer)
 
 def test_large_splits_are_cut_into_batches_and_read_back_whole(tmp_path, tokenizer, monkeypatch):
     monkeypatch.setattr("mw_pipeline.dataset.tokenized.BATCH_ROWS", 7)
-    monkeypatch.setattr("mw_pipeline.dataset.build.BATCH_ROWS", 11)
+    monkeypatch.setattr("mw_pipeline.dataset.pieces.BATCH_ROWS", 11)
     files = two_sources(tmp_path)
     build(tmp_path, tokenizer, files)
 

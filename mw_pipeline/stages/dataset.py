@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -27,7 +27,6 @@ from mw_pipeline.tokenizer import MODEL_NAME as TOKENIZER_FILE
 from mw_pipeline.tokenizer import Tokenizer, train_tokenizer
 
 MIX_FILE = "mix.json"
-_ROWS_PER_LINE = 100_000
 
 
 def build_mix(place: Place, recipe_name: str, *, progress: Progress = quiet) -> Built:
@@ -97,20 +96,27 @@ def build_tokenizer(place: Place, recipe_name: str, *, progress: Progress = quie
 
 
 def build_dataset(place: Place, recipe_name: str, *, progress: Progress = quiet) -> Built:
-    """Ids and labels of every row of the recipe's sources, one Arrow file per split."""
+    """Ids and labels of every row of the recipe's sources, one Arrow file per split.
+
+    A build that was killed goes on where it stopped; the workers of the place do it, and leave no trace in it."""
     recipe = place.recipe(recipe_name)
     request = line.tokenized_dataset.request(place, recipe)
+    work = place.store.work_path(request.kind, request.key)
 
     def make(out: Path) -> Mapping[str, JSON]:
-        summary = write_dataset(
-            _files_in_use(place, recipe),
-            tokenizer_of(line.tokenizer.demand(place, recipe)),
-            recipe.label_set,
-            recipe.model.max_length,
-            out,
-            excluded=exclusions_of(line.corpus_manifest.demand(place, recipe.corpus)).of,
-            progress=_RowCount(progress),
-        )
+        with place.workers.started(progress) as run:
+            summary = write_dataset(
+                _files_in_use(place, recipe),
+                tokenizer_of(line.tokenizer.demand(place, recipe)),
+                recipe.label_set,
+                recipe.model.max_length,
+                out,
+                excluded=exclusions_of(line.corpus_manifest.demand(place, recipe.corpus)).of,
+                progress=progress,
+                work=work,
+                request=request.key,
+                run=run,
+            )
         return {
             "rows": sum(split["rows"] for split in summary["splits"].values()),
             "tokens": sum(split["pieces"] for split in summary["splits"].values()),
@@ -118,7 +124,9 @@ def build_dataset(place: Place, recipe_name: str, *, progress: Progress = quiet)
             "label_entropy": summary["label_entropy"],
         }
 
-    return request.build(place.store, make)
+    built = request.build(place.store, make)
+    shutil.rmtree(work, ignore_errors=True)
+    return built
 
 
 def tokenizer_of(artifact: Artifact) -> Tokenizer:
@@ -131,16 +139,3 @@ def _files_in_use(place: Place, recipe: Recipe) -> dict[str, list[Path]]:
     manifest = line.corpus_manifest.demand(place, recipe.corpus)
     wanted = recipe.sources_in_use
     return {name: files for name, files in row_files(place.store, manifest).items() if name in wanted}
-
-
-@dataclasses.dataclass
-class _RowCount:
-    """Adds up rows and shows a line every hundred thousand."""
-
-    show: Progress
-    rows: int = 0
-
-    def __call__(self, rows: int) -> None:
-        before, self.rows = self.rows, self.rows + rows
-        if before // _ROWS_PER_LINE < self.rows // _ROWS_PER_LINE:
-            self.show(f"tokenized {self.rows:,} rows")
