@@ -18,11 +18,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from mw_pipeline.corpus.shards import Receipt, find_receipt, read_arrow, write_arrow, write_receipt
-from mw_pipeline.dataset.tokenized import BATCH_ROWS, SPLITS, TOKENIZED_SCHEMA
+from mw_pipeline.dataset.tokenized import SPLITS, TOKENIZED_SCHEMA
 from mw_pipeline.dataset.tokenizing import Tally, tokenize_rows
 from mw_pipeline.errors import CorpusError
 from mw_pipeline.labels import LabelSet
 from mw_pipeline.tokenizer import Tokenizer
+
+BATCH_ROWS = 16_384  # tokenized at once: twenty times their text is held meanwhile
 
 _COLUMNS = ["row_id", "raw", "source", "place", "split", "span_tags", "span_starts", "span_ends"]
 _PIECE_SCHEMA = TOKENIZED_SCHEMA.append(pa.field("split", pa.string(), nullable=False))
@@ -84,7 +86,7 @@ def _tokenizer(path: Path, sha256: str) -> Tokenizer:
 
 
 def _batches_of(path: Path, source: str) -> Iterator[pa.Table]:
-    """The rows of one Parquet file in tables of at most 65,536 rows, once they are known to be what they should be."""
+    """The rows of one Parquet file in tables of at most 16,384 rows, once they are known to be what they should be."""
     with pq.ParquetFile(path) as parquet:
         for batch in parquet.iter_batches(batch_size=BATCH_ROWS, columns=_COLUMNS):
             table = pa.Table.from_batches([batch])
