@@ -23,10 +23,10 @@ from mw_pipeline.corpus.census import (
     summed,
     town_counts,
 )
-from mw_pipeline.corpus.exclusions import exclusion_counts
 from mw_pipeline.corpus.keys import KEY_SCHEMA
 from mw_pipeline.corpus.leaks import (
     Overlap,
+    exclusion_counts,
     golden_is_not_in_train,
     overlaps,
     sources_share_no_text,

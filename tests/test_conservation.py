@@ -16,9 +16,8 @@ from hypothesis import strategies as st
 
 from mw_pipeline.corpus import pieces
 from mw_pipeline.corpus.build import SourceSummary, build_from
-from mw_pipeline.corpus.exclusions import exclusion_counts
 from mw_pipeline.corpus.keys import keys_path
-from mw_pipeline.corpus.leaks import write_exclusions
+from mw_pipeline.corpus.leaks import exclusion_counts, write_exclusions
 from mw_pipeline.corpus.waterfall import rows_are_conserved
 from mw_pipeline.recipe import Augmentations, CorpusSpec, SourceSpec
 from mw_pipeline.records.text import normalised_text

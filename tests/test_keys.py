@@ -12,9 +12,13 @@ from aligned_rows import aligned_row, keys_beside, shard, table_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mw_pipeline.corpus.exclusions import EXCLUSION_SCHEMA, Exclusions, excluded_training_rows, write_excluded
-from mw_pipeline.corpus.keys import KEY_SCHEMA, keys_match_rows, keys_of, text_keys
+from mw_pipeline.corpus.exclusions import EXCLUSION_SCHEMA, Exclusions, write_excluded
+from mw_pipeline.corpus.keys import KEY_SCHEMA, keys_match_rows, keys_of, keys_path, text_keys
+from mw_pipeline.corpus.leaks import excluded_training_rows
+from mw_pipeline.errors import ArtifactError
 from mw_pipeline.records.text import hash64
+from mw_pipeline.stages.corpus import key_files, shard_files
+from mw_pipeline.store import Store
 
 
 def row(number: int, *parts: tuple[str, str], **changes: str) -> dict:
@@ -95,3 +99,21 @@ def test_no_excluded_rows_are_an_empty_file(tmp_path: Path):
 
     assert Exclusions(tmp_path / "excluded.parquet").of("a", Path("part-0.parquet")).to_pylist() == []
     assert excluded_training_rows(tmp_path / "excluded.parquet") == {}
+
+
+def test_the_shards_of_an_artifact_and_their_keys_are_whole_and_in_one_order(tmp_path: Path):
+    def make(out: Path) -> dict[str, int]:
+        for folder in ("keys", "shards"):
+            (out / folder).mkdir()
+            for part in range(3):
+                (out / folder / f"part-{part}.parquet").write_text(f"{folder} {part}")
+        return {}
+
+    artifact = Store(tmp_path / "store").build("corpus_shards", make=make).artifact
+
+    assert [path.read_text() for path in shard_files(artifact)] == ["shards 0", "shards 1", "shards 2"]
+    assert list(map(keys_path, shard_files(artifact))) == key_files(artifact)
+
+    key_files(artifact)[1].write_text("other keys")
+    with pytest.raises(ArtifactError, match=r"part-1\.parquet"):
+        key_files(artifact)

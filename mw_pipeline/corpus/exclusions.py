@@ -14,7 +14,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from mw_pipeline.corpus.census import query, rows_in
 from mw_pipeline.records.text import mask_of
 
 EXCLUSION_SCHEMA = pa.schema(
@@ -75,19 +74,3 @@ def _runs(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
     ends = np.flatnonzero(mask_of(pc.or_(*changes))) + 1
     for begin, end in pairwise([0, *ends.tolist(), len(batch)]):
         yield batch.slice(begin, end - begin)
-
-
-def exclusion_counts(exclusions: Path) -> dict[str, dict[str, dict[str, int]]]:
-    """Per source, how many of its rows are excluded for each reason, and how many repeat each other source."""
-    counts: dict[str, dict[str, dict[str, int]]] = {}
-    for key, column in (("excluded", "reason"), ("repeats", "split_part(repeats, ':', 1)")):
-        grouped = f"select source, {column} as name, count(*) from {rows_in([exclusions])} where name is not null"
-        for source, name, rows in query(f"{grouped} group by all order by all"):
-            counts.setdefault(source, {"excluded": {}, "repeats": {}})[key][name] = rows
-    return counts
-
-
-def excluded_training_rows(exclusions: Path) -> dict[str, int]:
-    """Source → how many rows of its training split are left out."""
-    counted = f"select source, count(*) from {rows_in([exclusions])} where split = 'train' group by 1"
-    return dict(query(counted))

@@ -23,7 +23,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from mw_pipeline.corpus.census import BATCH_ROWS, bounded_connection, rows_in
+from mw_pipeline.corpus.census import BATCH_ROWS, bounded_connection, query, rows_in
 from mw_pipeline.corpus.exclusions import write_excluded
 from mw_pipeline.corpus.keys import hashed, text_keys
 
@@ -96,6 +96,22 @@ def write_exclusions(
 
         write_excluded(path, counted())
     return dict(sorted(reasons.items()))
+
+
+def exclusion_counts(exclusions: Path) -> dict[str, dict[str, dict[str, int]]]:
+    """Per source, how many of its rows are excluded for each reason, and how many repeat each other source."""
+    counts: dict[str, dict[str, dict[str, int]]] = {}
+    for key, column in (("excluded", "reason"), ("repeats", "split_part(repeats, ':', 1)")):
+        grouped = f"select source, {column} as name, count(*) from {rows_in([exclusions])} where name is not null"
+        for source, name, rows in query(f"{grouped} group by all order by all"):
+            counts.setdefault(source, {"excluded": {}, "repeats": {}})[key][name] = rows
+    return counts
+
+
+def excluded_training_rows(exclusions: Path) -> dict[str, int]:
+    """Source → how many rows of its training split are left out."""
+    counted = f"select source, count(*) from {rows_in([exclusions])} where split = 'train' group by 1"
+    return dict(query(counted))
 
 
 def sources_share_no_text(keys: Sequence[Path], exclusions: Path | None = None) -> list[str]:

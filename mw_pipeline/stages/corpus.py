@@ -9,11 +9,11 @@ from pathlib import Path
 
 from mw_pipeline.artifact import Artifact
 from mw_pipeline.corpus.build import SourceSummary, build_from
-from mw_pipeline.corpus.exclusions import Exclusions, excluded_training_rows, exclusion_counts
+from mw_pipeline.corpus.exclusions import Exclusions
 from mw_pipeline.corpus.fetch import Fetcher
 from mw_pipeline.corpus.inputs import resolve_inputs
 from mw_pipeline.corpus.keys import KEYS_FOLDER
-from mw_pipeline.corpus.leaks import write_exclusions
+from mw_pipeline.corpus.leaks import excluded_training_rows, exclusion_counts, write_exclusions
 from mw_pipeline.corpus.waterfall import Waterfall
 from mw_pipeline.corpus.workers import Run, in_process
 from mw_pipeline.digest import JSON, write_json_atomically
@@ -119,8 +119,9 @@ def key_files(artifact: Artifact) -> list[Path]:
 
 
 def _files_in(artifact: Artifact, folder: str) -> list[Path]:
-    names = (entry.path for entry in artifact.manifest.files)
-    return [artifact.file(name) for name in names if name.startswith(f"{folder}/")]
+    """All at once: each by its name would be looked for among all others."""
+    artifact.folder(folder)
+    return [artifact.path / entry.path for entry in artifact.manifest.files if entry.path.startswith(f"{folder}/")]
 
 
 def shards_of(store: Store, manifest: Artifact) -> dict[str, Artifact]:
