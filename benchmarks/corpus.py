@@ -66,7 +66,7 @@ def main() -> None:
     args = parser.parse_args()
     for setting, value in native.SETTINGS.items():  # as the command line does; the processes below inherit them
         os.environ.setdefault(setting, value)
-    streets = _streets()
+    streets = american_streets()
     figures: dict[str, Any] = {"sizes": {}, "speedup": {}}
     for rows in args.sizes:
         figures["sizes"][rows] = _measured(streets, rows, args.folder, "1", floor=True)
@@ -80,7 +80,7 @@ def main() -> None:
     print(json.dumps(figures, indent=2))
 
 
-def _streets() -> pa.Table:
+def american_streets() -> pa.Table:
     """American streets of the built-in grammar, under the column names of OpenAddresses."""
     request = ReadRequest(paths=(), source="points", countries=("US",), seed=11, max_records=60_000)
     records = pa.Table.from_batches(Builtin().read(request, Rejects("points")))
@@ -88,7 +88,7 @@ def _streets() -> pa.Table:
     return pa.table({name: wanted[tag] for name, tag in COLUMNS.items()}).combine_chunks()
 
 
-def _write_points(path: Path, streets: pa.Table, records: int) -> None:
+def write_points(path: Path, streets: pa.Table, records: int) -> None:
     """An address file of that many records: streets drawn anew for each, with a number and now and then a unit."""
     rng = np.random.default_rng(records)
     columns = ["LON", "LAT", "NUMBER", "STREET", "UNIT", "CITY", "DISTRICT", "REGION", "POSTCODE", "ID"]
@@ -116,7 +116,7 @@ def _measured(
     """Figures of one build in a process of its own."""
     with tempfile.TemporaryDirectory(dir=folder) as made:
         path = Path(made) / "points.csv"
-        _write_points(path, streets, rows // VARIANTS)
+        write_points(path, streets, rows // VARIANTS)
         spawned = multiprocessing.get_context("spawn")
         ours, theirs = spawned.Pipe()
         process = spawned.Process(target=_child, args=(theirs, path, workers, floor, one_core))
@@ -133,12 +133,12 @@ def _child(pipe: Any, path: Path, workers: str, floor: bool, one_core: bool) -> 
     out = path.parent / "out"
     in_pieces: list[float] = []
     with Workers.parsed(workers).started() as run:
-        begun, cpu = time.monotonic(), _cpu_seconds()
-        used_run = _clocked(in_pieces) if workers == "1" else run
+        begun, cpu = time.monotonic(), cpu_seconds()
+        used_run = clocked(in_pieces) if workers == "1" else run
         summary = build_from(SPEC, "points", Openaddresses(), [path], out, run=used_run)
         seconds = time.monotonic() - begun
-    used, rows = _cpu_seconds() - cpu, summary.counts["rows"]
-    figures = {"rows": rows, "seconds": round(seconds, 2), "peak_mib": _peak_mib()}
+    used, rows = cpu_seconds() - cpu, summary.counts["rows"]
+    figures = {"rows": rows, "seconds": round(seconds, 2), "peak_mib": peak_mib()}
     if not workers.startswith("ray"):  # the processes of Ray are no children of this one
         figures |= {"cpu_seconds": round(used, 2), "rows_per_cpu_second": round(rows / used)}
     if in_pieces:
@@ -149,14 +149,14 @@ def _child(pipe: Any, path: Path, workers: str, floor: bool, one_core: bool) -> 
     pipe.send(figures)
 
 
-def _clocked(seconds: list[float]) -> Run:
+def clocked(seconds: list[float]) -> Run:
     """Does the pieces in this process, one after the other, and notes the CPU seconds that each took."""
 
     def run(task: Task, calls: Calls) -> Iterator[Receipt]:
         for call in calls:
-            begun = _cpu_seconds()
+            begun = cpu_seconds()
             receipt = task(*call)
-            seconds.append(_cpu_seconds() - begun)
+            seconds.append(cpu_seconds() - begun)
             yield receipt
 
     return run
@@ -164,25 +164,25 @@ def _clocked(seconds: list[float]) -> Run:
 
 def _floor_seconds(path: Path, shards: tuple[Path, ...], target: Path) -> float:
     """CPU seconds to read the file and to write the finished rows; reading those back is not counted."""
-    cpu = _cpu_seconds()
+    cpu = cpu_seconds()
     for _ in pa_csv.open_csv(path):
         pass
-    used = _cpu_seconds() - cpu
+    used = cpu_seconds() - cpu
     for shard in shards:
         table = pq.read_table(shard)
-        cpu = _cpu_seconds()
+        cpu = cpu_seconds()
         pq.write_table(table, target, compression="zstd")
-        used += _cpu_seconds() - cpu
+        used += cpu_seconds() - cpu
     return used
 
 
-def _cpu_seconds() -> float:
+def cpu_seconds() -> float:
     """Of this process, and of its children that have ended."""
     usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
-def _peak_mib() -> int:
+def peak_mib() -> int:
     """The high-water mark of this process. Not ru_maxrss, in which a child inherits the size of its parent."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) // 1024 for line in lines if line.startswith("VmHWM"))

@@ -55,7 +55,7 @@ def sha256_remembered(path: Path) -> str:
     return _sha256_seen(path, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
 
 
-@functools.lru_cache(maxsize=4096)
+@functools.lru_cache(maxsize=65_536)  # shards, and keys, of some billion rows
 def _sha256_seen(path: Path, size: int, mtime_ns: int, ctime_ns: int, inode: int) -> str:
     # Whoever writes a file may set the first of its times back; the second is the kernel's own.
     return sha256_file(path)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mw_pipeline.corpus.keys import ROW_COLUMNS, keys_of, write_keys
 from mw_pipeline.recipe import TokenizerConfig
 from mw_pipeline.records.tables import ROW_SCHEMA
 from mw_pipeline.tokenizer import Tokenizer, train_tokenizer
@@ -52,6 +53,15 @@ def shard(path: Path, rows: list[dict]) -> Path:
     """Rows as one Parquet file."""
     pq.write_table(table_of(rows), path)
     return path
+
+
+def keys_beside(shards: list[Path]) -> list[Path]:
+    """The files of keys of some Parquet files of rows, written in a folder beside theirs."""
+    paths = [path.parent.with_name(f"keys of {path.parent.name}") / path.name for path in shards]
+    for path, rows in zip(paths, shards, strict=True):
+        path.parent.mkdir(exist_ok=True)
+        write_keys(path, [keys_of(batch) for batch in pq.read_table(rows, columns=ROW_COLUMNS).to_batches()])
+    return paths
 
 
 def small_tokenizer(folder: Path, vocab_size: int = 420) -> Tokenizer:

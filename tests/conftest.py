@@ -15,6 +15,7 @@ import hypothesis
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from aligned_rows import keys_beside
 from tiny_project import change, copy_project, write_project
 
 from mw_pipeline.records.tables import ROW_SCHEMA
@@ -148,3 +149,9 @@ def shards(tmp_path: Path) -> Any:
         return paths
 
     return write
+
+
+@pytest.fixture
+def keyed(shards: Any) -> Any:
+    """As `shards`, and returns the files of their keys."""
+    return lambda *parts: keys_beside(shards(*parts))

@@ -9,8 +9,8 @@ from typing import get_args
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
+from aligned_rows import aligned_row, keys_beside, shard
 
 from mw_pipeline.capability.cells import ROWS_PER_CELL, CellKey, MatrixRow
 from mw_pipeline.capability.compositions import ORDER_BY_STYLE, subsets
@@ -267,14 +267,11 @@ def test_the_cells_that_are_always_asked_are_those_of_the_matrix(
 
 
 def training_file(path: Path, rows: list[tuple[str, dict[str, str], str]]) -> Path:
-    raws, components, splits = zip(*rows, strict=True)
-    columns = {
-        "raw": pa.array(raws, pa.string()),
-        "components": pa.array([list(found.items()) for found in components], pa.map_(pa.string(), pa.string())),
-        "split": pa.array(splits, pa.string()),
-    }
-    pq.write_table(pa.table(columns), path)
-    return path
+    made = [
+        {**aligned_row("r", [("", raw)], split=split), "components": list(components.items())}
+        for raw, components, split in rows
+    ]
+    return shard(path, made)
 
 
 KEY = CellKey("subset", ("street",))
@@ -298,7 +295,7 @@ def test_a_row_whose_text_or_street_stands_in_training_is_left_out(tmp_path: Pat
         ("Elm Fork Rd, Ludlow", {"street": "Elm Fork Rd", "locality": "Ludlow"}, "test"),
     ]
 
-    kept = unseen_rows(rows, [training_file(tmp_path / "rows.parquet", trained)])
+    kept = unseen_rows(rows, keys_beside([training_file(tmp_path / "rows.parquet", trained)]))
 
     assert kept.tolist() == [False, True, False, False, True]
 

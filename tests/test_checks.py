@@ -14,6 +14,7 @@ import pytest
 from tiny_project import change, edit_json, place_at, rewrite
 
 from mw_pipeline.artifact import Artifact
+from mw_pipeline.corpus.keys import keys_of, keys_path, write_keys
 from mw_pipeline.errors import GateError, RecipeError
 from mw_pipeline.stages import checks, line
 from mw_pipeline.stages.corpus import EXCLUSIONS_FILE, build_manifest, shard_files
@@ -83,15 +84,18 @@ def problems(check: Check, place: Place, partition: str = "demo") -> str:
     return "; ".join(check(place, partition).problems)
 
 
-def edit_rows(artifact: Artifact, edit: Callable[[list[dict[str, Any]]], object]) -> None:
-    """Changes the rows of a source's only shard."""
+def edit_rows(artifact: Artifact, edit: Callable[[list[dict[str, Any]]], object], *, keyed: bool = True) -> None:
+    """Changes the rows of a source's only shard, and their keys with them."""
     (path,) = shard_files(artifact)
 
     def write(target: Path) -> None:
         table = pq.read_table(target)
         rows = table.to_pylist()
         edit(rows)
-        pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), target)
+        edited = pa.Table.from_pylist(rows, schema=table.schema)
+        pq.write_table(edited, target)
+        if keyed:
+            write_keys(keys_path(target), [keys_of(batch) for batch in edited.to_batches()])
 
     rewrite(artifact, path.relative_to(artifact.path).as_posix(), write)
 
@@ -104,6 +108,17 @@ def test_a_span_that_cuts_elsewhere_is_found(place: Place) -> None:
     edit_rows(shards(place), shift)
 
     assert problems(checks.rows_match_schema, place, "builtin:builtin")
+
+
+def test_rows_that_were_changed_behind_their_keys_are_found(place: Place) -> None:
+    """M68: what joins the keys would see other rows than those that are trained on."""
+    gold = json.loads((place.project / "golden" / "us.jsonl").read_text().splitlines()[0])["raw"]
+    assert problems(checks.rows_match_schema, place, "builtin:builtin") == ""
+
+    edit_rows(shards(place), lambda rows: copy_a_gold_row(rows, gold), keyed=False)
+
+    found = problems(checks.rows_match_schema, place, "builtin:builtin")
+    assert found == "part-00000.parquet: its keys are not those of its rows"
 
 
 def test_a_row_that_went_missing_is_found(place: Place) -> None:

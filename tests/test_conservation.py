@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from mw_pipeline.corpus import pieces
 from mw_pipeline.corpus.build import SourceSummary, build_from
+from mw_pipeline.corpus.keys import keys_path
 from mw_pipeline.corpus.leaks import exclusion_counts, write_exclusions
 from mw_pipeline.corpus.waterfall import rows_are_conserved
 from mw_pipeline.recipe import Augmentations, CorpusSpec, SourceSpec
@@ -111,9 +112,9 @@ def assert_each_row_is_kept_or_excluded(found: dict[str, SourceSummary], path: P
     """Every row of every source is kept or excluded once; what is kept holds no text twice, and none of the gold."""
     rows = pa.concat_tables(map(in_shards, found.values())).to_pylist()
     gold = normalised_text(pa.array([rows[0]["raw"]] if rows else [], pa.string())).to_pylist()
-    files = [shard for summary in found.values() for shard in summary.shards]
+    keys = [keys_path(shard) for summary in found.values() for shard in summary.shards]
 
-    reasons = write_exclusions(files, path, gold_texts=gold)
+    reasons = write_exclusions(keys, path, gold_texts=gold)
     excluded = pq.read_table(path)["row_id"].to_pylist()
     per_source = exclusion_counts(path)
 

@@ -10,15 +10,16 @@ import pytest
 from aligned_rows import address, aligned_row, shard, small_tokenizer, table_of
 from yardstick import in_yardsticks
 
+from mw_pipeline.corpus.exclusions import nothing_excluded
 from mw_pipeline.dataset.build import (
     build_dataset,
     dropped_rows,
     label_entropy,
     labels_survive_tokenizing,
     read_dataset_json,
-    tokenize_rows,
 )
 from mw_pipeline.dataset.tokenized import TOKENIZED_SCHEMA, TokenizedDataset
+from mw_pipeline.dataset.tokenizing import tokenize_rows
 from mw_pipeline.errors import ArtifactError, CorpusError
 from mw_pipeline.labels import STAGE2, STAGE3
 from mw_pipeline.tokenizer import Pieces
@@ -150,7 +151,8 @@ def test_values_that_end_inside_words_are_a_finding(tmp_path, tokenizer):
 def test_illegal_labels_drop_their_row(tokenizer, monkeypatch):
     """M31. Labels from spans are legal by construction, so the labeller itself is broken here."""
     monkeypatch.setattr(
-        "mw_pipeline.dataset.build.labels_of", lambda texts, pieces, spans: np.full(len(pieces.ids), 2, dtype=np.uint8)
+        "mw_pipeline.dataset.tokenizing.labels_of",
+        lambda texts, pieces, spans: np.full(len(pieces.ids), 2, dtype=np.uint8),
     )
     table, losses = tokenize_rows(table_of([address(1), address(2)]), tokenizer, STAGE2, 64)
 
@@ -207,10 +209,10 @@ def test_every_row_is_kept_or_counted(tmp_path, tokenizer):
     files = two_sources(tmp_path)
     files["tiger"].append(shard(tmp_path / "long.parquet", [aligned_row("l", [("", "é " * 99)], source="tiger")] * 3))
 
-    seen: list[int] = []
-    summary = build(tmp_path, tokenizer, files, progress=seen.append)
+    said: list[str] = []
+    summary = build(tmp_path, tokenizer, files, progress=said.append)
 
-    assert sum(seen) == 153
+    assert said[-1] == "tokenized 153 rows (piece 4 of 4)"
     assert summary["rows"] + 3 == 153
     assert summary["dropped"] == {"tiger": {"too_long": 3}, "ban": {}}
 
@@ -218,7 +220,7 @@ def test_every_row_is_kept_or_counted(tmp_path, tokenizer):
 def test_excluded_rows_are_dropped_and_counted(tmp_path, tokenizer):
     """M21: gold, and training repeats of held-out rows, are kept out by id."""
     excluded = pa.array(["ban-train-2", "tiger-validation-10", "nobody"])
-    summary = build(tmp_path, tokenizer, two_sources(tmp_path), excluded=excluded)
+    summary = build(tmp_path, tokenizer, two_sources(tmp_path), excluded=lambda source, shard: excluded)
 
     ids = {i for split in ("train", "validation") for i in row_ids(TokenizedDataset(tmp_path, split))}
     assert not ids & set(excluded.to_pylist())
@@ -231,7 +233,7 @@ def row_ids(dataset):
 
 
 def test_nothing_excluded_is_nothing_counted(tmp_path, tokenizer):
-    summary = build(tmp_path, tokenizer, two_sources(tmp_path), excluded=pa.array([], pa.string()))
+    summary = build(tmp_path, tokenizer, two_sources(tmp_path), excluded=nothing_excluded)
 
     assert summary["dropped"] == {"tiger": {}, "ban": {}}
 
@@ -255,7 +257,7 @@ def test_the_digest_is_of_rows_and_not_of_how_they_were_cut(tmp_path, tokenizer)
 
 def test_large_splits_are_cut_into_batches_and_read_back_whole(tmp_path, tokenizer, monkeypatch):
     monkeypatch.setattr("mw_pipeline.dataset.tokenized.BATCH_ROWS", 7)
-    monkeypatch.setattr("mw_pipeline.dataset.build.BATCH_ROWS", 11)
+    monkeypatch.setattr("mw_pipeline.dataset.pieces.BATCH_ROWS", 11)
     files = two_sources(tmp_path)
     build(tmp_path, tokenizer, files)
 

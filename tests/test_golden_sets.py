@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from corpus_sources import HandMade, address, install, record
 from tiny_project import edit_json, rewrite
@@ -19,7 +20,7 @@ from mw_pipeline.labels import STAGE3_TAGS
 from mw_pipeline.recipe import GoldenSetSpec, load_corpus_spec
 from mw_pipeline.sources.registry import get_adapter
 from mw_pipeline.stages import checks
-from mw_pipeline.stages.corpus import excluded_rows, row_files
+from mw_pipeline.stages.corpus import EXCLUSIONS_FILE, row_files
 from mw_pipeline.stages.golden import build_golden, facts_of, golden_of, golden_sets_of
 from mw_pipeline.stages.golden_sets import read_set
 from mw_pipeline.stages.line import corpus_manifest
@@ -132,13 +133,14 @@ def test_the_set_stands_beside_the_own_gold_and_none_of_its_families_is_trained_
     prepare_corpus(place, "c")
 
     golden = golden_sets_of(place, "c")["real"]
-    excluded = set(excluded_rows(corpus_manifest.demand(place, "c")).to_pylist())
+    listed = pq.read_table(corpus_manifest.demand(place, "c").file(EXCLUSIONS_FILE))
+    excluded = set(listed["row_id"].to_pylist())
     assert len(golden_of(place, "c").rows) == 1
     assert len(golden.rows) == sum(half(number) for number in range(120))
     rows = [
         row
         for paths in row_files(place.store, corpus_manifest.demand(place, "c")).values()
-        for row in pa.concat_tables([pa.parquet.read_table(path) for path in paths]).to_pylist()
+        for row in pa.concat_tables([pq.read_table(path) for path in paths]).to_pylist()
     ]
     kept = [row for row in rows if row["split"] != "test" and row["row_id"] not in excluded]
     assert kept and not [row for row in kept if row["base_id"] in golden.families]

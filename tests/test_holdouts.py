@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from aligned_rows import keys_beside
 from test_rows_schema import row
 
 from mw_pipeline.corpus.holdouts import held_out_places_stay_out, holdout_coverage, holdout_is_covered
@@ -63,7 +64,7 @@ def test_excluded_rows_of_held_out_places_are_left_aside(shards: Any, tmp_path: 
     files = shards([lying_in(1, town), lying_in(2, town, "test")])
     assert len(held_out_places_stay_out(files, SHARE)) == 1
 
-    assert write_exclusions(files, tmp_path / "x.parquet") == {"text_held_out": 1}
+    assert write_exclusions(keys_beside(files), tmp_path / "x.parquet") == {"text_held_out": 1}
 
     assert held_out_places_stay_out(files, SHARE, tmp_path / "x.parquet") == []
 

@@ -26,11 +26,12 @@ def first_times(batches: list[list[int]]) -> list[list[bool]]:
     return expected
 
 
-@pytest.mark.parametrize("partition", [500_000, 7])
+@pytest.mark.parametrize("partition", [500_000, 7, 1])
 @given(st.lists(st.lists(st.integers(0, 30).map(lambda n: n * 2**59 + n // 3), max_size=20), max_size=12))
 def test_a_hash_is_new_once(tmp_path_factory: pytest.TempPathFactory, partition: int, batches: list[list[int]]):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(seen, "PARTITION_HASHES", partition)
+        patch.setattr(seen, "SPILLED_AT_ONCE", 2 * partition)
 
         assert marked(tmp_path_factory.mktemp("hashes"), batches) == first_times(batches)
 
@@ -47,3 +48,14 @@ def test_what_a_kill_left_half_marked_is_marked_anew(tmp_path: Path):
     (tmp_path / ".repeats" / "00000").write_bytes(b"half")
 
     assert marked(tmp_path, [[1, 2], [2, 3]]) == [[True, True], [False, True]]
+
+
+def test_each_file_is_read_once_whatever_their_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    opened: list[str] = []
+    from_file = np.fromfile
+    monkeypatch.setattr(seen, "PARTITION_HASHES", 2)
+    monkeypatch.setattr(seen.np, "fromfile", lambda path, dtype: opened.append(path.suffix) or from_file(path, dtype))
+    batches = [[number, number + 1] for number in range(200)]
+
+    assert marked(tmp_path, batches) == first_times(batches)
+    assert opened.count(".hashes") == 200

@@ -11,6 +11,7 @@ import pytest
 from aligned_rows import aligned_row, shard
 
 from mw_pipeline.corpus.closed_words import ClosedWord
+from mw_pipeline.corpus.exclusions import Excluded
 from mw_pipeline.corpus.taught_words import Taught, closed_words_are_taught, taught_words
 
 VERMONT = ClosedWord("region name", "Vermont", ("region",))
@@ -29,8 +30,8 @@ def row(number: int, split: str = "train", **parts: str) -> dict:
     return {**found, "components": list(parts.items())}
 
 
-def counted(folder: Path, rows: list[dict], *words: ClosedWord, excluded: pa.Array | None = None) -> list[Taught]:
-    return list(taught_words([shard(folder / "rows.parquet", rows)], words, excluded=excluded))
+def counted(folder: Path, rows: list[dict], *words: ClosedWord, **excluded: Excluded) -> list[Taught]:
+    return list(taught_words({"ban": [shard(folder / "rows.parquet", rows)]}, words, **excluded))
 
 
 def test_a_word_is_counted_by_the_tag_it_is_given_whatever_its_case(tmp_path: Path) -> None:
@@ -55,7 +56,7 @@ def test_rows_of_other_splits_and_excluded_rows_teach_nothing(tmp_path: Path) ->
         row(4, split="test", region="VT"),
     ]
 
-    (found,) = counted(tmp_path, rows, CODE, excluded=pa.array(["ban-train-2"]))
+    (found,) = counted(tmp_path, rows, CODE, excluded=lambda source, shard: pa.array(["ban-train-2"]))
 
     assert found.rows == 1
 

@@ -37,7 +37,8 @@ def bytes_of(folder: Path) -> dict[str, str]:
 
 
 def receipts(folder: Path) -> int:
-    return len(list((folder / "work").glob("*/*.json")))
+    work = folder / "work"
+    return len([*work.glob("*.json"), *work.glob("*/*.json")])
 
 
 def wait_until(true: Callable[[], bool]) -> None:
@@ -48,10 +49,9 @@ def wait_until(true: Callable[[], bool]) -> None:
 
 
 @contextmanager
-def running(folder: Path, workers: str) -> Iterator[subprocess.Popen[str]]:
+def running(folder: Path, workers: str, script: str = "small_pieces.py") -> Iterator[subprocess.Popen[str]]:
     """A build in a process of its own, which is gone afterwards."""
-    script = Path(__file__).parent / "small_pieces.py"
-    command = [sys.executable, str(script), str(folder), workers]
+    command = [sys.executable, str(Path(__file__).parent / script), str(folder), workers]
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     with subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True) as process:
         try:

@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from mw_pipeline.corpus.census import summed
 from mw_pipeline.corpus.intake import cut_pieces
+from mw_pipeline.corpus.keys import KEYS_FOLDER, keys_path, write_keys
 from mw_pipeline.corpus.pieces import PARTS, RECORDS, ROWS, STEPS, Job, admit_piece, compose_piece, write_part
 from mw_pipeline.corpus.seen import mark_repeats
 from mw_pipeline.corpus.shards import Receipt, find_receipt, read_arrow, write_quarantine, write_rows
@@ -64,7 +65,8 @@ def build_from(
     request: str = "",
     run: Run = in_process,
 ) -> SourceSummary:
-    """Writes shards/part-*.parquet, quarantine.parquet, waterfall.json, counts.json and receipts.jsonl.
+    """Writes shards/part-*.parquet, a file of their keys for each in keys/, quarantine.parquet, waterfall.json,
+    counts.json and receipts.jsonl.
 
     `work` keeps what is done when the build is killed, interrupted, or loses its workers; what it holds of the same
     `request`, a digest of inputs, config and code, is not done again. Who names it sweeps it when `out` is in its
@@ -185,13 +187,16 @@ class _Build:
     def _assemble(self, receipts: dict[str, list[Receipt]], named: Sequence[str]) -> SourceSummary:
         """Shards, quarantine and counts in `out`. The work folder keeps its own, until the result is in its place."""
         shards = self._out / "shards"
-        shards.mkdir(parents=True)
+        for folder in (shards, self._out / KEYS_FOLDER):
+            folder.mkdir(parents=True)
         rows = [receipt for receipt in receipts[PARTS] if receipt.facts["counts"]["rows"]]
         paths = tuple(shards / f"part-{number:05d}.parquet" for number in range(max(1, len(rows))))
         for receipt, path in zip(rows, paths, strict=False):
             _link(self._job.path(PARTS, receipt.piece, ".parquet"), path)
+            _link(self._job.path(PARTS, receipt.piece, ".keys"), keys_path(path))
         if not rows:
             write_rows(paths[0], ())
+            write_keys(keys_path(paths[0]), ())
         write_quarantine(self._out / "quarantine.parquet", self._quarantined(receipts))
         counts = summed(receipt.facts["counts"] for receipt in receipts[PARTS]) | {"credits": list(named)}
         write_json_atomically(self._out / "waterfall.json", self._waterfall.as_json())

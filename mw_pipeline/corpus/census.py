@@ -1,11 +1,12 @@
 """What stands in the shards of a corpus, counted row by row: a census, not a sample (M12).
 
 The rows of a shard are counted while it is written; what needs all shards at once is asked of DuckDB, which keeps to
-half a gigabyte and spills the rest.
+half a gigabyte, or to what `MW_MEMORY` allows, and spills the rest below the system's folder for temporary files.
 """
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -20,15 +21,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mw_pipeline.corpus.memory_limit import memory_megabytes
 from mw_pipeline.corpus.scripts import OTHER_SCRIPTS
 from mw_pipeline.records.text import any_byte, ascii_letter, mask_of, utf8_bytes
 
-MEMORY_LIMIT = "512MB"
-"""What one query may hold in memory; larger sorts and groupings spill."""
-
 BATCH_ROWS = 65_536
 
-THREADS = 2  # each holds buffers of its own: more of them need more than the limit to be of use
+_MEGABYTES_PER_THREAD = 256  # a thread holds buffers of its own: on less, more of them are of no use
 
 # The first script that a text has a letter of is its script; Latin comes last, since foreign text often quotes it.
 _SCRIPTS = (*OTHER_SCRIPTS, "Latin")
@@ -105,7 +104,7 @@ class TownCount:
 
 def town_counts(files: Sequence[Path], exclusions: Path) -> dict[str, TownCount]:
     """One entry per source that has training rows, excluded ones left aside. Eight bytes are held for each place."""
-    kept = f"{rows_in(files)} where split = 'train' and row_id not in (select row_id from {rows_in([exclusions])})"
+    kept = f"{rows_in(files, but=exclusions)} where split = 'train'"
     rows, commonest, placeless = dict[str, list[npt.NDArray[np.int64]]](), dict[str, str](), Counter[str]()
     # The commonest place of a source comes first, and of two that are as common the first by name.
     counted = f"select source, place, count(*) as rows from {kept} group by all order by source, rows desc, place"
@@ -123,10 +122,12 @@ def town_counts(files: Sequence[Path], exclusions: Path) -> dict[str, TownCount]
     }
 
 
-def rows_in(files: Sequence[Path]) -> str:
-    """The rows of the files as a table expression of DuckDB."""
+def rows_in(files: Sequence[Path], *, but: Path | None = None) -> str:
+    """The rows of the files, with the `filename` of each, as a table expression of DuckDB; without those whose id
+    stands in the file `but`."""
     names = ", ".join("'" + str(path).replace("'", "''") + "'" for path in files)
-    return f"read_parquet([{names}])"
+    rows = f"read_parquet([{names}], filename = true)"
+    return f"(select kept.* from {rows} as kept anti join {rows_in([but])} as lost using (row_id))" if but else rows
 
 
 def query(sql: str, values: Sequence[str] = ()) -> list[tuple[Any, ...]]:
@@ -144,11 +145,12 @@ def streamed(sql: str) -> Iterator[pa.RecordBatch]:
 
 @contextmanager
 def bounded_connection(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection whose tables lie in `folder`, which keeps to MEMORY_LIMIT and spills to that folder."""
+    """A connection whose tables lie in `folder`, which keeps to the limit of memory and spills to that folder."""
+    megabytes = memory_megabytes()
     settings: dict[str, str | bool | int | float | list[str]] = {
-        "memory_limit": MEMORY_LIMIT,
+        "memory_limit": f"{megabytes}MB",
         "temp_directory": str(folder),
-        "threads": THREADS,
+        "threads": max(2, min(os.cpu_count() or 1, megabytes // _MEGABYTES_PER_THREAD)),
     }
     with duckdb.connect(str(folder / "tables.duckdb"), config=settings) as connection:
         yield connection

@@ -22,7 +22,7 @@ _NAME = "split_part(place, ':', 3)"
 _TOWNS = f"""
     select country, {_NAME} as town, case when method is null then components['locality'] end as written, split,
         count(*) as rows, min(row_id) as example
-    from {{rows}} where row_id not in (select row_id from {{excluded}}) group by all order by all
+    from {{rows}} group by all order by all
 """
 
 
@@ -31,9 +31,8 @@ def held_out_places_stay_out(files: Sequence[Path], share: float, exclusions: Pa
 
     `share` is the corpus spec's `holdout_places_share`. Rows that write such a town where their record lies elsewhere,
     or has no place, are found too. Excluded rows are left aside."""
-    excluded = "(select '' as row_id)" if exclusions is None else rows_in([exclusions])
     rows, examples = Counter[str](), dict[str, list[str]]()
-    for batch in streamed(_TOWNS.format(rows=rows_in(files), excluded=excluded)):
+    for batch in streamed(_TOWNS.format(rows=rows_in(files, but=exclusions))):
         folds = [place_fold(batch["country"], batch[column], share) for column in ("town", "written")]
         early = pc.index_in(batch["split"], value_set=pa.array(SPLITS)).to_numpy() < np.maximum(*folds)
         for found in batch.filter(pa.array(early)).to_pylist():

@@ -5,6 +5,9 @@ short text such as "Paris, France" is a variant of many families, and two source
 Such rows are listed for exclusion, held-out first; but a text of closed words alone ("Vermont, USA") is taught, and its
 held-out rows are left out: what is tested on may take no such word from training (M65). So are rows that an earlier
 source has letter for letter: every text counts once in a corpus, for the first of its sources in alphabetical order.
+
+All of it is joins of the keys that lie beside the shards (`corpus.keys`): each reads the keys that it compares, once or
+twice, and holds in memory what stands on both sides, as far as it may; the rest is spilled.
 """
 
 from __future__ import annotations
@@ -18,135 +21,132 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from mw_pipeline.corpus.census import bounded_connection, query
-from mw_pipeline.records.text import hash64, normalised_text
+from mw_pipeline.corpus.census import BATCH_ROWS, bounded_connection, query, rows_in
+from mw_pipeline.corpus.exclusions import write_excluded
+from mw_pipeline.corpus.keys import hashed, text_keys
 
-BATCH_ROWS = 65_536
 MAX_EXAMPLES = 5
 GOLD = "golden"
 
 _SPLIT_WORDS = {"train": "training", "validation": "validation"}
 
-EXCLUSION_SCHEMA = pa.schema(
-    [
-        pa.field("row_id", pa.string(), nullable=False),
-        pa.field("source", pa.string(), nullable=False),
-        pa.field("split", pa.string(), nullable=False),
-        pa.field("reason", pa.string(), nullable=False),
-        pa.field("repeats", pa.string()),
-    ]
-)
-"""`repeats` is the row of another source that stays instead, where that is the reason."""
-
-_KEY_COLUMNS = ["row_id", "source", "split", "base_id"]
-_CLOSED_TAGS = pa.array(["country", "region", "subregion"])
-
 # Rows of a later split win: what is tested is neither validated nor trained on. Of texts that some row labels as closed
-# words alone those of the first split win, where their family lets them stay.
-_CONFLICTS = """
-    with ranked as (select *, case split when 'train' then 0 when 'validation' then 1 else 2 end as rank from keys),
-    families as (select base_id, max(rank) as family_top from ranked group by 1),
-    texts as (
-        select text_hash, max(rank) as text_top, bool_or(closed) as of_closed_words,
-            min(rank) filter (rank = family_top) as text_bottom
-        from ranked join families using (base_id) group by 1
-    )
-    select row_id, source, split, raw_hash, case
-        when rank < 2 and text_hash in (select text_hash from gold_texts) then 'gold'
-        when rank < 2 and base_id in (select base_id from gold_families) then 'gold'
+# words alone those of the first split win, where their family lets them stay. Only what stands in two splits matters,
+# which is little: it is what the rest is joined with.
+_CONFLICTS = (
+    """create view ranked as select *, case split when 'train' then 0 when 'validation' then 1 else 2 end as rank,
+    parse_filename(filename) as part from keys""",
+    """create table families as select family, max(rank) as family_top from ranked
+    group by 1 having min(rank) <> max(rank)""",
+    """create table split_texts as select text, max(rank) as text_top, bool_or(closed) as of_closed_words from ranked
+    group by 1 having min(rank) <> max(rank)""",
+    """create table texts as select text, any_value(text_top) as text_top,
+    any_value(of_closed_words) as of_closed_words, min(rank) filter (rank = coalesce(family_top, rank)) as text_bottom
+    from ranked join split_texts using (text) left join families using (family) group by 1""",
+    """create table conflicts as select row_id, source, part, split, case
+        when rank < 2 and text in (select text from gold_texts) then 'gold'
+        when rank < 2 and family in (select family from gold_families) then 'gold'
         when rank < family_top then 'family_held_out'
-        when of_closed_words and rank > text_bottom and text_hash not in (select text_hash from gold_texts)
+        when of_closed_words and rank > text_bottom and text not in (select text from gold_texts)
             then 'text_is_taught'
         when not of_closed_words and rank < text_top then 'text_held_out'
     end as reason
-    from ranked join texts using (text_hash) join families using (base_id)
-"""
+    from ranked left join texts using (text) left join families using (family) where reason is not null""",
+)
 
 # Only rows that nothing else speaks against can stay, or give way: what they repeat is sure to be there.
 _EXCLUDED = """
-    with judged as (select * from conflicts),
-    shared as (
-        select raw_hash, min(source) as first_source, arg_min(row_id, source) as first_id
-        from judged where reason is null group by 1 having min(source) <> max(source)
+    with shared as (select raw from keys group by 1 having min(source) <> max(source)),
+    rivals as (
+        select row_id, source, part, split, raw from ranked semi join shared using (raw)
+        anti join conflicts using (row_id)
+    ),
+    firsts as (
+        select raw, min(source) as first_source, arg_min(row_id, source) as first_id
+        from rivals group by 1 having min(source) <> max(source)
     )
-    select row_id, source, split, coalesce(reason, 'other_source') as reason,
-        case when reason is null then first_id end as repeats
-    from judged left join shared using (raw_hash)
-    where reason is not null or source <> first_source order by row_id
+    select row_id, source, part, split, reason, null as repeats from conflicts union all
+    select row_id, source, part, split, 'other_source', first_id
+    from rivals join firsts using (raw) where source <> first_source order by source, part, row_id
 """
 
 
 def write_exclusions(
-    files: Sequence[Path], path: Path, *, gold_texts: Sequence[str] = (), gold_families: Collection[str] = ()
+    keys: Sequence[Path], path: Path, *, gold_texts: Sequence[str] = (), gold_families: Collection[str] = ()
 ) -> dict[str, int]:
-    """Writes the rows to leave out as EXCLUSION_SCHEMA, ordered by id, and returns how many per reason.
+    """Writes the rows to leave out as EXCLUSION_SCHEMA, by source and shard, and returns how many per reason.
 
-    Reasons: `gold` (rows of training or validation that are gold), `family_held_out`, `text_held_out` (rows whose
-    family or text stands in a later split), `text_is_taught` (held-out rows of countries, regions and départements
-    alone, whose text an earlier split has), `other_source` (rows that an earlier source has letter for letter). But for
-    the last, texts count as equal under `normalised_text`. Without these rows the checks below find nothing.
+    `keys` are the files of keys of all shards. Reasons: `gold` (rows of training or validation that are gold),
+    `family_held_out`, `text_held_out` (rows whose family or text stands in a later split), `text_is_taught` (held-out
+    rows of countries, regions and départements alone, whose text an earlier split has), `other_source` (rows that an
+    earlier source has letter for letter). But for the last, texts count as equal under `normalised_text`. Without these
+    rows the checks below find nothing.
     """
     reasons = Counter[str]()
-    with _keys(files, None, gold_texts, gold_families, path.parent) as connection:
-        connection.execute(f"create table conflicts as {_CONFLICTS}")
-        with pq.ParquetWriter(path, EXCLUSION_SCHEMA, compression="zstd") as writer:
+    with _joined(keys, None, gold_texts, gold_families, path.parent) as connection:
+        for step in _CONFLICTS:
+            connection.execute(step)
+
+        def counted() -> Iterator[pa.RecordBatch]:
             for batch in connection.sql(_EXCLUDED).to_arrow_reader(BATCH_ROWS):
                 reasons.update(batch["reason"].to_pylist())
-                writer.write_batch(batch.cast(EXCLUSION_SCHEMA))
+                yield batch
+
+        write_excluded(path, counted())
     return dict(sorted(reasons.items()))
 
 
 def exclusion_counts(exclusions: Path) -> dict[str, dict[str, dict[str, int]]]:
     """Per source, how many of its rows are excluded for each reason, and how many repeat each other source."""
-    listed = f"read_parquet({_quoted(exclusions)})"
     counts: dict[str, dict[str, dict[str, int]]] = {}
     for key, column in (("excluded", "reason"), ("repeats", "split_part(repeats, ':', 1)")):
-        grouped = f"select source, {column} as name, count(*) from {listed} where name is not null group by all"
-        for source, name, rows in query(f"{grouped} order by all"):
+        grouped = f"select source, {column} as name, count(*) from {rows_in([exclusions])} where name is not null"
+        for source, name, rows in query(f"{grouped} group by all order by all"):
             counts.setdefault(source, {"excluded": {}, "repeats": {}})[key][name] = rows
     return counts
 
 
-def sources_share_no_text(files: Sequence[Path], exclusions: Path | None = None) -> list[str]:
+def excluded_training_rows(exclusions: Path) -> dict[str, int]:
+    """Source → how many rows of its training split are left out."""
+    counted = f"select source, count(*) from {rows_in([exclusions])} where split = 'train' group by 1"
+    return dict(query(counted))
+
+
+def sources_share_no_text(keys: Sequence[Path], exclusions: Path | None = None) -> list[str]:
     """Findings: texts that stand in more than one source letter for letter, excluded rows left aside."""
-    with _keys(files, exclusions) as connection:
-        shared = connection.execute(
-            "select count(*) over (), min(row_id), max(row_id) from keys group by raw_hash "
-            f"having count(distinct source) > 1 order by 2 limit {MAX_EXAMPLES}"
-        ).fetchall()
+    with _joined(keys, exclusions) as connection:
+        shared = _shared(connection, "raw", "source")
     if not shared:
         return []
-    examples = "; ".join(f"{first!r} and {last!r}" for _, first, last in shared)
+    examples = "; ".join(f"{first!r} and {last!r}" for _, _, first, last in shared)
     return [f"{shared[0][0]} of one text stand in several sources: {examples}"]
 
 
-def splits_are_disjoint(files: Sequence[Path], exclusions: Path | None = None) -> list[str]:
+def splits_are_disjoint(keys: Sequence[Path], exclusions: Path | None = None) -> list[str]:
     """Findings: families and normalised texts that stand in more than one split (M20), excluded rows left aside."""
-    with _keys(files, exclusions) as connection:
-        return [
-            finding
-            for key, name in (("base_id", "family"), ("text_hash", "text"))
-            for finding in _shared(connection, key, name)
-        ]
+    findings = []
+    with _joined(keys, exclusions) as connection:
+        for key, name in (("family", "family"), ("text", "text")):
+            if shared := _shared(connection, key, "split"):
+                examples = (f"{first!r} and {last!r} ({', '.join(splits)})" for _, splits, first, last in shared)
+                findings.append(f"{shared[0][0]} of one {name} stand in several splits: {'; '.join(examples)}")
+    return findings
 
 
 def golden_is_not_in_train(
-    files: Sequence[Path],
+    keys: Sequence[Path],
     gold_texts: Sequence[str],
     gold_families: Collection[str] = (),
     exclusions: Path | None = None,
 ) -> list[str]:
     """Findings: training and validation rows that are gold rows but for case, accents and punctuation, or of a gold
     family (M21): a checkpoint that is chosen on gold has seen it too."""
-    with _keys(files, exclusions, gold_texts, gold_families) as connection:
+    with _joined(keys, exclusions, gold_texts, gold_families) as connection:
         found = connection.execute(
             "select split, count(*), list(row_id order by row_id)[:?] from keys where split <> 'test' "
-            "and (text_hash in (select text_hash from gold_texts) or base_id in (select base_id from gold_families)) "
+            "and (text in (select text from gold_texts) or family in (select family from gold_families)) "
             "group by split order by split",
             [MAX_EXAMPLES],
         ).fetchall()
@@ -171,92 +171,64 @@ class Overlap:
     texts: int
 
 
+_SPLITS = ("train", "validation", "test")
+_PAIRS = (*itertools.combinations(_SPLITS, 2), *((split, GOLD) for split in _SPLITS))
+
+
 def overlaps(
-    files: Sequence[Path],
+    keys: Sequence[Path],
     gold_texts: Sequence[str] = (),
     gold_families: Collection[str] = (),
     exclusions: Path | None = None,
 ) -> list[Overlap]:
-    """What every two of train, validation, test and gold have in common, by exact anti-joins, excluded rows left aside.
+    """What every two of train, validation, test and gold have in common, excluded rows left aside.
 
-    The rows without a counterpart are counted, and those left over have one. Gold may repeat test rows: neither is
-    trained on."""
-    pairs = (*itertools.combinations(("train", "validation", "test"), 2), ("train", GOLD), ("validation", GOLD))
-    with _keys(files, exclusions, gold_texts, gold_families) as connection:
-        return [_overlap(connection, first, second) for first, second in (*pairs, ("test", GOLD))]
-
-
-def _overlap(connection: duckdb.DuckDBPyConnection, first: str, second: str) -> Overlap:
-    def alone(key: str) -> int:
-        tables = {"text_hash": "gold_texts", "base_id": "gold_families"}
-        other = tables[key] if second == GOLD else f"(select {key} from keys where split = '{second}')"
-        counted = f"select count(*) from (select * from keys where split = '{first}') anti join {other} using ({key})"
-        return int(connection.execute(counted).fetchall()[0][0])
-
-    ((rows,),) = connection.execute("select count(*) from keys where split = ?", [first]).fetchall()
-    row_ids = None if second == GOLD else rows - alone("row_id")
-    return Overlap(first, second, rows, row_ids, rows - alone("base_id"), rows - alone("text_hash"))
+    Gold may repeat test rows: neither is trained on."""
+    with _joined(keys, exclusions, gold_texts, gold_families) as connection:
+        rows, row_ids = _counterparts(connection, "row_id", "false")
+        _, families = _counterparts(connection, "family", "family in (select family from gold_families)")
+        _, texts = _counterparts(connection, "text", "text in (select text from gold_texts)")
+    return [
+        Overlap(first, second, rows[first], None if second == GOLD else row_ids[at], families[at], texts[at])
+        for at, (first, second) in enumerate(_PAIRS)
+    ]
 
 
-def _shared(connection: duckdb.DuckDBPyConnection, key: str, name: str) -> list[str]:
-    shared = connection.execute(
-        f"select count(*) over (), list(distinct split order by split), min(row_id), max(row_id) from keys "
-        f"group by {key} having count(distinct split) > 1 order by 3 limit {MAX_EXAMPLES}"
+def _counterparts(
+    connection: duckdb.DuckDBPyConnection, key: str, is_golden: str
+) -> tuple[dict[str, int], tuple[int, ...]]:
+    """Rows per split, and for each of the pairs how many rows of the first have a key that the second has."""
+    per_split = ", ".join(f"count(*) filter (split = '{split}') as {split}" for split in _SPLITS)
+    grouped = f"select {is_golden} as {GOLD}, {per_split} from keys group by {key}"
+    both = (f"sum({first}) filter ({GOLD if second == GOLD else f'{second} > 0'})" for first, second in _PAIRS)
+    sums = ", ".join(f"coalesce({each}, 0)::bigint" for each in [*(f"sum({split})" for split in _SPLITS), *both])
+    (counts,) = connection.execute(f"select {sums} from ({grouped})").fetchall()
+    return dict(zip(_SPLITS, counts, strict=False)), counts[len(_SPLITS) :]
+
+
+def _shared(connection: duckdb.DuckDBPyConnection, key: str, column: str) -> list[tuple[int, list[str], str, str]]:
+    """(how many such keys there are, values, first and last row id) of keys whose rows differ in a column."""
+    found: list[tuple[int, list[str], str, str]] = connection.execute(
+        f"with shared as (select {key} from keys group by 1 having min({column}) <> max({column})) "
+        f"select count(*) over (), list(distinct {column} order by {column}), min(row_id), max(row_id) "
+        f"from keys semi join shared using ({key}) group by {key} order by 3 limit {MAX_EXAMPLES}"
     ).fetchall()
-    if not shared:
-        return []
-    examples = "; ".join(f"{first!r} and {last!r} ({', '.join(splits)})" for _, splits, first, last in shared)
-    return [f"{shared[0][0]} of one {name} stand in several splits: {examples}"]
+    return found
 
 
 @contextmanager
-def _keys(
-    files: Sequence[Path],
+def _joined(
+    keys: Sequence[Path],
     exclusions: Path | None,
     gold_texts: Sequence[str] = (),
     gold_families: Collection[str] = (),
     folder: Path | None = None,
 ) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection with the tables keys, gold_texts and gold_families; what it keeps in `folder` is removed after."""
+    """A connection with keys, gold_texts and gold_families; what it keeps in `folder` is removed after."""
     with tempfile.TemporaryDirectory(dir=folder) as kept, bounded_connection(Path(kept)) as connection:
-        reader = pa.RecordBatchReader.from_batches(_key_schema(), _key_batches(files))
-        connection.register("stream", reader)
-        connection.execute("create table keys as select * from stream")
-        if exclusions is not None:
-            excluded = f"select row_id from read_parquet({_quoted(exclusions)})"
-            connection.execute(f"delete from keys where row_id in ({excluded})")
-        hashes = hash64(normalised_text(pa.array(list(gold_texts), pa.string())))
-        connection.register("gold_texts", pa.table({"text_hash": pa.array(hashes, pa.uint64())}))
-        connection.register("gold_families", pa.table({"base_id": pa.array(list(gold_families), pa.string())}))
+        connection.execute("set preserve_insertion_order = false")  # else every thread keeps what it has read
+        connection.execute(f"create view keys as select * from {rows_in(keys, but=exclusions)}")
+        texts, families = (pa.array(list(values), pa.string()) for values in (gold_texts, gold_families))
+        connection.register("gold_texts", pa.table({"text": text_keys(texts)}))
+        connection.register("gold_families", pa.table({"family": hashed(families)}))
         yield connection
-
-
-def _quoted(path: Path) -> str:
-    return "'" + str(path).replace("'", "''") + "'"
-
-
-def _key_schema() -> pa.Schema:
-    return pa.schema(
-        [
-            *((name, pa.string()) for name in _KEY_COLUMNS),
-            *(("text_hash", pa.uint64()), ("raw_hash", pa.uint64()), ("closed", pa.bool_())),
-        ]
-    )
-
-
-def _key_batches(files: Sequence[Path]) -> Iterator[pa.RecordBatch]:
-    for path in files:
-        with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(BATCH_ROWS, columns=[*_KEY_COLUMNS, "raw", "span_tags"]):
-                hashes = [pa.array(hash64(text), pa.uint64()) for text in (normalised_text(batch["raw"]), batch["raw"])]
-                named = (batch[name] for name in _KEY_COLUMNS)
-                yield pa.record_batch([*named, *hashes, _of_closed_words(batch["span_tags"])], schema=_key_schema())
-
-
-def _of_closed_words(tags: pa.ListArray) -> pa.BooleanArray:
-    """Rows that have spans, and none but those of countries, regions and départements."""
-    open_spans = pc.invert(pc.is_in(pc.list_flatten(tags), value_set=_CLOSED_TAGS)).cast(pa.int64())
-    before = np.concatenate([np.zeros(1, np.int64), np.cumsum(open_spans.to_numpy())])
-    ends = np.cumsum(pc.list_value_length(tags).to_numpy())
-    begins = np.concatenate([np.zeros(1, np.int64), ends[:-1]])[: len(ends)]
-    return pa.array((before[ends] == before[begins]) & (ends > begins))

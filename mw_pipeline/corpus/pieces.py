@@ -6,7 +6,7 @@ compared, so that what a piece repeats of an earlier one is left out.
 
     records/00012.arrow .hashes .rejects .json     sound records with their split, as the adapter gave them
     rows/00012.arrow .hashes .rejects .json        aligned rows of the records that were new
-    parts/00012.parquet .json                      the rows whose text was new
+    parts/00012.parquet .keys .json                the rows whose text was new, and their keys
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import pyarrow.compute as pc
 from mw_pipeline.corpus.census import counts_of, summed
 from mw_pipeline.corpus.conventions import LINE_TAGS
 from mw_pipeline.corpus.intake import NO_RECORDS, admit, component_keys, demand_records
+from mw_pipeline.corpus.keys import keys_of, write_keys
 from mw_pipeline.corpus.rows import SPANS_DO_NOT_FIT, Composed, compose_rows, labelled_mask, labelled_rows
 from mw_pipeline.corpus.scripts import OTHER_SCRIPT_COUNTRIES, in_other_script
 from mw_pipeline.corpus.seen import first_seen, rows_hashed, write_hashes
@@ -219,8 +220,9 @@ def _count(flow: Waterfall, records: pa.Table, composed: Composed, unfit: Reject
 
 
 def write_part(job: Job, piece: int) -> Receipt:
-    """One shard: the rows of a piece whose text the source did not have before, counted by what they are."""
-    flow, counts = job.waterfall(), []
+    """One shard with its keys: the rows of a piece whose text the source did not have before, counted by what they
+    are."""
+    flow, counts, keyed = job.waterfall(), [], []
     hashes = job.path(ROWS, piece, ".hashes")
     new = first_seen(job.repeats_path(ROWS), hashes.stem, rows_hashed(hashes))
 
@@ -230,12 +232,14 @@ def write_part(job: Job, piece: int) -> Receipt:
             part = kept(batch, new[at : at + batch.num_rows])
             at += batch.num_rows
             counts.append(counts_of(pa.Table.from_batches([part])))
+            keyed.append(keys_of(part))
             yield part
 
-    path = job.path(PARTS, piece, ".parquet")
+    path, keys = job.path(PARTS, piece, ".parquet"), job.path(PARTS, piece, ".keys")
     write_rows(path, distinct())
+    write_keys(keys, keyed)
     flow.rows.kept, flow.rows.deduplicated = int(new.sum()), int((~new).sum())
-    return _signed(job, PARTS, piece, [path], {"waterfall": flow.as_json(), "counts": summed(counts)})
+    return _signed(job, PARTS, piece, [path, keys], {"waterfall": flow.as_json(), "counts": summed(counts)})
 
 
 def _signed(job: Job, step: str, piece: int, files: list[Path], facts: dict[str, object]) -> Receipt:

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from mw_pipeline.corpus.closed_words import DIRECTIONAL, ClosedWord, Where, folded
+from mw_pipeline.corpus.exclusions import Excluded, nothing_excluded
 from mw_pipeline.labels import STAGE3_TAGS
 from mw_pipeline.recipe import ClosedKind
 
@@ -117,20 +118,18 @@ def worst_first(words: Iterable[Taught]) -> list[Taught]:
 
 
 def taught_words(
-    files: Iterable[Path], words: Sequence[ClosedWord], *, excluded: pa.Array | None = None
+    row_files: Mapping[str, Sequence[Path]], words: Sequence[ClosedWord], *, excluded: Excluded = nothing_excluded
 ) -> tuple[Taught, ...]:
-    """What the training rows of some Parquet files make of each word, in the order of the words.
+    """What the training rows of each source's shards make of each word, in the order of the words.
 
-    Rows of other splits, and those whose id is in `excluded`, teach nothing. A row counts once for a word and tag."""
+    Rows of other splits and excluded rows teach nothing. A row counts once for a word and tag."""
     directions = _texts_of(word for word in words if word.kind == DIRECTIONAL)
     sought = {where: _texts_of(word for word in words if word.where == where) for where in {w.where for w in words}}
     found: dict[Where, Counter[int]] = {where: Counter() for where in sought}
-    for path in files:
-        with pq.ParquetFile(path) as parquet:
-            for batch in parquet.iter_batches(_BATCH_ROWS, columns=_COLUMNS):
-                values = _values_of(_training_rows(pa.Table.from_batches([batch]), excluded), directions)
-                for where, texts in sought.items():
-                    found[where].update(_counted(values, *_hits(values, where, texts), texts))
+    for rows in _training_rows(row_files, excluded):
+        values = _values_of(rows, directions)
+        for where, texts in sought.items():
+            found[where].update(_counted(values, *_hits(values, where, texts), texts))
     lessons = {where: _lessons(found[where], texts) for where, texts in sought.items()}
     return tuple(
         _taught(word, lessons[word.where].get(text, {})) for word, text in zip(words, _folded(words), strict=True)
@@ -158,11 +157,14 @@ class _Values:
     inner: Ints
 
 
-def _training_rows(rows: pa.Table, excluded: pa.Array | None) -> pa.Table:
-    wanted = pc.equal(rows["split"], "train")
-    if excluded is not None:
-        wanted = pc.and_(wanted, pc.invert(pc.is_in(rows["row_id"], value_set=excluded)))
-    return rows.filter(wanted)
+def _training_rows(row_files: Mapping[str, Sequence[Path]], excluded: Excluded) -> Iterator[pa.Table]:
+    for source, shards in row_files.items():
+        for shard in shards:
+            left_out = excluded(source, shard)
+            with pq.ParquetFile(shard) as parquet:
+                for batch in parquet.iter_batches(_BATCH_ROWS, columns=_COLUMNS):
+                    stays = pc.invert(pc.is_in(batch["row_id"], value_set=left_out))
+                    yield pa.Table.from_batches([batch]).filter(pc.and_(pc.equal(batch["split"], "train"), stays))
 
 
 def _values_of(rows: pa.Table, directions: pa.StringArray) -> _Values:

@@ -6,107 +6,27 @@ dataset.json                                  labels, hashes, row ranges, label 
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Self
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
-from mw_pipeline.dataset.labelling import (
-    NO_TAG,
-    Spans,
-    Texts,
-    labels_of,
-    rows_are_legal,
-    spans_are_sound,
-    spans_survive,
-    words_are_whole,
-)
-from mw_pipeline.dataset.tokenized import BATCH_ROWS, SPLITS, TOKENIZED_SCHEMA, SplitWriter
+from mw_pipeline.corpus.exclusions import Excluded, nothing_excluded
+from mw_pipeline.corpus.shards import Receipt
+from mw_pipeline.corpus.workers import Run, WorkersLostError, in_process
+from mw_pipeline.dataset.pieces import Job, rows_of_piece, tokenize_piece
+from mw_pipeline.dataset.tokenized import SPLITS, SplitWriter
+from mw_pipeline.dataset.tokenizing import Tally
 from mw_pipeline.digest import JSON, json_value, write_json_atomically
 from mw_pipeline.errors import CorpusError
 from mw_pipeline.labels import LabelSet
-from mw_pipeline.records.text import hash64
 from mw_pipeline.tokenizer import Tokenizer
 
 DATASET_JSON = "dataset.json"
 SURVIVAL_SHARE = 0.995
 WORD_REASONS = ("span_inside_word", "piece_across_words")
-_COLUMNS = ["row_id", "raw", "source", "place", "split", "span_tags", "span_starts", "span_ends"]
-
-
-@dataclass
-class Tally:
-    """What tokenizing cost: rows dropped by reason, and gold spans with how many of them survive, by tag."""
-
-    dropped: Counter[str] = field(default_factory=Counter)
-    gold: Counter[str] = field(default_factory=Counter)
-    survived: Counter[str] = field(default_factory=Counter)
-
-    def add(self, other: Self) -> None:
-        """Counts of another chunk on top of these."""
-        self.dropped.update(other.dropped)
-        self.gold.update(other.gold)
-        self.survived.update(other.survived)
-
-    def count_dropped(self, keep: NDArray[np.bool_], **demands: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """The rows (R,) of `keep` that meet every demand; each of the others is counted under the first it fails."""
-        for reason, holds in demands.items():
-            self.dropped[reason] += int((keep & ~holds).sum())
-            keep = keep & holds
-        return keep
-
-    def survival(self) -> dict[str, dict[str, int]]:
-        """Tag → gold spans and survivors, for every tag of the label set that has gold spans."""
-        return {tag: {"gold": n, "survived": self.survived[tag]} for tag, n in sorted(self.gold.items())}
-
-
-def tokenize_rows(
-    table: pa.Table, tokenizer: Tokenizer, label_set: LabelSet, max_length: int
-) -> tuple[pa.Table, Tally]:
-    """Aligned rows as TOKENIZED_SCHEMA, in their order, and what was lost on the way.
-
-    `table` needs row_id, raw, source, place and the three span columns. A row is dropped, and counted, when its spans
-    are unsound (`bad_spans`), it has no piece (`empty`), more than `max_length` (`too_long`), or labels that the
-    transition mask forbids (`illegal_labels`, M31). So is one of which the decoder, which knows words, could never find
-    a span (M67): it begins or ends inside a word (`span_inside_word`), or in a piece that holds the end of one word and
-    the start of the next (`piece_across_words`). The spans of these rows count among those that may not survive.
-    """
-    tally = Tally()
-    table, spans = _sound_rows(table, label_set, tally)
-    raws: list[str] = table.column("raw").to_pylist()
-    texts, pieces = Texts(raws), tokenizer.encode(raws)
-    labels, kinds = labels_of(texts, pieces, spans), texts.kinds_of(pieces)
-    lengths = np.diff(pieces.offsets)
-    keep = tally.count_dropped(
-        np.ones(len(raws), dtype=bool),
-        empty=lengths > 0,
-        too_long=lengths <= max_length,
-        illegal_labels=rows_are_legal(labels, pieces.offsets, label_set),
-    )
-    tagged = spans.tag != NO_TAG
-    counted = keep[spans.row] & tagged
-    whole = texts.whole_words(spans.row, spans.starts, spans.ends)
-    survived = spans_survive(texts, pieces, labels, spans) & whole
-    for tag, name in enumerate(label_set.tags):
-        of_tag = counted & (spans.tag == tag)
-        tally.gold[name] += int(of_tag.sum())
-        tally.survived[name] += int((of_tag & survived).sum())
-    keep = tally.count_dropped(
-        keep,
-        span_inside_word=np.bincount(spans.row[tagged & ~whole], minlength=len(raws)) == 0,
-        piece_across_words=words_are_whole(labels, kinds, pieces.offsets),
-    )
-    tally.dropped, tally.gold = +tally.dropped, +tally.gold
-    named = [table.column("row_id"), table.column("source"), _place_ids(table.column("place"))]
-    columns = [*named, *_list_columns((pieces.ids, labels, kinds), pieces.offsets)]
-    return pa.table(columns, schema=TOKENIZED_SCHEMA).filter(pa.array(keep)), tally
 
 
 def build_dataset(
@@ -116,33 +36,76 @@ def build_dataset(
     max_length: int,
     out: Path,
     *,
-    excluded: pa.Array | None = None,
-    progress: Callable[[int], None] = lambda rows: None,
+    excluded: Excluded = nothing_excluded,
+    progress: Callable[[str], None] = lambda line: None,
+    work: Path | None = None,
+    request: str = "",
+    run: Run = in_process,
 ) -> dict[str, JSON]:
     """Writes the three split files and dataset.json into `out`; returns what dataset.json holds.
 
-    `row_files` maps every source, in the order it shall have, to its Parquet files of aligned rows; rows whose id is in
-    `excluded` are dropped, and counted. `progress` is told the number of rows read with each batch. Memory does not
-    grow with rows, only with excluded ids. Raises CorpusError when a file holds rows of another source or split, and
-    when training or validation is left without rows.
+    `row_files` maps every source, in the order it shall have, to its Parquet files of aligned rows, each of which is a
+    piece of the work; rows that are `excluded` are dropped, and counted. `work`, `request` and `run` are those of
+    `corpus.build.build_from`: what is done survives a kill, and the bytes are the same whoever does it. Memory does not
+    grow with rows. Raises CorpusError when a file holds rows of another source or split, and when training or
+    validation is left without rows.
     """
-    writers = {split: SplitWriter(out / f"{split}.arrow", len(label_set)) for split in SPLITS}
+    job = Job(tokenizer.path, tokenizer.sha256, label_set, max_length, work or out / ".work", request)
+    job.work.mkdir(parents=True, exist_ok=True)
+    pieces = [(source, path) for source, paths in row_files.items() for path in paths]
+    try:
+        receipts = _receipts(job, pieces, excluded, progress, run)
+        return _joined(job, row_files, receipts, tokenizer, out)
+    except WorkersLostError:
+        raise
+    except (CorpusError, OSError):
+        shutil.rmtree(job.work, ignore_errors=True)  # it would end here again; and a full disk should not stay so
+        raise
+    finally:
+        if work is None:
+            shutil.rmtree(job.work, ignore_errors=True)
+
+
+def _receipts(
+    job: Job, pieces: Sequence[tuple[str, Path]], excluded: Excluded, progress: Callable[[str], None], run: Run
+) -> list[Receipt]:
+    """The receipts of all pieces in their order; what is there already is not done again."""
+    found = ((piece, job.receipt(piece)) for piece in range(len(pieces)))
+    receipts = {piece: receipt for piece, receipt in found if receipt is not None}
+    if receipts:
+        progress(f"tokenizing: {len(receipts)} of {len(pieces)} pieces are there already")
+    missing = (
+        (job, piece, source, shard, excluded(source, shard))
+        for piece, (source, shard) in enumerate(pieces)
+        if piece not in receipts
+    )
+    rows = 0
+    for receipt in run(tokenize_piece, missing):
+        receipts[receipt.piece] = receipt
+        rows += receipt.facts["rows"]
+        progress(f"tokenized {rows:,} rows (piece {len(receipts)} of {len(pieces)})")
+    return [receipts[piece] for piece in range(len(pieces))]
+
+
+def _joined(
+    job: Job, row_files: Mapping[str, Sequence[Path]], receipts: Sequence[Receipt], tokenizer: Tokenizer, out: Path
+) -> dict[str, JSON]:
+    """The pieces of each source, one behind the other, as the files of the dataset."""
+    writers = {split: SplitWriter(out / f"{split}.arrow", len(job.label_set)) for split in SPLITS}
     tallies = {source: Tally() for source in row_files}
+    waiting = iter(receipts)
     for source, paths in row_files.items():
-        for path in paths:
-            for table in _batches_of(path, source):
-                progress(table.num_rows)
-                table = _without_excluded(table, excluded, tallies[source])
-                for split, writer in writers.items():
-                    rows, tally = tokenize_rows(_rows_of_split(table, split), tokenizer, label_set, max_length)
-                    tallies[source].add(tally)
-                    writer.add(rows)
+        for _ in paths:
+            receipt = next(waiting)
+            tallies[source].add(Tally.from_json(receipt.facts["tally"]))
+            for split, rows in rows_of_piece(job, receipt.piece):
+                writers[split].add(rows)
         for writer in writers.values():
             writer.end_source(source)
     for writer in writers.values():
         writer.close()
     _demand_rows(writers)
-    summary = _summary(writers, tallies, tokenizer, label_set, max_length)
+    summary = _summary(writers, tallies, tokenizer, job.label_set, job.max_length)
     write_json_atomically(out / DATASET_JSON, summary)
     return summary
 
@@ -218,25 +181,6 @@ def _summary(
     }
 
 
-def _batches_of(path: Path, source: str) -> Iterator[pa.Table]:
-    """The rows of one Parquet file in tables of at most 65,536 rows, once they are known to be what they should be."""
-    with pq.ParquetFile(path) as parquet:
-        for batch in parquet.iter_batches(batch_size=BATCH_ROWS, columns=_COLUMNS):
-            table = pa.Table.from_batches([batch])
-            _demand_values(table, "source", (source,), path)
-            _demand_values(table, "split", SPLITS, path)
-            yield table
-
-
-def _demand_values(table: pa.Table, column: str, expected: Sequence[str], path: Path) -> None:
-    unexpected = set(pc.unique(table.column(column)).to_pylist()) - set(expected)
-    if unexpected:
-        raise CorpusError(
-            f"{path}: column {column} holds {sorted(map(str, unexpected))!r}, expected {' or '.join(expected)}. "
-            "Rebuild the corpus shard."
-        )
-
-
 def _demand_rows(writers: Mapping[str, SplitWriter]) -> None:
     """An empty split passes every later check, so it must not get that far."""
     for split in ("train", "validation"):
@@ -245,57 +189,3 @@ def _demand_rows(writers: Mapping[str, SplitWriter]) -> None:
                 f"dataset: split {split!r} has no row after tokenizing, expected at least one. "
                 "Look at the corpus' split counts, its shares and holdouts, and at what tokenizing dropped."
             )
-
-
-def _without_excluded(table: pa.Table, excluded: pa.Array | None, tally: Tally) -> pa.Table:
-    if excluded is None:
-        return table
-    kept = table.filter(pc.invert(pc.is_in(table.column("row_id"), value_set=excluded)))
-    if kept.num_rows < table.num_rows:
-        tally.dropped["excluded"] += table.num_rows - kept.num_rows
-    return kept
-
-
-def _rows_of_split(table: pa.Table, split: str) -> pa.Table:
-    return table.filter(pc.equal(table.column("split"), split))
-
-
-def _sound_rows(table: pa.Table, label_set: LabelSet, tally: Tally) -> tuple[pa.Table, Spans]:
-    """The rows whose spans can be used, and those spans; the other rows are counted as `bad_spans`."""
-    counts = [pc.list_value_length(table.column(name)) for name in ("span_tags", "span_starts", "span_ends")]
-    agree = pc.and_(pc.equal(counts[0], counts[1]), pc.equal(counts[1], counts[2])).fill_null(False)
-    paired = table.filter(agree)
-    spans = _spans_of(paired, label_set)
-    lengths = pc.utf8_length(paired.column("raw")).to_numpy().astype(np.int64)
-    sound = spans_are_sound(spans, lengths)
-    tally.dropped["bad_spans"] += table.num_rows - int(sound.sum())
-    spans = spans.only(sound[spans.row])
-    renumbered = np.cumsum(sound) - 1
-    return paired.filter(pa.array(sound)), Spans(renumbered[spans.row], spans.tag, spans.starts, spans.ends)
-
-
-def _spans_of(table: pa.Table, label_set: LabelSet) -> Spans:
-    counts = pc.list_value_length(table.column("span_tags")).to_numpy()
-    tags = pc.index_in(pc.list_flatten(table.column("span_tags")), value_set=pa.array(label_set.tags, pa.string()))
-    return Spans(
-        row=np.repeat(np.arange(table.num_rows, dtype=np.int64), counts),
-        tag=pc.fill_null(tags, NO_TAG).to_numpy().astype(np.int64),
-        starts=pc.list_flatten(table.column("span_starts")).to_numpy().astype(np.int64),
-        ends=pc.list_flatten(table.column("span_ends")).to_numpy().astype(np.int64),
-    )
-
-
-def _place_ids(places: pa.ChunkedArray) -> pa.Array:
-    """A number for each place, and 0 for none: what is dosed by place need not know its name."""
-    hashes = hash64(places.combine_chunks())
-    return pc.if_else(pc.equal(places, ""), pa.scalar(0, pa.uint64()), pa.array(hashes, pa.uint64()))
-
-
-def _list_columns(columns: Sequence[NDArray[np.generic]], offsets: NDArray[np.int64]) -> list[pa.Array]:
-    """The list columns of TOKENIZED_SCHEMA over one set of row boundaries."""
-    bounds = pa.array(offsets.astype(np.int32))
-    types = [TOKENIZED_SCHEMA.field(name).type for name in ("input_ids", "labels", "kinds")]
-    return [
-        pa.ListArray.from_arrays(bounds, pa.array(values), type=kind)
-        for values, kind in zip(columns, types, strict=True)
-    ]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
 
-import duckdb
 import numpy as np
 import pandera.pyarrow as pap
 import pyarrow as pa
@@ -15,6 +15,7 @@ import pyarrow.dataset
 from pandera.api.pyarrow.types import PyArrowData
 from pandera.errors import SchemaErrors
 
+from mw_pipeline.corpus.census import bounded_connection
 from mw_pipeline.dataset.tokenized import SPLITS, TOKENIZED_SCHEMA, TokenizedDataset
 from mw_pipeline.digest import JSON
 from mw_pipeline.tokenizer import PAD_ID
@@ -67,13 +68,14 @@ def tokenized_schema(vocab_size: int, label_count: int, max_length: int) -> pap.
 def splits_share_no_rows(path: Path) -> tuple[str, ...]:
     """Findings on row ids that stand twice: in two splits (M24), or within one. DuckDB spills what does not fit."""
     every = " union all ".join(f"select row_id, '{split}' as split from {split}" for split in SPLITS)
-    with duckdb.connect() as connection:
+    with tempfile.TemporaryDirectory() as spill, bounded_connection(Path(spill)) as connection:
         for split in SPLITS:
             connection.register(split, pyarrow.dataset.dataset(path / f"{split}.arrow", format="ipc"))
         total, row_id, splits = connection.execute(
+            f"with every_row as ({every}), doubled as (select row_id from every_row group by 1 having count(*) > 1) "
             "select count(*), min(row_id), arg_min(splits, row_id) from ("
-            f"select row_id, string_agg(split, ' and ' order by split) as splits from ({every}) "
-            "group by row_id having count(*) > 1)"
+            "select row_id, string_agg(split, ' and ' order by split) as splits "
+            "from every_row semi join doubled using (row_id) group by row_id)"
         ).fetchall()[0]
     return (f"{total} row ids stand more than once, first {row_id!r} in {splits}",) if total else ()
 

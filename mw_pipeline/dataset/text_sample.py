@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import duckdb
-import pyarrow as pa
 
+from mw_pipeline.corpus.census import bounded_connection, rows_in
 from mw_pipeline.errors import CorpusError
 
 # A text that is not all Latin is grouped by the first of these that it holds; RE2 knows Unicode's script names.
@@ -18,19 +19,18 @@ Group = tuple[str, str]
 
 
 def sample_texts(
-    row_files: Mapping[str, Sequence[Path]], *, rows: int, seed: int, excluded: pa.Array | None = None
+    row_files: Mapping[str, Sequence[Path]], *, rows: int, seed: int, exclusions: Path | None = None
 ) -> list[str]:
     """At most `rows` raw texts of training rows, the same ones for the same seed, whatever the files' order.
 
-    Rows whose id is in `excluded` are left out. A group (one script of one source) gets a share in proportion to the
+    Rows that `exclusions` lists are left out. A group (one script of one source) gets a share in proportion to the
     square root of its rows, so that a large source cannot crowd a small script out, and a small one is not repeated:
     temperature 0.5, as in Conneau & Lample, "Cross-lingual language model pretraining", 2019, §3.1. Raises CorpusError
     when there are no training rows.
     """
-    with duckdb.connect() as connection:
-        held_back = pa.array([], pa.string()) if excluded is None else excluded
-        connection.register("excluded", pa.table({"row_id": held_back}))
-        connection.execute(f"create view texts as {_texts(row_files)}")
+    files = [path for paths in row_files.values() for path in paths]
+    with tempfile.TemporaryDirectory() as spill, bounded_connection(Path(spill)) as connection:
+        connection.execute(f"create view texts as {_texts(rows_in(files, but=exclusions))}")
         counted = connection.execute("select source, script, count(*) from texts group by all order by all").fetchall()
         if not counted:
             raise CorpusError(
@@ -78,12 +78,11 @@ def root_quotas(counts: Mapping[Group, int], total: int) -> dict[Group, int]:
     return quotas
 
 
-def _texts(row_files: Mapping[str, Sequence[Path]]) -> str:
+def _texts(rows: str) -> str:
     """A query for row_id, raw, source and script of every training row."""
     latin = r"when not regexp_matches(raw, '[^\p{Latin}\p{Common}\p{Inherited}]') then 'Latin'"
     others = " ".join(rf"when regexp_matches(raw, '\p{{{script}}}') then '{script}'" for script in _SCRIPTS)
-    files = ", ".join("'" + str(path).replace("'", "''") + "'" for paths in row_files.values() for path in paths)
     return (
         f"select row_id, raw, source, case {latin} {others} else 'other' end as script "
-        f"from read_parquet([{files}]) where split = 'train' and row_id not in (select row_id from excluded)"
+        f"from {rows} where split = 'train'"
     )

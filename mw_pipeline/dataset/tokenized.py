@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from mw_pipeline.digest import JSON
 from mw_pipeline.errors import ArtifactError
 from mw_pipeline.mix.places import Places
+from mw_pipeline.records.text import utf8_bytes
 
 SPLITS = ("train", "validation", "test")
 BATCH_ROWS = 65_536
@@ -232,7 +233,8 @@ class RowDigest:
 
     def update(self, batch: pa.RecordBatch) -> None:
         """Takes the next rows, as TOKENIZED_SCHEMA."""
-        self._parts["row_id"].update("".join(f"{row_id}\n" for row_id in batch.column("row_id").to_pylist()).encode())
+        lines = pc.binary_join_element_wise(batch.column("row_id"), "", "\n")
+        self._parts["row_id"].update(utf8_bytes(lines)[1].tobytes())
         self._parts["place"].update(batch.column("place").to_numpy().astype("<u8").tobytes())
         lengths = pc.list_value_length(batch.column("input_ids")).to_numpy()
         self._parts["lengths"].update(lengths.astype("<i4").tobytes())

@@ -13,7 +13,7 @@ from mw_pipeline.digest import JSON, write_json_atomically
 from mw_pipeline.package.build import write_model_files
 from mw_pipeline.report.capability.page import render_capability
 from mw_pipeline.stages import line
-from mw_pipeline.stages.corpus import row_files
+from mw_pipeline.stages.corpus import key_files, shards_of
 from mw_pipeline.stages.export import exported
 from mw_pipeline.stages.matrices import matrix_file, page_file
 from mw_pipeline.stages.place import Place, Progress, quiet
@@ -30,9 +30,8 @@ def capability_matrix(place: Place, recipe_name: str, *, progress: Progress = qu
     def make(out: Path) -> Mapping[str, JSON]:
         manifest = line.corpus_manifest.demand(place, recipe.corpus)
         trained_on = recipe.sources_in_use
-        files = [
-            path for name, paths in row_files(place.store, manifest).items() if name in trained_on for path in paths
-        ]
+        shards = shards_of(place.store, manifest)
+        keys = [path for name, artifact in shards.items() if name in trained_on for path in key_files(artifact)]
         held_out = place.corpus_spec(recipe.corpus).holdout_places_share
         found = {}
         with tempfile.TemporaryDirectory() as work:
@@ -44,7 +43,7 @@ def capability_matrix(place: Place, recipe_name: str, *, progress: Progress = qu
                     folder,
                     min_cell=recipe.eval.min_cell,
                     held_out=held_out,
-                    unseen=functools.partial(unseen_rows, files=files),
+                    unseen=functools.partial(unseen_rows, keys=keys),
                     compared=manifest.digest,
                     progress=progress,
                 )

@@ -10,7 +10,7 @@ from mw_pipeline.corpus.taught_words import Taught, closed_words_are_taught, tau
 from mw_pipeline.digest import JSON, write_json_atomically
 from mw_pipeline.report.closed_words import kind_table, render_closed_words
 from mw_pipeline.stages import line
-from mw_pipeline.stages.corpus import excluded_rows, row_files
+from mw_pipeline.stages.corpus import exclusions_of, row_files
 from mw_pipeline.stages.place import Place, Progress, quiet
 from mw_pipeline.store import Built
 
@@ -29,10 +29,10 @@ def build_closed_words(place: Place, recipe_name: str, *, progress: Progress = q
     def make(out: Path) -> Mapping[str, JSON]:
         (manifest,) = request.inputs
         files = row_files(place.store, manifest)
-        used = [path for source in recipe.sources_in_use for path in files.get(source, [])]
+        used = {source: files[source] for source in recipe.sources_in_use if source in files}
         words = closed_words_of(recipe.package.locales, recipe.label_set.tags)
         progress(f"closed words: counting {len(words):,} of them")
-        counted = worst_first(taught_words(used, words, excluded=excluded_rows(manifest)))
+        counted = worst_first(taught_words(used, words, excluded=exclusions_of(manifest).of))
         facts: JSON = {
             "recipe": {"name": recipe.name, "digest": recipe.digest},
             "corpus": recipe.corpus,

@@ -7,14 +7,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from mw_pipeline.artifact import Artifact
 from mw_pipeline.corpus.build import SourceSummary, build_from
+from mw_pipeline.corpus.exclusions import Exclusions
 from mw_pipeline.corpus.fetch import Fetcher
 from mw_pipeline.corpus.inputs import resolve_inputs
-from mw_pipeline.corpus.leaks import exclusion_counts, write_exclusions
+from mw_pipeline.corpus.keys import KEYS_FOLDER
+from mw_pipeline.corpus.leaks import excluded_training_rows, exclusion_counts, write_exclusions
 from mw_pipeline.corpus.waterfall import Waterfall
 from mw_pipeline.corpus.workers import Run, in_process
 from mw_pipeline.digest import JSON, write_json_atomically
@@ -28,7 +27,7 @@ from mw_pipeline.store import Built, Store
 CENSUS_FILE = "census.json"
 EXCLUSIONS_FILE = "excluded.parquet"
 RAW_FOLDER = "raw"
-_SHARDS = "shards/"
+SHARDS_FOLDER = "shards"
 
 
 def build_shards(place: Place, partition: str, *, progress: Progress = quiet) -> Built:
@@ -106,27 +105,43 @@ def build_manifest(place: Place, corpus: str, *, progress: Progress = quiet) -> 
 
 def row_files(store: Store, manifest: Artifact) -> dict[str, list[Path]]:
     """Source → Parquet files of its rows, for every source of a corpus manifest."""
-    named = [reference for reference in manifest.manifest.inputs if reference.kind == "corpus_shards"]
-    shards = [store.load(reference.kind, reference.digest) for reference in named]
-    return {artifact.manifest.config["source"]: shard_files(artifact) for artifact in shards}
+    return {source: shard_files(artifact) for source, artifact in shards_of(store, manifest).items()}
 
 
 def shard_files(artifact: Artifact) -> list[Path]:
     """The Parquet files of rows in a corpus_shards artifact, in order."""
-    return [artifact.file(entry.path) for entry in artifact.manifest.files if entry.path.startswith(_SHARDS)]
+    return _files_in(artifact, SHARDS_FOLDER)
 
 
-def excluded_rows(manifest: Artifact) -> pa.Array:
-    """Ids of the rows of a corpus that no one may train on: gold, repeats of what is held out or of another source."""
-    return pq.read_table(manifest.file(EXCLUSIONS_FILE), columns=["row_id"])["row_id"].combine_chunks()
+def key_files(artifact: Artifact) -> list[Path]:
+    """The files of keys in a corpus_shards artifact, one for each of its shards, in order."""
+    return _files_in(artifact, KEYS_FOLDER)
+
+
+def _files_in(artifact: Artifact, folder: str) -> list[Path]:
+    """All at once: each by its name would be looked for among all others."""
+    artifact.folder(folder)
+    return [artifact.path / entry.path for entry in artifact.manifest.files if entry.path.startswith(f"{folder}/")]
+
+
+def shards_of(store: Store, manifest: Artifact) -> dict[str, Artifact]:
+    """Source → its corpus_shards artifact, for every source of a corpus manifest."""
+    named = [reference for reference in manifest.manifest.inputs if reference.kind == "corpus_shards"]
+    shards = [store.load(reference.kind, reference.digest) for reference in named]
+    return {artifact.manifest.config["source"]: artifact for artifact in shards}
+
+
+def exclusions_of(manifest: Artifact) -> Exclusions:
+    """The rows of a corpus that no one may train on: gold, repeats of what is held out or of another source."""
+    return Exclusions(manifest.file(EXCLUSIONS_FILE))
 
 
 def training_rows(manifest: Artifact) -> dict[str, int]:
     """Source → rows of its train split without the excluded ones, from a corpus manifest."""
-    census = manifest.read_json(CENSUS_FILE)
-    table = pq.read_table(manifest.file(EXCLUSIONS_FILE), columns=["source"], filters=[("split", "=", "train")])
-    lost = Counter(table["source"].to_pylist())
-    return {name: found["counts"]["split"].get("train", 0) - lost[name] for name, found in census["sources"].items()}
+    census, lost = manifest.read_json(CENSUS_FILE), excluded_training_rows(manifest.file(EXCLUSIONS_FILE))
+    return {
+        name: found["counts"]["split"].get("train", 0) - lost.get(name, 0) for name, found in census["sources"].items()
+    }
 
 
 def waterfall_of(artifact: Artifact) -> Waterfall:
@@ -153,8 +168,8 @@ def census_table(manifest: Artifact) -> str:
 
 def _exclude(place: Place, corpus: str, shards: Sequence[Artifact], path: Path) -> dict[str, int]:
     texts, families = gold_texts_and_families(place, corpus)
-    files = [file for artifact in shards for file in shard_files(artifact)]
-    return write_exclusions(files, path, gold_texts=texts, gold_families=families)
+    keys = [file for artifact in shards for file in key_files(artifact)]
+    return write_exclusions(keys, path, gold_texts=texts, gold_families=families)
 
 
 def _flow(rows: int, lost: Mapping[str, Mapping[str, int]]) -> JSON:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 
 from mw_pipeline.artifact import Artifact
 from mw_pipeline.corpus.census import town_counts
@@ -20,7 +19,7 @@ from mw_pipeline.mix.places import Places
 from mw_pipeline.mix.plan import Mix, plan_mix
 from mw_pipeline.recipe import MixWishes, Recipe
 from mw_pipeline.stages import line
-from mw_pipeline.stages.corpus import EXCLUSIONS_FILE, excluded_rows, row_files, training_rows
+from mw_pipeline.stages.corpus import EXCLUSIONS_FILE, exclusions_of, row_files, training_rows
 from mw_pipeline.stages.place import Place, Progress, quiet
 from mw_pipeline.stages.recipe_fit import demand_fit
 from mw_pipeline.store import Built
@@ -28,7 +27,6 @@ from mw_pipeline.tokenizer import MODEL_NAME as TOKENIZER_FILE
 from mw_pipeline.tokenizer import Tokenizer, train_tokenizer
 
 MIX_FILE = "mix.json"
-_ROWS_PER_LINE = 100_000
 
 
 def build_mix(place: Place, recipe_name: str, *, progress: Progress = quiet) -> Built:
@@ -87,8 +85,8 @@ def build_tokenizer(place: Place, recipe_name: str, *, progress: Progress = quie
 
     def make(out: Path) -> Mapping[str, JSON]:
         config = recipe.tokenizer
-        excluded = _excluded(place, recipe)
-        texts = sample_texts(_files_in_use(place, recipe), rows=config.sample_rows, seed=config.seed, excluded=excluded)
+        listed = line.corpus_manifest.demand(place, recipe.corpus).file(EXCLUSIONS_FILE)
+        texts = sample_texts(_files_in_use(place, recipe), rows=config.sample_rows, seed=config.seed, exclusions=listed)
         progress(f"tokenizer: learning {config.vocab_size:,} pieces from {len(texts):,} rows")
         facts = dict(train_tokenizer(texts, config, out / TOKENIZER_FILE))
         write_json_atomically(out / "META.json", {"config": config.model_dump(mode="json"), **facts})
@@ -98,20 +96,27 @@ def build_tokenizer(place: Place, recipe_name: str, *, progress: Progress = quie
 
 
 def build_dataset(place: Place, recipe_name: str, *, progress: Progress = quiet) -> Built:
-    """Ids and labels of every row of the recipe's sources, one Arrow file per split."""
+    """Ids and labels of every row of the recipe's sources, one Arrow file per split.
+
+    A build that was killed goes on where it stopped; the workers of the place do it, and leave no trace in it."""
     recipe = place.recipe(recipe_name)
     request = line.tokenized_dataset.request(place, recipe)
+    work = place.store.work_path(request.kind, request.key)
 
     def make(out: Path) -> Mapping[str, JSON]:
-        summary = write_dataset(
-            _files_in_use(place, recipe),
-            tokenizer_of(line.tokenizer.demand(place, recipe)),
-            recipe.label_set,
-            recipe.model.max_length,
-            out,
-            excluded=_excluded(place, recipe),
-            progress=_RowCount(progress),
-        )
+        with place.workers.started(progress) as run:
+            summary = write_dataset(
+                _files_in_use(place, recipe),
+                tokenizer_of(line.tokenizer.demand(place, recipe)),
+                recipe.label_set,
+                recipe.model.max_length,
+                out,
+                excluded=exclusions_of(line.corpus_manifest.demand(place, recipe.corpus)).of,
+                progress=progress,
+                work=work,
+                request=request.key,
+                run=run,
+            )
         return {
             "rows": sum(split["rows"] for split in summary["splits"].values()),
             "tokens": sum(split["pieces"] for split in summary["splits"].values()),
@@ -119,7 +124,9 @@ def build_dataset(place: Place, recipe_name: str, *, progress: Progress = quiet)
             "label_entropy": summary["label_entropy"],
         }
 
-    return request.build(place.store, make)
+    built = request.build(place.store, make)
+    shutil.rmtree(work, ignore_errors=True)
+    return built
 
 
 def tokenizer_of(artifact: Artifact) -> Tokenizer:
@@ -132,20 +139,3 @@ def _files_in_use(place: Place, recipe: Recipe) -> dict[str, list[Path]]:
     manifest = line.corpus_manifest.demand(place, recipe.corpus)
     wanted = recipe.sources_in_use
     return {name: files for name, files in row_files(place.store, manifest).items() if name in wanted}
-
-
-def _excluded(place: Place, recipe: Recipe) -> pa.Array:
-    return excluded_rows(line.corpus_manifest.demand(place, recipe.corpus))
-
-
-@dataclasses.dataclass
-class _RowCount:
-    """Adds up rows and shows a line every hundred thousand."""
-
-    show: Progress
-    rows: int = 0
-
-    def __call__(self, rows: int) -> None:
-        before, self.rows = self.rows, self.rows + rows
-        if before // _ROWS_PER_LINE < self.rows // _ROWS_PER_LINE:
-            self.show(f"tokenized {self.rows:,} rows")

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mw_pipeline.capability.habits import locale_problem
+from mw_pipeline.corpus.memory_limit import memory_megabytes
 from mw_pipeline.corpus.workers import HERE, Workers
 from mw_pipeline.errors import CorpusError, RecipeError
 from mw_pipeline.recipe import CorpusSpec, Recipe, config_files, load_corpus_spec, load_recipe, with_seed
@@ -103,8 +104,9 @@ class Place:
         in_parts: bool | None = None,
     ) -> Place:
         """What is not given comes from MW_STORE, MW_PROJECT, MW_DATA, MW_WORKERS, MW_TIME_LIMIT and MW_IN_PARTS; then
-        `.mw`, `checkout_of` this code, `data`, this process alone, and no limit. Raises CorpusError for workers that
-        nobody understands, RecipeError for such a limit."""
+        `.mw`, `checkout_of` this code, `data`, this process alone, and no limit. Raises CorpusError for workers, or a
+        MW_MEMORY, that nobody understands, RecipeError for such a limit."""
+        memory_megabytes()
         home = Path(project or os.environ.get("MW_PROJECT") or checkout_of(Path(__file__)) or ".").absolute()
         url = store or os.environ.get("MW_STORE") or ".mw"
         raw = data or os.environ.get("MW_DATA") or "data"

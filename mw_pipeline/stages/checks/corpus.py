@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from mw_pipeline.corpus import census, holdouts, leaks, schema, waterfall
+from mw_pipeline.corpus import census, holdouts, keys, leaks, schema, waterfall
 from mw_pipeline.licences import share_alike_is_allowed
 from mw_pipeline.report.cells import Table, count
 from mw_pipeline.stages import line
@@ -13,8 +13,10 @@ from mw_pipeline.stages.corpus import (
     CENSUS_FILE,
     EXCLUSIONS_FILE,
     census_table,
+    key_files,
     row_files,
     shard_files,
+    shards_of,
     waterfall_of,
 )
 from mw_pipeline.stages.findings import Findings, found
@@ -23,10 +25,12 @@ from mw_pipeline.stages.place import Place
 
 
 def rows_match_schema(place: Place, partition: str) -> Findings:
-    """Every row has the row schema, every span cuts its component out of the text, and there is at least one row."""
+    """Every row has the row schema, every span cuts its component out of the text, and there is at least one row; the
+    keys beside the rows, which other checks join, are theirs."""
     shards = line.corpus_shards.demand(place, partition)
-    rows = shards.metrics["rows"]
-    return found(schema.rows_match_schema(shard_files(shards)), f"{rows:,} rows fit the schema", rows=rows)
+    rows, files = shards.metrics["rows"], shard_files(shards)
+    problems = schema.rows_match_schema(files) or keys.keys_match_rows(files, key_files(shards))
+    return found(problems, f"{rows:,} rows fit the schema", rows=rows)
 
 
 def rows_are_conserved(place: Place, partition: str) -> Findings:
@@ -54,17 +58,17 @@ def splits_are_disjoint(place: Place, partition: str) -> Findings:
     no row id stands twice, and no text in two sources."""
     manifest = line.corpus_manifest.demand(place, partition)
     excluded = manifest.file(EXCLUSIONS_FILE)
-    files, spec = all_rows(place, partition), place.corpus_spec(partition)
+    keyed, spec = all_keys(place, partition), place.corpus_spec(partition)
     texts, families = gold_texts_and_families(place, partition)
     return found(
         [
-            *leaks.splits_are_disjoint(files, excluded),
-            *holdouts.held_out_places_stay_out(files, spec.holdout_places_share, excluded),
-            *leaks.sources_share_no_text(files, excluded),
-            *census.row_ids_are_unique(files),
+            *leaks.splits_are_disjoint(keyed, excluded),
+            *holdouts.held_out_places_stay_out(all_rows(place, partition), spec.holdout_places_share, excluded),
+            *leaks.sources_share_no_text(keyed, excluded),
+            *census.row_ids_are_unique(keyed),
         ],
         f"no family and no text is in two splits, and no held-out place ({spec.holdout_places_share:.1%}) in training",
-        in_both=_overlap_table(leaks.overlaps(files, texts, families, excluded)),
+        in_both=_overlap_table(leaks.overlaps(keyed, texts, families, excluded)),
         census=census_table(manifest),
     )
 
@@ -113,3 +117,9 @@ def all_rows(place: Place, corpus: str) -> list[Path]:
     """The Parquet files of all sources of a corpus."""
     manifest = line.corpus_manifest.demand(place, corpus)
     return [path for paths in row_files(place.store, manifest).values() for path in paths]
+
+
+def all_keys(place: Place, corpus: str) -> list[Path]:
+    """The files of keys of all sources of a corpus."""
+    shards = shards_of(place.store, line.corpus_manifest.demand(place, corpus))
+    return [path for artifact in shards.values() for path in key_files(artifact)]

@@ -8,7 +8,7 @@ from mw_pipeline.corpus import leaks
 from mw_pipeline.digest import JSON
 from mw_pipeline.report.cells import NOTHING, Table, count
 from mw_pipeline.stages import line
-from mw_pipeline.stages.checks.corpus import all_rows
+from mw_pipeline.stages.checks.corpus import all_keys
 from mw_pipeline.stages.corpus import EXCLUSIONS_FILE
 from mw_pipeline.stages.findings import Findings, found
 from mw_pipeline.stages.golden import FACTS_FILE, JudgedGold, gold_texts_and_families, judged_gold
@@ -43,8 +43,8 @@ def golden_is_not_in_train(place: Place, partition: str) -> Findings:
     """No gold row stands in training or validation, neither its text in any case and punctuation nor its family."""
     texts, families = gold_texts_and_families(place, partition)
     manifest = line.corpus_manifest.demand(place, partition)
-    files = all_rows(place, partition)
-    problems = leaks.golden_is_not_in_train(files, texts, families, manifest.file(EXCLUSIONS_FILE))
+    keyed = all_keys(place, partition)
+    problems = leaks.golden_is_not_in_train(keyed, texts, families, manifest.file(EXCLUSIONS_FILE))
     return found(problems, f"none of {len(texts)} gold rows is in training or validation")
 
 
