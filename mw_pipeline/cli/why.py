@@ -10,7 +10,7 @@ from mw_pipeline.cli import EXIT_OK, say
 from mw_pipeline.cli.arguments import local_path, positive_count
 from mw_pipeline.cli.project import place_in_use
 from mw_pipeline.digest import JSON
-from mw_pipeline.stages.teaching import why
+from mw_pipeline.stages.teaching import Teaching
 from mw_pipeline.teaching.answer import ROWS_SHOWN
 
 
@@ -26,7 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prints the answer as JSON, and what each span is and who taught it for people."""
-    found = why(place_in_use(), args.recipe, args.address, rows=args.rows, progress=say)
+    teaching = Teaching.open(place_in_use(), args.recipe, progress=say)
+    found = teaching.why(args.address, rows=args.rows)
     print(json.dumps(found, ensure_ascii=False))
     for span in found["spans"]:
         say(" ".join(span["sentences"]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from mw_pipeline.digest import JSON
 from mw_pipeline.evaluate.checkpoint_parser import checkpoint_parser
 from mw_pipeline.model.checkpoint import Checkpoint, load_checkpoint
 from mw_pipeline.model.losses import TaggingLoss
+from mw_pipeline.parse import Parser
 from mw_pipeline.recipe import Recipe
 from mw_pipeline.stages import line
 from mw_pipeline.stages.corpus import EXCLUSIONS_FILE, shard_files
@@ -25,7 +27,7 @@ from mw_pipeline.teaching.answer import ROWS_SHOWN, answer
 from mw_pipeline.teaching.corpus_rows import rows_by_id
 from mw_pipeline.teaching.index import TeachingIndex, draw_rows, write_index
 from mw_pipeline.teaching.listed_rows import RowList
-from mw_pipeline.teaching.reading import read_address
+from mw_pipeline.teaching.reading import Reading, read_address
 from mw_pipeline.teaching.shapes import SHAPES_FILE, write_shapes
 from mw_pipeline.tokenizer import MODEL_NAME
 from mw_pipeline.train.log import BEST, LAST
@@ -63,20 +65,42 @@ def teaching_index(place: Place, recipe_name: str, *, progress: Progress = quiet
     return request.build(place.store, make)
 
 
-def why(
-    place: Place, recipe_name: str, address: str, *, rows: int = ROWS_SHOWN, progress: Progress = quiet
-) -> dict[str, JSON]:
-    """Why the best checkpoint of a recipe's full run reads an address as it does; the index is made where there is
-    none. Raises GateError behind the lock, CorpusError for a text that holds nothing to read."""
-    recipe = place.recipe(recipe_name)
-    made = line.teaching_index.find(place, recipe) or teaching_index(place, recipe_name, progress=progress).artifact
-    index = TeachingIndex.read(made.folder())
-    full = line.full_checkpoint.demand(place, recipe)
-    parser = checkpoint_parser(full.folder(), line.tokenizer.demand(place, recipe).file(MODEL_NAME))
-    loss = _loss(recipe, line.tokenized_dataset.demand(place, recipe))
-    reading = read_address(parser, address, _checkpoints(place, recipe), loss, index.window)
-    listed = RowList(index, recipe.label_set, _lineage(place, recipe))
-    return answer(reading, listed, made.file(SHAPES_FILE), rows=rows)
+@dataclass(frozen=True)
+class Teaching:
+    """A recipe's full run with the rows that taught it, ready to be asked about addresses."""
+
+    parser: Parser
+    checkpoints: Mapping[str, Checkpoint]
+    loss: TaggingLoss
+    listed: RowList
+    shapes_path: Path
+
+    @classmethod
+    def open(cls, place: Place, recipe_name: str, *, progress: Progress = quiet) -> Teaching:
+        """The index is made where there is none. Raises GateError behind the lock."""
+        recipe = place.recipe(recipe_name)
+        made = line.teaching_index.find(place, recipe) or teaching_index(place, recipe_name, progress=progress).artifact
+        tokenizer_path = line.tokenizer.demand(place, recipe).file(MODEL_NAME)
+        return cls(
+            checkpoint_parser(line.full_checkpoint.demand(place, recipe).folder(), tokenizer_path),
+            _checkpoints(place, recipe),
+            _loss(recipe, line.tokenized_dataset.demand(place, recipe)),
+            RowList(TeachingIndex.read(made.folder()), recipe.label_set, _lineage(place, recipe)),
+            made.file(SHAPES_FILE),
+        )
+
+    @property
+    def index(self) -> TeachingIndex:
+        """The rows, and the last layer on them."""
+        return self.listed.index
+
+    def read(self, address: str) -> Reading:
+        """What the best checkpoint reads. Raises CorpusError for a text that holds nothing to read."""
+        return read_address(self.parser, address, self.checkpoints, self.loss, self.index.window)
+
+    def why(self, address: str, *, rows: int = ROWS_SHOWN) -> dict[str, JSON]:
+        """Why it reads that: see `answer`."""
+        return answer(self.read(address), self.listed, self.shapes_path, rows=rows)
 
 
 def _shards_in_use(place: Place, recipe: Recipe) -> dict[str, Artifact]:

@@ -91,7 +91,7 @@ def pull_by_source(index: TeachingIndex, evidence: SpanEvidence) -> list[dict[st
 
 
 def _shares(drawn: Floats, whole: float) -> dict[str, JSON]:
-    towards, against = float(drawn[drawn > 0].sum()) / whole, float(-drawn[drawn < 0].sum()) / whole
+    towards, against = float(np.maximum(drawn, 0).sum()) / whole, float(np.maximum(-drawn, 0).sum()) / whole
     return {"rows": len(drawn), "towards": towards, "against": against, "net": towards - against}
 
 

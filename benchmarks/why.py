@@ -1,0 +1,134 @@
+"""Who is named for a planted fault: influence, likeness and chance on addresses that the fault spoiled.
+
+    python benchmarks/why.py [FOLDER]
+
+Writes a tiny project with a source that calls one kind of street a venue (`planted_slips.py`), trains it, and asks of
+fresh addresses of that kind which source taught their reading. FOLDER keeps the project, which must be new. Prints
+JSON: `spoiled`, of the addresses whose street is read as a venue, the share for which each way of asking names the
+planted source first; `control`, the same of those whose street is read as a street, where it should not be named; and
+`rows`, how many of the five rows that are shown first are of the planted source.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from planted_slips import KIND, RECIPE, RIGHT_TAG, SLIPS, WRONG_TAG, train_planted, write_planted
+
+from mw_pipeline.digest import JSON
+from mw_pipeline.stages.teaching import Teaching
+from mw_pipeline.teaching.influence import SpanEvidence, evidence_of, pull_by_source
+from mw_pipeline.teaching.listed_rows import RowList
+
+ASKED = 400
+NEIGHBOURS = 20
+SHOWN = 5
+
+Ask = Callable[[RowList, SpanEvidence, str], str]
+"""(rows, evidence of a span, its tag) → the source that is named first."""
+
+
+def _by_influence(listed: RowList, evidence: SpanEvidence, tag: str) -> str:
+    return str(pull_by_source(listed.index, evidence)[0]["source"])
+
+
+def _by_alignment(listed: RowList, evidence: SpanEvidence, tag: str) -> str:
+    return _most(listed, evidence.alignment * listed.index.draws)
+
+
+def _by_likeness(listed: RowList, evidence: SpanEvidence, tag: str) -> str:
+    return _most(listed, _near(evidence.similarity))
+
+
+def _by_likeness_and_draws(listed: RowList, evidence: SpanEvidence, tag: str) -> str:
+    return _most(listed, _near(evidence.similarity) * listed.index.draws)
+
+
+def _by_likeness_and_label(listed: RowList, evidence: SpanEvidence, tag: str) -> str:
+    same = np.array([said == tag for said in listed.tags_at(evidence.alike)])
+    return _most(listed, _near(np.where(same, evidence.similarity, -1.0)))
+
+
+def _by_chance(listed: RowList, evidence: SpanEvidence, tag: str) -> str:
+    seed = int(evidence.alike.sum())  # another draw for each address, the same in each run
+    return _most(listed, _near(np.random.default_rng(seed).random(len(listed.index))))
+
+
+WAYS: Mapping[str, Ask] = {
+    "influence": _by_influence,
+    "alignment": _by_alignment,
+    "likeness": _by_likeness,
+    "likeness, by draws": _by_likeness_and_draws,
+    "likeness, same label": _by_likeness_and_label,
+    "chance": _by_chance,
+}
+
+
+def _near(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """1 for the rows with the greatest values, 0 for the others."""
+    found = np.zeros(len(values))
+    found[np.argsort(-values, kind="stable")[:NEIGHBOURS]] = 1.0
+    return found
+
+
+def _most(listed: RowList, weights: NDArray[np.float64]) -> str:
+    """The source with the greatest sum of weights."""
+    sources, number = np.unique(listed.index.rows["source"].to_pylist(), return_inverse=True)
+    return str(sources[np.bincount(number, weights).argmax()])
+
+
+def figures_of(teaching: Teaching, addresses: list[str]) -> dict[str, JSON]:
+    """The figures for these addresses."""
+    named: dict[str, list[dict[str, str]]] = {WRONG_TAG: [], RIGHT_TAG: []}
+    ours: dict[str, list[float]] = {"by alignment": [], "by influence": []}
+    begun = time.perf_counter()
+    for address in addresses:
+        reading = teaching.read(address)
+        stretch = next((found for found in reading.stretches if KIND in found.value), None)
+        if stretch is None or stretch.tag not in named:
+            continue
+        (evidence,) = evidence_of(teaching.index, reading.layers, [stretch.pieces])
+        named[stretch.tag].append({name: ask(teaching.listed, evidence, stretch.tag) for name, ask in WAYS.items()})
+        if stretch.tag == WRONG_TAG:
+            ours["by alignment"].append(_share_of_slips(teaching.listed, evidence.alignment))
+            ours["by influence"].append(_share_of_slips(teaching.listed, evidence.pull))
+    seconds = time.perf_counter() - begun
+    return {
+        "asked": len(addresses),
+        "spoiled": _shares(named[WRONG_TAG]),
+        "control": _shares(named[RIGHT_TAG]),
+        "rows": {name: round(float(np.mean(shares)), 3) for name, shares in ours.items()},
+        "rows_indexed": len(teaching.index),
+        "seconds_each": round(seconds / len(addresses), 4),
+    }
+
+
+def _share_of_slips(listed: RowList, values: NDArray[np.float64]) -> float:
+    first = np.argsort(-values, kind="stable")[:SHOWN]
+    sources = listed.index.rows["source"].take(first).to_pylist()
+    return sources.count(SLIPS) / SHOWN
+
+
+def _shares(answers: list[dict[str, str]]) -> dict[str, JSON]:
+    shares = {way: sum(found[way] == SLIPS for found in answers) / max(1, len(answers)) for way in WAYS}
+    return {"addresses": len(answers), **{way: round(share, 3) for way, share in shares.items()}}
+
+
+def main() -> None:
+    """Plant, train, ask, print."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(scratch) / "project"
+        addresses = write_planted(folder, asked=ASKED)
+        place = train_planted(folder)
+        print(json.dumps(figures_of(Teaching.open(place, RECIPE), addresses), indent=1))
+
+
+if __name__ == "__main__":
+    main()
