@@ -79,7 +79,7 @@ class Teaching:
     def open(cls, place: Place, recipe_name: str, *, progress: Progress = quiet) -> Teaching:
         """The index is made where there is none. Raises GateError behind the lock."""
         recipe = place.recipe(recipe_name)
-        made = line.teaching_index.find(place, recipe) or teaching_index(place, recipe_name, progress=progress).artifact
+        made = _found(place, recipe) or teaching_index(place, recipe_name, progress=progress).artifact
         tokenizer_path = line.tokenizer.demand(place, recipe).file(MODEL_NAME)
         return cls(
             checkpoint_parser(line.full_checkpoint.demand(place, recipe).folder(), tokenizer_path),
@@ -101,6 +101,11 @@ class Teaching:
     def why(self, address: str, *, rows: int = ROWS_SHOWN) -> dict[str, JSON]:
         """Why it reads that: see `answer`."""
         return answer(self.read(address), self.listed, self.shapes_path, rows=rows)
+
+
+def _found(place: Place, recipe: Recipe) -> Artifact | None:
+    stage = line.teaching_index
+    return stage.find(place, recipe) if stage.is_there(stage.subject(place, recipe)) else None
 
 
 def _shards_in_use(place: Place, recipe: Recipe) -> dict[str, Artifact]:

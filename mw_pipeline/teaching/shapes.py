@@ -92,7 +92,9 @@ def _of_tag(tag: str, lines: Sequence[Mapping[str, JSON]]) -> dict[str, JSON]:
 
 def shape_sentence(value: str, tag: str, shape: Shape, counts: Sequence[Mapping[str, JSON]]) -> str:
     """One sentence: how a value is read, how many rows teach that in its place, and how many say otherwise."""
-    others = [f"{found['rows']:,} have {_a(found['tag'])} there" for found in counts if found["tag"] != tag]
+    others = [
+        f"{found['rows']:,} {_have(found['rows'])} {_a(found['tag'])} there" for found in counts if found["tag"] != tag
+    ]
     mine = next((found for found in counts if found["tag"] == tag), None)
     taught = "no rows" if mine is None else f"{mine['rows']:,} rows"
     most = "" if mine is None else f", {_most_of(mine['groups'])}"
@@ -105,6 +107,10 @@ def _most_of(groups: Sequence[Mapping[str, JSON]]) -> str:
     how = f" (method {first['method']})" if first["method"] else ""
     part = "all" if len(groups) == 1 else f"{first['rows']:,}"
     return f"{part} of them of {first['source']}{how}"
+
+
+def _have(rows: int) -> str:
+    return "has" if rows == 1 else "have"
 
 
 def _in_words(form: str) -> str:
