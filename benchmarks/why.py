@@ -5,8 +5,9 @@
 Writes a tiny project with a source that calls one kind of street a venue (`planted_slips.py`), trains it, and asks of
 fresh addresses of that kind which source taught their reading. FOLDER keeps the project, which must be new. Prints
 JSON: `spoiled`, of the addresses whose street is read as a venue, the share for which each way of asking names the
-planted source first; `control`, the same of those whose street is read as a street, where it should not be named; and
-`rows`, how many of the five rows that are shown first are of the planted source.
+planted source first; `read_right` and `elsewhere`, the same where it should not be named: of such addresses whose
+street is read as a street, and of the spans of gold rows, which know no such street; and `rows`, which share of the
+five rows that are shown first is of the planted source.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from numpy.typing import NDArray
 from planted_slips import KIND, RECIPE, RIGHT_TAG, SLIPS, WRONG_TAG, train_planted, write_planted
 
 from mw_pipeline.digest import JSON
+from mw_pipeline.golden.gold import load_golden
 from mw_pipeline.stages.teaching import Teaching
 from mw_pipeline.teaching.influence import SpanEvidence, evidence_of, pull_by_source
 from mw_pipeline.teaching.listed_rows import RowList
@@ -30,13 +32,18 @@ from mw_pipeline.teaching.listed_rows import RowList
 ASKED = 400
 NEIGHBOURS = 20
 SHOWN = 5
+GOLD_STEP = 6
 
 Ask = Callable[[RowList, SpanEvidence, str], str]
 """(rows, evidence of a span, its tag) → the source that is named first."""
 
 
-def _by_influence(listed: RowList, evidence: SpanEvidence, tag: str) -> str:
+def _by_nearest(listed: RowList, evidence: SpanEvidence, tag: str) -> str:
     return str(pull_by_source(listed.index, evidence)[0]["source"])
+
+
+def _by_influence(listed: RowList, evidence: SpanEvidence, tag: str) -> str:
+    return _most(listed, evidence.pull * listed.index.draws)
 
 
 def _by_alignment(listed: RowList, evidence: SpanEvidence, tag: str) -> str:
@@ -62,8 +69,9 @@ def _by_chance(listed: RowList, evidence: SpanEvidence, tag: str) -> str:
 
 
 WAYS: Mapping[str, Ask] = {
-    "influence": _by_influence,
-    "alignment": _by_alignment,
+    "nearest rows": _by_nearest,
+    "influence of all rows": _by_influence,
+    "alignment of all rows": _by_alignment,
     "likeness": _by_likeness,
     "likeness, by draws": _by_likeness_and_draws,
     "likeness, same label": _by_likeness_and_label,
@@ -84,30 +92,42 @@ def _most(listed: RowList, weights: NDArray[np.float64]) -> str:
     return str(sources[np.bincount(number, weights).argmax()])
 
 
-def figures_of(teaching: Teaching, addresses: list[str]) -> dict[str, JSON]:
-    """The figures for these addresses."""
-    named: dict[str, list[dict[str, str]]] = {WRONG_TAG: [], RIGHT_TAG: []}
+def figures_of(teaching: Teaching, addresses: Sequence[str], others: Sequence[str]) -> dict[str, JSON]:
+    """The figures for addresses of the planted kind, and for others."""
+    named: dict[str, list[dict[str, str]]] = {WRONG_TAG: [], RIGHT_TAG: [], "": []}
     ours: dict[str, list[float]] = {"by alignment": [], "by influence": []}
     begun = time.perf_counter()
-    for address in addresses:
-        reading = teaching.read(address)
-        stretch = next((found for found in reading.stretches if KIND in found.value), None)
-        if stretch is None or stretch.tag not in named:
-            continue
-        (evidence,) = evidence_of(teaching.index, reading.layers, [stretch.pieces])
-        named[stretch.tag].append({name: ask(teaching.listed, evidence, stretch.tag) for name, ask in WAYS.items()})
-        if stretch.tag == WRONG_TAG:
+    for tag, evidence in _asked(teaching, addresses, only=KIND):
+        if tag in (WRONG_TAG, RIGHT_TAG):
+            named[tag].append(_answers(teaching.listed, evidence, tag))
+        if tag == WRONG_TAG:
             ours["by alignment"].append(_share_of_slips(teaching.listed, evidence.alignment))
             ours["by influence"].append(_share_of_slips(teaching.listed, evidence.pull))
     seconds = time.perf_counter() - begun
+    named[""] = [_answers(teaching.listed, evidence, tag) for tag, evidence in _asked(teaching, others)]
     return {
-        "asked": len(addresses),
         "spoiled": _shares(named[WRONG_TAG]),
-        "control": _shares(named[RIGHT_TAG]),
+        "read_right": _shares(named[RIGHT_TAG]),
+        "elsewhere": _shares(named[""]),
         "rows": {name: round(float(np.mean(shares)), 3) for name, shares in ours.items()},
         "rows_indexed": len(teaching.index),
         "seconds_each": round(seconds / len(addresses), 4),
     }
+
+
+def _asked(teaching: Teaching, addresses: Sequence[str], *, only: str = "") -> Iterator[tuple[str, SpanEvidence]]:
+    """Tag and evidence of the spans of some addresses, of those alone that hold a word."""
+    for address in addresses:
+        reading = teaching.read(address)
+        asked = [stretch for stretch in reading.stretches if stretch.tag and only in stretch.value]
+        for stretch, found in zip(
+            asked, evidence_of(teaching.index, reading.layers, [stretch.pieces for stretch in asked]), strict=True
+        ):
+            yield stretch.tag, found
+
+
+def _answers(listed: RowList, evidence: SpanEvidence, tag: str) -> dict[str, str]:
+    return {name: ask(listed, evidence, tag) for name, ask in WAYS.items()}
 
 
 def _share_of_slips(listed: RowList, values: NDArray[np.float64]) -> float:
@@ -118,7 +138,7 @@ def _share_of_slips(listed: RowList, values: NDArray[np.float64]) -> float:
 
 def _shares(answers: list[dict[str, str]]) -> dict[str, JSON]:
     shares = {way: sum(found[way] == SLIPS for found in answers) / max(1, len(answers)) for way in WAYS}
-    return {"addresses": len(answers), **{way: round(share, 3) for way, share in shares.items()}}
+    return {"spans": len(answers), **{way: round(share, 3) for way, share in shares.items()}}
 
 
 def main() -> None:
@@ -127,7 +147,8 @@ def main() -> None:
         folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(scratch) / "project"
         addresses = write_planted(folder, asked=ASKED)
         place = train_planted(folder)
-        print(json.dumps(figures_of(Teaching.open(place, RECIPE), addresses), indent=1))
+        others = [row.raw for row in load_golden(sorted((folder / "golden").glob("[fu]*.jsonl"))).rows[::GOLD_STEP]]
+        print(json.dumps(figures_of(Teaching.open(place, RECIPE), addresses, others), indent=1))
 
 
 if __name__ == "__main__":

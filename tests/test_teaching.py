@@ -169,20 +169,24 @@ def test_chunks_of_the_index_change_no_answer(
         assert (one.pulling == other.pulling).mean() > 0.95  # of two that pull alike, rounding may choose either
 
 
-def test_shares_of_the_pull_are_weighted_by_draws_and_add_up_to_all_of_it(
-    index: TeachingIndex, reading: Reading
-) -> None:
+def test_sources_are_compared_by_draws_over_the_rows_that_align_most(index: TeachingIndex, reading: Reading) -> None:
     (evidence,) = evidence_of(index, reading.layers, [reading.stretches[0].pieces])
     sources = index.rows["source"].to_pylist()
     counted = Counter(sources)
-    weighted = np.array([evidence.pull[i] * DRAWS[s] / counted[s] for i, s in enumerate(sources)])
+    draws = np.array([DRAWS[s] / counted[s] for s in sources])
+    nearest = sorted(range(len(sources)), key=lambda row: -abs(evidence.alignment[row]))[: influence.NEAREST_ROWS]
+    shares = {row: evidence.alignment[row] * draws[row] for row in nearest}
+    whole = sum(map(abs, shares.values()))
     of_alpha = np.array([s == "alpha" for s in sources])
 
     found = pull_by_source(index, evidence)
 
     assert sum(one["towards"] + one["against"] for one in found) == pytest.approx(1.0)
     alpha = next(one for one in found if one["source"] == "alpha")
-    assert alpha["net"] == pytest.approx(weighted[of_alpha].sum() / np.abs(weighted).sum())
+    assert alpha["nearest"] == sum(of_alpha[row] for row in nearest) < len(nearest)
+    assert alpha["net"] == pytest.approx(sum(share for row, share in shares.items() if of_alpha[row]) / whole)
+    pulled = evidence.pull * draws
+    assert alpha["everywhere"] == pytest.approx(pulled[of_alpha].sum() / np.abs(pulled).sum())
     assert [one["net"] for one in found] == sorted((one["net"] for one in found), reverse=True)
     for one in found:
         assert sum(part["net"] for part in one["methods"]) == pytest.approx(one["net"])

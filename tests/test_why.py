@@ -40,14 +40,20 @@ def planted(tmp_path_factory: pytest.TempPathFactory, project: Path) -> tuple[Pl
 def test_the_planted_source_is_named_first_where_likeness_and_chance_do_not_name_it(
     planted: tuple[Place, dict[str, Any]],
 ) -> None:
-    spoiled, control, rows = (planted[1][name] for name in ("spoiled", "control", "rows"))
+    spoiled, rows = planted[1]["spoiled"], planted[1]["rows"]
 
-    assert spoiled["addresses"] >= 50
-    assert spoiled["influence"] >= 0.9
+    assert spoiled["spans"] >= 50
+    assert spoiled["nearest rows"] >= 0.9
     assert max(spoiled["likeness"], spoiled["chance"]) <= 0.2
-    assert control["addresses"] >= 50
-    assert control["influence"] <= 0.1
     assert rows["by alignment"] >= 0.7 > rows["by influence"]
+
+
+@pytest.mark.parametrize("innocent", ["read_right", "elsewhere"])
+def test_it_is_not_named_for_what_it_did_not_do(planted: tuple[Place, dict[str, Any]], innocent: str) -> None:
+    figures = planted[1][innocent]
+
+    assert figures["spans"] >= 200
+    assert figures["nearest rows"] <= 0.1
 
 
 def test_the_answer_names_sources_rows_and_shapes_span_by_span(

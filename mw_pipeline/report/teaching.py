@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mw_pipeline.digest import JSON
-from mw_pipeline.report.cells import NOTHING, Table, change, count, number, percent
+from mw_pipeline.report.cells import NOTHING, Table, change, count, number
 from mw_pipeline.report.page import Section, Tile, write_page
 
 _LISTS = {
@@ -43,17 +43,23 @@ def _section(place: int, address: str, span: Mapping[str, JSON]) -> Section:
 
 
 def _source_table(sources: Sequence[Mapping[str, JSON]]) -> Table:
-    """A line for each source, and below it one for each of its methods."""
+    """A line for each source, and below it one for each of its methods where it has several."""
     rows = []
     for source in sources:
-        rows.append((source["source"], "all", *_shares(source)))
-        rows += [("", method["method"] or "none", *_shares(method)) for method in source["methods"]]
-    headers = ("source", "method", "rows looked at", "towards", "against", "net")
-    return Table(headers, tuple(rows), "Who pulled, as shares of all that was pulled either way in the run")
+        methods = source["methods"]
+        every = f"all {len(methods)}" if len(methods) > 1 else methods[0]["method"] or "none"
+        rows.append((source["source"], every, *_shares(source)))
+        if len(methods) > 1:
+            rows += [(source["source"], method["method"] or "none", *_shares(method)) for method in methods]
+    headers = ("source", "method", "rows looked at", "of the nearest", "towards", "against", "net", "net of all rows")
+    return Table(
+        headers, tuple(rows), "Who pulled, by draws of the run: the rows that bear most on it, and all of them"
+    )
 
 
 def _shares(found: Mapping[str, JSON]) -> tuple[str, ...]:
-    return (count(found["rows"]), *(percent(found[name]) for name in ("towards", "against", "net")))
+    shares = (f"{number(100 * found[name], 1)} %" for name in ("towards", "against", "net", "everywhere"))
+    return (count(found["rows"]), count(found["nearest"]), *shares)
 
 
 def _shape_table(says: Sequence[Mapping[str, JSON]]) -> Table:
@@ -83,13 +89,19 @@ def _row_table(caption: str, address: str, span: Mapping[str, JSON], rows: Seque
             row["source"],
             row["method"] or "none",
             row["record"],
-            row["shard"],
+            _short(row["shard"]),
             ", ".join([row["adapter"], *([row["raw_files"]] if row["raw_files"] else [])]),
         )
         for row in rows
     ]
     headers = ("text", "says", "alignment", "likeness", "source", "method", "record", "shard", "read by, from")
     return Table(headers, (asked, *listed) if listed else (), caption)
+
+
+def _short(shard: str) -> str:
+    """The name of a shard as `mw-pipeline inspect` and people begin to type it."""
+    digest, _, name = shard.partition("/")
+    return f"{digest[:12]}… {name}"
 
 
 def _marked(text: str, span: Mapping[str, JSON]) -> str:

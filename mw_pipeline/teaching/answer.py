@@ -66,8 +66,9 @@ def taught_of(stretches: Sequence[Stretch], number: int, shapes: Path) -> dict[s
 
 def _pull_sentence(sources: Sequence[Mapping[str, JSON]]) -> str:
     """Who pulled hardest towards the reading, and who against it, on the whole."""
-    first, last = sources[0], sources[-1]
+    first, last, nearest = sources[0], sources[-1], sum(source["nearest"] for source in sources)
     if first["net"] <= 0:
-        return "On the whole no source pulls towards this reading."
-    against = f", {last['source']} against it ({-last['net']:.1%})" if last["net"] < 0 else ""
-    return f"{first['source']} pulls hardest towards it ({first['net']:.1%} of all pull, net){against}."
+        return f"Of the {nearest} rows that bear most on it, those of no source pull towards it on the whole."
+    against = f", {last['source']} hardest against it ({-last['net']:.0%})" if last["net"] < 0 else ""
+    towards = f"{first['source']} pulls hardest towards it ({first['net']:.0%} net)"
+    return f"Of the {nearest} rows that bear most on it, {towards}{against}."

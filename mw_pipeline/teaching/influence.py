@@ -7,7 +7,9 @@ pulls where it is seen alike *and* asks for the same change. The loss of the rea
 read, so a positive pull is towards this reading. Similarity is the cosine of the hidden states alone.
 
 Rows with a great loss pull at everything. Divided by the length of their gradient those come first that are about this
-span alone (Barshan, Brunet and Dziugaite, "RelatIF", AISTATS 2020, who do so with influence functions): alignment.
+span alone (Barshan, Brunet and Dziugaite, "RelatIF", AISTATS 2020, who do so with influence functions): alignment. For
+the same reason sources are compared over the rows that align most, either way: over all rows, what thousands of them do
+to every reading drowns what a few do to this one (docs/why.md has the figures).
 
 Shape letters: Q pieces of the address, N pieces of all indexed rows, R rows, S spans, C width, K labels.
 """
@@ -26,6 +28,8 @@ from mw_pipeline.teaching.index import Ids, TeachingIndex
 from mw_pipeline.teaching.last_layer import LastLayer
 
 CHUNK_PIECES = 65_536
+NEAREST_ROWS = 50
+"""Rows over which sources are compared: those that align most with a span, for it or against it."""
 
 Floats = NDArray[np.float64]
 
@@ -72,27 +76,55 @@ def evidence_of(index: TeachingIndex, layers: Mapping[str, LastLayer], spans: Se
 
 
 def pull_by_source(index: TeachingIndex, evidence: SpanEvidence) -> list[dict[str, JSON]]:
-    """What each source has pulled in the whole run, and each of its methods; hardest towards the reading first.
+    """What each source, and each of its methods, did to the reading in the run; hardest towards it first.
 
-    A row here stands for as many draws of its source as the run made for each row of it here. `towards` and `against`
-    are shares of all that was pulled either way, and `net` is their difference."""
-    drawn = evidence.pull * index.draws
-    whole = float(np.abs(drawn).sum()) or 1.0
+    A row here stands for as many draws of its source as the run made for each row of it here. `nearest` counts the
+    source's rows among the NEAREST_ROWS that align most; `towards` and `against` are shares of the alignment of all of
+    these, by draws, and `net` is their difference. `everywhere` is the same difference of the pull of all rows."""
+    nearest = np.argsort(-np.abs(evidence.alignment), kind="stable")[:NEAREST_ROWS]
+    near = np.zeros(len(index), dtype=bool)
+    near[nearest] = True
+    table = _Weighted(
+        near, _as_shares(evidence.alignment * index.draws * near), _as_shares(evidence.pull * index.draws)
+    )
     columns = zip(index.rows["source"].to_pylist(), index.rows["method"].to_pylist(), strict=True)
     sources: dict[str, dict[str | None, list[int]]] = {}
     for row, (source, method) in enumerate(columns):
         sources.setdefault(source, {}).setdefault(method, []).append(row)
     found = []
     for source, methods in sources.items():
+        parts = [{"method": method, **table.of(rows)} for method, rows in methods.items()]
         every = [row for rows in methods.values() for row in rows]
-        parts = [{"method": method, **_shares(drawn[rows], whole)} for method, rows in methods.items()]
-        found.append({"source": source, **_shares(drawn[every], whole), "methods": _hardest_first(parts)})
+        found.append({"source": source, **table.of(every), "methods": _hardest_first(parts)})
     return _hardest_first(found)
 
 
-def _shares(drawn: Floats, whole: float) -> dict[str, JSON]:
-    towards, against = float(np.maximum(drawn, 0).sum()) / whole, float(np.maximum(-drawn, 0).sum()) / whole
-    return {"rows": len(drawn), "towards": towards, "against": against, "net": towards - against}
+@dataclass(frozen=True)
+class _Weighted:
+    """(R,) whether a row is among the nearest, its part of their alignment, and its part of the pull of all rows."""
+
+    near: NDArray[np.bool_]
+    aligned: Floats
+    pulled: Floats
+
+    def of(self, rows: Sequence[int]) -> dict[str, JSON]:
+        """The sums over some rows."""
+        aligned = self.aligned[rows]
+        towards, against = float(np.maximum(aligned, 0).sum()), float(np.maximum(-aligned, 0).sum())
+        return {
+            "rows": len(rows),
+            "nearest": int(self.near[rows].sum()),
+            "towards": towards,
+            "against": against,
+            "net": towards - against,
+            "everywhere": float(self.pulled[rows].sum()),
+        }
+
+
+def _as_shares(values: Floats) -> Floats:
+    """Divided by the sum of their sizes."""
+    found: Floats = values / (np.abs(values).sum() or 1.0)
+    return found
 
 
 def _hardest_first(found: Iterable[dict[str, JSON]]) -> list[dict[str, JSON]]:
@@ -150,7 +182,7 @@ def _of_rows(pull: Floats, cosines: NDArray[np.float32], bounds: Ids, first: int
 
 def _argmax_by_row(values: NDArray[np.floating], bounds: Ids) -> Ids:
     """The place of the greatest value of each run, the first of equals."""
-    row = np.repeat(np.arange(len(bounds)), np.diff(np.append(bounds, len(values))))
-    order = np.lexsort((np.arange(len(values)), -values, row))
-    found: Ids = order[bounds]
+    lengths = np.diff(np.append(bounds, len(values)))
+    greatest = np.flatnonzero(values == np.repeat(np.maximum.reduceat(values, bounds), lengths))
+    found: Ids = greatest[np.searchsorted(greatest, bounds)]
     return found
