@@ -21,12 +21,13 @@ RECIPE = "demo"
 SLIPS, SOUND = "slips", "rolls"
 WRONG_TAG, RIGHT_TAG = "venue", "street"
 KIND = "Loop"
+SEED = 5
 _ROWS = {SLIPS: (200, "BuildingName"), SOUND: (800, "StreetName")}
 _GOLDEN = Path(__file__).parent.parent / "golden"
 
 _CORPUS = """
 version = "1"
-seed = 5
+seed = SEED
 countries = ["US", "FR"]
 variants = 1
 validation_share = 0.05
@@ -105,13 +106,16 @@ _Parts = list[tuple[str, str]]
 """The parts of an address in order, each with its tag in usaddress; that of the street is left open."""
 
 
-def write_planted(folder: Path, *, asked: int) -> list[str]:
+def write_planted(folder: Path, *, asked: int, kind: str = KIND, seed: int = SEED) -> list[str]:
     """Writes the project into a new folder; returns so many addresses of the kind that no source has."""
-    for name, text in (("corpora/builtin.toml", _CORPUS), (f"recipes/{RECIPE}.toml", _RECIPE)):
+    for name, text in (
+        ("corpora/builtin.toml", _CORPUS.replace("SEED", str(seed))),
+        (f"recipes/{RECIPE}.toml", _RECIPE),
+    ):
         (folder / name).parent.mkdir(parents=True)
         (folder / name).write_text(text, encoding="utf-8")
     shutil.copytree(_GOLDEN, folder / "golden")
-    drawn = _addresses(random.Random(1))
+    drawn = _addresses(kind, random.Random(seed))
     for source, (rows, tag) in _ROWS.items():
         lines = [_as_xml(parts, tag) for parts in islice(drawn, rows)]
         text = "\n".join(["<AddressCollection>", *lines, "</AddressCollection>", ""])
@@ -128,14 +132,14 @@ def train_planted(folder: Path) -> Place:
     return place
 
 
-def _addresses(rng: random.Random) -> Iterator[_Parts]:
+def _addresses(kind: str, rng: random.Random) -> Iterator[_Parts]:
     """Addresses with such a street, each once."""
     every = list(itertools.product(range(100, 1000), _NAMES, _TOWNS))
     rng.shuffle(every)
     for number, name, written in every:
         town, _, rest = written.partition(", ")
         region, _, postcode = rest.partition(" ")
-        parts = [("AddressNumber", str(number)), ("", f"{name} {KIND}"), ("OccupancyIdentifier", rng.choice(_UNITS))]
+        parts = [("AddressNumber", str(number)), ("", f"{name} {kind}"), ("OccupancyIdentifier", rng.choice(_UNITS))]
         parts += [("PlaceName", town), ("StateName", region), ("ZipCode", postcode)]
         yield [(tag, text) for tag, text in parts if text]
 

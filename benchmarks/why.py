@@ -1,9 +1,10 @@
 """Who is named for a planted fault: influence, likeness and chance on addresses that the fault spoiled.
 
-    python benchmarks/why.py [FOLDER]
+    python benchmarks/why.py [FOLDER] [--kind WORD] [--seed N]
 
 Writes a tiny project with a source that calls one kind of street a venue (`planted_slips.py`), trains it, and asks of
-fresh addresses of that kind which source taught their reading. FOLDER keeps the project, which must be new. Prints
+fresh addresses of that kind which source taught their reading. FOLDER keeps the project, which must be new;
+another kind and seed are another planting. Prints
 JSON: `spoiled`, of the addresses whose street is read as a venue, the share for which each way of asking names the
 planted source first; `read_right` and `elsewhere`, the same where it should not be named: of such addresses whose
 street is read as a street, and of the spans of gold rows, which know no such street; and `rows`, which share of the
@@ -12,8 +13,8 @@ five rows that are shown first is of the planted source.
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from planted_slips import KIND, RECIPE, RIGHT_TAG, SLIPS, WRONG_TAG, train_planted, write_planted
+from planted_slips import KIND, RECIPE, RIGHT_TAG, SEED, SLIPS, WRONG_TAG, train_planted, write_planted
 
 from mw_pipeline.digest import JSON
 from mw_pipeline.golden.gold import load_golden
@@ -38,7 +39,7 @@ Ask = Callable[[RowList, SpanEvidence, str], str]
 """(rows, evidence of a span, its tag) → the source that is named first."""
 
 
-def _by_nearest(listed: RowList, evidence: SpanEvidence, tag: str) -> str:
+def _by_likest(listed: RowList, evidence: SpanEvidence, tag: str) -> str:
     return str(pull_by_source(listed.index, evidence)[0]["source"])
 
 
@@ -69,7 +70,7 @@ def _by_chance(listed: RowList, evidence: SpanEvidence, tag: str) -> str:
 
 
 WAYS: Mapping[str, Ask] = {
-    "nearest rows": _by_nearest,
+    "likest rows, by alignment": _by_likest,
     "influence of all rows": _by_influence,
     "alignment of all rows": _by_alignment,
     "likeness": _by_likeness,
@@ -92,12 +93,12 @@ def _most(listed: RowList, weights: NDArray[np.float64]) -> str:
     return str(sources[np.bincount(number, weights).argmax()])
 
 
-def figures_of(teaching: Teaching, addresses: Sequence[str], others: Sequence[str]) -> dict[str, JSON]:
+def figures_of(teaching: Teaching, addresses: Sequence[str], others: Sequence[str], *, kind: str) -> dict[str, JSON]:
     """The figures for addresses of the planted kind, and for others."""
     named: dict[str, list[dict[str, str]]] = {WRONG_TAG: [], RIGHT_TAG: [], "": []}
     ours: dict[str, list[float]] = {"by alignment": [], "by influence": []}
     begun = time.perf_counter()
-    for tag, evidence in _asked(teaching, addresses, only=KIND):
+    for tag, evidence in _asked(teaching, addresses, only=kind):
         if tag in (WRONG_TAG, RIGHT_TAG):
             named[tag].append(_answers(teaching.listed, evidence, tag))
         if tag == WRONG_TAG:
@@ -143,12 +144,17 @@ def _shares(answers: list[dict[str, str]]) -> dict[str, JSON]:
 
 def main() -> None:
     """Plant, train, ask, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, nargs="?")
+    parser.add_argument("--kind", default=KIND)
+    parser.add_argument("--seed", type=int, default=SEED)
+    args = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(scratch) / "project"
-        addresses = write_planted(folder, asked=ASKED)
+        folder = args.folder or Path(scratch) / "project"
+        addresses = write_planted(folder, asked=ASKED, kind=args.kind, seed=args.seed)
         place = train_planted(folder)
         others = [row.raw for row in load_golden(sorted((folder / "golden").glob("[fu]*.jsonl"))).rows[::GOLD_STEP]]
-        print(json.dumps(figures_of(Teaching.open(place, RECIPE), addresses, others), indent=1))
+        print(json.dumps(figures_of(Teaching.open(place, RECIPE), addresses, others, kind=args.kind), indent=1))
 
 
 if __name__ == "__main__":

@@ -169,13 +169,13 @@ def test_chunks_of_the_index_change_no_answer(
         assert (one.pulling == other.pulling).mean() > 0.95  # of two that pull alike, rounding may choose either
 
 
-def test_sources_are_compared_by_draws_over_the_rows_that_align_most(index: TeachingIndex, reading: Reading) -> None:
+def test_sources_are_compared_by_draws_over_the_rows_that_are_likest(index: TeachingIndex, reading: Reading) -> None:
     (evidence,) = evidence_of(index, reading.layers, [reading.stretches[0].pieces])
     sources = index.rows["source"].to_pylist()
     counted = Counter(sources)
     draws = np.array([DRAWS[s] / counted[s] for s in sources])
-    nearest = sorted(range(len(sources)), key=lambda row: -abs(evidence.alignment[row]))[: influence.NEAREST_ROWS]
-    shares = {row: evidence.alignment[row] * draws[row] for row in nearest}
+    likest = sorted(range(len(sources)), key=lambda row: -evidence.similarity[row])[: influence.LIKEST_ROWS]
+    shares = {row: evidence.alignment[row] * draws[row] for row in likest}
     whole = sum(map(abs, shares.values()))
     of_alpha = np.array([s == "alpha" for s in sources])
 
@@ -183,7 +183,7 @@ def test_sources_are_compared_by_draws_over_the_rows_that_align_most(index: Teac
 
     assert sum(one["towards"] + one["against"] for one in found) == pytest.approx(1.0)
     alpha = next(one for one in found if one["source"] == "alpha")
-    assert alpha["nearest"] == sum(of_alpha[row] for row in nearest) < len(nearest)
+    assert alpha["likest"] == sum(of_alpha[row] for row in likest) < len(likest)
     assert alpha["net"] == pytest.approx(sum(share for row, share in shares.items() if of_alpha[row]) / whole)
     pulled = evidence.pull * draws
     assert alpha["everywhere"] == pytest.approx(pulled[of_alpha].sum() / np.abs(pulled).sum())

@@ -20,6 +20,7 @@ from mw_pipeline.stages.place import Place
 
 pytestmark = pytest.mark.slow  # two runs have to be trained first
 
+WHY = "likest rows, by alignment"
 SPOILED = "748 Valley Loop, Grand Forks, ND, 58201"
 
 
@@ -42,8 +43,8 @@ def test_the_planted_source_is_named_first_where_likeness_and_chance_do_not_name
 ) -> None:
     spoiled, rows = planted[1]["spoiled"], planted[1]["rows"]
 
-    assert spoiled["spans"] >= 50
-    assert spoiled["nearest rows"] >= 0.9
+    assert spoiled["spans"] >= 20
+    assert spoiled[WHY] >= 0.9
     assert max(spoiled["likeness"], spoiled["chance"]) <= 0.2
     assert rows["by alignment"] >= 0.7 > rows["by influence"]
 
@@ -53,7 +54,7 @@ def test_it_is_not_named_for_what_it_did_not_do(planted: tuple[Place, dict[str, 
     figures = planted[1][innocent]
 
     assert figures["spans"] >= 200
-    assert figures["nearest rows"] <= 0.1
+    assert figures[WHY] <= 0.1
 
 
 def test_the_answer_names_sources_rows_and_shapes_span_by_span(

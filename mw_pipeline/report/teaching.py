@@ -51,15 +51,15 @@ def _source_table(sources: Sequence[Mapping[str, JSON]]) -> Table:
         rows.append((source["source"], every, *_shares(source)))
         if len(methods) > 1:
             rows += [(source["source"], method["method"] or "none", *_shares(method)) for method in methods]
-    headers = ("source", "method", "rows looked at", "of the nearest", "towards", "against", "net", "net of all rows")
+    headers = ("source", "method", "rows looked at", "of the likest", "towards", "against", "net", "net of all rows")
     return Table(
-        headers, tuple(rows), "Who pulled, by draws of the run: the rows that bear most on it, and all of them"
+        headers, tuple(rows), "Who pulled, by draws of the run: the rows that look most like it, and all of them"
     )
 
 
 def _shares(found: Mapping[str, JSON]) -> tuple[str, ...]:
     shares = (f"{number(100 * found[name], 1)} %" for name in ("towards", "against", "net", "everywhere"))
-    return (count(found["rows"]), count(found["nearest"]), *shares)
+    return (count(found["rows"]), count(found["likest"]), *shares)
 
 
 def _shape_table(says: Sequence[Mapping[str, JSON]]) -> Table:

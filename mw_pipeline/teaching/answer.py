@@ -66,9 +66,9 @@ def taught_of(stretches: Sequence[Stretch], number: int, shapes: Path) -> dict[s
 
 def _pull_sentence(sources: Sequence[Mapping[str, JSON]]) -> str:
     """Who pulled hardest towards the reading, and who against it, on the whole."""
-    first, last, nearest = sources[0], sources[-1], sum(source["nearest"] for source in sources)
+    first, last, likest = sources[0], sources[-1], sum(source["likest"] for source in sources)
     if first["net"] <= 0:
-        return f"Of the {nearest} rows that bear most on it, those of no source pull towards it on the whole."
+        return f"Of the {likest} rows that look most like it, those of no source pull towards it on the whole."
     against = f", {last['source']} hardest against it ({-last['net']:.0%})" if last["net"] < 0 else ""
     towards = f"{first['source']} pulls hardest towards it ({first['net']:.0%} net)"
-    return f"Of the {nearest} rows that bear most on it, {towards}{against}."
+    return f"Of the {likest} rows that look most like it, {towards}{against}."

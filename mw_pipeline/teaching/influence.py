@@ -8,8 +8,8 @@ read, so a positive pull is towards this reading. Similarity is the cosine of th
 
 Rows with a great loss pull at everything. Divided by the length of their gradient those come first that are about this
 span alone (Barshan, Brunet and Dziugaite, "RelatIF", AISTATS 2020, who do so with influence functions): alignment. For
-the same reason sources are compared over the rows that align most, either way: over all rows, what thousands of them do
-to every reading drowns what a few do to this one (docs/why.md has the figures).
+the same reason sources are compared over the rows that look most like the span: over all rows, what thousands of them
+do to every reading drowns what a few do to this one (docs/why.md has the figures).
 
 Shape letters: Q pieces of the address, N pieces of all indexed rows, R rows, S spans, C width, K labels.
 """
@@ -28,8 +28,9 @@ from mw_pipeline.teaching.index import Ids, TeachingIndex
 from mw_pipeline.teaching.last_layer import LastLayer
 
 CHUNK_PIECES = 65_536
-NEAREST_ROWS = 50
-"""Rows over which sources are compared: those that align most with a span, for it or against it."""
+LIKEST_ROWS = 25
+"""Rows over which sources are compared: those that look most like a span. Likeness finds them, gradients say which way
+they pull."""
 
 Floats = NDArray[np.float64]
 
@@ -78,12 +79,11 @@ def evidence_of(index: TeachingIndex, layers: Mapping[str, LastLayer], spans: Se
 def pull_by_source(index: TeachingIndex, evidence: SpanEvidence) -> list[dict[str, JSON]]:
     """What each source, and each of its methods, did to the reading in the run; hardest towards it first.
 
-    A row here stands for as many draws of its source as the run made for each row of it here. `nearest` counts the
-    source's rows among the NEAREST_ROWS that align most; `towards` and `against` are shares of the alignment of all of
-    these, by draws, and `net` is their difference. `everywhere` is the same difference of the pull of all rows."""
-    nearest = np.argsort(-np.abs(evidence.alignment), kind="stable")[:NEAREST_ROWS]
+    A row here stands for as many draws of its source as the run made for each row of it here. `likest` counts the
+    source's rows among the LIKEST_ROWS; `towards` and `against` are shares of the alignment of all of these, by draws,
+    and `net` is their difference. `everywhere` is the same difference of the pull of all rows."""
     near = np.zeros(len(index), dtype=bool)
-    near[nearest] = True
+    near[np.argsort(-evidence.similarity, kind="stable")[:LIKEST_ROWS]] = True
     table = _Weighted(
         near, _as_shares(evidence.alignment * index.draws * near), _as_shares(evidence.pull * index.draws)
     )
@@ -101,7 +101,7 @@ def pull_by_source(index: TeachingIndex, evidence: SpanEvidence) -> list[dict[st
 
 @dataclass(frozen=True)
 class _Weighted:
-    """(R,) whether a row is among the nearest, its part of their alignment, and its part of the pull of all rows."""
+    """(R,) whether a row is among the likest, its part of their alignment, and its part of the pull of all rows."""
 
     near: NDArray[np.bool_]
     aligned: Floats
@@ -113,7 +113,7 @@ class _Weighted:
         towards, against = float(np.maximum(aligned, 0).sum()), float(np.maximum(-aligned, 0).sum())
         return {
             "rows": len(rows),
-            "nearest": int(self.near[rows].sum()),
+            "likest": int(self.near[rows].sum()),
             "towards": towards,
             "against": against,
             "net": towards - against,
