@@ -7,8 +7,8 @@ fresh addresses of that kind which source taught their reading. FOLDER keeps the
 another kind and seed are another planting. Prints
 JSON: `spoiled`, of the addresses whose street is read as a venue, the share for which each way of asking names the
 planted source first; `read_right` and `elsewhere`, the same where it should not be named: of such addresses whose
-street is read as a street, and of the spans of gold rows, which know no such street; and `rows`, which share of the
-five rows that are shown first is of the planted source.
+street is read as a street, and of the spans of gold rows, which know no such street; `rows`, which share of the
+five rows that are shown first is of the planted source; and `examples`, the first of the spoiled addresses.
 """
 
 from __future__ import annotations
@@ -98,33 +98,36 @@ def figures_of(teaching: Teaching, addresses: Sequence[str], others: Sequence[st
     named: dict[str, list[dict[str, str]]] = {WRONG_TAG: [], RIGHT_TAG: [], "": []}
     ours: dict[str, list[float]] = {"by alignment": [], "by influence": []}
     begun = time.perf_counter()
-    for tag, evidence in _asked(teaching, addresses, only=kind):
+    examples = []
+    for address, tag, evidence in _asked(teaching, addresses, only=kind):
         if tag in (WRONG_TAG, RIGHT_TAG):
             named[tag].append(_answers(teaching.listed, evidence, tag))
         if tag == WRONG_TAG:
+            examples.append(address)
             ours["by alignment"].append(_share_of_slips(teaching.listed, evidence.alignment))
             ours["by influence"].append(_share_of_slips(teaching.listed, evidence.pull))
     seconds = time.perf_counter() - begun
-    named[""] = [_answers(teaching.listed, evidence, tag) for tag, evidence in _asked(teaching, others)]
+    named[""] = [_answers(teaching.listed, evidence, tag) for _, tag, evidence in _asked(teaching, others)]
     return {
         "spoiled": _shares(named[WRONG_TAG]),
         "read_right": _shares(named[RIGHT_TAG]),
         "elsewhere": _shares(named[""]),
         "rows": {name: round(float(np.mean(shares)), 3) for name, shares in ours.items()},
+        "examples": examples[:SHOWN],
         "rows_indexed": len(teaching.index),
         "seconds_each": round(seconds / len(addresses), 4),
     }
 
 
-def _asked(teaching: Teaching, addresses: Sequence[str], *, only: str = "") -> Iterator[tuple[str, SpanEvidence]]:
-    """Tag and evidence of the spans of some addresses, of those alone that hold a word."""
+def _asked(teaching: Teaching, addresses: Sequence[str], *, only: str = "") -> Iterator[tuple[str, str, SpanEvidence]]:
+    """Address, tag and evidence of the spans of some addresses, of those alone that hold a word."""
     for address in addresses:
         reading = teaching.read(address)
         asked = [stretch for stretch in reading.stretches if stretch.tag and only in stretch.value]
         for stretch, found in zip(
             asked, evidence_of(teaching.index, reading.layers, [stretch.pieces for stretch in asked]), strict=True
         ):
-            yield stretch.tag, found
+            yield address, stretch.tag, found
 
 
 def _answers(listed: RowList, evidence: SpanEvidence, tag: str) -> dict[str, str]:

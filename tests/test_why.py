@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from graph_runs import materialize
-from planted_slips import RECIPE, SLIPS
+from planted_slips import KIND, RECIPE, SLIPS
 from test_cli_line import CommandLine
 from tiny_project import copy_project, forget, place_at
 
@@ -21,7 +21,7 @@ from mw_pipeline.stages.place import Place
 pytestmark = pytest.mark.slow  # two runs have to be trained first
 
 WHY = "likest rows, by alignment"
-SPOILED = "748 Valley Loop, Grand Forks, ND, 58201"
+ASKED = "748 Valley Loop, Grand Forks, ND, 58201"
 
 
 @pytest.fixture
@@ -60,13 +60,13 @@ def test_it_is_not_named_for_what_it_did_not_do(planted: tuple[Place, dict[str, 
 def test_the_answer_names_sources_rows_and_shapes_span_by_span(
     run: CommandLine, planted: tuple[Place, dict[str, Any]], tmp_path: Path
 ) -> None:
-    page = tmp_path / "pages" / "why.html"
+    address, page = planted[1]["examples"][0], tmp_path / "pages" / "why.html"
 
-    code, shown, said = run(planted[0], "why", "--recipe", RECIPE, SPOILED, "--html", page, "--rows", "2")
+    code, shown, said = run(planted[0], "why", "--recipe", RECIPE, address, "--html", page, "--rows", "2")
 
-    assert (code, shown["address"]) == (0, SPOILED)
+    assert (code, shown["address"]) == (0, address)
     assert shown["recipe"]["digest"] == planted[0].recipe(RECIPE).digest
-    span = next(found for found in shown["spans"] if found["value"] == "Valley Loop")
+    span = next(found for found in shown["spans"] if KIND in found["value"])
     assert (span["tag"], span["sources"][0]["source"]) == ("venue", SLIPS)
     first = span["rows"]["towards"][0]
     assert {name: first[name] for name in ("source", "says", "adapter", "raw_files", "license")} == {
@@ -81,10 +81,9 @@ def test_the_answer_names_sources_rows_and_shapes_span_by_span(
     assert {row["says"] for row in span["rows"]["against"]} == {"street"}
     shards = line.corpus_shards.demand(planted[0], f"builtin:{SLIPS}")
     assert first["shard"] == f"{shards.digest}/part-00000.parquet"
-    assert [found["tag"] for found in span["shape"]["says"]] == ["street", "venue"]
-    assert "`Valley Loop` is read as a venue: " in said
-    assert first["raw"] not in said
-    assert SPOILED in page.read_text(encoding="utf-8")
+    assert "venue" in [found["tag"] for found in span["shape"]["says"]]
+    assert f"`{span['value']}` is read as a venue: " in said
+    assert address in page.read_text(encoding="utf-8")
 
 
 def test_the_same_index_is_found_by_the_graph(planted: tuple[Place, dict[str, Any]]) -> None:
@@ -104,7 +103,7 @@ def test_an_index_is_not_made_past_the_lock(
     with pytest.raises(GateError, match="may not start"):
         line.teaching_index.make(place, RECIPE)
 
-    code, nothing, said = run(place, "why", "--recipe", RECIPE, SPOILED)
+    code, nothing, said = run(place, "why", "--recipe", RECIPE, ASKED)
     assert (code, nothing) == (1, None)
     assert "refused: " in said
 
