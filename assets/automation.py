@@ -41,7 +41,10 @@ _JOBS: Mapping[str, tuple[list[Stage], str]] = {
         _of("campaign", line.STAGES.values()),
         "Train what a campaign lacks, and lay all of its recipes side by side.",
     ),
-    "probe": (_in("probe"), "Take the checkpoints of one recipe apart: gradients, activations, labels."),
+    "probe": (
+        _in("probe"),
+        "Take the checkpoints of one recipe apart: gradients, activations, labels, and the rows that taught them.",
+    ),
 }
 """Job → its stages, all of one set of partitions, and what it is for; a stage without a node of its own has none."""
 

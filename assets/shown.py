@@ -90,6 +90,10 @@ def _probe(place: Place, partition: str, artifact: Artifact) -> Facts:
     return views.probe_of(artifact)
 
 
+def _teaching(place: Place, partition: str, artifact: Artifact) -> Facts:
+    return {"sources": views.teaching_facts(artifact)}
+
+
 def _report(place: Place, partition: str, artifact: Artifact) -> Facts:
     return {
         "scores": artifact.file("scores.md").read_text(),
@@ -144,6 +148,7 @@ SHOWN: Mapping[str, Shown] = {
     "gradient_probe": _PROBE,
     "activation_trace": _PROBE,
     "label_separation": _PROBE,
+    "teaching_index": Shown(frozenset({"pytorch", "duckdb"}), _teaching),
     "eval_report": Shown(frozenset({"pytorch", "matplotlib"}), _report),
     "regression_diagnosis": Shown(facts=_diagnosis),
     "capability_matrix": Shown(frozenset({"onnx", "matplotlib"}), _capability),

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import shlex
+
 import pytest
 from gold_rows import golden_of
 
 from mw_pipeline.errors import GateError
 from mw_pipeline.evaluate.buckets import BUCKETS
-from mw_pipeline.evaluate.diagnose import as_table, diagnose, misses_of, regression
+from mw_pipeline.evaluate.diagnose import as_table, ask_why, diagnose, misses_of, regression
 from mw_pipeline.evaluate.evaluation import evaluate
 from mw_pipeline.evaluate.predictions import Prediction
 
@@ -148,3 +150,22 @@ def test_the_table_has_a_line_for_every_tag_and_side_with_misses():
         "| postcode | fn | 1 | 0 | 1 | 0 | 0 | 0 | 0 |",
         "| street | fp | 1 | 0 | 0 | 0 | 0 | 0 | 1 |",
     ]
+
+
+def test_the_worst_bucket_comes_with_commands_that_ask_which_rows_taught_it():
+    report = diagnose(GOLDEN, NOW, decoder="test", resamples=10)
+
+    lines = ask_why(report, "campaigns/a b").splitlines()
+
+    worst = max(BUCKETS, key=lambda bucket: sum(report["buckets"][bucket].values()))
+    assert lines[0] == f"Most misses are in the bucket `{worst}`. Which rows taught them:"
+    asked = [shlex.split(line) for line in lines[2:]]
+    texts = {example["raw"] for example in report["examples"][worst]}
+    assert {words[-1] for words in asked} == texts != set()
+    assert all(words[:-1] == ["mw-pipeline", "why", "--recipe", "campaigns/a b"] for words in asked)
+
+
+def test_without_a_miss_there_is_nothing_to_ask():
+    right = [Prediction(row["components"]) for row in ROWS]
+
+    assert ask_why(diagnose(GOLDEN, right, decoder="test", resamples=1), "demo") == "There is no miss to ask about."

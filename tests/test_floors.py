@@ -35,7 +35,7 @@ FLOORS = (
     {"store", "mix", "tokenizer", "golden", "corpus", "sources"},
     {"dataset", "parser_files", "verdict"},
     {"model", "parse", "report"},
-    {"train", "package", "campaign", "capability"},
+    {"train", "package", "campaign", "capability", "teaching"},
     {"evaluate", "probes"},
     {"stages"},
     {"cli"},

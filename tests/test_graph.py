@@ -30,6 +30,7 @@ ASSETS = {
     "gradient_probe": "probe",
     "activation_trace": "probe",
     "label_separation": "probe",
+    "teaching_index": "probe",
     "eval_report": "eval",
     "regression_diagnosis": "eval",
     "capability_matrix": "eval",
@@ -38,7 +39,7 @@ ASSETS = {
     "packaged_weights": "release",
 }
 CAMPAIGN = {"campaign_runs", "campaign_report"}
-PROBES = {"gradient_probe", "activation_trace", "label_separation"}
+PROBES = {"gradient_probe", "activation_trace", "label_separation", "teaching_index"}
 BLOCKING_CHECKS = {
     "corpus_shards": {"rows_match_schema", "rows_are_conserved", "quarantine_within_budget"},
     "corpus_manifest": {"splits_are_disjoint", "licences_are_allowed", "golden_is_not_in_train"},
@@ -145,6 +146,7 @@ UPSTREAM = {
     "gradient_probe": {"smoke_checkpoint", "tokenized_dataset"},
     "activation_trace": {"full_checkpoint", "smoke_checkpoint", "tokenized_dataset"},
     "label_separation": {"full_checkpoint", "tokenized_dataset"},
+    "teaching_index": {"full_checkpoint", "tokenized_dataset", "source_mix", "corpus_manifest"},
     "eval_report": {
         *("full_checkpoint", "smoke_checkpoint", "tokenized_dataset", "tokenizer", "source_mix", "golden_set"),
     },

@@ -33,6 +33,7 @@ COMMANDS: dict[str, str] = {
     "probe": "Take a checkpoint apart: its gradients, its activations, its labels.",
     "package": "Turn a checkpoint into packages that run without torch.",
     "parse": "Parse addresses with a package.",
+    "why": "Name the training rows and sources that taught the reading of an address.",
     "inspect": "Verify an artifact, a checkpoint or a package, byte by byte.",
     "lineage": "Print the whole chain behind a package or an artifact.",
 }

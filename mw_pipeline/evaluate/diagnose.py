@@ -5,6 +5,7 @@ A difference of scores is never reported without the buckets behind it: a "regre
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -78,6 +79,16 @@ def diagnose(
     former = evaluate(golden, baseline, decoder=decoder, labels=labels, policy=policy, resamples=resamples, seed=seed)
     former_misses = misses_of(former, baseline, compat=compat)
     return {**report, "regression": regression(found, misses, former, former_misses, resamples=resamples, seed=seed)}
+
+
+def ask_why(report: dict[str, JSON], recipe_name: str) -> str:
+    """As Markdown, a command for each example of the bucket with the most misses: which rows taught that reading."""
+    worst = max(report["buckets"], key=lambda bucket: sum(report["buckets"][bucket].values()))
+    texts = dict.fromkeys(example["raw"] for example in report["examples"][worst])
+    if not texts:
+        return "There is no miss to ask about."
+    commands = [f"    mw-pipeline why --recipe {shlex.quote(recipe_name)} {shlex.quote(text)}" for text in texts]
+    return "\n".join([f"Most misses are in the bucket `{worst}`. Which rows taught them:", "", *commands])
 
 
 def misses_of(found: Evaluation, predictions: Sequence[Prediction], *, compat: bool = False) -> list[Miss]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mw_pipeline.digest import JSON, write_json_atomically
-from mw_pipeline.evaluate.diagnose import as_table, diagnose
+from mw_pipeline.evaluate.diagnose import as_table, ask_why, diagnose
 from mw_pipeline.evaluate.evaluation import CONSTRAINED_DECODER
 from mw_pipeline.evaluate.predictions import read_predictions
 from mw_pipeline.report.evaluation.axes import exchange_sentence
@@ -26,7 +26,8 @@ POLICY = "normalised"
 
 
 def build_diagnosis(place: Place, recipe_name: str, *, progress: Progress = quiet) -> Built:
-    """`diagnosis.json` and `diagnosis.md` of a recipe: its misses, and what changed where it has a baseline."""
+    """`diagnosis.json` and `diagnosis.md` of a recipe: its misses, what changed where it has a baseline, and what to
+    type to learn which rows taught the worst of them."""
     recipe = place.recipe(recipe_name)
     request = line.regression_diagnosis.request(place, recipe)
     golden = golden_of(place, recipe.corpus)
@@ -44,7 +45,8 @@ def build_diagnosis(place: Place, recipe_name: str, *, progress: Progress = quie
         lines = [
             f"{locale}: {part['headline']}. {exchange_sentence(part['regression'])}" for locale, part in since.items()
         ]
-        (out / "diagnosis.md").write_text("\n\n".join([as_table(report), *lines]) + "\n", encoding="utf-8")
+        parts = [as_table(report), *lines, ask_why(report, recipe.name)]
+        (out / "diagnosis.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
         return {
             "baseline": line.baseline(place, recipe).sentence,
             "missed": report["totals"]["fn"],

@@ -257,6 +257,20 @@ label_separation = Stage(
     tensors=True,
 )
 
+teaching_index = Stage(
+    name="teaching_index",
+    makes="The last layer of the full run's checkpoints on training rows drawn by source, and what the whole corpus "
+    "calls each shape of value: what `mw-pipeline why` answers from.",
+    group="probe",
+    per="recipe",
+    maker="mw_pipeline.stages.teaching:teaching_index",
+    inputs=(full_checkpoint, tokenized_dataset, source_mix, corpus_manifest),
+    config=slices.of_teaching,
+    code=("mw_pipeline.teaching.index", "mw_pipeline.teaching.corpus_rows", "mw_pipeline.teaching.shapes"),
+    tensors=True,
+    locked=True,
+)
+
 release_axes = Stage(
     name="release_axes",
     makes="The bytes to be packaged beside those of the baseline: better, worse, calibrated, stable. Only with a "

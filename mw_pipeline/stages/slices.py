@@ -21,6 +21,9 @@ RunsMade = Mapping[str, Mapping[str, Artifact]]
 COMPARED_SEEDS = 3
 """Runs of each loss in a comparison: the fewest that it ranks."""
 
+TEACHING_ROWS = 20_000
+"""Training rows whose last layer is kept: enough for √rows of each source, and a few hundred megabytes."""
+
 _SHAPES_NO_ROW = {"name", "version", "sources", "licences_allowed", "golden", "golden_sets", "budgets"}
 
 
@@ -122,6 +125,13 @@ def of_capability(subject: Subject) -> JSON:
         "sources": recipe.sources_in_use,
         "places_held_out": subject.spec.holdout_places_share,
     }
+
+
+def of_teaching(subject: Subject) -> JSON:
+    """How many rows are drawn from which seed, and whose loss it is that they pull by."""
+    recipe = subject.recipe
+    sources = recipe.sources_in_use
+    return {"rows": TEACHING_ROWS, "seed": recipe.train.seed, "sources": sources, **recipe.slice("loss")}
 
 
 def of_comparison(subject: Subject, *, seeds: int = COMPARED_SEEDS) -> JSON:

@@ -11,7 +11,7 @@ from mw_pipeline.artifact import Artifact
 from mw_pipeline.labels import STAGE3_TAGS
 from mw_pipeline.recipe import OWN_GOLD
 from mw_pipeline.report.capability.page import worst_table
-from mw_pipeline.report.cells import Table, interval, number, share
+from mw_pipeline.report.cells import Table, count, interval, number, share
 from mw_pipeline.report.evaluation.charts import tag_scores_svg
 from mw_pipeline.report.evaluation.tables import (
     bucket_table,
@@ -144,6 +144,13 @@ def package_facts(packages: Artifact) -> str:
         )
     headers = ("package", "version", "bytes of the network", "core macro-F1", "95 % interval", "exact rows")
     return Table(headers, tuple(rows)).as_markdown()
+
+
+def teaching_facts(index: Artifact) -> str:
+    """Training rows of each source, how many of them an index of teaching rows holds, and draws of the run."""
+    found = index.read_json("index.json")["sources"]
+    rows = tuple((name, count(s["rows"]), count(s["indexed"]), count(round(s["draws"]))) for name, s in found.items())
+    return Table(("source", "training rows", "in the index", "draws of the run"), rows).as_markdown()
 
 
 def probe_of(artifact: Artifact) -> dict[str, str]:
