@@ -34,6 +34,7 @@ COMMANDS: dict[str, str] = {
     "package": "Turn a checkpoint into packages that run without torch.",
     "parse": "Parse addresses with a package.",
     "inspect": "Verify an artifact, a checkpoint or a package, byte by byte.",
+    "store": "Decide which of two artifacts of one request stays, or remove one.",
     "lineage": "Print the whole chain behind a package or an artifact.",
 }
 
