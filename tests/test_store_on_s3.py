@@ -6,6 +6,7 @@ import json
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,9 +15,10 @@ import pytest
 from s3_server import Machine, S3Server, s3_server
 
 from mw_pipeline.artifact import MANIFEST, verify_artifact
+from mw_pipeline.bucket import Bucket, TakenError
 from mw_pipeline.errors import ArtifactError, StoreError
 from mw_pipeline.store import Store
-from mw_pipeline.store.bucket import Bucket, TakenError
+from mw_pipeline.store.kept_work import KeptWork, staged
 from mw_pipeline.store.leases import Holder
 
 Made = dict[str, str]
@@ -176,7 +178,7 @@ def test_a_service_that_fails_every_tenth_request_is_asked_again(
 KILLED = """
 import os, signal, sys
 from mw_pipeline.store import Store
-from mw_pipeline.store.bucket import Bucket
+from mw_pipeline.bucket import Bucket
 from test_store_on_s3 import MANY, make
 
 left = [int(sys.argv[1])]
@@ -466,6 +468,60 @@ def test_work_that_went_on_here_unkept_is_not_given_up(
         assert (work / "a").read_text() == "newer", "it was kept in the end"
 
     assert any("the work so far is here and not on the store" in line for line in said)
+
+
+def test_only_one_process_keeps_its_work_under_a_key(tmp_path: Path) -> None:
+    bucket = Bucket(f"memory://{time.monotonic_ns()}")
+    mine, other = (
+        KeptWork(bucket, "work/a", tmp_path / name, tmp_path / f"{name}.json", [].append) for name in ("mine", "other")
+    )
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "a").write_text("a")
+    mine.fetch()
+    other.fetch()
+    mine.keep()
+    (tmp_path / "other").mkdir()
+
+    with pytest.raises(StoreError, match="another process keeps its work there"):
+        other.keep()
+    mine.keep()
+    bucket.put("work/b/snapshot.json", b"{", over=None)
+    with pytest.raises(StoreError, match="is no snapshot of work"):
+        KeptWork(bucket, "work/b", tmp_path / "b", tmp_path / "b.json", [].append).fetch()
+
+
+def test_a_snapshot_never_has_files_of_two_checkpoints(tmp_path: Path) -> None:
+    folder, fresh, staging = tmp_path / "work", tmp_path / "work" / ".new", tmp_path / "staging"
+    ends = threading.Event()
+
+    def checkpoints() -> None:
+        number = 0
+        while not ends.is_set():
+            fresh.mkdir(parents=True)
+            for name in "abc":
+                (fresh / name).write_text(str(number))
+            if (folder / "last").exists():
+                (folder / "last").rename(folder / ".old")
+            fresh.rename(folder / "last")
+            shutil.rmtree(folder / ".old", ignore_errors=True)
+            number += 1
+
+    thread = threading.Thread(target=checkpoints)
+    thread.start()
+    seen = set()
+    try:
+        for _ in range(300):
+            shutil.rmtree(staging, ignore_errors=True)
+            staging.mkdir()
+            found = staged(folder, staging, {})
+            if "last/a" in found:
+                texts = [path.read_text() for _, path in found.values() if path is not None]
+                assert len(texts) == 3 and len(set(texts)) == 1
+                seen.add(texts[0])
+    finally:
+        ends.set()
+        thread.join()
+    assert len(seen) > 10
 
 
 def test_a_ledger_has_the_lines_of_all_machines(

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 from s3_server import Machine, S3Server, s3_server
 
-from mw_pipeline.artifact import MANIFEST, Artifact, verify_artifact
-from mw_pipeline.errors import ArtifactError, MwError
+from mw_pipeline.artifact import MANIFEST, verify_artifact
+from mw_pipeline.bucket import Bucket
+from mw_pipeline.errors import ArtifactError
 from mw_pipeline.stages import line
 from mw_pipeline.stages.place import Place
 from mw_pipeline.store import Store
-from mw_pipeline.store.bucket import Bucket
 from mw_pipeline.store.kept_work import Snapshot
 
 pytestmark = pytest.mark.slow
@@ -125,17 +125,11 @@ def test_a_line_that_is_killed_ten_times_and_goes_on_elsewhere_makes_the_same_we
     assert status == 0
 
     there = place_of(machines[1], place.project, monkeypatch)
-    for stage in line.STAGES.values():
-        assert (mine := made(stage, there)) is None or len(there.store.digests(stage.name, mine.digest[:32])) == 1
+    manifests = [path.split("/") for path in Bucket(machines[0].url).sizes("") if path.endswith(f"/{MANIFEST}")]
+    keys = [(kind, digest[:32]) for kind, digest, _ in manifests]
+    assert len(keys) == len(set(keys)) > 10
     for stage, names in ((line.full_checkpoint, WEIGHTS), (line.packaged_weights, ("en-us/model.onnx",))):
         mine, theirs = stage.demand(there, "demo"), stage.demand(place, "demo")
         assert [mine.file(name).read_bytes() for name in names] == [theirs.file(name).read_bytes() for name in names]
         verify_artifact(mine)
     assert Bucket(machines[0].url).sizes("work") == {}
-
-
-def made(stage: line.Stage, place: Place) -> Artifact | None:
-    try:
-        return stage.find(place, "builtin" if stage.per == "corpus" else "demo")
-    except (MwError, KeyError, AssertionError):
-        return None

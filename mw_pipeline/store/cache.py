@@ -6,6 +6,7 @@ stays: it holds a lock of the kernel on each artifact that it uses.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import shutil
@@ -18,9 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mw_pipeline.artifact import MANIFEST, FileEntry
+from mw_pipeline.bucket import Bucket
 from mw_pipeline.digest import sha256_file, sha256_remembered
 from mw_pipeline.errors import ArtifactError
-from mw_pipeline.store.bucket import Bucket
 
 CACHE_GB = 50.0
 """How many gigabytes of artifacts are kept here; MW_CACHE_GB says otherwise. What is in use counts, and stays."""
@@ -104,14 +105,19 @@ class Cache:
             if self._evict(found):
                 total -= found.bytes
         for draft in (self.root / _DRAFTS).iterdir():
-            if time.time() - draft.stat().st_mtime > _ABANDONED_SECONDS:
-                draft.unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):  # another process has fetched it meanwhile
+                if time.time() - draft.stat().st_mtime > _ABANDONED_SECONDS:
+                    draft.unlink()
         # Looked at again when as much was fetched as fits, or a twentieth more where all of it is in use.
         self._fetched_bytes, self._looks_at_bytes = 0, max(limit - total, limit // 20)
 
     def _kept(self) -> list[_Kept]:
-        folders = [path.parent for path in self.root.glob(f"*/[!.]*/{MANIFEST}")]
-        return [_Kept(folder, self._use_file(_name(folder)).stat().st_mtime, _bytes_in(folder)) for folder in folders]
+        found = []
+        for path in self.root.glob(f"*/[!.]*/{MANIFEST}"):
+            with contextlib.suppress(FileNotFoundError):  # another process has evicted it meanwhile
+                used = self._use_file(_name(path.parent)).stat().st_mtime
+                found.append(_Kept(path.parent, used, _bytes_in(path.parent)))
+        return found
 
     def _evict(self, found: _Kept) -> bool:
         """Whether an artifact was removed, as nobody uses it. Its manifest goes first: it is there whole or not."""

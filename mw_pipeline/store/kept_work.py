@@ -19,9 +19,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from mw_pipeline.bucket import Bucket, TakenError, Version
 from mw_pipeline.digest import json_value, sha256_file, write_json_atomically
 from mw_pipeline.errors import StoreError
-from mw_pipeline.store.bucket import Bucket, TakenError, Version
 from mw_pipeline.store.cache import AT_ONCE
 
 SNAPSHOT = "snapshot.json"

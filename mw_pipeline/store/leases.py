@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 
+from mw_pipeline.bucket import Bucket, TakenError, Version
 from mw_pipeline.digest import json_value
 from mw_pipeline.errors import ArtifactError, StoreError
 from mw_pipeline.liveness import ProcessName, name_of
-from mw_pipeline.store.bucket import Bucket, TakenError, Version
 
 LEASE_SECONDS = 120.0
 """How long a lease holds that nobody renews; MW_LEASE_SECONDS says otherwise. All machines of a store must agree."""

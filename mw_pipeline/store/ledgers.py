@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from mw_pipeline.bucket import Bucket, TakenError, Version
 from mw_pipeline.errors import StoreError
-from mw_pipeline.store.bucket import Bucket, TakenError, Version
 
 _ATTEMPTS = 20
 

@@ -12,9 +12,9 @@ from functools import partial
 from pathlib import Path
 
 from mw_pipeline.artifact import MANIFEST, Artifact, FileEntry, Manifest, read_artifact
+from mw_pipeline.bucket import Bucket, TakenError
 from mw_pipeline.digest import sha256_file, write_json_atomically
 from mw_pipeline.errors import ArtifactError, StoreError
-from mw_pipeline.store.bucket import Bucket, TakenError
 from mw_pipeline.store.cache import AT_ONCE, Cache
 
 _SAID_EVERY_SECONDS = 2.0

@@ -17,7 +17,7 @@ RETRY_SECONDS = 60.0
 """How long a request is tried again where the service fails or is not there; MW_STORE_RETRY_SECONDS says otherwise."""
 
 _BLOCK_BYTES = 1 << 22
-_PART_BYTES = 1 << 24  # of a large upload: 10,000 parts are allowed, so this bounds a file at 160 GB
+_PART_BYTES = 1 << 23  # of a large upload: 10,000 parts are allowed, so this bounds a file at 80 GB
 _MOST_RETRIES = 100  # the seconds end it before
 
 
@@ -85,13 +85,13 @@ class Bucket:
         import obstore
 
         with self._told(f"writing {path}"):
-            obstore.put(self._objects, path, file, chunk_size=_PART_BYTES, max_concurrency=4)
+            obstore.put(self._objects, path, file, chunk_size=_PART_BYTES, max_concurrency=2)
 
     def download(self, path: str, file: Path) -> None:
         """Writes an object into a file of this machine. Raises ArtifactError when there is none."""
         import obstore
 
-        with self._told(f"reading {path}"), file.open("wb") as stream:
+        with file.open("wb") as stream, self._told(f"reading {path}"):
             try:
                 for block in obstore.get(self._objects, path).stream(min_chunk_size=_BLOCK_BYTES):
                     stream.write(block)
