@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from file_server import file_server
-from s3_server import S3Server, s3_server
+from s3_server import S3Server
 
 from mw_pipeline.bucket import Bucket
 from mw_pipeline.cli import main
@@ -20,18 +19,12 @@ PLACES = "".join(f"US\t{99500 + n}\tPlace {n}\tAlaska\tAK\tAnchorage\t020\t\t\t6
 COMMAND = ("corpus", "--adapter", "geonames-postal")
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[S3Server]:
-    with s3_server() as found:
-        yield found
-
-
 @pytest.fixture
-def url(server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> str:
+def url(s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> str:
     """A folder of objects with one file of places."""
-    for name, value in server.env.items():
+    for name, value in s3.env.items():
         monkeypatch.setenv(name, value)
-    place = server.make_bucket(f"raw-{abs(hash(request.node.nodeid))}")
+    place = s3.make_bucket(f"raw-{abs(hash(request.node.nodeid))}")
     (tmp_path / "US.txt").write_text(PLACES)
     Bucket(place).upload("US.txt", tmp_path / "US.txt")
     return place

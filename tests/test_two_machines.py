@@ -6,11 +6,10 @@ import os
 import random
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from s3_server import Machine, S3Server, s3_server
+from s3_server import Machine, S3Server
 
 from mw_pipeline.artifact import MANIFEST, verify_artifact
 from mw_pipeline.bucket import Bucket
@@ -39,23 +38,6 @@ except ArtifactError as error:
     sys.exit(3)
 """
 TOLD = 3
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[S3Server]:
-    with s3_server() as found:
-        yield found
-
-
-@pytest.fixture
-def machines(
-    server: S3Server, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> tuple[Machine, Machine]:
-    """Two machines on one store that is empty."""
-    url = server.make_bucket(f"bucket-{abs(hash(request.node.nodeid))}")
-    monkeypatch.setenv("MW_LEASE_SECONDS", "3")
-    env = {**server.env, "MW_LEASE_SECONDS": "3"}
-    return Machine("one", tmp_path / "one", url, env), Machine("two", tmp_path / "two", url, env)
 
 
 def send(store: Store, bucket: Bucket, *, without: tuple[str, ...]) -> None:
@@ -109,11 +91,11 @@ def test_a_smoke_goes_on_elsewhere_when_its_machine_has_vanished(
 
 
 def test_a_line_that_is_killed_ten_times_and_goes_on_elsewhere_makes_the_same_weights_once(
-    place: Place, machines: tuple[Machine, Machine], server: S3Server, monkeypatch: pytest.MonkeyPatch
+    place: Place, machines: tuple[Machine, Machine], s3: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """M72, M73: the service fails every tenth request on the way."""
     rng = random.Random(11)
-    server.fail_every(10)
+    s3.fail_every(10)
     for number in range(10):
         with machines[number % 2].start("-c", STAGES, str(place.project)) as process:
             time.sleep(rng.uniform(3, 14))
@@ -121,7 +103,7 @@ def test_a_line_that_is_killed_ten_times_and_goes_on_elsewhere_makes_the_same_we
     limit = time.monotonic() + 2 * PATIENCE_SECONDS
     while (status := machines[0].start("-c", STAGES, str(place.project)).wait()) == TOLD:
         assert time.monotonic() < limit
-    server.fail_every(0)
+    s3.fail_every(0)
     assert status == 0
 
     there = place_of(machines[1], place.project, monkeypatch)

@@ -3,32 +3,24 @@
 from __future__ import annotations
 
 import fcntl
-import os
-import platform
 import shutil
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from mw_pipeline.artifact import (
     MANIFEST,
     Artifact,
-    FileEntry,
     Manifest,
-    Reference,
-    content_of,
-    files_below,
-    key_of,
     read_artifact,
     verify_artifact,
 )
-from mw_pipeline.digest import JSON, code_digest, sha256_file, toolchain, write_json_atomically
+from mw_pipeline.digest import JSON, code_digest
 from mw_pipeline.errors import ArtifactError
 from mw_pipeline.store.claims import claimed
+from mw_pipeline.store.drafts import Wanted, made, whole
 from mw_pipeline.store.kept_work import KeptWork, sweep
 from mw_pipeline.store.leases import leased
 from mw_pipeline.store.ledgers import changed_ledger, fetch_ledger
@@ -45,22 +37,6 @@ class Built:
 
     artifact: Artifact
     reused: bool
-
-
-@dataclass(frozen=True)
-class _Wanted:
-    """What goes into an artifact that is asked for."""
-
-    kind: str
-    inputs: tuple[Reference, ...]
-    config: JSON
-    code: str
-    recipe_digest: str
-    recipe_name: str
-
-    @property
-    def key(self) -> str:
-        return key_of(self.kind, self.inputs, self.config, self.code)
 
 
 def say_to_people(line: str) -> None:
@@ -154,7 +130,7 @@ class Store:
         Nothing is made from damaged inputs, and nothing damaged is found again: either raises ArtifactError. Raises
         StoreError when object storage does not take what was made: it has not been made then (M72)."""
         references = tuple(artifact.reference for artifact in inputs)
-        wanted = _Wanted(kind, references, config, code_digest(tuple(modules)), recipe_digest, recipe_name)
+        wanted = Wanted(kind, references, config, code_digest(tuple(modules)), recipe_digest, recipe_name)
         draft = self.root / kind / f".draft-{wanted.key}"
         with self.claim(kind, wanted.key, patience_seconds=patience_seconds) as demand_claim:
             found = self.find(kind, wanted.key)
@@ -164,7 +140,7 @@ class Store:
                 return Built(found, reused=True)
             for artifact in inputs:
                 artifact.demand_sound()
-            manifest = _whole(draft) or _made(draft, wanted, make)
+            manifest = whole(draft) or made(draft, wanted, make)
             demand_claim()
             return Built(self._publish(draft, manifest), reused=False)
 
@@ -187,7 +163,7 @@ class Store:
         draft = self.root / kind / f".draft-{key}"
         with self.claim(kind, key):
             there = self.digests(kind, key)
-            waiting = _whole(draft)
+            waiting = whole(draft)
             mine = waiting if digest not in there and waiting is not None and waiting.digest == digest else None
             if digest not in there and mine is None:
                 raise ArtifactError(
@@ -273,47 +249,3 @@ class Store:
                 return
             with changed_ledger(self._remote.bucket, name, path):
                 yield path
-
-
-def _whole(draft: Path) -> Manifest | None:
-    """The manifest of a draft that was made whole, by a process that ended before it was in its place; else None."""
-    try:
-        artifact = read_artifact(draft)
-        verify_artifact(artifact)
-    except ArtifactError:
-        return None
-    return artifact.manifest
-
-
-def _made(draft: Path, wanted: _Wanted, make: Callable[[Path], Mapping[str, JSON]]) -> Manifest:
-    """Has the files made, and writes the manifest beside them."""
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(parents=True)
-    begun = time.monotonic()
-    try:
-        metrics = {**make(draft), "seconds": round(time.monotonic() - begun, 3)}
-    except BaseException:
-        shutil.rmtree(draft, ignore_errors=True)  # a disk that is full should not stay so
-        raise
-    files = tuple(_entry(draft, name) for name in files_below(draft))
-    manifest = Manifest(
-        kind=wanted.kind,
-        digest=wanted.key + content_of(files),
-        files=files,
-        inputs=wanted.inputs,
-        config=wanted.config,
-        recipe_digest=wanted.recipe_digest,
-        recipe_name=wanted.recipe_name,
-        code_digest=wanted.code,
-        toolchain=toolchain(),
-        metrics=metrics,
-        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        made_by=f"process {os.getpid()} on {os.environ.get('MW_MACHINE') or platform.node()}",
-    )
-    write_json_atomically(draft / MANIFEST, manifest.as_json())
-    return manifest
-
-
-def _entry(folder: Path, name: str) -> FileEntry:
-    path = folder / name
-    return FileEntry(name, path.stat().st_size, sha256_file(path))
