@@ -37,8 +37,8 @@ def main() -> None:
     name, steps = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else STEPS
     place = Place.of()
     recipe = place.recipe(name)
-    dataset = line.tokenized_dataset.demand(place, recipe).path
-    tokenizer = line.tokenizer.demand(place, recipe).path / MODEL_NAME
+    dataset = line.tokenized_dataset.demand(place, recipe).folder()
+    tokenizer = line.tokenizer.demand(place, recipe).file(MODEL_NAME)
     found: dict[str, JSON] = {"recipe": name, "steps": steps}
     for optimizer in OPTIMIZERS:
         with tempfile.TemporaryDirectory() as folder:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mw_pipeline.digest import JSON, digest_of, json_value, sha256_file, sha256_remembered
@@ -52,6 +52,7 @@ class Manifest:
     toolchain: dict[str, str]
     metrics: dict[str, JSON]
     created_at: str
+    made_by: str = ""
 
     @property
     def key(self) -> str:
@@ -92,10 +93,13 @@ def content_of(files: Sequence[FileEntry]) -> str:
 
 @dataclass(frozen=True)
 class Artifact:
-    """An artifact that is whole: its manifest was found and its name fits."""
+    """An artifact that is whole: its manifest was found and its name fits.
+
+    `fetch` brings files of it into its folder, where it lies on object storage; elsewhere they are there."""
 
     path: Path
     manifest: Manifest
+    fetch: Callable[[Sequence[FileEntry]], None] | None = field(default=None, compare=False, repr=False)
 
     @property
     def kind(self) -> str:
@@ -117,6 +121,13 @@ class Artifact:
         """What its maker measured."""
         return self.manifest.metrics
 
+    @property
+    def removal(self) -> str:
+        """How a person takes it out of its store."""
+        if self.fetch is None:
+            return f"delete {self.path}"
+        return f"run `mw-pipeline store --remove {self.kind}/{self.digest}`"
+
     def file(self, name: str) -> Path:
         """The local path of one of its files, whose bytes are those that the manifest hashed.
 
@@ -127,7 +138,7 @@ class Artifact:
                 f"{self.path}: has no file {name!r}: it has {', '.join(f.path for f in self.manifest.files)}. "
                 "Ask for one of these."
             )
-        _demand_bytes(self.path, entry, sha256_remembered)
+        self._demand([entry])
         return self.path / name
 
     def folder(self, name: str = ".") -> Path:
@@ -137,9 +148,20 @@ class Artifact:
         within = [entry for entry in self.manifest.files if Path(name) in Path(entry.path).parents]
         if not within and name != ".":
             raise ArtifactError(f"{self.path}: has no folder {name!r}. Inspect it.")
-        for entry in within:
-            _demand_bytes(self.path, entry, sha256_remembered)
+        self._demand(within)
         return self.path / name
+
+    def demand_sound(self) -> None:
+        """Returns when what lies here is as the manifest hashed it. Files that are fetched are checked as they are
+        opened. Raises ArtifactError as `folder` does."""
+        if self.fetch is None:
+            self._demand(self.manifest.files)
+
+    def _demand(self, entries: Sequence[FileEntry]) -> None:
+        if self.fetch is not None:
+            self.fetch(entries)
+        for entry in entries:
+            _demand_bytes(self.path, entry, sha256_remembered)
 
     def read_json(self, name: str) -> JSON:
         """The value of one of its JSON files."""
@@ -177,6 +199,8 @@ def read_artifact(path: Path) -> Artifact:
 
 def verify_artifact(artifact: Artifact) -> None:
     """Every listed file is there with its size and hash, and no other. Raises ArtifactError naming the first misfit."""
+    if artifact.fetch is not None:
+        artifact.fetch(artifact.manifest.files)
     for entry in artifact.manifest.files:
         _demand_bytes(artifact.path, entry, sha256_file)
     extra = sorted(set(files_below(artifact.path)) - {entry.path for entry in artifact.manifest.files})

@@ -19,6 +19,11 @@ class ArtifactError(MwError):
     """An artifact is missing, incomplete, damaged or does not fit its reader."""
 
 
+class StoreError(MwError):
+    """Object storage did not answer, or did not take what it was given: nothing is there for others, and what was made
+    is kept here."""
+
+
 class UnfinishedError(MwError):
     """Work was stopped in good order before its end: the same command goes on with it."""
 

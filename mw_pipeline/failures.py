@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from mw_pipeline.errors import GateError, MwError, UnfinishedError
+from mw_pipeline.errors import GateError, MwError, StoreError, UnfinishedError
 
 Cure = Literal["retry", "fix", "never"]
 
@@ -33,7 +33,7 @@ def cure_of_error(error: BaseException) -> Cure:
     """What cures an exception that ended a run."""
     if isinstance(error, GateError | KeyboardInterrupt):
         return "never"
-    if isinstance(error, UnfinishedError | MemoryError | TimeoutError | ConnectionError):
+    if isinstance(error, UnfinishedError | StoreError | MemoryError | TimeoutError | ConnectionError):
         return "retry"
     if isinstance(error, MwError):
         return "fix"

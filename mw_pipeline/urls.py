@@ -10,6 +10,15 @@ import re
 _URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+):(?P<slashes>/+)(?P<rest>.*)", re.DOTALL)
 
 
+OBJECT_SCHEMES = ("s3", "gs", "az")
+"""Of URLs on object storage: of S3, Google and Azure."""
+
+
+def is_object_url(text: str) -> bool:
+    """Whether a text begins as the URL of an object, or of a folder of objects."""
+    return is_url(text) and text.partition("://")[0] in OBJECT_SCHEMES
+
+
 def is_url(text: str) -> bool:
     """Whether a text begins as a URL with a place behind it: a scheme, a colon and two slashes."""
     return "://" in text

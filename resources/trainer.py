@@ -74,15 +74,11 @@ class Trainer(dg.ConfigurableResource):  # type: ignore[type-arg]
     ) -> dg.Failure | dg.RetryRequested:
         """What to raise after a failed attempt: a retry where one may cure it, else the end of the step."""
         name = f"{stage.name}-{key.replace('/', '-')}.jsonl"
-        log = AttemptLog(
-            place.store.root / "attempts" / name,
-            run=context.run_id,
-            allowed=self.attempts,
-            backoff_seconds=self.backoff_seconds,
-        )
         step = saved_step(place, stage, key)
         cure = "never" if place.time_is_spent else answer["cure"]  # another attempt would have the whole limit again
-        move = log.failed(cure, answer["error"], step=step)
+        with place.store.ledger(f"attempts/{name}") as path:
+            log = AttemptLog(path, run=context.run_id, allowed=self.attempts, backoff_seconds=self.backoff_seconds)
+            move = log.failed(cure, answer["error"], step=step)
         if not move.restarts:
             return Refusal(answer["error"], retry=move.reason)
         context.log.warning("%s", move.reason)

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from aligned_rows import keys_beside
+from s3_server import Machine, S3Server, s3_server
 from tiny_project import change, copy_project, write_project
 
 from mw_pipeline.records.tables import ROW_SCHEMA
@@ -134,6 +136,25 @@ def in_a_process_of_its_own(project: Path, folder: Path, *stages: str) -> None:
     """Runs stages of a tiny project, or all of them, without loading torch here."""
     script = Path(__file__).parent / "tiny_line.py"
     subprocess.run([sys.executable, str(script), str(folder), *stages], cwd=project, check=True, timeout=600)
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[S3Server]:
+    """A service of S3 on this machine; skips where there is no moto."""
+    with s3_server() as found:
+        yield found
+
+
+@pytest.fixture
+def machines(
+    s3: S3Server, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[Machine, Machine]]:
+    """Two machines on one store that is empty, whose claims are taken over after three seconds."""
+    monkeypatch.setenv("MW_LEASE_SECONDS", "3")
+    url = s3.make_bucket(f"bucket-{abs(hash(request.node.nodeid))}")
+    env = {**s3.env, "MW_LEASE_SECONDS": "3"}
+    yield Machine("one", tmp_path / "one", url, env), Machine("two", tmp_path / "two", url, env)
+    s3.fail_every(0)
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mw_pipeline.artifact import MANIFEST, Artifact, read_artifact, verify_artifact
+from mw_pipeline.cli import main
 from mw_pipeline.digest import code_digest, digest_of, sha256_remembered
 from mw_pipeline.errors import ArtifactError
 from mw_pipeline.store import Store
@@ -200,8 +201,50 @@ def test_two_answers_to_one_request_are_refused_by_name(tmp_path: Path) -> None:
     build(store, "two", a=1)
     (tmp_path / "aside").rename(first.path)
 
-    with pytest.raises(ArtifactError, match="2 artifacts were made from the same inputs with different content"):
+    with pytest.raises(
+        ArtifactError, match="2 artifacts were made from the same inputs with different content"
+    ) as told:
         store.find("thing", first.manifest.key)
+    assert str(told.value).count(f" by process {os.getpid()} on ") == 2, "both makers"
+
+
+def test_a_command_says_which_of_two_answers_stays_and_takes_one_out_of_the_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MW_STORE", str(tmp_path))
+    store = Store(tmp_path)
+    first = build(store, "one", a=1)
+    first.path.rename(tmp_path / "aside")
+    second = build(store, "two", a=1)
+    (tmp_path / "aside").rename(first.path)
+
+    assert main(["store", "--keep", f"thing/{first.digest}"]) == 0
+    assert json.loads(capsys.readouterr().out)["removed"] == [f"thing/{second.digest}"]
+    assert build(store, "three", a=1).digest == first.digest
+    assert main(["store", "--remove", f"thing/{first.digest}"]) == 0
+    assert store.find("thing", first.manifest.key) is None and not first.path.exists()
+    capsys.readouterr()
+    for arguments, said in (
+        (["--remove", f"thing/{first.digest}"], "is not in the store"),
+        (["--keep", f"thing/{first.digest}"], "is not in the store"),
+        (["--keep", "thing"], "'thing' names no artifact: expected KIND/DIGEST"),
+    ):
+        assert main(["store", *arguments]) == 2
+        assert said in capsys.readouterr().err
+
+
+def test_what_was_made_whole_by_a_process_that_was_killed_before_it_was_in_its_place_is_not_made_again(
+    tmp_path: Path,
+) -> None:
+    store = Store(tmp_path)
+    made = build(store, "text", a=1)
+    made.path.rename(made.path.with_name(f".draft-{made.manifest.key}"))
+
+    built = store.build("thing", make=lambda folder: pytest.fail("made twice"), config={"a": 1})
+    assert (built.reused, built.artifact.digest) == (False, made.digest)
+    draft = made.path.rename(made.path.with_name(f".draft-{made.manifest.key}"))
+    (draft / "sub" / "a.txt").write_text("tixt")
+    assert build(store, "text", a=1).file("sub/a.txt").read_text() == "text", "a damaged draft is made again"
 
 
 def test_an_unknown_file_or_input_of_an_artifact_is_refused(tmp_path: Path) -> None:

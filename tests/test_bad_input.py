@@ -200,7 +200,7 @@ def test_a_maker_that_fails_gives_its_room_back(tmp_path: Path) -> None:
     assert not [path for path in (tmp_path / "thing").rglob("*") if path.is_file()]
 
 
-@pytest.mark.parametrize("url", ["nope://somewhere", "s3://somewhere"])
+@pytest.mark.parametrize("url", ["nope://somewhere", "az://somewhere"])
 def test_a_store_that_cannot_be_opened_is_named(url: str) -> None:
     with pytest.raises(MwError, match=f"the store '{url}' cannot be opened: .*Name a folder, or install"):
         Store(url)

@@ -19,6 +19,7 @@ FLOORS = (
     {"errors", "native", "licences", "urls"},
     {
         "areas",
+        "bucket",
         "client",
         "countries",
         "digest",

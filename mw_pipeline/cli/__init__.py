@@ -35,6 +35,7 @@ COMMANDS: dict[str, str] = {
     "parse": "Parse addresses with a package.",
     "why": "Name the training rows and sources that taught the reading of an address.",
     "inspect": "Verify an artifact, a checkpoint or a package, byte by byte.",
+    "store": "Decide which of two artifacts of one request stays, or remove one.",
     "lineage": "Print the whole chain behind a package or an artifact.",
 }
 

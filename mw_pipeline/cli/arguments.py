@@ -38,15 +38,11 @@ def share(text: str) -> float:
 
 def local_path(text: str) -> Path:
     """A place on this machine to write to, for argparse: as a path, s3://bucket/rows would be a folder called "s3:"."""
-    return _path_on_this_machine(text, otherwise="Write here, and copy it there")
+    return path_on_this_machine(text, otherwise="Write here, and copy it there")
 
 
-def input_path(text: str) -> Path:
-    """A file or folder of this machine to read, for argparse."""
-    return _path_on_this_machine(text, otherwise="Fetch it first, or make it the input of a source in a corpus spec")
-
-
-def _path_on_this_machine(text: str, *, otherwise: str) -> Path:
+def path_on_this_machine(text: str, *, otherwise: str) -> Path:
+    """A path, for argparse; `otherwise` says what to do with a URL, which is none."""
     meant = meant_url(text)
     if is_url(text) or meant:
         what = f"is the URL {meant!r} with a slash missing" if meant else "is a URL"

@@ -6,28 +6,37 @@ import argparse
 import json
 import os
 import sys
+from pathlib import Path
 
 from mw_pipeline.cli import EXIT_OK, EXIT_REFUSED, say
-from mw_pipeline.cli.arguments import input_path, local_path
-from mw_pipeline.cli.new_folder import new_folder, work_folder
+from mw_pipeline.cli.arguments import local_path, path_on_this_machine
+from mw_pipeline.cli.new_folder import input_folder, new_folder, work_folder
 from mw_pipeline.corpus.augment import DAMAGE, METHODS
 from mw_pipeline.corpus.build import build_from
+from mw_pipeline.corpus.fetch import Fetcher
 from mw_pipeline.corpus.waterfall import Flow, rows_are_conserved
 from mw_pipeline.corpus.workers import Workers
 from mw_pipeline.countries import country_problem
 from mw_pipeline.digest import code_digest, digest_of, sha256_file
 from mw_pipeline.errors import CorpusError
-from mw_pipeline.recipe import Augmentations, CorpusSpec, SourceSpec
+from mw_pipeline.recipe import Augmentations, CorpusSpec, SourceSpec, url_problem
 from mw_pipeline.recipe.section import MOST
 from mw_pipeline.records.adapter import companion_files
 from mw_pipeline.sources.reading import files_below, written_name
 from mw_pipeline.sources.registry import ADAPTERS, get_adapter
+from mw_pipeline.urls import is_url
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of the command."""
     parser.add_argument("--adapter", required=True, metavar="NAME", help=f"one of {', '.join(sorted(ADAPTERS))}")
-    parser.add_argument("--input", type=input_path, metavar="PATH", help="raw file or folder; not needed by builtin")
+    parser.add_argument(
+        "--input",
+        type=_input_place,
+        metavar="PATH|URL",
+        help="raw file or folder, or the URL of a file (https, s3, gs, az) or of a folder of objects (with a slash at "
+        "its end); not needed by builtin",
+    )
     parser.add_argument(
         "--out", type=local_path, required=True, metavar="DIR", help="folder for shards, quarantine and counts"
     )
@@ -62,6 +71,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Builds the source and prints its waterfall. Returns 1 when it does not add up."""
+    if not isinstance(args.input, str):
+        return _run_here(args)
+    get_adapter(args.adapter)  # before anything is fetched for one that is not there
+    with input_folder(args.out) as folder:
+        args.input = Fetcher(folder, _progress).fetch_unnamed(args.input, folder)
+        return _run_here(args)
+
+
+def _run_here(args: argparse.Namespace) -> int:
     spec, workers = _spec(args), _workers(args)
     paths = () if args.input is None else (args.input,)
     adapter, request = get_adapter(args.adapter), _request(spec, args)
@@ -80,6 +98,15 @@ def run(args: argparse.Namespace) -> int:
     findings = rows_are_conserved(summary.waterfall)
     print(json.dumps({**summary.as_json(), "findings": findings}, ensure_ascii=False, indent=2))
     return EXIT_REFUSED if findings else EXIT_OK
+
+
+def _input_place(text: str) -> Path | str:
+    """A file or folder of this machine, or a URL to fetch, for argparse."""
+    if not is_url(text):
+        return path_on_this_machine(text, otherwise="Write both of them")
+    if problem := url_problem(text):
+        raise argparse.ArgumentTypeError(f"{text!r}: {problem}. Name such a URL, or a path on this machine")
+    return text
 
 
 def _lost(records: Flow) -> str:

@@ -37,6 +37,18 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
+def input_folder(path: Path) -> Iterator[Path]:
+    """An empty folder beside `path` for what has to be fetched first, of the same name each time; swept at the end."""
+    folder = path.absolute().parent / f".{path.absolute().name}.input"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
 def work_folder(path: Path, request: str) -> Iterator[Path]:
     """A folder beside `path` for the work on one request: it outlives a kill or Ctrl-C, for the same request to go on.
 

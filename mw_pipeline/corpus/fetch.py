@@ -1,4 +1,5 @@
-"""Raw files over https: fetched once, resumed where they were cut off, and used only with the right SHA-256."""
+"""Raw files over https or from object storage: fetched once, resumed where a server was cut off, and used only with the
+right SHA-256."""
 
 from __future__ import annotations
 
@@ -16,9 +17,11 @@ from urllib.parse import unquote, urljoin, urlsplit
 import requests
 import urllib3
 
+from mw_pipeline.bucket import Bucket
 from mw_pipeline.digest import sha256_file, sha256_remembered
 from mw_pipeline.errors import CorpusError
 from mw_pipeline.recipe import url_problem
+from mw_pipeline.urls import is_object_url
 
 TIMEOUT_SECONDS = (15.0, 60.0)
 """For the connection, and between two pieces of the body: a file of any size may take as long as it takes."""
@@ -80,8 +83,30 @@ class Fetcher:
             )
         return path
 
+    def fetch_unnamed(self, url: str, folder: Path) -> Path:
+        """What lies behind a URL now, whatever its bytes are, in a folder that is empty: one file, or all objects of a
+        folder of object storage, whose URL ends with a slash.
+
+        Raises CorpusError as `fetch`, and for a folder of objects that is empty; StoreError as object storage does."""
+        if not url.endswith("/"):
+            self._download(url, folder / _name_of(url))
+            return folder / _name_of(url)
+        bucket = Bucket(url)
+        names = sorted(bucket.sizes(""))
+        if not names or not is_object_url(url):
+            raise CorpusError(f"{url}: no object is below it. Name a folder that has some, or one file.")
+        for number, name in enumerate(names):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            self.progress(f"{url}: {name} ({number + 1} of {len(names)})")
+            bucket.download(name, folder / name)
+        return folder
+
     def _download(self, url: str, part: Path) -> None:
         """Appends to the part until the server says that it is whole, over as many connections as it takes."""
+        if is_object_url(url):
+            place, _, name = url.rpartition("/")
+            Bucket(place).download(name, part)
+            return
         failures = 0
         while True:
             before = _size(part)

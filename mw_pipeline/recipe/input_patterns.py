@@ -1,9 +1,11 @@
-"""What a config file may name as the place of raw files: a path or pattern, or a URL. Standard library."""
+"""What a config file may name as the place of raw files: a path or pattern, or a URL."""
 
 from __future__ import annotations
 
 from pathlib import PurePosixPath
 from urllib.parse import urlsplit
+
+from mw_pipeline.urls import OBJECT_SCHEMES
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -32,14 +34,14 @@ def file_pattern_problem(pattern: str) -> str:
 
 
 def url_problem(url: str) -> str:
-    """What keeps a URL from being fetched, or nothing: it is https, or http to this very machine."""
+    """What keeps a URL from being fetched, or nothing: it is of object storage, https, or http to this very machine."""
     try:
         parts = urlsplit(url)
         host = parts.hostname or ""
     except ValueError as error:
         return f"that is no URL ({error})"
-    if parts.scheme not in ("http", "https") or not host:
-        return "only https URLs with a host are fetched"
+    if parts.scheme not in ("http", "https", *OBJECT_SCHEMES) or not host:
+        return "only https URLs with a host are fetched, and those of s3, gs and az with a bucket"
     if parts.username is not None or parts.password is not None:
         return "a corpus spec is no place for a password"
     return "plain http is for this machine alone" if parts.scheme == "http" and host not in _LOOPBACK else ""

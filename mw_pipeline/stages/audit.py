@@ -18,7 +18,7 @@ from mw_pipeline.mix.changes import changes_between, sources_stay
 from mw_pipeline.recipe import Recipe
 from mw_pipeline.report.audit.page import render_audit
 from mw_pipeline.stages import checks, line
-from mw_pipeline.stages.audit_ledger import AUDIT_FILE, Entry, enter, last_of, ledger_path, read_ledger
+from mw_pipeline.stages.audit_ledger import AUDIT_FILE, LEDGER, Entry, enter, last_of, ledger_path, read_ledger
 from mw_pipeline.stages.corpus import CENSUS_FILE, row_files, waterfall_of
 from mw_pipeline.stages.place import Place, Progress, quiet
 from mw_pipeline.store import Built
@@ -46,7 +46,8 @@ def build_audit(place: Place, recipe_name: str, *, since: str | None = None, pro
         place, recipe, before, lost=last.audit if last is not None and before is None else None, progress=progress
     )
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    enter(ledger_path(place), Entry(recipe.name, built.artifact.digest, subject, now))
+    with place.store.ledger(LEDGER) as path:
+        enter(path, Entry(recipe.name, built.artifact.digest, subject, now))
     return built
 
 
@@ -165,7 +166,7 @@ def _named(place: Place, since: str) -> Artifact:
         raise ArtifactError(
             f"--since {since!r}: expected the digest of an audit, or its first {_SHORTEST_PREFIX} digits."
         )
-    alike = sorted(path.name for path in (place.store.root / "source_audit").glob(f"{since}*"))
+    alike = place.store.digests("source_audit", since)
     if len(alike) > 1:
         raise ArtifactError(f"--since {since!r}: begins {len(alike)} audits: {', '.join(alike)}. Give more digits.")
     found = place.store.find("source_audit", since)

@@ -20,6 +20,7 @@ from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.stage import materialize_command
 
 AUDIT_FILE = "audit.json"
+LEDGER = "ledgers/source_audit.jsonl"
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,8 @@ class Entry:
 
 
 def ledger_path(place: Place) -> Path:
-    """Where the ledger of a store lies."""
-    return place.store.root / "ledgers" / "source_audit.jsonl"
+    """The ledger of a store, as it is now."""
+    return place.store.ledger_path(LEDGER)
 
 
 def demand_last_audit(place: Place, recipe_name: str) -> Artifact:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -37,11 +36,10 @@ def build_shards(place: Place, partition: str, *, progress: Progress = quiet) ->
     subject = line.corpus_shards.subject(place, partition)
     spec, source = subject.spec, subject.source
     request = line.corpus_shards.request(place, partition)
-    work = place.store.work_path(request.kind, request.key)
 
     def make(out: Path) -> Mapping[str, JSON]:
         fetcher = Fetcher(place.store.root / RAW_FOLDER, progress)
-        with place.workers.started(progress) as run:
+        with place.store.work(request.kind, request.key) as work, place.workers.started(progress) as run:
             summary = build_source(
                 spec, source, place.data, out, progress, fetcher=fetcher, work=work, request=request.key, run=run
             )
@@ -49,7 +47,7 @@ def build_shards(place: Place, partition: str, *, progress: Progress = quiet) ->
         return {"rows": summary.counts["rows"], "records_read": records.read, "records_kept": records.kept}
 
     built = request.build(place.store, make)
-    shutil.rmtree(work, ignore_errors=True)
+    place.store.sweep_work(request.kind, request.key)
     return built
 
 

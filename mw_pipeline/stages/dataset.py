@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -101,10 +100,9 @@ def build_dataset(place: Place, recipe_name: str, *, progress: Progress = quiet)
     A build that was killed goes on where it stopped; the workers of the place do it, and leave no trace in it."""
     recipe = place.recipe(recipe_name)
     request = line.tokenized_dataset.request(place, recipe)
-    work = place.store.work_path(request.kind, request.key)
 
     def make(out: Path) -> Mapping[str, JSON]:
-        with place.workers.started(progress) as run:
+        with place.store.work(request.kind, request.key) as work, place.workers.started(progress) as run:
             summary = write_dataset(
                 _files_in_use(place, recipe),
                 tokenizer_of(line.tokenizer.demand(place, recipe)),
@@ -125,7 +123,7 @@ def build_dataset(place: Place, recipe_name: str, *, progress: Progress = quiet)
         }
 
     built = request.build(place.store, make)
-    shutil.rmtree(work, ignore_errors=True)
+    place.store.sweep_work(request.kind, request.key)
     return built
 
 

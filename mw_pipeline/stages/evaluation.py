@@ -74,7 +74,7 @@ def eval_report(place: Place, recipe_name: str, *, progress: Progress = quiet) -
 def _write_thresholds(out: Path, place: Place, recipe: Recipe, progress: Progress) -> None:
     """What the thresholds do on test rows, beside saying yes everywhere; a tag that does not beat that is said."""
     best = line.full_checkpoint.demand(place, recipe).folder(BEST)
-    found = threshold_report(best, line.tokenized_dataset.demand(place, recipe).path)
+    found = threshold_report(best, line.tokenized_dataset.demand(place, recipe).folder())
     write_json_atomically(out / THRESHOLDS_FILE, found)
     for finding in found["findings"]:
         progress(f"thresholds: {finding}")

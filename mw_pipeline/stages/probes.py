@@ -82,7 +82,7 @@ def _write(folder: Path, found: Mapping[str, JSON]) -> None:
 
 
 def _subject(place: Place, recipe: Recipe, run: Request) -> Subject:
-    return Subject.open(run.demand(place.store).folder(), line.tokenized_dataset.demand(place, recipe).path)
+    return Subject.open(run.demand(place.store).folder(), line.tokenized_dataset.demand(place, recipe).folder())
 
 
 def probe_stopped_run(run: Path, recipe: Recipe, dataset_path: Path) -> str:
@@ -114,7 +114,7 @@ def subject_at(place: Place, path: Path, dataset_path: Path | None) -> Subject:
             f"{path}: was trained on the dataset {digest[:12]}, which is not in the store. Name its folder with "
             "--dataset DIR."
         ) from None
-    return Subject.open(path, dataset.path)
+    return Subject.open(path, dataset.folder())
 
 
 def recipe_at(place: Place, path: Path, name: str | None) -> Recipe:

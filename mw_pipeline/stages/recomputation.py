@@ -67,9 +67,9 @@ def _earn(judged: Judged, device: str, progress: Progress) -> Artifact:
     progress(f"making the smoke of {recipe.name!r} again, as far as that is cheap")
 
     def make(out: Path) -> Mapping[str, JSON]:
-        data = judged.dataset.path
+        data = judged.dataset.folder()
         digests = {"data": judged.dataset.digest}
-        plan = RunPlan("smoke", recipe, data, tokenizer_path, smoke.path, digests)
+        plan = RunPlan("smoke", recipe, data, tokenizer_path, smoke.folder(), digests)
         try:
             measured = recompute(plan, device_as_asked(recipe.train.device))
         except GateError as error:

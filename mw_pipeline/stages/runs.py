@@ -78,15 +78,14 @@ def _trained(
             f"{resume_from}: cannot be resumed, as {request.kind} of {recipe.name!r} has ended: it is in the store as "
             f"{ended.digest[:12]}. Ask again without a run to resume."
         )
-    work = place.store.work_path(request.kind, request.key)
     dataset = line.tokenized_dataset.demand(place, recipe)
     tokenizer_path = line.tokenizer.demand(place, recipe).file(TOKENIZER_FILE)
 
-    def make(out: Path) -> Mapping[str, JSON]:
+    def trained(work: Path, out: Path) -> Mapping[str, JSON]:
         plan = RunPlan(
             kind=kind,
             recipe=recipe,
-            dataset_path=dataset.path,
+            dataset_path=dataset.folder(),
             tokenizer_path=tokenizer_path,
             out=work,
             digests={"data": dataset.digest},
@@ -103,7 +102,7 @@ def _trained(
                 f"Run `{request.command}` again: it goes on from its last checkpoint."
             )
         if result.status in DIVERGENCES:
-            progress(probe_stopped_run(work, recipe, dataset.path))
+            progress(probe_stopped_run(work, recipe, plan.dataset_path))
         shutil.copytree(work, out, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".*"))
         shutil.copyfile(tokenizer_path, out / TOKENIZER_FILE)  # so that the folder can be evaluated anywhere
         return {
@@ -113,6 +112,10 @@ def _trained(
             "best_val_macro_f1": result.best_val_macro_f1,
         }
 
+    def make(out: Path) -> Mapping[str, JSON]:
+        with place.store.work(request.kind, request.key) as work:
+            return trained(work, out)
+
     built = request.build(place.store, make)
-    shutil.rmtree(work, ignore_errors=True)
+    place.store.sweep_work(request.kind, request.key)
     return built

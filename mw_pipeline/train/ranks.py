@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO
 
 from mw_pipeline.digest import JSON
-from mw_pipeline.errors import ArtifactError, CorpusError, GateError, MwError, RecipeError, UnfinishedError
+from mw_pipeline.errors import ArtifactError, CorpusError, GateError, MwError, RecipeError, StoreError, UnfinishedError
 from mw_pipeline.recipe import Recipe
 from mw_pipeline.train.loop import train
 from mw_pipeline.train.plan import Permit, RunPlan, RunResult
@@ -29,7 +29,9 @@ _LAUNCHER = (
     *("--rdzv-endpoint", "127.0.0.1:0", "--local-addr", "127.0.0.1"),
 )
 _LOOPBACK = "lo0" if sys.platform == "darwin" else "lo"
-_ERRORS = {error.__name__: error for error in (RecipeError, CorpusError, ArtifactError, UnfinishedError, GateError)}
+_ERRORS = {
+    error.__name__: error for error in (RecipeError, CorpusError, ArtifactError, StoreError, UnfinishedError, GateError)
+}
 _PATHS = ("dataset_path", "tokenizer_path", "out", "resume_from")
 
 

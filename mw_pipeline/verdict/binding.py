@@ -34,7 +34,7 @@ def judge_smoke(recipe: Recipe, *, dataset: Artifact, smoke: Artifact) -> Verdic
     Raises ArtifactError when a log is missing or unreadable.
     """
     tokenizer = dataset.read_json("dataset.json")["tokenizer_sha256"]
-    return judge_run(recipe, read_run(smoke.path), digests={"data": dataset.digest, "tokenizer": tokenizer})
+    return judge_run(recipe, read_run(smoke.folder()), digests={"data": dataset.digest, "tokenizer": tokenizer})
 
 
 def demand_verdict(
@@ -87,7 +87,7 @@ def demand_same_surroundings(recipe: Recipe, smoke: Artifact, *, device: str) ->
     """Returns when a smoke ran on the kind of device, in the precision and under the tools of the full run to come.
 
     `device` is "cpu" or "cuda". Raises GateError otherwise: what it has shown holds for these (M68)."""
-    refuse, run = refuse_artifact(refusal_of(recipe), smoke), read_run(smoke.path).run
+    refuse, run = refuse_artifact(refusal_of(recipe), smoke), read_run(smoke.folder()).run
     tools = run["toolchain"] if isinstance(run.get("toolchain"), dict) else {}
     wanted = {
         "kind of device": (run.get("device"), device),
@@ -101,7 +101,7 @@ def demand_same_surroundings(recipe: Recipe, smoke: Artifact, *, device: str) ->
 
 def _demand_ended_smoke(refuse: Refusal, smoke: Artifact) -> None:
     """A verdict on anything else would license by curves alone, whoever typed them (M68)."""
-    run = read_run(smoke.path).run
+    run = read_run(smoke.folder()).run
     if run.get("kind") != "smoke":
         raise refuse(f"its smoke is a run of kind {run.get('kind')!r}, expected 'smoke'")
     if run.get("status") != "COMPLETED":
@@ -125,7 +125,7 @@ def refusal_of(recipe: Recipe) -> Refusal:
 
 def refuse_artifact(refuse: Refusal, artifact: Artifact) -> Refusal:
     """The same, for an artifact that is found again as long as it lies there: it has to go before another is made."""
-    return lambda evidence: refuse(f"{evidence}. Delete {artifact.path}")
+    return lambda evidence: refuse(f"{evidence}. {artifact.removal[0].upper()}{artifact.removal[1:]}")
 
 
 def _finding(error: Exception) -> str:

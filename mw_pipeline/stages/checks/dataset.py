@@ -27,7 +27,7 @@ def mix_is_as_declared(place: Place, partition: str) -> Findings:
     kept, mix = line.source_mix.demand(place, recipe), audit_mix(place, recipe)
     # What the artifact says of itself is not believed (M68): the sampler is run again.
     other = kept.read_json(MIX_FILE) != json.loads(json.dumps(mix.as_json()))
-    problems = [f"{MIX_FILE} is not what the sampler draws: delete {kept.path} and plan the mix again"] if other else []
+    problems = [f"{MIX_FILE} is not what the sampler draws: {kept.removal} and plan the mix again"] if other else []
     return found([*problems, *mix.findings], "as declared", mix=mix.as_table())
 
 

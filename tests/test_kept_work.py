@@ -1,0 +1,132 @@
+"""Work in progress and ledgers on object storage: what one machine has done another goes on with."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from s3_server import Machine, S3Server
+from text_makers import wait_until
+
+from mw_pipeline.bucket import Bucket
+from mw_pipeline.errors import StoreError
+from mw_pipeline.store.kept_work import KeptWork, staged
+
+
+def test_work_that_was_killed_goes_on_elsewhere_from_what_was_kept_last(
+    machines: tuple[Machine, Machine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    works = (
+        "import os, time, pathlib; from mw_pipeline.store import Store\n"
+        "with Store(os.environ['MW_STORE']).work('run', 'key') as work:\n"
+        "    (work / 'last').mkdir(); (work / 'last/a').write_text('weights'); (work / 'log.jsonl').write_text('{}')\n"
+        "    time.sleep(60)"
+    )
+    bucket = Bucket(machines[0].store(monkeypatch).url)
+    with machines[0].start("-c", works) as first:
+        wait_until(lambda: bucket.get("work/run/key/snapshot.json") is not None)
+        first.kill()
+
+    store = machines[1].store(monkeypatch)
+    with store.work("run", "key") as work:
+        assert sorted(p.relative_to(work).as_posix() for p in work.rglob("*")) == ["last", "last/a", "log.jsonl"]
+        assert (work / "last/a").read_text() == "weights"
+        (work / "last/a").unlink()
+        (work / "last/b").write_text("better")
+    with machines[0].store(monkeypatch).work("run", "key") as work:  # whom the second has overtaken
+        assert [path.name for path in (work / "last").iterdir()] == ["b"]
+        assert len(bucket.sizes("work/run/key")) == 3, "two files and the snapshot: what nothing names is removed"
+    store.sweep_work("run", "key")
+    assert bucket.sizes("work/run/key") == {} and not (store.root / "work/run/key").exists()
+
+
+def test_work_that_went_on_here_unkept_is_not_given_up(
+    machines: tuple[Machine, Machine], s3: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    store = machines[0].store(monkeypatch, said)
+    with store.work("run", "key") as work:
+        (work / "a").write_text("old")
+    with store.work("run", "key") as work:
+        (work / "a").write_text("newer")
+        s3.fail_every(1)
+    s3.fail_every(0)
+    with store.work("run", "key") as work:
+        assert (work / "a").read_text() == "newer"
+    with machines[1].store(monkeypatch).work("run", "key") as work:
+        assert (work / "a").read_text() == "newer", "it was kept in the end"
+
+    assert any("the work so far is here and not on the store" in line for line in said)
+
+
+def test_only_one_process_keeps_its_work_under_a_key(tmp_path: Path) -> None:
+    bucket = Bucket(f"memory://{time.monotonic_ns()}")
+    mine, other = (
+        KeptWork(bucket, "work/a", tmp_path / name, tmp_path / f"{name}.json", [].append) for name in ("mine", "other")
+    )
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "a").write_text("a")
+    mine.fetch()
+    other.fetch()
+    mine.keep()
+    (tmp_path / "other").mkdir()
+
+    with pytest.raises(StoreError, match="another process keeps its work there"):
+        other.keep()
+    mine.keep()
+    bucket.put("work/b/snapshot.json", b"{", over=None)
+    with pytest.raises(StoreError, match="is no snapshot of work"):
+        KeptWork(bucket, "work/b", tmp_path / "b", tmp_path / "b.json", [].append).fetch()
+
+
+def test_a_snapshot_never_has_files_of_two_checkpoints(tmp_path: Path) -> None:
+    folder, fresh, staging = tmp_path / "work", tmp_path / "work" / ".new", tmp_path / "staging"
+    ends = threading.Event()
+
+    def checkpoints() -> None:
+        number = 0
+        while not ends.is_set():
+            fresh.mkdir(parents=True)
+            for name in "abc":
+                (fresh / name).write_text(str(number))
+            if (folder / "last").exists():
+                (folder / "last").rename(folder / ".old")
+            fresh.rename(folder / "last")
+            shutil.rmtree(folder / ".old", ignore_errors=True)
+            number += 1
+
+    thread = threading.Thread(target=checkpoints)
+    thread.start()
+    seen = set()
+    try:
+        for _ in range(300):
+            shutil.rmtree(staging, ignore_errors=True)
+            staging.mkdir()
+            found = staged(folder, staging, {})
+            if "last/a" in found:
+                texts = [path.read_text() for _, path in found.values() if path is not None]
+                assert len(texts) == 3 and len(set(texts)) == 1
+                seen.add(texts[0])
+    finally:
+        ends.set()
+        thread.join()
+    assert len(seen) > 10
+
+
+def test_a_ledger_has_the_lines_of_all_machines(
+    machines: tuple[Machine, Machine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stores = [machine.store(monkeypatch) for machine in machines]
+    with stores[0].ledger("ledgers/a.jsonl") as outer:
+        outer.write_text("one\n")
+        with stores[1].ledger("ledgers/a.jsonl") as inner:
+            assert not inner.exists()
+            inner.write_text("two\n")
+
+    assert stores[0].ledger_path("ledgers/a.jsonl").read_text() == "two\none\n"
+    assert stores[1].ledger_path("ledgers/a.jsonl").read_text() == "two\none\n"
+    shutil.rmtree(stores[1].root)
+    assert stores[1].ledger_path("ledgers/a.jsonl").read_text() == "two\none\n"

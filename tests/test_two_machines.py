@@ -1,0 +1,117 @@
+"""Two machines on one store of object storage: what one has begun the other goes on with, and both make it once."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from s3_server import Machine, S3Server
+
+from mw_pipeline.artifact import MANIFEST, verify_artifact
+from mw_pipeline.bucket import Bucket
+from mw_pipeline.errors import ArtifactError
+from mw_pipeline.stages import line
+from mw_pipeline.stages.place import Place
+from mw_pipeline.store import Store
+from mw_pipeline.store.kept_work import Snapshot
+
+pytestmark = pytest.mark.slow
+
+WEIGHTS = ("best/model.safetensors", "last/model.safetensors")
+PATIENCE_SECONDS = 300.0
+STAGES = """
+import sys
+from pathlib import Path
+from mw_pipeline.errors import ArtifactError
+from mw_pipeline.stages.place import Place
+from tiny_line import run_line, run_stage
+
+place = Place.of(project=sys.argv[1], data=sys.argv[1])
+try:
+    run_stage(place, sys.argv[2]) if len(sys.argv) == 3 else run_line(place)
+except ArtifactError as error:
+    assert "is being made by process" in str(error), error
+    sys.exit(3)
+"""
+TOLD = 3
+
+
+def send(store: Store, bucket: Bucket, *, without: tuple[str, ...]) -> None:
+    """Puts what a folder has into a bucket, but for some kinds of artifacts."""
+    for manifest in store.root.glob(f"*/[!.]*/{MANIFEST}"):
+        if manifest.parent.parent.name not in without:
+            for path in (path for path in manifest.parent.rglob("*") if path.is_file()):
+                bucket.upload(path.relative_to(store.root).as_posix(), path)
+
+
+def kept_steps(bucket: Bucket) -> list[str]:
+    """Names of all files of work that the bucket keeps."""
+    found = [bucket.get(path) for path in bucket.sizes("work") if path.endswith("/snapshot.json")]
+    return [name for each in found if each for name in Snapshot.of_bytes(each[0], "").files]
+
+
+def place_of(machine: Machine, project: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+    return Place(machine.store(monkeypatch), project, project)
+
+
+def test_a_smoke_goes_on_elsewhere_when_its_machine_has_vanished(
+    place: Place, machines: tuple[Machine, Machine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """M73: the second is told who trains, takes over when that is gone, and ends with the same weights."""
+    kind, gone = "smoke_checkpoint", ("smoke_checkpoint", "smoke_verdict", "full_run_permit", "full_checkpoint")
+    unbroken = line.smoke_checkpoint.demand(place, "demo")
+    there = place_of(machines[1], place.project, monkeypatch)
+    bucket = Bucket(machines[1].url)
+    send(place.store, bucket, without=gone)
+    arguments = ("-c", STAGES, str(place.project), kind)
+
+    with machines[0].start(*arguments) as first:
+        limit = time.monotonic() + PATIENCE_SECONDS
+        while "last/checkpoint.json" not in kept_steps(bucket):
+            assert first.poll() is None and time.monotonic() < limit
+            time.sleep(0.05)
+        os.kill(first.pid, signal.SIGSTOP)  # so that it is at work however fast the rest goes
+        with pytest.raises(ArtifactError, match=rf"{kind} \w+ is being made by process {first.pid} on one since "):
+            line.smoke_checkpoint.make(there, "demo")
+        first.kill()
+    ended = time.monotonic() + PATIENCE_SECONDS
+    while (status := machines[1].start(*arguments).wait()) == TOLD:
+        assert time.monotonic() < ended
+    assert status == 0
+
+    smoke = line.smoke_checkpoint.demand(there, "demo")
+    assert smoke.read_json("run.json")["resumed_from_steps"]
+    assert [smoke.file(name).read_bytes() for name in WEIGHTS] == [unbroken.file(name).read_bytes() for name in WEIGHTS]
+    assert bucket.sizes("work") == bucket.sizes("locks") == {}
+    assert line.smoke_checkpoint.make(place_of(machines[0], place.project, monkeypatch), "demo").reused
+
+
+def test_a_line_that_is_killed_ten_times_and_goes_on_elsewhere_makes_the_same_weights_once(
+    place: Place, machines: tuple[Machine, Machine], s3: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """M72, M73: the service fails every tenth request on the way."""
+    rng = random.Random(11)
+    s3.fail_every(10)
+    for number in range(10):
+        with machines[number % 2].start("-c", STAGES, str(place.project)) as process:
+            time.sleep(rng.uniform(3, 14))
+            process.kill()
+    limit = time.monotonic() + 2 * PATIENCE_SECONDS
+    while (status := machines[0].start("-c", STAGES, str(place.project)).wait()) == TOLD:
+        assert time.monotonic() < limit
+    s3.fail_every(0)
+    assert status == 0
+
+    there = place_of(machines[1], place.project, monkeypatch)
+    manifests = [path.split("/") for path in Bucket(machines[0].url).sizes("") if path.endswith(f"/{MANIFEST}")]
+    keys = [(kind, digest[:32]) for kind, digest, _ in manifests]
+    assert len(keys) == len(set(keys)) > 10
+    for stage, names in ((line.full_checkpoint, WEIGHTS), (line.packaged_weights, ("en-us/model.onnx",))):
+        mine, theirs = stage.demand(there, "demo"), stage.demand(place, "demo")
+        assert [mine.file(name).read_bytes() for name in names] == [theirs.file(name).read_bytes() for name in names]
+        verify_artifact(mine)
+    assert Bucket(machines[0].url).sizes("work") == {}
