@@ -4,8 +4,9 @@
     python benchmarks/parse.py --package PACKAGE --addresses FILE
 
 FILE holds one address a line; without it the builtin grammar makes `--rows` of them. Prints JSON: the rates, the best
-of `--rounds` in which both parsers take turns in this one process; where the parser's own time goes on one core; and
-how many answers another batch size or number of threads changes, which should be none.
+of `--rounds` in which both parsers take turns in this one process; where the parser's own time goes on one core; how
+long one address alone takes either; how long a package takes to load and what it then holds; and how many answers
+another batch size or number of threads changes, which should be none.
 
 To compare with an earlier commit, check that out beside this one and run the same file in both, in turns, on the same
 package and addresses (a package from before labels were searched among whole words is read by both):
@@ -22,12 +23,14 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import usaddress
 
@@ -42,6 +45,22 @@ from mw_pipeline.stages.corpus import build_source
 PROJECT = Path(__file__).resolve().parent.parent
 BATCH_SIZES = (1, 7, 256)
 THREADS = (2, 3)
+SINGLE_CALLS = 1000
+_LOADS = """
+import json, resource, sys, time
+begun = time.perf_counter()
+from mw_pipeline.parse import Parser
+imported = time.perf_counter()
+parser = Parser.load(sys.argv[1])
+loaded = time.perf_counter()
+parser.parse("1600 Pennsylvania Ave NW, Washington, DC 20500")
+most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+print(json.dumps({
+    "load_ms": round(1e3 * (loaded - imported)),
+    "imports_and_load_ms": round(1e3 * (loaded - begun)),
+    "most_memory_mib": round(most),
+}))
+"""
 ALLOWED = os.sched_getaffinity(0)
 
 
@@ -135,6 +154,31 @@ def rates(package: Path, texts: Sequence[str], *, rounds: int) -> dict[str, JSON
     return found
 
 
+def single_calls(package: Path, texts: Sequence[str]) -> dict[str, JSON]:
+    """Microseconds of one address a call on one core, middle and worst in a hundred, of both parsers in turns."""
+    on_cores(1)
+    parser = Parser.load(package, threads=1)
+    calls: dict[str, Callable[[str], object]] = {"mw_pipeline": parser.parse, "usaddress": usaddress.parse}
+    took: dict[str, list[float]] = {name: [] for name in calls}
+    for text in texts[:SINGLE_CALLS]:
+        for name, call in calls.items():
+            took[name].append(seconds_of(lambda call=call, text=text: call(text)))
+    return {
+        name: {f"p{share}": round(1e6 * float(np.percentile(seconds, share)), 1) for share in (50, 99)}
+        for name, seconds in took.items()
+    }
+
+
+def loading(package: Path) -> dict[str, JSON]:
+    """Milliseconds that a fresh process takes to load a package, without and with the imports before it, and the most
+    memory that it held when it had parsed one address (MiB)."""
+    done = subprocess.run(
+        [sys.executable, "-c", _LOADS, str(package)], capture_output=True, text=True, check=True, cwd=PROJECT
+    )
+    found: dict[str, JSON] = json.loads(done.stdout)
+    return found
+
+
 def changed_answers(package: Path, texts: Sequence[str]) -> dict[str, JSON]:
     """Addresses whose spans another batch size or number of threads changes, and by how much a confidence differs."""
     on_cores(2)
@@ -177,6 +221,8 @@ def main() -> None:
             "addresses": len(texts),
             "addresses_per_second": rates(args.package, texts, rounds=args.rounds),
             "microseconds_per_address": split_of_time(args.package, texts, rounds=args.rounds),
+            "microseconds_per_single_call": single_calls(args.package, texts),
+            "loading": loading(args.package),
             "answers": changed_answers(args.package, texts),
         }
     except (MwError, OSError, UnicodeDecodeError) as error:
