@@ -139,7 +139,9 @@ def _differs(stock: Stock, subset: Subset, order: str, style: Style) -> bool:
 
 
 def _long_numbers(stock: Stock) -> Iterator[CellPlan]:
-    """As many digits as a postcode in front of a street: the region beside it tells what they are (M66)."""
+    """As many digits as a postcode in front of a street: the region beside it tells what they are (M66).
+
+    Where a town is named, too, a number in front of a street is its house's to anyone who knows no postcode of it."""
     if not stock.long_numbers:
         return
     family = "five digits first"
@@ -156,9 +158,8 @@ def _long_numbers(stock: Stock) -> Iterator[CellPlan]:
         return Address({"house_number": numbers[0], **values}, of_house, by_name[NATIVE])
 
     def post(rng: random.Random) -> Address:
-        context = rng.choice((("postcode", "street", "region"), ("postcode", "street", "locality", "region")))
         order = rng.choice((by_name["postcode first"], code_before_street, code_before_street))
-        return Address(stock.values(context, rng), of_post, order)
+        return Address(stock.values(("postcode", "street", "region"), rng), of_post, order)
 
     yield CellPlan(of_house, house)
     yield CellPlan(of_post, post)
