@@ -73,6 +73,7 @@ class Job:
             max_records=settings.max_records,
             licence=settings.licence,
             share_alike_allowed=settings.share_alike_allowed,
+            streets=settings.streets,
         )
 
     @property

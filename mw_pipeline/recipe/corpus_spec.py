@@ -96,7 +96,8 @@ class SourceBudgets(Section):
 class SourceSpec(Section):
     """One raw source: which adapter reads which files, under which licence.
 
-    `input` is a path or pattern below MW_DATA, or an https URL, which takes the `sha256` of its bytes."""
+    `input` is a path or pattern below MW_DATA, or an https URL, which takes the `sha256` of its bytes. `streets` is the
+    share of the towns of a list (geonames-postal) that get a street, drawn as the built-in source writes them."""
 
     adapter: Name
     input: str | None = None
@@ -106,7 +107,14 @@ class SourceSpec(Section):
     country: Country | None = None
     max_records: Positive | None = None
     share_alike_allowed: bool = False
+    streets: Share = 0.0
     budgets: SourceBudgets = SourceBudgets()
+
+    @model_validator(mode="after")
+    def _streets_are_for_lists_of_towns(self) -> Self:
+        if self.streets and self.adapter != "geonames-postal":
+            raise ValueError(f"streets = {self.streets:g}: only geonames-postal takes it, {self.adapter!r} does not")
+        return self
 
     @model_validator(mode="after")
     def _input_can_be_read(self) -> Self:

@@ -104,7 +104,8 @@ def record_batch(columns: Mapping[str, pa.Array | Sequence[object]]) -> pa.Recor
 class ReadRequest:
     """What one adapter is asked to read: already resolved paths, and the source's own settings.
 
-    `country` is the country of a file that does not say it; `countries` are the ones the corpus wants (empty: all).
+    `country` is the country of a file that does not say it; `countries` are the ones the corpus wants (empty: all);
+    `streets` is the share of the towns of a list that get a street.
     """
 
     paths: tuple[Path, ...]
@@ -115,6 +116,7 @@ class ReadRequest:
     max_records: int | None = None
     licence: str | None = None
     share_alike_allowed: bool = False
+    streets: float = 0.0
 
 
 @dataclass

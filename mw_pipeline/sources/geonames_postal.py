@@ -28,6 +28,7 @@ from mw_pipeline.errors import CorpusError
 from mw_pipeline.records.tables import ReadRequest, Rejects, record_batch
 from mw_pipeline.sources import columns
 from mw_pipeline.sources.delimited import read_delimited
+from mw_pipeline.sources.drawn_streets import with_streets
 from mw_pipeline.sources.layout import Layout
 from mw_pipeline.sources.reading import raw_files
 from mw_pipeline.sources.regions import (
@@ -72,12 +73,13 @@ class GeonamesPostal:
         yield from columns.at_most(checked, request.max_records)
 
     def records(self, raw: pa.RecordBatch, request: ReadRequest, rejects: Rejects) -> pa.RecordBatch:
-        """One record per postcode and place.
+        """One record per postcode and place, a share of `request.streets` of them with a street.
 
         Filtered: `country_not_wanted`. Quarantined: `unknown_country`, `no_postcode`, `no_place`,
         `postcode_with_service`.
         """
-        return _records(_sifted(raw, request, rejects), request.licence or self.licence)
+        made = _records(_sifted(raw, request, rejects), request.licence or self.licence)
+        return with_streets(made, request) if request.streets else made
 
 
 def demand_country_codes(batches: Iterator[pa.RecordBatch], title: str) -> Iterator[pa.RecordBatch]:
