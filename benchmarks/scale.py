@@ -124,7 +124,7 @@ def _child(pipe: Any, stage: Callable[[Path], dict[str, Any]], folder: Path) -> 
     with tempfile.TemporaryDirectory(dir=folder) as spill:
         tempfile.tempdir = spill
         begun = cpu_seconds()
-        with watched(Path(spill)) as spilled:
+        with watched(folder) as spilled:
             found = stage(folder)
         seconds = round(cpu_seconds() - begun, 3)
         pipe.send({"seconds": seconds, "peak_mib": peak_mib(), "spilled_bytes": max(spilled), **found})
@@ -132,12 +132,12 @@ def _child(pipe: Any, stage: Callable[[Path], dict[str, Any]], folder: Path) -> 
 
 @contextmanager
 def watched(folder: Path) -> Iterator[list[int]]:
-    """The bytes below a folder, looked at again and again while the block lasts."""
+    """The bytes in the temporary folders of a folder, looked at again and again while the block lasts."""
     sizes, ended = [0], threading.Event()
 
     def look() -> None:
         while not ended.wait(SECONDS_BETWEEN_LOOKS):
-            sizes.append(bytes_below(folder))
+            sizes.append(sum(map(bytes_below, folder.glob("tmp*"))))
 
     watch = threading.Thread(target=look, daemon=True)
     watch.start()

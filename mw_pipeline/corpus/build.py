@@ -119,8 +119,7 @@ class _Build:
         for step, task, before in ((ROWS, compose_piece, RECORDS), (PARTS, write_part, ROWS)):
             count = len(receipts[RECORDS])
             files = [self._job.path(before, piece, ".hashes") for piece in range(count)]
-            if not self._job.repeats_path(before).is_dir():
-                mark_repeats(files, self._job.repeats_path(before))
+            mark_repeats(files, self._job.repeats_path(before))  # again in a build that goes on: cheaper than to trust
             receipts[step] = self._run_step(step, task, ((piece, ()) for piece in range(count)), count)
         adapter = self._job.adapter
         return self._assemble(receipts, adapter.credits(reading) if isinstance(adapter, NamesUpstreams) else ())

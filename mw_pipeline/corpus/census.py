@@ -1,7 +1,7 @@
 """What stands in the shards of a corpus, counted row by row: a census, not a sample (M12).
 
 The rows of a shard are counted while it is written; what needs all shards at once is asked of DuckDB, which keeps to
-half a gigabyte, or to what `MW_MEMORY` allows, and spills the rest below the system's folder for temporary files.
+half a gigabyte, or to what `MW_MEMORY` allows, and spills the rest into a folder that goes when it is done.
 """
 
 from __future__ import annotations
