@@ -41,6 +41,14 @@ def test_the_asked_share_of_towns_gets_a_street_and_keeps_its_own_name_and_postc
     assert not any("street" in row for row in with_streets if row["country_code"] == "ES")
 
 
+def test_a_post_office_of_the_forces_gets_no_street(tmp_path: Path) -> None:
+    path = tmp_path / "towns.txt"
+    path.write_text("".join(f"US\t0900{n}\t{p}\t\tAE\t\t\t\t\t1.0\t2.0\t4\n" for n, p in enumerate(("APO AE", "Reno"))))
+
+    rows = read(path, streets=1.0)
+    assert [(row["locality"], "street" in row) for row in rows] == [("APO", False), ("Reno", True)]
+
+
 def test_a_number_never_stands_without_its_street(towns: Path) -> None:
     assert not any("house_number" in row and "street" not in row for row in read(towns, streets=1.0))
 

@@ -222,3 +222,10 @@ def test_another_tokenizer_than_the_checkpoints_is_refused(tiny_release, tmp_pat
 
     with pytest.raises(ArtifactError, match="the checkpoint was trained with"):
         export_model(checkpoint, tokenizer_path=foreign, texts=TEXTS[:2], calibration=TEXTS[2:], work=tmp_path)
+
+
+def test_without_a_text_there_is_nothing_to_calibrate_on(checkpoint, tokenizer, tmp_path):
+    export_onnx(checkpoint.model, tmp_path / "fp32.onnx")
+
+    with pytest.raises(ArtifactError, match="the texts to calibrate on hold no piece"):
+        quantise(tmp_path / "fp32.onnx", tmp_path / "int8.onnx", calibration=calibration_feeds(tokenizer, [""], 32))

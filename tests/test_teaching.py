@@ -270,6 +270,16 @@ def test_a_text_that_holds_nothing_to_read_is_refused(
         read_address(parser, text, checkpoints, loss, index.window)
 
 
+def test_a_text_that_is_broken_is_refused_and_one_that_is_not_read_to_its_end_says_so(
+    parser: Parser, checkpoints: dict[str, Checkpoint], loss: TaggingLoss, index: TeachingIndex, reading: Reading
+) -> None:
+    with pytest.raises(CorpusError, match=r"which is no text in UTF-8\. Write it anew"):
+        read_address(parser, "12 Oak\udcff Ave", checkpoints, loss, index.window)
+
+    assert read_address(parser, f"{ADDRESS} " * 40, checkpoints, loss, index.window).truncated
+    assert not reading.truncated
+
+
 def test_the_page_shows_every_span_with_its_rows_below_the_address(
     index: TeachingIndex, reading: Reading, parser: Parser, toy: Toy, tmp_path: Path
 ) -> None:

@@ -76,7 +76,7 @@ def test_a_path_with_a_quote_is_read(tmp_path):
 
 
 def test_a_corpus_without_training_rows_is_refused(tmp_path):
-    with pytest.raises(CorpusError, match="tokenizer: no training row in the shards of ban, expected at least one"):
+    with pytest.raises(CorpusError, match="no row of the train split in the shards of ban, expected at least one"):
         sample_texts({"ban": [texts_of(tmp_path, "ban", ["x"], split="validation")]}, rows=5, seed=0)
 
 

@@ -29,6 +29,8 @@ def run(args: argparse.Namespace) -> int:
     teaching = Teaching.open(place_in_use(), args.recipe, progress=say)
     found = teaching.why(args.address, rows=args.rows)
     print(json.dumps(found, ensure_ascii=False))
+    if found["truncated"]:
+        say("the address is longer than what is read of it: its end is not asked about")
     for span in found["spans"]:
         say(" ".join(span["sentences"]))
     if args.html is not None:

@@ -1,4 +1,4 @@
-"""The texts that a tokenizer learns from: training rows only, balanced over sources and scripts."""
+"""Texts drawn evenly by source and script: what a tokenizer learns from, and what an exported network is tried on."""
 
 from __future__ import annotations
 
@@ -19,22 +19,27 @@ Group = tuple[str, str]
 
 
 def sample_texts(
-    row_files: Mapping[str, Sequence[Path]], *, rows: int, seed: int, exclusions: Path | None = None
+    row_files: Mapping[str, Sequence[Path]],
+    *,
+    rows: int,
+    seed: int,
+    exclusions: Path | None = None,
+    split: str = "train",
 ) -> list[str]:
-    """At most `rows` raw texts of training rows, the same ones for the same seed, whatever the files' order.
+    """At most `rows` raw texts of the rows of a split, the same ones for the same seed, whatever the files' order.
 
     Rows that `exclusions` lists are left out. A group (one script of one source) gets a share in proportion to the
     square root of its rows, so that a large source cannot crowd a small script out, and a small one is not repeated:
     temperature 0.5, as in Conneau & Lample, "Cross-lingual language model pretraining", 2019, §3.1. Raises CorpusError
-    when there are no training rows.
+    when the split has no rows.
     """
     files = [path for paths in row_files.values() for path in paths]
     with tempfile.TemporaryDirectory() as spill, bounded_connection(Path(spill)) as connection:
-        connection.execute(f"create view texts as {_texts(rows_in(files, but=exclusions))}")
+        connection.execute(f"create view texts as {_texts(rows_in(files, but=exclusions), split)}")
         counted = connection.execute("select source, script, count(*) from texts group by all order by all").fetchall()
         if not counted:
             raise CorpusError(
-                f"tokenizer: no training row in the shards of {', '.join(row_files)}, expected at least one. "
+                f"no row of the {split} split in the shards of {', '.join(row_files)}, expected at least one. "
                 "Look at the corpus' split counts."
             )
         return _drawn(connection, {(source, script): count for source, script, count in counted}, rows, seed)
@@ -78,11 +83,11 @@ def root_quotas(counts: Mapping[Group, int], total: int) -> dict[Group, int]:
     return quotas
 
 
-def _texts(rows: str) -> str:
-    """A query for row_id, raw, source and script of every training row."""
+def _texts(rows: str, split: str) -> str:
+    """A query for row_id, raw, source and script of every row of a split."""
     latin = r"when not regexp_matches(raw, '[^\p{Latin}\p{Common}\p{Inherited}]') then 'Latin'"
     others = " ".join(rf"when regexp_matches(raw, '\p{{{script}}}') then '{script}'" for script in _SCRIPTS)
     return (
         f"select row_id, raw, source, case {latin} {others} else 'other' end as script "
-        f"from {rows} where split = 'train'"
+        f"from {rows} where split = '{split}'"
     )

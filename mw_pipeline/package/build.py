@@ -39,6 +39,11 @@ from mw_pipeline.parser_files import (
 from mw_pipeline.tokenizer import MODEL_NAME as TOKENIZER_NAME
 from mw_pipeline.tokenizer import PAD_ID, Tokenizer
 
+PARITY_ROWS = 500
+CALIBRATION_ROWS = 2000
+"""Texts of the validation split that the exported files are compared on, and of the train split that they are
+calibrated on."""
+
 Measure = Callable[[Path], Mapping[str, JSON]]
 """Scores of the package in a folder, by name of the gold they were measured on."""
 

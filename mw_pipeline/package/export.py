@@ -9,7 +9,7 @@ the products are sums of whole numbers, the same everywhere, and take half the t
 
 Why not its static quantisation: it keeps weights to eight bits, of which two products overflow the sixteen that
 processors without VNNI sum them in, so that a package would answer differently there; or to seven, for which the scales
-below need half as wide a step; and it takes ranges from the extremes, or from texts of one length alone.
+below need a step 0.7 times as wide; and it takes ranges from the extremes, or from texts of one length alone.
 
 Shape letters: B rows, T pieces, K labels.
 """
@@ -130,33 +130,36 @@ def quantise(source: Path, target: Path, *, calibration: Iterable[Feed]) -> None
 
 def _ranges(
     model: onnx.ModelProto, names: Sequence[str], calibration: Iterable[Feed]
-) -> dict[str, tuple[np.float32, np.float32]]:
-    """The lowest and highest value of activations, and 0 between them, but for the rarest pieces."""
+) -> dict[str, tuple[float, float]]:
+    """The lowest and highest value of activations, and 0 between them, but for the rarest pieces.
+
+    Of three digits: the last bits of float32 differ from processor to processor, and the bytes that ship should not.
+    Raises ArtifactError when the feeds hold nothing."""
     watched = onnx.ModelProto()
     watched.CopyFrom(model)
     watched.graph.output.extend(onnx.helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, None) for n in names)
     session = ort.InferenceSession(watched.SerializeToString(), providers=["CPUExecutionProvider"])
     seen = [[(value.min(axis=-1), value.max(axis=-1)) for value in session.run(names, feed)] for feed in calibration]
+    if not seen:
+        raise ArtifactError("the texts to calibrate on hold no piece. Give texts of the training split.")
     found = {}
     for name, ends in zip(names, zip(*seen, strict=True), strict=True):
         low, high = (np.concatenate([end.ravel() for end in side]) for side in zip(*ends, strict=True))
-        found[name] = (
-            min(np.float32(0), np.quantile(low, 1 - _PIECES_IN_RANGE).astype(np.float32)),
-            max(np.float32(0), np.quantile(high, _PIECES_IN_RANGE).astype(np.float32)),
-        )
+        lowest, highest = np.quantile(low, 1 - _PIECES_IN_RANGE), np.quantile(high, _PIECES_IN_RANGE)
+        found[name] = (min(0.0, float(f"{lowest:.2e}")), max(0.0, float(f"{highest:.2e}")))
     return found
 
 
 def _int8_product(
     node: onnx.NodeProto,
     matrix: NDArray[np.float32],
-    span: tuple[np.float32, np.float32],
+    span: tuple[float, float],
     stored: dict[str, NDArray[np.generic]],
 ) -> list[onnx.NodeProto]:
     """A product of whole numbers, in the form in which onnxruntime knows one: both sides rounded, and taken back."""
     (left, right), out = node.input, node.output[0]
-    scale = max(span[1] - span[0], np.finfo(np.float32).tiny) / np.float32(255)
-    stored[f"{left}.scale"] = np.array(scale, np.float32)
+    scale = np.float32((span[1] - span[0]) / 255 or 1.0)  # what is always 0 has any scale
+    stored[f"{left}.scale"] = np.array(scale)
     stored[f"{left}.zero"] = np.array(np.rint(-span[0] / scale), np.uint8)
     stored[f"{right}.int8"], stored[f"{right}.scale"] = _int8_columns(matrix)
     of_left = [f"{left}.scale", f"{left}.zero"]

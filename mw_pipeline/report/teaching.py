@@ -24,7 +24,7 @@ def render_why(out: Path, found: Mapping[str, JSON]) -> Path:
     return write_page(
         out,
         "why",
-        address=found["address"],
+        address=found["address"] + (" (longer than what is read of it)" if found["truncated"] else ""),
         recipe=found["recipe"],
         checkpoints=steps,
         tiles=[

@@ -1,16 +1,15 @@
 """The checks that block before training, asked again by every run that goes on, whoever started it.
 
-A blocking check of the graph stops only the run that holds it. So what it found is kept as an artifact of its own,
-named by what it examined, the spec that it judged by and its code, and sealed: a later run finds that answer at no
-cost, and where there is none of its own it asks the check itself.
+A blocking check of the graph stops only the run that holds it, so the lock asks them all. What has held is kept as an
+artifact of its own, named by what was examined, the spec that it was judged by, code and libraries, and sealed: a later
+run finds it at no cost. A problem is not kept: it is asked about again, by whoever meets it.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, fields
 
-from mw_pipeline.digest import JSON
+from mw_pipeline.digest import JSON, toolchain
 from mw_pipeline.errors import GateError
 from mw_pipeline.seal import key_name
 from mw_pipeline.stages.findings import Check, Findings, found
@@ -34,9 +33,7 @@ def demand_checks(place: Place, stage: Stage, partition: str) -> None:
     Raises ArtifactError when it is not there, GateError with the first check that does not hold."""
     stage.demand(place, partition)
     for check in stage.checks(blocking=True):
-        answer = _answer(place, stage, check, partition)
-        problems = (_kept(answer, place) or _asked(answer, place, check)).problems
-        if problems:
+        if problems := _kept_or_asked(place, stage, check, partition).problems:
             raise GateError(
                 f"{check.__name__} does not hold for {partition!r}: {'; '.join(problems)}. "
                 f"Repair this, then run `{stage.request(place, partition).command}`."
@@ -44,37 +41,30 @@ def demand_checks(place: Place, stage: Stage, partition: str) -> None:
 
 
 def ask(place: Place, stage: Stage, check: Check, partition: str) -> Findings:
-    """What a check finds; of one that blocks before training, what is kept of it, if that was no problem.
+    """What a check finds; of one that blocks before training, what is kept of it.
 
     The check of the smoke is asked each time: it makes the verdict, an artifact of its own."""
-    if not is_before_lock(stage) or check not in stage.checks(blocking=True):
+    if not is_before_lock(stage) or stage is smoke_checkpoint or check not in stage.checks(blocking=True):
         return check(place, partition)
+    return _kept_or_asked(place, stage, check, partition)
+
+
+def _kept_or_asked(place: Place, stage: Stage, check: Check, partition: str) -> Findings:
+    """What an earlier run has kept of a check that held; else what it finds now, kept if it holds."""
     answer = _answer(place, stage, check, partition)
-    earlier = None if stage is smoke_checkpoint else _kept(answer, place)
-    return earlier if earlier is not None and not earlier.problems else _asked(answer, place, check)
-
-
-def _asked(answer: Request, place: Place, check: Check) -> Findings:
-    """What a check finds now, kept for the runs that come later."""
-    findings = check(place, answer.partition)
-    # Evidence as a text: JSON that is sealed has no number that is not finite, and evidence may have some.
-    content = {**asdict(findings), "evidence": json.dumps(findings.evidence)}
-    keep(answer, place.store, content, problems=len(findings.problems))
-    return findings
-
-
-def _kept(answer: Request, place: Place) -> Findings | None:
-    """What it found in an earlier run, or None."""
     content = kept(answer, place.store)
-    if content is None:
-        return None
-    return found(content["problems"], content["summary"], **json.loads(content["evidence"]))
+    if content is not None:
+        return found((), content["summary"], **json.loads(content["evidence"]))
+    findings = check(place, partition)
+    if not findings.problems:
+        # Evidence as a text: JSON that is sealed has no number that is not finite, and evidence may have some.
+        keep(answer, place.store, {"summary": findings.summary, "evidence": json.dumps(findings.evidence)})
+    return findings
 
 
 def _answer(place: Place, stage: Stage, check: Check, partition: str) -> Request:
     """The name of an answer. A check of the corpus also judges by its spec, whose budgets no artifact holds."""
-    facts = [field.name for field in fields(Findings)]
-    config: JSON = {"check": check.__name__, "key": key_name(), "facts": facts}
+    config: JSON = {"check": check.__name__, "key": key_name(), "toolchain": toolchain()}
     if stage.per != "recipe":
         config["spec"] = place.corpus_spec(partition.partition(":")[0]).model_dump(mode="json")
     inputs = (stage.demand(place, partition),)

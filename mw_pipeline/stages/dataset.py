@@ -85,7 +85,7 @@ def build_tokenizer(place: Place, recipe_name: str, *, progress: Progress = quie
     def make(out: Path) -> Mapping[str, JSON]:
         config = recipe.tokenizer
         listed = line.corpus_manifest.demand(place, recipe.corpus).file(EXCLUSIONS_FILE)
-        texts = sample_texts(_files_in_use(place, recipe), rows=config.sample_rows, seed=config.seed, exclusions=listed)
+        texts = sample_texts(files_in_use(place, recipe), rows=config.sample_rows, seed=config.seed, exclusions=listed)
         progress(f"tokenizer: learning {config.vocab_size:,} pieces from {len(texts):,} rows")
         facts = dict(train_tokenizer(texts, config, out / TOKENIZER_FILE))
         write_json_atomically(out / "META.json", {"config": config.model_dump(mode="json"), **facts})
@@ -104,7 +104,7 @@ def build_dataset(place: Place, recipe_name: str, *, progress: Progress = quiet)
     def make(out: Path) -> Mapping[str, JSON]:
         with place.store.work(request.kind, request.key) as work, place.workers.started(progress) as run:
             summary = write_dataset(
-                _files_in_use(place, recipe),
+                files_in_use(place, recipe),
                 tokenizer_of(line.tokenizer.demand(place, recipe)),
                 recipe.label_set,
                 recipe.model.max_length,
@@ -132,7 +132,7 @@ def tokenizer_of(artifact: Artifact) -> Tokenizer:
     return Tokenizer(artifact.file(TOKENIZER_FILE))
 
 
-def _files_in_use(place: Place, recipe: Recipe) -> dict[str, list[Path]]:
+def files_in_use(place: Place, recipe: Recipe) -> dict[str, list[Path]]:
     """Row files of the sources that the recipe weights above zero."""
     manifest = line.corpus_manifest.demand(place, recipe.corpus)
     wanted = recipe.sources_in_use

@@ -279,7 +279,7 @@ release_axes = Stage(
     per="recipe",
     inputs=(full_checkpoint, tokenizer, golden_set),
     config=_config_of_axes,
-    code=("mw_pipeline.evaluate.against_baseline", "mw_pipeline.package.build"),
+    code=("mw_pipeline.evaluate.against_baseline", "mw_pipeline.package.build", "mw_pipeline.dataset.text_sample"),
     exists=_has_baseline,
     made_with="eval_report",
 )
@@ -325,6 +325,7 @@ capability_matrix = Stage(
         "mw_pipeline.capability.packages",
         "mw_pipeline.capability.training_rows",
         "mw_pipeline.package.build",
+        "mw_pipeline.dataset.text_sample",
         "mw_pipeline.report.capability.page",
     ),
     tensors=True,
@@ -352,6 +353,7 @@ packaged_weights = Stage(
     config=slices.sections("package", "eval"),
     code=(
         "mw_pipeline.package.build",
+        "mw_pipeline.dataset.text_sample",
         "mw_pipeline.parse",
         "mw_pipeline.evaluate.evaluation",
         "mw_pipeline.stages.release_gates",

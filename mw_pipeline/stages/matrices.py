@@ -5,7 +5,7 @@ from __future__ import annotations
 from mw_pipeline.capability.cells import CellKey
 from mw_pipeline.capability.matrix import CapabilityMatrix
 from mw_pipeline.capability.rows import HELD_OUT_SHARE, cells_always_asked
-from mw_pipeline.digest import JSON
+from mw_pipeline.digest import JSON, toolchain
 from mw_pipeline.errors import ArtifactError
 from mw_pipeline.recipe import Recipe
 from mw_pipeline.seal import key_name
@@ -37,7 +37,7 @@ def matrix_of(place: Place, recipe_name: str, locale: str) -> CapabilityMatrix:
 def cells_of(place: Place, recipe: Recipe, locale: str) -> tuple[CellKey, ...]:
     """The cells that the matrix of a locale has whatever training had met: made once, and kept under seal."""
     tags, share = recipe.label_set.tags, held_out_share(place, recipe)
-    config = {"locale": locale, "tags": list(tags), "share": share, "key": key_name()}
+    config = {"locale": locale, "tags": list(tags), "share": share, "key": key_name(), "toolchain": toolchain()}
     asked = Request("asked_cells", recipe.name, (), config, (cells_always_asked.__module__,), asset="capability_matrix")
     known = kept(asked, place.store)
     if known is None:

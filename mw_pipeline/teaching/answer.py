@@ -21,6 +21,7 @@ def answer(reading: Reading, listed: RowList, shapes: Path, *, rows: int = ROWS_
     found = evidence_of(index, reading.layers, [stretch.pieces for stretch in reading.stretches])
     return {
         "address": reading.raw,
+        "truncated": reading.truncated,
         **{name: index.facts[name] for name in ("recipe", "checkpoints", "rows")},
         "spans": [
             _span(stretch, evidence, listed, rows=rows, taught=taught_of(reading.stretches, number, shapes))

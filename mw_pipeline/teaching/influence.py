@@ -1,10 +1,11 @@
 """How hard each indexed row pulls on the spans of a reading, and how much it looks like them.
 
 Influence is TracIn on the last layer (Pruthi, Liu, Kale and Sundararajan, "Estimating training data influence by
-tracing gradient descent", NeurIPS 2020): the sum over checkpoints of the dot product of two loss gradients. On the last
-layer that is a sum over pairs of pieces, (error · error') × (hidden · hidden' + 1), where the 1 is the bias: a row
-pulls where it is seen alike *and* asks for the same change. The loss of the reading is that of the labels as they were
-read, so a positive pull is towards this reading. Similarity is the cosine of the hidden states alone.
+tracing gradient descent", NeurIPS 2020): the sum over checkpoints of the dot product of two loss gradients, here
+without the learning rates that the paper weighs checkpoints by: a run keeps two at most. On the last layer that is a
+sum over pairs of pieces, (error · error') × (hidden · hidden' + 1), where the 1 is the bias: a row pulls where it is
+seen alike *and* asks for the same change. The loss of the reading is that of the labels as they were read, so a
+positive pull is towards this reading. Similarity is the cosine of the hidden states alone.
 
 Rows with a great loss pull at everything. Divided by the length of their gradient those come first that are about this
 span alone (Barshan, Brunet and Dziugaite, "RelatIF", AISTATS 2020, who do so with influence functions): alignment. For

@@ -34,9 +34,12 @@ class Stretch:
 
 @dataclass(frozen=True)
 class Reading:
-    """What an address is read as, and the last layer of each checkpoint under the labels of that reading."""
+    """What an address is read as, and the last layer of each checkpoint under the labels of that reading.
+
+    truncated  whether the address is longer than what is read of it"""
 
     raw: str
+    truncated: bool
     stretches: tuple[Stretch, ...]
     layers: Mapping[str, LastLayer]
 
@@ -44,9 +47,13 @@ class Reading:
 def read_address(
     parser: Parser, raw: str, checkpoints: Mapping[str, Checkpoint], loss: TaggingLoss, window: Extent
 ) -> Reading:
-    """The parser's reading of an address. Raises CorpusError for a text without a letter or digit."""
+    """The parser's reading of an address. Raises CorpusError for a text without a letter or digit, and for half of a
+    surrogate pair, which no row of a corpus can hold."""
+    if any("\ud800" <= character <= "\udfff" for character in raw):
+        raise CorpusError(f"the address is {raw!r}, which is no text in UTF-8. Write it anew where it is broken.")
     texts, pieces = Texts([raw]), parser.tokenizer.encode([raw]).head(parser.max_length)
-    found = parser.parse(raw).spans
+    parsed = parser.parse(raw)
+    found = parsed.spans
     tags = [parser.labels.tags.index(span.tag) for span in found]
     spans = Spans(
         *(np.array(c, np.int64) for c in ([0] * len(found), tags, [s.start for s in found], [s.end for s in found]))
@@ -71,7 +78,7 @@ def read_address(
     one = np.zeros(1, dtype=np.int64)
     batch = Batch(ids, labels.astype(np.int64)[None], texts.kinds_of(pieces)[None], np.ones_like(ids, bool), one, one)
     layers = {name: last_layer(found.tagger, loss, batch, window) for name, found in checkpoints.items()}
-    return Reading(raw, tuple(stretches), layers)
+    return Reading(raw, parsed.truncated, tuple(stretches), layers)
 
 
 def _unread(raw: str, pieces: Pieces, labels: NDArray[np.uint8]) -> Iterator[Stretch]:
