@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import threading
 import time
@@ -12,7 +13,8 @@ from s3_server import Machine, S3Server
 from text_makers import wait_until
 
 from mw_pipeline.bucket import Bucket
-from mw_pipeline.errors import StoreError
+from mw_pipeline.corpus.workers import WorkersLostError, working_in
+from mw_pipeline.errors import CorpusError, StoreError
 from mw_pipeline.store.kept_work import KeptWork, staged
 
 
@@ -60,6 +62,54 @@ def test_work_that_went_on_here_unkept_is_not_given_up(
         assert (work / "a").read_text() == "newer", "it was kept in the end"
 
     assert any("the work so far is here and not on the store" in line for line in said)
+
+
+def test_work_whose_folder_was_removed_here_is_fetched_again(
+    near_machines: tuple[Machine, Machine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = near_machines[0].store(monkeypatch)
+    with store.work("run", "key") as work:
+        (work / "last").mkdir()
+        (work / "last/a").write_text("weights")
+    shutil.rmtree(store.root / "work")
+
+    with near_machines[0].store(monkeypatch).work("run", "key") as work:
+        assert (work / "last/a").read_text() == "weights"
+        (work / "last/a").unlink()
+        (work / "last/b").write_text("better")
+    with near_machines[1].store(monkeypatch).work("run", "key") as work:
+        assert [path.name for path in (work / "last").iterdir()] == ["b"], "what went on is kept as before"
+
+
+@pytest.mark.parametrize(
+    ("error", "stays_here", "stays_elsewhere"),
+    [
+        (OSError(errno.EIO, "the disk did not answer"), True, True),
+        (OSError(errno.EMFILE, "too many open files"), True, True),
+        (OSError(errno.ENOSPC, "the disk is full"), False, True),
+        (WorkersLostError("workers died"), True, True),
+        (CorpusError("a file of another format"), False, False),
+    ],
+    ids=lambda value: str(value),
+)
+def test_what_is_wrong_with_one_machine_takes_its_work_from_no_other(
+    near_machines: tuple[Machine, Machine],
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+    stays_here: bool,
+    stays_elsewhere: bool,
+) -> None:
+    store = near_machines[0].store(monkeypatch)
+    with store.work("shards", "key") as work:
+        (work / "piece").write_text("done")
+    with pytest.raises(type(error)), store.work("shards", "key") as work, working_in(work, passing=False):
+        raise error
+    assert (store.root / "work/shards/key/piece").exists() == stays_here
+    assert not list((store.root / "work/shards").glob(".*")), "what is removed is removed wholly"
+
+    for machine in reversed(near_machines):
+        with machine.store(monkeypatch).work("shards", "key") as work:
+            assert (work / "piece").exists() == stays_elsewhere
 
 
 def test_only_one_process_keeps_its_work_under_a_key(tmp_path: Path) -> None:
