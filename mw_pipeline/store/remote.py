@@ -77,17 +77,19 @@ class Remote:
             if path_here.is_file() and sha256_file(path_here) != entry.sha256:
                 path_here.unlink()
 
-    def publish(self, draft: Path, manifest: Manifest) -> None:
+    def publish(self, draft: Path, manifest: Manifest, demand_claim: Callable[[], None]) -> None:
         """Puts the files of a draft there and then its manifest, unless one of the same files came there first.
 
-        Raises StoreError when the bucket fails: the draft is kept, and whoever publishes it again goes on. Raises
-        ArtifactError when something else was made from the same inputs meanwhile."""
+        Raises StoreError when the bucket fails or the claim was lost, which sending may take long enough for: the draft
+        is kept, and whoever publishes it again goes on. Raises ArtifactError when something else was made from the same
+        inputs meanwhile."""
         where = f"{manifest.kind}/{manifest.digest}"
         try:
+            demand_claim()
+            self._demand_alone(draft, manifest)
             self._send(draft, where, manifest.files)
-            for other in self.digests(manifest.kind, manifest.key):
-                if other != manifest.digest:
-                    raise self._conflict(draft, manifest, other)
+            self._demand_alone(draft, manifest)
+            demand_claim()
             self.bucket.put(f"{where}/{MANIFEST}", (draft / MANIFEST).read_bytes(), over=None)
         except TakenError:
             self._say(f"{where[:40]}: another has put the same files there meanwhile")
@@ -118,9 +120,13 @@ class Remote:
                 pool.shutdown(cancel_futures=True)
                 raise
 
-    def _conflict(self, draft: Path, manifest: Manifest, other: str) -> ArtifactError:
+    def _demand_alone(self, draft: Path, manifest: Manifest) -> None:
+        """Raises ArtifactError when the store has something else that was made from the same inputs."""
+        other = next((name for name in self.digests(manifest.kind, manifest.key) if name != manifest.digest), None)
+        if other is None:
+            return
         theirs = self.open(manifest.kind, other)
-        return ArtifactError(
+        raise ArtifactError(
             f"{manifest.kind} {manifest.key[:12]}: {maker_of(manifest)} made {manifest.digest} from the same inputs as "
             f"{maker_of(theirs.manifest) if theirs else 'another'} made {other}, which is on the store and stays. To "
             f"take that, run the command again; to have the one in {draft} instead, run "
