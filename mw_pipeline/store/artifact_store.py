@@ -151,6 +151,8 @@ class Store:
         if self._remote is not None and path.exists():  # another machine was first, and its files may be in use here
             shutil.rmtree(draft)
         else:
+            if not (path / MANIFEST).is_file():  # what a removal that was killed has left: it is not there
+                shutil.rmtree(path, ignore_errors=True)
             draft.rename(path)
         return self.load(manifest.kind, manifest.digest)
 
