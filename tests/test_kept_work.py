@@ -7,6 +7,7 @@ import shutil
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from s3_server import Machine, S3Server
@@ -15,6 +16,7 @@ from text_makers import wait_until
 from mw_pipeline.bucket import Bucket
 from mw_pipeline.corpus.workers import WorkersLostError, working_in
 from mw_pipeline.errors import CorpusError, StoreError
+from mw_pipeline.store import Store
 from mw_pipeline.store.kept_work import KeptWork, staged
 
 
@@ -164,6 +166,63 @@ def test_a_snapshot_never_has_files_of_two_checkpoints(tmp_path: Path) -> None:
         ends.set()
         thread.join()
     assert len(seen) > 10
+
+
+def test_who_reads_a_ledger_takes_no_line_from_who_adds_one(
+    near_machines: tuple[Machine, Machine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = near_machines[0].store(monkeypatch)
+    with store.ledger("ledgers/a.jsonl") as path:
+        path.write_text("one\n")
+    readers = [threading.Thread(target=store.ledger_path, args=["ledgers/a.jsonl"]) for _ in range(8)]
+    with store.ledger("ledgers/a.jsonl") as path:
+        path.write_text("one\ntwo\n")
+        for reader in readers:
+            reader.start()
+        readers[0].join(0.3)
+        assert path.read_text() == "one\ntwo\n"
+    for reader in readers:
+        reader.join()
+
+    assert store.ledger_path("ledgers/a.jsonl").read_text() == "one\ntwo\n"
+
+
+@pytest.mark.parametrize("heard", ["nothing arrives", "an answer is lost"])
+def test_lines_that_could_not_be_sent_wait_and_go_once_with_the_next(
+    near_machines: tuple[Machine, Machine], monkeypatch: pytest.MonkeyPatch, heard: str
+) -> None:
+    store, other = (machine.store(monkeypatch) for machine in near_machines)
+    put = Bucket.put
+
+    def add(to: Store, line: str) -> None:
+        with to.ledger("attempts/a.jsonl") as path, path.open("a") as stream:
+            stream.write(line)
+
+    def fails(*arguments: Any, **named: Any) -> None:
+        if heard == "an answer is lost" and named:
+            put(*arguments, **named)
+        raise StoreError("the bucket is away")
+
+    add(store, "one\n")
+    with monkeypatch.context() as patch:
+        patch.setattr(Bucket, "put", fails)
+        if heard == "nothing arrives":
+            patch.setattr(Bucket, "get", fails)
+        with pytest.raises(StoreError, match="the bucket is away"):
+            add(store, "two\n")
+        assert (store.root / "attempts/a.jsonl").read_text() == "one\ntwo\n", "it is written here"
+        if heard == "nothing arrives":
+            with pytest.raises(StoreError, match="the bucket is away"):
+                add(store, "three\n")
+    add(other, "theirs\n")
+    add(store, "four\n")
+
+    expected = {
+        "nothing arrives": "one\ntheirs\ntwo\nthree\nfour\n",
+        "an answer is lost": "one\ntwo\ntheirs\nfour\n",
+    }[heard]
+    for each in (store, other):
+        assert each.ledger_path("attempts/a.jsonl").read_text() == expected
 
 
 def test_a_ledger_has_the_lines_of_all_machines(

@@ -236,19 +236,29 @@ class Store:
 
     def ledger_path(self, name: str) -> Path:
         """A ledger (a file of JSON lines that only grows) as it is now, to be read; there may be none."""
+        path = self.root / name
         if self._remote is not None:
-            fetch_ledger(self._remote.bucket, name, self.root / name)
-        return self.root / name
+            with _locked_ledger(path):
+                fetch_ledger(self._remote.bucket, name, path)
+        return path
 
     @contextmanager
     def ledger(self, name: str) -> Iterator[Path]:
-        """The same to be added to: the lines that the block adds come after those of all others."""
+        """The same to be added to: the lines that the block adds come after those of all others. Raises StoreError
+        after the block when they could not be sent: they wait here, and go with the next."""
         path = self.root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.with_name(f".{path.name}.block").open("a") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with _locked_ledger(path):
             if self._remote is None:
                 yield path
                 return
             with changed_ledger(self._remote.bucket, name, path):
                 yield path
+
+
+@contextmanager
+def _locked_ledger(path: Path) -> Iterator[None]:
+    """Keeps other processes of this machine, whether they add to a ledger or fetch it, from its file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_name(f".{path.name}.block").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
