@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import signal
 import subprocess
 from pathlib import Path
@@ -160,6 +161,44 @@ def test_the_cache_lets_go_of_what_was_used_longest_ago_and_keeps_what_is_in_use
     mine = [elsewhere.build("thing", make=never, config=number).artifact for number in range(3)]
     lengths = [len(artifact.file("a.txt").read_text()) for artifact in mine]
     assert lengths == [100_000] * 3 and all(artifact.path.exists() for artifact in mine), "all of them are in use"
+
+
+def test_a_process_opens_more_artifacts_than_it_may_have_files_open(
+    near_machines: tuple[Machine, Machine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = near_machines[0].store(monkeypatch)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allowed = len(list(Path("/proc/self/fd").iterdir())) + 20
+    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    try:
+        made = [store.build("thing", make=make(a=str(number)), config=number).artifact for number in range(40)]
+        assert [artifact.file("a.txt").read_text() for artifact in made] == [str(number) for number in range(40)]
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_what_another_living_process_has_opened_is_not_evicted_and_what_a_dead_one_has_is(
+    machines: tuple[Machine, Machine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = machines[0].store(monkeypatch)
+    made = [store.build("thing", make=make(a="x" * 100_000), config=number).artifact for number in range(2)]
+    reads = (
+        "import os, time; from mw_pipeline.store import Store; "
+        "print(Store(os.environ['MW_STORE']).build('thing', make=None, config=0).artifact.folder(), flush=True); "
+        "time.sleep(60)"
+    )
+    with machines[1].start("-c", reads, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        path = Path(child.stdout.readline().strip())
+        elsewhere = machines[1].store(monkeypatch)
+        monkeypatch.setenv("MW_CACHE_GB", "1e-5")
+        elsewhere.load("thing", made[1].digest).folder()
+        assert path.exists()
+        child.kill()
+    another = store.build("thing", make=make(a="y"), config=2).artifact
+    machines[1].store(monkeypatch).load("thing", another.digest).folder()
+
+    assert not path.exists()
 
 
 def test_a_file_that_was_damaged_in_the_cache_is_fetched_again(
