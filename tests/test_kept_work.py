@@ -13,7 +13,7 @@ import pytest
 from s3_server import Machine, S3Server
 from text_makers import wait_until
 
-from mw_pipeline.bucket import Bucket
+from mw_pipeline.bucket import Bucket, TakenError
 from mw_pipeline.corpus.workers import WorkersLostError, working_in
 from mw_pipeline.errors import CorpusError, StoreError
 from mw_pipeline.store import Store
@@ -132,6 +132,28 @@ def test_only_one_process_keeps_its_work_under_a_key(tmp_path: Path) -> None:
     bucket.put("work/b/snapshot.json", b"{", over=None)
     with pytest.raises(StoreError, match="is no snapshot of work"):
         KeptWork(bucket, "work/b", tmp_path / "b", tmp_path / "b.json", [].append).fetch()
+
+
+def test_who_is_overtaken_while_a_lost_answer_is_asked_for_is_told_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket, put = Bucket(f"memory://{time.monotonic_ns()}"), Bucket.put
+    (tmp_path / "mine").mkdir()
+    mine = KeptWork(bucket, "work/a", tmp_path / "mine", tmp_path / "mine.json", [].append)
+
+    def unheard(*arguments: Any, **named: Any) -> None:
+        put(*arguments, **named)
+        raise StoreError("the network is gone")
+
+    def always_late(*arguments: Any, **named: Any) -> None:
+        raise TakenError("work/a")
+
+    with monkeypatch.context() as patch, pytest.raises(StoreError, match="the network is gone"):
+        patch.setattr(Bucket, "put", unheard)
+        mine.keep()
+    monkeypatch.setattr(Bucket, "put", always_late)
+    with pytest.raises(StoreError, match="another process keeps its work there"):
+        mine.keep()
 
 
 def test_a_snapshot_never_has_files_of_two_checkpoints(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mw_pipeline.artifact import MANIFEST, FileEntry
-from mw_pipeline.bucket import Bucket
+from mw_pipeline.bucket import Bucket, number_in
 from mw_pipeline.digest import sha256_file, sha256_remembered
 from mw_pipeline.errors import ArtifactError
 
@@ -108,7 +108,7 @@ class Cache:
 
     def _make_room(self) -> None:
         """Evicts what was used longest ago until the rest fits, and what killed processes left half fetched."""
-        limit = int(float(os.environ.get("MW_CACHE_GB") or CACHE_GB) * 1e9)
+        limit = cache_bytes()
         kept = sorted(self._kept(), key=lambda found: found.used)
         total = sum(found.bytes for found in kept)
         for found in kept:
@@ -163,6 +163,11 @@ class Cache:
         if not path.exists():
             path.touch()
         return path
+
+
+def cache_bytes() -> int:
+    """How much is kept here. Raises ArtifactError for a setting that is no number."""
+    return int(number_in("MW_CACHE_GB", CACHE_GB) * 1e9)
 
 
 def _name(folder: Path) -> str:

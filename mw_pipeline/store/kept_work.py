@@ -120,13 +120,19 @@ class KeptWork:
         path, content = f"{self._where}/{SNAPSHOT}", json.dumps(asdict(snapshot), sort_keys=True).encode()
         former, self._tried = self._tried, snapshot.name
         try:
-            self._version = self._bucket.put(path, content, over=self._version)
+            self._version = self._put_over(path, content, former)
+        except TakenError:
+            raise StoreError(f"{path}: another process keeps its work there. Run the command again.") from None
+        self._snapshot = snapshot
+
+    def _put_over(self, path: str, content: bytes, former: str) -> Version:
+        try:
+            return self._bucket.put(path, content, over=self._version)
         except TakenError:
             found = self._bucket.get(path)
             if found is None or Snapshot.of_bytes(found[0], path).name != former:
-                raise StoreError(f"{path}: another process keeps its work there. Run the command again.") from None
-            self._version = self._bucket.put(path, content, over=found[1])
-        self._snapshot = snapshot
+                raise
+            return self._bucket.put(path, content, over=found[1])
 
     def _send(self, found: Mapping[str, tuple[_State, Path | None]]) -> dict[str, str]:
         """The files by sha256, all of them there."""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 
-from mw_pipeline.bucket import Bucket, TakenError, Version
+from mw_pipeline.bucket import Bucket, TakenError, Version, number_in
 from mw_pipeline.digest import json_value
 from mw_pipeline.errors import ArtifactError, StoreError
 from mw_pipeline.liveness import ProcessName, name_of
@@ -200,8 +200,8 @@ def _is_stale(
 
 
 def lease_seconds() -> float:
-    """How long a lease holds that nobody renews."""
-    return float(os.environ.get("MW_LEASE_SECONDS") or LEASE_SECONDS)
+    """How long a lease holds that nobody renews. Raises ArtifactError for a setting that is no such number."""
+    return number_in("MW_LEASE_SECONDS", LEASE_SECONDS, least=0.1)
 
 
 def _now() -> str:

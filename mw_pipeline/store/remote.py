@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import time
 from collections.abc import Callable
@@ -13,17 +12,21 @@ from pathlib import Path
 
 from mw_pipeline.artifact import MANIFEST, Artifact, FileEntry, Manifest, read_artifact
 from mw_pipeline.bucket import Bucket, TakenError
-from mw_pipeline.digest import sha256_file, write_json_atomically
+from mw_pipeline.digest import json_value, sha256_file, write_json_atomically
 from mw_pipeline.errors import ArtifactError, StoreError
-from mw_pipeline.store.cache import AT_ONCE, Cache
+from mw_pipeline.store.cache import AT_ONCE, Cache, cache_bytes
+from mw_pipeline.store.leases import lease_seconds
 
 _SAID_EVERY_SECONDS = 2.0
 
 
 class Remote:
-    """The artifacts of a bucket; `cache_path` holds those of their files that are in use on this machine."""
+    """The artifacts of a bucket; `cache_path` holds those of their files that are in use on this machine.
+
+    Raises ArtifactError for a setting of the environment that is no number."""
 
     def __init__(self, url: str, say: Callable[[str], None]) -> None:
+        lease_seconds(), cache_bytes()  # settings that nobody understands are told of before anything is done
         self.bucket = Bucket(url)
         self.cache_path = cache_path_of(url)
         self._cache = Cache(self.cache_path, self.bucket)
@@ -36,16 +39,25 @@ class Remote:
     def open(self, kind: str, digest: str) -> Artifact | None:
         """The artifact, whose files are fetched when they are opened; None when it is not there for everybody.
 
-        Raises ArtifactError for one that was put where another belongs."""
+        Raises ArtifactError when its manifest is damaged, was edited, or is of another that belongs elsewhere."""
         content = self._manifest(kind, digest)
         if content is None:
             return None
         self._cache.hold(kind, digest)
         path = self.cache_path / kind / digest
         path.mkdir(parents=True, exist_ok=True)
-        if not (path / MANIFEST).is_file() or (path / MANIFEST).read_bytes() != content:
-            write_json_atomically(path / MANIFEST, json.loads(content))
-        return self._artifact(path, read_artifact(path).manifest)
+        try:
+            if not (path / MANIFEST).is_file() or (path / MANIFEST).read_bytes() != content:
+                write_json_atomically(path / MANIFEST, json_value(content))
+            manifest = read_artifact(path).manifest
+        except (ValueError, ArtifactError):
+            manifest = None
+        if manifest is None or (manifest.kind, manifest.digest) != (kind, digest):
+            raise ArtifactError(
+                f"{self.bucket.url}/{kind}/{digest}/{MANIFEST}: is not the manifest that this artifact was given: it "
+                f"was edited, or damaged. Run `mw-pipeline store --remove {kind}/{digest}` and make it again."
+            )
+        return self._artifact(path, manifest)
 
     def _manifest(self, kind: str, digest: str) -> bytes | None:
         found = self.bucket.get(f"{kind}/{digest}/{MANIFEST}")
