@@ -21,6 +21,9 @@ _PART_BYTES = 1 << 23  # of a large upload: 10,000 parts are allowed, so this bo
 _MOST_RETRIES = 100  # the seconds end it before
 
 
+_MOST = 1e9  # of seconds or gigabytes: more than anyone means, and less than a clock can hold
+
+
 class TakenError(Exception):
     """An object is there that should not be, or is not the version that was to be replaced: someone came first."""
 
@@ -156,7 +159,7 @@ def _opened(url: str) -> Any:
             f"the store {url!r} cannot be opened: {error}. Name a folder, or install what a URL needs: "
             "`pip install 'mw-pipeline[cloud]'`."
         ) from None
-    seconds = float(os.environ.get("MW_STORE_RETRY_SECONDS") or RETRY_SECONDS)
+    seconds = number_in("MW_STORE_RETRY_SECONDS", RETRY_SECONDS)
     retry: Any = {
         "max_retries": _MOST_RETRIES,
         "retry_timeout": timedelta(seconds=seconds),
@@ -173,6 +176,19 @@ def _opened(url: str) -> Any:
             f"the store {url!r} cannot be opened: {_in_words(error)}. Name a folder, or install what this kind of URL "
             "needs and set its credentials: s3://, gs:// and az:// are known."
         ) from None
+
+
+def number_in(variable: str, default: float, *, least: float = 0.0) -> float:
+    """The number that a variable of the environment sets, else the default. Raises ArtifactError for what is none, or
+    none that can be meant."""
+    text = os.environ.get(variable) or str(default)
+    try:
+        number = float(text)
+    except ValueError:
+        number = float("nan")
+    if not least <= number <= _MOST:
+        raise ArtifactError(f"{variable} is {text!r}: expected a number from {least:g}, as in {default:g}. Correct it.")
+    return number
 
 
 def _in_words(error: Exception) -> str:

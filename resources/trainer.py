@@ -13,6 +13,7 @@ from dagster._core.errors import DagsterPipesExecutionError  # no DagsterError, 
 
 from mw_pipeline import native
 from mw_pipeline.artifact import Artifact
+from mw_pipeline.errors import StoreError
 from mw_pipeline.failures import cure_of_exit
 from mw_pipeline.stages.attempts import AttemptLog, saved_step
 from mw_pipeline.stages.place import Place
@@ -50,6 +51,7 @@ class Trainer(dg.ConfigurableResource):  # type: ignore[type-arg]
         if made is not None:
             context.log.info("%s of %s is in the store already: reused", stage.name, key)
             return made, True
+        saved_step(place, stage, key)  # while the store answers: after a failure the place knows where to look
         client = dg.PipesSubprocessClient(termination_timeout_seconds=self.grace_seconds)
         asked = {
             "stage": stage.name,
@@ -76,9 +78,12 @@ class Trainer(dg.ConfigurableResource):  # type: ignore[type-arg]
         name = f"{stage.name}-{key.replace('/', '-')}.jsonl"
         step = saved_step(place, stage, key)
         cure = "never" if place.time_is_spent else answer["cure"]  # another attempt would have the whole limit again
-        with place.store.ledger(f"attempts/{name}") as path:
-            log = AttemptLog(path, run=context.run_id, allowed=self.attempts, backoff_seconds=self.backoff_seconds)
-            move = log.failed(cure, answer["error"], step=step)
+        try:
+            with place.store.ledger(f"attempts/{name}") as path:
+                log = AttemptLog(path, run=context.run_id, allowed=self.attempts, backoff_seconds=self.backoff_seconds)
+                move = log.failed(cure, answer["error"], step=step)
+        except StoreError as error:  # what the child died of, perhaps: its words are written down here all the same
+            context.log.warning("the log of this attempt waits on this machine for the next: %s", error)
         if not move.restarts:
             return Refusal(answer["error"], retry=move.reason)
         context.log.warning("%s", move.reason)

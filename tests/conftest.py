@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -155,6 +156,13 @@ def machines(
     env = {**s3.env, "MW_LEASE_SECONDS": "3"}
     yield Machine("one", tmp_path / "one", url, env), Machine("two", tmp_path / "two", url, env)
     s3.fail_every(0)
+
+
+@pytest.fixture
+def near_machines(tmp_path: Path) -> tuple[Machine, Machine]:
+    """Two machines on one store that is empty and ends with this process, for what needs no service."""
+    url = f"memory://{time.monotonic_ns()}"
+    return Machine("one", tmp_path / "one", url, {}), Machine("two", tmp_path / "two", url, {})
 
 
 @pytest.fixture

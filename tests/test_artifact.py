@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from killed import killed_at_every_file_operation
 
 from mw_pipeline.artifact import MANIFEST, Artifact, read_artifact, verify_artifact
 from mw_pipeline.cli import main
@@ -245,6 +246,17 @@ def test_what_was_made_whole_by_a_process_that_was_killed_before_it_was_in_its_p
     draft = made.path.rename(made.path.with_name(f".draft-{made.manifest.key}"))
     (draft / "sub" / "a.txt").write_text("tixt")
     assert build(store, "text", a=1).file("sub/a.txt").read_text() == "text", "a damaged draft is made again"
+
+
+def test_what_a_removal_that_was_killed_has_left_is_in_the_way_of_nothing(tmp_path: Path) -> None:
+    def removed(folder: Path) -> None:
+        Store(folder).remove("thing", next((folder / "thing").iterdir()).name)
+
+    def start(number: int) -> Path:
+        return build(Store(tmp_path / str(number)), "text", a=1).path.parents[1]
+
+    for folder in killed_at_every_file_operation(removed, start=start):
+        assert build(Store(folder), "text", a=1).file("sub/a.txt").read_text() == "text"
 
 
 def test_an_unknown_file_or_input_of_an_artifact_is_refused(tmp_path: Path) -> None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import subprocess
 import time
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from s3_server import Machine
@@ -104,6 +107,86 @@ def test_who_lost_the_claim_publishes_nothing(
     assert store.digests("thing", "") == []
 
 
+def rob(machine: Machine) -> None:
+    """Another process takes over the claim, and no thread has noticed yet."""
+    bucket = Bucket(machine.url)
+    (path,) = bucket.sizes("locks")
+    found = bucket.get(path)
+    assert found is not None
+    bucket.put(path, Holder.here().as_bytes(), over=found[1])
+
+
+@pytest.mark.parametrize("moment", ["before files are sent", "while files are sent"])
+def test_a_claim_that_was_lost_unnoticed_is_asked_for_before_anything_is_published(
+    near_machines: tuple[Machine, Machine], monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    monkeypatch.setenv("MW_LEASE_SECONDS", "600")  # no renewal comes to it in time
+    store, upload, sent = near_machines[0].store(monkeypatch), Bucket.upload, list[str]()
+
+    def uploaded(bucket: Bucket, path: str, file: Path) -> None:
+        sent.append(path)
+        rob(near_machines[0])
+        upload(bucket, path, file)
+
+    def made(folder: Path) -> Made:
+        if moment == "before files are sent":
+            rob(near_machines[0])
+        return make(a="mine")(folder)
+
+    monkeypatch.setattr(Bucket, "upload", uploaded)
+    with pytest.raises(StoreError, match=r"its claim went to process .* on one since"):
+        store.build("thing", make=made)
+    assert store.digests("thing", "") == []
+    assert len(sent) == (moment == "while files are sent")
+
+
+def test_a_renewal_whose_answer_was_lost_is_no_loss_of_the_claim(
+    near_machines: tuple[Machine, Machine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MW_LEASE_SECONDS", "600")
+    store, put = near_machines[0].store(monkeypatch), Bucket.put
+
+    def unheard(*arguments: Any, **named: Any) -> None:
+        put(*arguments, **named)
+        raise StoreError("the network is gone")
+
+    with store.claim("thing", "key") as demand_claim:
+        with monkeypatch.context() as patch:
+            patch.setattr(Bucket, "put", unheard)
+            with pytest.raises(StoreError, match="the network is gone"):
+                demand_claim()
+        demand_claim()
+    assert Bucket(near_machines[0].url).sizes("locks") == {}, "it was given back"
+
+
+def test_work_is_not_swept_from_under_who_holds_its_key(
+    near_machines: tuple[Machine, Machine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = (machine.store(monkeypatch) for machine in near_machines)
+    bucket = Bucket(first.url)
+    with second.claim("run", "key"), second.work("run", "key") as work:
+        (work / "a").write_text("weights")
+        wait_until(lambda: len(bucket.sizes("work")) == 2)
+        first.sweep_work("run", "key")
+        assert len(bucket.sizes("work")) == 2
+
+    first.sweep_work("run", "key")
+    assert bucket.sizes("work") == {}
+
+
+def test_who_is_gone_and_whose_clock_ran_ahead_is_not_waited_for_until_that_time_has_come(
+    near_machines: tuple[Machine, Machine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MW_LEASE_SECONDS", "0.6")
+    store = near_machines[0].store(monkeypatch)
+    tomorrow = f"{datetime.now(UTC) + timedelta(days=1):%Y-%m-%d %H:%M:%S.%f}"
+    gone = replace(Holder.here(), machine="elsewhere", process=None, renewed=tomorrow)
+    Bucket(store.url).put("locks/thing/key.json", gone.as_bytes(), over=None)
+
+    with store.claim("thing", "key"):
+        pass
+
+
 def two_contents(
     machines: tuple[Machine, Machine], monkeypatch: pytest.MonkeyPatch
 ) -> tuple[str, str, Store, ArtifactError]:
@@ -134,6 +217,15 @@ def test_two_contents_of_one_key_are_told_with_both_makers_and_block_nobody(
     assert theirs in str(told) and f"`mw-pipeline store --keep thing/{mine}`" in str(told)
     assert store.build("thing", make=never).artifact.digest == theirs
     assert not list((store.root / "thing").glob(".draft-*"))
+
+
+def test_nothing_is_sent_of_what_would_be_refused(
+    machines: tuple[Machine, Machine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs, mine, store, _ = two_contents(machines, monkeypatch)
+
+    assert list(Bucket(store.url).sizes(f"thing/{theirs}"))
+    assert not Bucket(store.url).sizes(f"thing/{mine}")
 
 
 def test_the_other_content_is_kept_by_a_command(

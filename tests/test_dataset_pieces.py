@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
@@ -75,16 +76,24 @@ def test_a_damaged_piece_is_done_again(
     assert bytes_of(done / "out") == bytes_of(unbroken / "out")
 
 
-def test_a_build_that_cannot_end_leaves_no_work_and_lost_workers_leave_it(
+def test_a_build_that_cannot_end_leaves_no_work_and_lost_workers_and_disks_leave_it(
     done: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def lose(*piece: object) -> None:
         raise WorkersLostError("workers died")
 
+    def does_not_answer(*piece: object) -> None:
+        raise OSError(errno.EIO, "the disk did not answer")
+
     (done / "work" / "00002.json").unlink()
     with monkeypatch.context() as patch:
         patch.setattr("mw_pipeline.dataset.build.tokenize_piece", lose)
         with pytest.raises(WorkersLostError):
+            build(done, "1")
+    assert receipts(done) == ALL - 1
+    with monkeypatch.context() as patch:
+        patch.setattr("mw_pipeline.dataset.build.tokenize_piece", does_not_answer)
+        with pytest.raises(OSError, match="the disk did not answer"):
             build(done, "1")
     assert receipts(done) == ALL - 1
 

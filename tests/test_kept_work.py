@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from s3_server import Machine, S3Server
 from text_makers import wait_until
 
-from mw_pipeline.bucket import Bucket
-from mw_pipeline.errors import StoreError
+from mw_pipeline.bucket import Bucket, TakenError
+from mw_pipeline.corpus.workers import WorkersLostError, working_in
+from mw_pipeline.errors import CorpusError, StoreError
+from mw_pipeline.store import Store
 from mw_pipeline.store.kept_work import KeptWork, staged
 
 
@@ -62,6 +66,54 @@ def test_work_that_went_on_here_unkept_is_not_given_up(
     assert any("the work so far is here and not on the store" in line for line in said)
 
 
+def test_work_whose_folder_was_removed_here_is_fetched_again(
+    near_machines: tuple[Machine, Machine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = near_machines[0].store(monkeypatch)
+    with store.work("run", "key") as work:
+        (work / "last").mkdir()
+        (work / "last/a").write_text("weights")
+    shutil.rmtree(store.root / "work")
+
+    with near_machines[0].store(monkeypatch).work("run", "key") as work:
+        assert (work / "last/a").read_text() == "weights"
+        (work / "last/a").unlink()
+        (work / "last/b").write_text("better")
+    with near_machines[1].store(monkeypatch).work("run", "key") as work:
+        assert [path.name for path in (work / "last").iterdir()] == ["b"], "what went on is kept as before"
+
+
+@pytest.mark.parametrize(
+    ("error", "stays_here", "stays_elsewhere"),
+    [
+        (OSError(errno.EIO, "the disk did not answer"), True, True),
+        (OSError(errno.EMFILE, "too many open files"), True, True),
+        (OSError(errno.ENOSPC, "the disk is full"), False, True),
+        (WorkersLostError("workers died"), True, True),
+        (CorpusError("a file of another format"), False, False),
+    ],
+    ids=lambda value: str(value),
+)
+def test_what_is_wrong_with_one_machine_takes_its_work_from_no_other(
+    near_machines: tuple[Machine, Machine],
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+    stays_here: bool,
+    stays_elsewhere: bool,
+) -> None:
+    store = near_machines[0].store(monkeypatch)
+    with store.work("shards", "key") as work:
+        (work / "piece").write_text("done")
+    with pytest.raises(type(error)), store.work("shards", "key") as work, working_in(work, passing=False):
+        raise error
+    assert (store.root / "work/shards/key/piece").exists() == stays_here
+    assert not list((store.root / "work/shards").glob(".*")), "what is removed is removed wholly"
+
+    for machine in reversed(near_machines):
+        with machine.store(monkeypatch).work("shards", "key") as work:
+            assert (work / "piece").exists() == stays_elsewhere
+
+
 def test_only_one_process_keeps_its_work_under_a_key(tmp_path: Path) -> None:
     bucket = Bucket(f"memory://{time.monotonic_ns()}")
     mine, other = (
@@ -80,6 +132,28 @@ def test_only_one_process_keeps_its_work_under_a_key(tmp_path: Path) -> None:
     bucket.put("work/b/snapshot.json", b"{", over=None)
     with pytest.raises(StoreError, match="is no snapshot of work"):
         KeptWork(bucket, "work/b", tmp_path / "b", tmp_path / "b.json", [].append).fetch()
+
+
+def test_who_is_overtaken_while_a_lost_answer_is_asked_for_is_told_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket, put = Bucket(f"memory://{time.monotonic_ns()}"), Bucket.put
+    (tmp_path / "mine").mkdir()
+    mine = KeptWork(bucket, "work/a", tmp_path / "mine", tmp_path / "mine.json", [].append)
+
+    def unheard(*arguments: Any, **named: Any) -> None:
+        put(*arguments, **named)
+        raise StoreError("the network is gone")
+
+    def always_late(*arguments: Any, **named: Any) -> None:
+        raise TakenError("work/a")
+
+    with monkeypatch.context() as patch, pytest.raises(StoreError, match="the network is gone"):
+        patch.setattr(Bucket, "put", unheard)
+        mine.keep()
+    monkeypatch.setattr(Bucket, "put", always_late)
+    with pytest.raises(StoreError, match="another process keeps its work there"):
+        mine.keep()
 
 
 def test_a_snapshot_never_has_files_of_two_checkpoints(tmp_path: Path) -> None:
@@ -114,6 +188,63 @@ def test_a_snapshot_never_has_files_of_two_checkpoints(tmp_path: Path) -> None:
         ends.set()
         thread.join()
     assert len(seen) > 10
+
+
+def test_who_reads_a_ledger_takes_no_line_from_who_adds_one(
+    near_machines: tuple[Machine, Machine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = near_machines[0].store(monkeypatch)
+    with store.ledger("ledgers/a.jsonl") as path:
+        path.write_text("one\n")
+    readers = [threading.Thread(target=store.ledger_path, args=["ledgers/a.jsonl"]) for _ in range(8)]
+    with store.ledger("ledgers/a.jsonl") as path:
+        path.write_text("one\ntwo\n")
+        for reader in readers:
+            reader.start()
+        readers[0].join(0.3)
+        assert path.read_text() == "one\ntwo\n"
+    for reader in readers:
+        reader.join()
+
+    assert store.ledger_path("ledgers/a.jsonl").read_text() == "one\ntwo\n"
+
+
+@pytest.mark.parametrize("heard", ["nothing arrives", "an answer is lost"])
+def test_lines_that_could_not_be_sent_wait_and_go_once_with_the_next(
+    near_machines: tuple[Machine, Machine], monkeypatch: pytest.MonkeyPatch, heard: str
+) -> None:
+    store, other = (machine.store(monkeypatch) for machine in near_machines)
+    put = Bucket.put
+
+    def add(to: Store, line: str) -> None:
+        with to.ledger("attempts/a.jsonl") as path, path.open("a") as stream:
+            stream.write(line)
+
+    def fails(*arguments: Any, **named: Any) -> None:
+        if heard == "an answer is lost" and named:
+            put(*arguments, **named)
+        raise StoreError("the bucket is away")
+
+    add(store, "one\n")
+    with monkeypatch.context() as patch:
+        patch.setattr(Bucket, "put", fails)
+        if heard == "nothing arrives":
+            patch.setattr(Bucket, "get", fails)
+        with pytest.raises(StoreError, match="the bucket is away"):
+            add(store, "two\n")
+        assert (store.root / "attempts/a.jsonl").read_text() == "one\ntwo\n", "it is written here"
+        if heard == "nothing arrives":
+            with pytest.raises(StoreError, match="the bucket is away"):
+                add(store, "three\n")
+    add(other, "theirs\n")
+    add(store, "four\n")
+
+    expected = {
+        "nothing arrives": "one\ntheirs\ntwo\nthree\nfour\n",
+        "an answer is lost": "one\ntwo\ntheirs\nfour\n",
+    }[heard]
+    for each in (store, other):
+        assert each.ledger_path("attempts/a.jsonl").read_text() == expected
 
 
 def test_a_ledger_has_the_lines_of_all_machines(

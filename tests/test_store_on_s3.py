@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import resource
 import signal
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,9 @@ from text_makers import MANY, Made, make, never, wait_until
 
 from mw_pipeline.artifact import MANIFEST, verify_artifact
 from mw_pipeline.bucket import Bucket
+from mw_pipeline.cli import main
 from mw_pipeline.errors import ArtifactError, StoreError
+from mw_pipeline.stages.place import Place
 
 
 def test_what_one_machine_has_made_another_finds_and_fetches_file_by_file(
@@ -160,6 +164,81 @@ def test_the_cache_lets_go_of_what_was_used_longest_ago_and_keeps_what_is_in_use
     mine = [elsewhere.build("thing", make=never, config=number).artifact for number in range(3)]
     lengths = [len(artifact.file("a.txt").read_text()) for artifact in mine]
     assert lengths == [100_000] * 3 and all(artifact.path.exists() for artifact in mine), "all of them are in use"
+
+
+def edited(content: bytes) -> bytes:
+    return content.replace(b'"config": 1', b'"config": 2')
+
+
+@pytest.mark.parametrize("damage", [lambda content: b"{", lambda content: b"\xff", lambda content: b"[]", edited])
+def test_a_manifest_that_was_damaged_on_the_store_is_named_there_and_removed_by_the_command_that_is_named(
+    near_machines: tuple[Machine, Machine],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    damage: Callable[[bytes], bytes],
+) -> None:
+    store = near_machines[0].store(monkeypatch)
+    made = store.build("thing", make=make(a="text"), config=1).artifact
+    path = f"thing/{made.digest}/{MANIFEST}"
+    bucket = Bucket(store.url)
+    content, version = bucket.get(path) or (b"", None)
+    bucket.put(path, damage(content), over=version)
+
+    for machine in near_machines:
+        with pytest.raises(ArtifactError, match=f"{store.url}/{path}: .* edited, or damaged") as told:
+            machine.store(monkeypatch).build("thing", make=never, config=1)
+        assert f"`mw-pipeline store --remove thing/{made.digest}`" in str(told.value)
+    assert main(["store", "--remove", f"thing/{made.digest}"]) == 0
+    assert not near_machines[0].store(monkeypatch).build("thing", make=make(a="text"), config=1).reused
+
+
+@pytest.mark.parametrize("variable", ["MW_LEASE_SECONDS", "MW_CACHE_GB", "MW_STORE_RETRY_SECONDS"])
+@pytest.mark.parametrize("text", ["10s", "nan", "-1"])
+def test_a_setting_that_is_no_number_is_named_before_anything_is_done(
+    near_machines: tuple[Machine, Machine], monkeypatch: pytest.MonkeyPatch, variable: str, text: str
+) -> None:
+    monkeypatch.setenv(variable, text)
+
+    with pytest.raises(ArtifactError, match=f"{variable} is '{text}': expected a number from .*, as in .*Correct it"):
+        Place.of(store=near_machines[0].url)
+
+
+def test_a_process_opens_more_artifacts_than_it_may_have_files_open(
+    near_machines: tuple[Machine, Machine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = near_machines[0].store(monkeypatch)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allowed = len(list(Path("/proc/self/fd").iterdir())) + 20
+    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    try:
+        made = [store.build("thing", make=make(a=str(number)), config=number).artifact for number in range(40)]
+        assert [artifact.file("a.txt").read_text() for artifact in made] == [str(number) for number in range(40)]
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_what_another_living_process_has_opened_is_not_evicted_and_what_a_dead_one_has_is(
+    machines: tuple[Machine, Machine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = machines[0].store(monkeypatch)
+    made = [store.build("thing", make=make(a="x" * 100_000), config=number).artifact for number in range(2)]
+    reads = (
+        "import os, time; from mw_pipeline.store import Store; "
+        "print(Store(os.environ['MW_STORE']).build('thing', make=None, config=0).artifact.folder(), flush=True); "
+        "time.sleep(60)"
+    )
+    with machines[1].start("-c", reads, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        path = Path(child.stdout.readline().strip())
+        elsewhere = machines[1].store(monkeypatch)
+        monkeypatch.setenv("MW_CACHE_GB", "1e-5")
+        elsewhere.load("thing", made[1].digest).folder()
+        assert path.exists()
+        child.kill()
+    another = store.build("thing", make=make(a="y"), config=2).artifact
+    machines[1].store(monkeypatch).load("thing", another.digest).folder()
+
+    assert not path.exists()
 
 
 def test_a_file_that_was_damaged_in_the_cache_is_fetched_again(

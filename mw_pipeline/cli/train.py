@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _supervised(args: argparse.Namespace) -> int:
-    place, stage = Place.of(), line.smoke_checkpoint if args.smoke else line.full_checkpoint
+    place, stage = Place.of().remembering(), line.smoke_checkpoint if args.smoke else line.full_checkpoint
     words = ["--smoke"] * args.smoke + ["--in-parts"] * bool(args.in_parts)
     words += ["--resume", str(args.resume)] if args.resume else []
     seconds = seconds_of(args.time_limit) if args.time_limit else None

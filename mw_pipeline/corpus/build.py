@@ -24,7 +24,7 @@ from mw_pipeline.corpus.pieces import PARTS, RECORDS, ROWS, STEPS, Job, admit_pi
 from mw_pipeline.corpus.seen import mark_repeats
 from mw_pipeline.corpus.shards import Receipt, find_receipt, read_arrow, write_quarantine, write_rows
 from mw_pipeline.corpus.waterfall import Waterfall
-from mw_pipeline.corpus.workers import Run, Task, WorkersLostError, in_process
+from mw_pipeline.corpus.workers import Run, Task, in_process, working_in
 from mw_pipeline.digest import write_json_atomically
 from mw_pipeline.errors import CorpusError
 from mw_pipeline.licences import asks_to_share_alike
@@ -68,8 +68,8 @@ def build_from(
     """Writes shards/part-*.parquet, a file of their keys for each in keys/, quarantine.parquet, waterfall.json,
     counts.json and receipts.jsonl.
 
-    `work` keeps what is done when the build is killed, interrupted, or loses its workers; what it holds of the same
-    `request`, a digest of inputs, config and code, is not done again. Who names it sweeps it when `out` is in its
+    `work` keeps what is done when the build is killed, interrupted, loses its workers or a disk; what it holds of the
+    same `request`, a digest of inputs, config and code, is not done again. Who names it sweeps it when `out` is in its
     place. Without it nothing outlives the build. `run` does the pieces: the bytes are the same whoever does them.
     Raises CorpusError for an input that is not of the adapter's format, before anything is written; for a source whose
     rows must be shared alike where the spec does not allow it; without the input that the adapter needs; and when
@@ -84,16 +84,8 @@ def build_from(
     if (out / "shards").exists():
         raise CorpusError(f"{out}: already holds shards. Name another folder, or remove this one first.")
     job = Job(spec, source, adapter, work or out / ".work", request)
-    try:
+    with working_in(job.work, passing=work is None):
         return _Build(job, out, progress, run).summary(job.reading(paths))
-    except WorkersLostError:
-        raise
-    except (CorpusError, OSError):
-        shutil.rmtree(job.work, ignore_errors=True)  # it would end here again; and a full disk should not stay so
-        raise
-    finally:
-        if work is None:
-            shutil.rmtree(job.work, ignore_errors=True)
 
 
 def _check_licence(spec: CorpusSpec, source: str, adapter: Adapter) -> None:

@@ -7,9 +7,11 @@ pickled, and doing one twice does no harm: a piece whose worker was killed is si
 from __future__ import annotations
 
 import contextlib
+import errno
 import importlib
 import multiprocessing
 import os
+import shutil
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -19,6 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, islice
 from multiprocessing.connection import wait as wait_for
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -32,11 +35,38 @@ Run = Callable[[Task, Calls], Iterator[Receipt]]
 """Does a task once per call and yields what each returns, in any order; takes calls as workers are free."""
 
 MAX_DEATHS = 3
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _QUEUED_PER_WORKER = 2  # pieces per worker that are read before they are asked for
 
 
 class WorkersLostError(CorpusError):
     """Workers died again and again; what was done by then is kept."""
+
+
+@contextmanager
+def working_in(work: Path, *, passing: bool) -> Iterator[None]:
+    """Leaves what is done in a folder to whoever goes on with it, unless that would end here again, or the disk is full
+    and should not stay so. Other errors are of this moment, or of this machine. `passing` work is left to nobody."""
+    try:
+        yield
+    except WorkersLostError:
+        raise
+    except (CorpusError, OSError) as error:
+        if isinstance(error, CorpusError) or error.errno in _NO_ROOM:
+            _remove_at_once(work)
+        raise
+    finally:
+        if passing:
+            shutil.rmtree(work, ignore_errors=True)
+
+
+def _remove_at_once(folder: Path) -> None:
+    """Removes a folder under another name: who copies it meanwhile has what was in it, or nothing, and no half."""
+    gone = folder.with_name(f".{folder.name}.gone")
+    shutil.rmtree(gone, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        folder.rename(gone)
+    shutil.rmtree(gone, ignore_errors=True)
 
 
 @dataclass(frozen=True)

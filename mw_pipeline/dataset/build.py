@@ -6,7 +6,6 @@ dataset.json                                  labels, hashes, row ranges, label 
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -15,7 +14,7 @@ import numpy as np
 
 from mw_pipeline.corpus.exclusions import Excluded, nothing_excluded
 from mw_pipeline.corpus.shards import Receipt
-from mw_pipeline.corpus.workers import Run, WorkersLostError, in_process
+from mw_pipeline.corpus.workers import Run, in_process, working_in
 from mw_pipeline.dataset.pieces import Job, rows_of_piece, tokenize_piece
 from mw_pipeline.dataset.tokenized import SPLITS, SplitWriter
 from mw_pipeline.dataset.tokenizing import Tally
@@ -53,17 +52,9 @@ def build_dataset(
     job = Job(tokenizer.path, tokenizer.sha256, label_set, max_length, work or out / ".work", request)
     job.work.mkdir(parents=True, exist_ok=True)
     pieces = [(source, path) for source, paths in row_files.items() for path in paths]
-    try:
+    with working_in(job.work, passing=work is None):
         receipts = _receipts(job, pieces, excluded, progress, run)
         return _joined(job, row_files, receipts, tokenizer, out)
-    except WorkersLostError:
-        raise
-    except (CorpusError, OSError):
-        shutil.rmtree(job.work, ignore_errors=True)  # it would end here again; and a full disk should not stay so
-        raise
-    finally:
-        if work is None:
-            shutil.rmtree(job.work, ignore_errors=True)
 
 
 def _receipts(

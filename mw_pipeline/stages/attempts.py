@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from mw_pipeline.digest import JSON
-from mw_pipeline.errors import MwError
+from mw_pipeline.errors import MwError, StoreError
 from mw_pipeline.failures import Attempt, Cure, Move, next_move
 from mw_pipeline.json_lines import append_line, mend, sync
 from mw_pipeline.stages.place import Place
@@ -56,13 +56,25 @@ class AttemptLog:
 
 
 def saved_step(place: Place, stage: Stage, recipe_name: str) -> int:
-    """The step of the last checkpoint of a training stage that has not ended; 0 before the first, or elsewhere."""
+    """The step of the last checkpoint of a training stage that has not ended; 0 before the first, or elsewhere.
+
+    A place that remembers has it looked for where it was before when the store does not answer."""
     try:
-        request = stage.request(place, recipe_name)
-        work = place.store.root / "work" / request.kind / request.key
+        work = _work_of(place, stage, recipe_name)
         return next((step for name in _LAST if (step := _step_in(work / name)) is not None), 0)
     except (KeyError, MwError, OSError, ValueError):
         return 0
+
+
+def _work_of(place: Place, stage: Stage, recipe_name: str) -> Path:
+    memory = {} if place.memory is None else place.memory
+    name = ("work", stage.name, recipe_name)
+    try:
+        request = stage.request(place, recipe_name)
+    except StoreError:
+        return Path(memory[name])
+    memory[name] = work = place.store.root / "work" / request.kind / request.key
+    return work
 
 
 def _step_in(checkpoint: Path) -> int | None:

@@ -105,7 +105,7 @@ class Place:
     ) -> Place:
         """What is not given comes from MW_STORE, MW_PROJECT, MW_DATA, MW_WORKERS, MW_TIME_LIMIT and MW_IN_PARTS; then
         `.mw`, `checkout_of` this code, `data`, this process alone, and no limit. Raises CorpusError for workers, or a
-        MW_MEMORY, that nobody understands, RecipeError for such a limit."""
+        MW_MEMORY, that nobody understands, RecipeError for such a limit, ArtifactError for a setting of the store."""
         memory_megabytes()
         home = Path(project or os.environ.get("MW_PROJECT") or checkout_of(Path(__file__)) or ".").absolute()
         url = store or os.environ.get("MW_STORE") or ".mw"

@@ -6,7 +6,7 @@ import fcntl
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -141,17 +141,18 @@ class Store:
             for artifact in inputs:
                 artifact.demand_sound()
             manifest = whole(draft) or made(draft, wanted, make)
-            demand_claim()
-            return Built(self._publish(draft, manifest), reused=False)
+            return Built(self._publish(draft, manifest, demand_claim), reused=False)
 
-    def _publish(self, draft: Path, manifest: Manifest) -> Artifact:
+    def _publish(self, draft: Path, manifest: Manifest, demand_claim: Claim) -> Artifact:
         """The artifact of a whole draft, in its place."""
         path = self.root / manifest.kind / manifest.digest
         if self._remote is not None:
-            self._remote.publish(draft, manifest)
+            self._remote.publish(draft, manifest, demand_claim)
         if self._remote is not None and path.exists():  # another machine was first, and its files may be in use here
             shutil.rmtree(draft)
         else:
+            if not (path / MANIFEST).is_file():  # what a removal that was killed has left: it is not there
+                shutil.rmtree(path, ignore_errors=True)
             draft.rename(path)
         return self.load(manifest.kind, manifest.digest)
 
@@ -161,7 +162,7 @@ class Store:
         Raises ArtifactError when it is neither in the store nor made here and waiting to be sent."""
         key = digest[: len(digest) // 2]
         draft = self.root / kind / f".draft-{key}"
-        with self.claim(kind, key):
+        with self.claim(kind, key) as demand_claim:
             there = self.digests(kind, key)
             waiting = whole(draft)
             mine = waiting if digest not in there and waiting is not None and waiting.digest == digest else None
@@ -174,7 +175,7 @@ class Store:
             for other in others:
                 self._remove(kind, other)
             if mine is not None:
-                self._publish(draft, mine)
+                self._publish(draft, mine, demand_claim)
             return others
 
     def remove(self, kind: str, digest: str) -> None:
@@ -212,11 +213,13 @@ class Store:
             yield path
 
     def sweep_work(self, kind: str, key: str) -> None:
-        """Removes the work of a key, here and on the store: what came of it is in its place."""
-        shutil.rmtree(self.root / "work" / kind / key, ignore_errors=True)
-        if self._remote is not None:
-            (self.root / "kept" / f"{kind}-{key}.json").unlink(missing_ok=True)
-            sweep(self._remote.bucket, f"work/{kind}/{key}")
+        """Removes the work of a key, here and on the store, as what came of it is in its place; that of another who is
+        at work on it is theirs to remove."""
+        with suppress(ArtifactError), self.claim(kind, key):
+            shutil.rmtree(self.root / "work" / kind / key, ignore_errors=True)
+            if self._remote is not None:
+                (self.root / "kept" / f"{kind}-{key}.json").unlink(missing_ok=True)
+                sweep(self._remote.bucket, f"work/{kind}/{key}")
 
     @contextmanager
     def claim(self, kind: str, key: str, *, patience_seconds: float = 0.0) -> Iterator[Claim]:
@@ -233,19 +236,29 @@ class Store:
 
     def ledger_path(self, name: str) -> Path:
         """A ledger (a file of JSON lines that only grows) as it is now, to be read; there may be none."""
+        path = self.root / name
         if self._remote is not None:
-            fetch_ledger(self._remote.bucket, name, self.root / name)
-        return self.root / name
+            with _locked_ledger(path):
+                fetch_ledger(self._remote.bucket, name, path)
+        return path
 
     @contextmanager
     def ledger(self, name: str) -> Iterator[Path]:
-        """The same to be added to: the lines that the block adds come after those of all others."""
+        """The same to be added to: the lines that the block adds come after those of all others. Raises StoreError
+        after the block when they could not be sent: they wait here, and go with the next."""
         path = self.root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.with_name(f".{path.name}.block").open("a") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with _locked_ledger(path):
             if self._remote is None:
                 yield path
                 return
             with changed_ledger(self._remote.bucket, name, path):
                 yield path
+
+
+@contextmanager
+def _locked_ledger(path: Path) -> Iterator[None]:
+    """Keeps other processes of this machine, whether they add to a ledger or fetch it, from its file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_name(f".{path.name}.block").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -1,13 +1,14 @@
 """The cache of a store on object storage: files of artifacts, fetched when they are opened, evicted when it is full.
 
 It has the layout of a store, `KIND/DIGEST/`, so a path in it is read like any other. What a living process has opened
-stays: it holds a lock of the kernel on each artifact that it uses.
+stays: it holds a lock of the kernel for each artifact that it uses, on a byte of one file.
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import os
 import shutil
 import threading
@@ -19,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mw_pipeline.artifact import MANIFEST, FileEntry
-from mw_pipeline.bucket import Bucket
+from mw_pipeline.bucket import Bucket, number_in
 from mw_pipeline.digest import sha256_file, sha256_remembered
 from mw_pipeline.errors import ArtifactError
 
@@ -32,8 +33,18 @@ AT_ONCE = 8
 _DRAFTS = "fetching"
 _ABANDONED_SECONDS = 86_400.0
 
-_HELD: dict[Path, int] = {}
-"""Open files whose locks this process holds until it ends: the paths that it has handed out may be read until then."""
+
+@dataclass(frozen=True)
+class _Held:
+    """What a process holds in one cache until it ends, as the paths that it has handed out may be read until then: an
+    open file, which is never closed, with a lock on the byte of each artifact."""
+
+    descriptor: int
+    names: set[str]
+
+
+_HELD: dict[tuple[int, Path], _Held] = {}
+"""By process, as a forked one has none of its parent's locks, and by cache."""
 _HOLDING = threading.Lock()
 
 
@@ -55,12 +66,13 @@ class Cache:
 
     def hold(self, kind: str, digest: str) -> None:
         """Keeps an artifact from being evicted for as long as this process lives."""
-        path = self._use_file(f"{kind}-{digest}")
+        name = f"{kind}-{digest}"
         with _HOLDING:
-            if path not in _HELD:
-                _HELD[path] = os.open(path, os.O_RDONLY)
-                fcntl.flock(_HELD[path], fcntl.LOCK_SH)
-        os.utime(path)
+            held = self._held()
+            if name not in held.names:
+                fcntl.lockf(held.descriptor, fcntl.LOCK_SH, 1, _byte_of(name))
+                held.names.add(name)
+        os.utime(self._use_file(name))
 
     def fetch(self, kind: str, digest: str, entries: Sequence[FileEntry]) -> None:
         """Brings files of an artifact here, those that are not here whole. Raises ArtifactError for bytes of another
@@ -96,7 +108,7 @@ class Cache:
 
     def _make_room(self) -> None:
         """Evicts what was used longest ago until the rest fits, and what killed processes left half fetched."""
-        limit = int(float(os.environ.get("MW_CACHE_GB") or CACHE_GB) * 1e9)
+        limit = cache_bytes()
         kept = sorted(self._kept(), key=lambda found: found.used)
         total = sum(found.bytes for found in kept)
         for found in kept:
@@ -121,14 +133,29 @@ class Cache:
 
     def _evict(self, found: _Kept) -> bool:
         """Whether an artifact was removed, as nobody uses it. Its manifest goes first: it is there whole or not."""
-        with self._use_file(_name(found.path)).open("a") as stream:
-            try:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+        name = _name(found.path)
+        with _HOLDING:
+            held = self._held()
+            if name in held.names:
                 return False
-            (found.path / MANIFEST).unlink(missing_ok=True)
-            shutil.rmtree(found.path)
+            try:
+                fcntl.lockf(held.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _byte_of(name))
+            except (BlockingIOError, PermissionError):  # the two answers that systems give for a lock of another
+                return False
+            try:
+                (found.path / MANIFEST).unlink(missing_ok=True)
+                shutil.rmtree(found.path)
+            finally:
+                fcntl.lockf(held.descriptor, fcntl.LOCK_UN, 1, _byte_of(name))
             return True
+
+    def _held(self) -> _Held:
+        key = (os.getpid(), self.root)
+        if key not in _HELD or not os.fstat(_HELD[key].descriptor).st_nlink:  # someone has removed the cache
+            path = self.root / "locks" / "in-use.lock"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _HELD[key] = _Held(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), set())
+        return _HELD[key]
 
     def _use_file(self, name: str) -> Path:
         path = self.root / "locks" / "in-use" / name
@@ -138,8 +165,18 @@ class Cache:
         return path
 
 
+def cache_bytes() -> int:
+    """How much is kept here. Raises ArtifactError for a setting that is no number."""
+    return int(number_in("MW_CACHE_GB", CACHE_GB) * 1e9)
+
+
 def _name(folder: Path) -> str:
     return f"{folder.parent.name}-{folder.name}"
+
+
+def _byte_of(name: str) -> int:
+    """Which byte of the file of locks is an artifact's, far beyond its end. Two that share one only stay longer."""
+    return int(hashlib.sha256(name.encode()).hexdigest()[:15], 16)
 
 
 def _bytes_in(folder: Path) -> int:

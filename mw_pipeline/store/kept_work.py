@@ -21,7 +21,7 @@ from pathlib import Path
 
 from mw_pipeline.bucket import Bucket, TakenError, Version
 from mw_pipeline.digest import json_value, sha256_file, write_json_atomically
-from mw_pipeline.errors import StoreError
+from mw_pipeline.errors import CorpusError, StoreError
 from mw_pipeline.store.cache import AT_ONCE
 
 SNAPSHOT = "snapshot.json"
@@ -61,6 +61,7 @@ class KeptWork:
         self._tried = ""
         self._known: dict[_State, str] = {}
         self._kept: dict[Path, _State] = {}
+        self._is_given_up = False
 
     def fetch(self) -> None:
         """Makes the folder what was kept last, unless it is that already or has gone on from there."""
@@ -68,7 +69,7 @@ class KeptWork:
         if found is None:
             return
         self._snapshot, self._version = Snapshot.of_bytes(found[0], f"{self._bucket.url}/{self._where}"), found[1]
-        if self._path.is_dir() and self._note.is_file() and json_value(self._note.read_bytes()) == self._snapshot.name:
+        if self._has_gone_on():
             return
         self._say(f"{self._where}: fetching the work of {len(self._snapshot.files)} files that was kept there")
         draft = self._note.with_suffix(".draft")
@@ -82,6 +83,12 @@ class KeptWork:
         write_json_atomically(self._note, self._snapshot.name)
         self._kept = _worth_keeping(self._path)
 
+    def _has_gone_on(self) -> bool:
+        """Whether the folder stands on the snapshot: it was noted so, and what was there has not been removed."""
+        if not self._note.is_file() or json_value(self._note.read_bytes()) != self._snapshot.name:
+            return False
+        return not self._snapshot.files or any(path.is_file() for path in self._path.rglob("*"))
+
     def _fetch(self, draft: Path, name: str, sha256: str) -> None:
         path = draft / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -91,6 +98,7 @@ class KeptWork:
 
     def keep(self) -> None:
         """Puts what is new in the folder there, then a snapshot that names it all, and removes what that does not.
+        A folder that has become empty takes nothing from others, unless its maker has given the work up.
 
         Raises StoreError when the bucket fails, or another process keeps its own work there."""
         staging = self._note.with_suffix(".staged")
@@ -100,6 +108,8 @@ class KeptWork:
             files = self._send(staged(self._path, staging, self._known))
         finally:
             shutil.rmtree(staging, ignore_errors=True)
+        if not files and self._snapshot.files and not self._is_given_up:
+            return
         former = set(self._snapshot.files.values())
         self._put(Snapshot(uuid.uuid4().hex, files))
         write_json_atomically(self._note, self._snapshot.name)
@@ -110,13 +120,19 @@ class KeptWork:
         path, content = f"{self._where}/{SNAPSHOT}", json.dumps(asdict(snapshot), sort_keys=True).encode()
         former, self._tried = self._tried, snapshot.name
         try:
-            self._version = self._bucket.put(path, content, over=self._version)
+            self._version = self._put_over(path, content, former)
+        except TakenError:
+            raise StoreError(f"{path}: another process keeps its work there. Run the command again.") from None
+        self._snapshot = snapshot
+
+    def _put_over(self, path: str, content: bytes, former: str) -> Version:
+        try:
+            return self._bucket.put(path, content, over=self._version)
         except TakenError:
             found = self._bucket.get(path)
             if found is None or Snapshot.of_bytes(found[0], path).name != former:
-                raise StoreError(f"{path}: another process keeps its work there. Run the command again.") from None
-            self._version = self._bucket.put(path, content, over=found[1])
-        self._snapshot = snapshot
+                raise
+            return self._bucket.put(path, content, over=found[1])
 
     def _send(self, found: Mapping[str, tuple[_State, Path | None]]) -> dict[str, str]:
         """The files by sha256, all of them there."""
@@ -134,12 +150,16 @@ class KeptWork:
     @contextlib.contextmanager
     def kept_while(self) -> Iterator[Path]:
         """The folder, whose work is kept whenever a file of it is new, and once more at the end. What cannot be kept is
-        said, and costs nothing but the safety."""
+        said, and costs nothing but the safety. A maker who removes it, as it would end there again, gives it up for
+        all with a CorpusError; after any other error it is this machine's alone that is gone."""
         ends = threading.Event()
         thread = threading.Thread(target=self._watch, args=[ends], name=f"keeps {self._where}", daemon=True)
         thread.start()
         try:
             yield self._path
+        except CorpusError:
+            self._is_given_up = not self._path.exists()
+            raise
         finally:
             ends.set()
             thread.join()

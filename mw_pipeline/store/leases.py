@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 
-from mw_pipeline.bucket import Bucket, TakenError, Version
+from mw_pipeline.bucket import Bucket, TakenError, Version, number_in
 from mw_pipeline.digest import json_value
 from mw_pipeline.errors import ArtifactError, StoreError
 from mw_pipeline.liveness import ProcessName, name_of
@@ -88,13 +88,15 @@ class Lease:
 
     def __init__(self, bucket: Bucket, path: str, holder: Holder, version: Version, say: Callable[[str], None]) -> None:
         self._bucket, self._path, self._holder, self._version, self._say = bucket, path, holder, version, say
-        self._ends = threading.Event()
+        self._ends, self._renewing = threading.Event(), threading.Lock()
         self._lost_to: str | None = None
         self._thread = threading.Thread(target=self._keep, name=f"lease of {path}", daemon=True)
         self._thread.start()
 
     def demand(self) -> None:
-        """Returns while it is held. Raises StoreError when another took it over: what it is for is theirs to make."""
+        """Returns when it is held this very moment: it has been renewed. Raises StoreError when another took it over,
+        as what it is for is theirs to make, or when nobody can tell."""
+        self._renew()
         if self._lost_to is not None:
             raise StoreError(
                 f"{self._path}: this process was not heard of for so long that its claim went to {self._lost_to}. "
@@ -105,34 +107,38 @@ class Lease:
         """Gives it back, unless it is another's by now."""
         self._ends.set()
         self._thread.join()
-        if self._lost_to is not None:
-            return
         try:
-            self._renew()  # it is ours this very moment, and nobody takes over what was renewed just now
-            self._bucket.delete([self._path])
-        except (StoreError, TakenError) as error:
+            self._renew()
+            if self._lost_to is None:  # it is ours this very moment, and nobody takes over what was renewed just now
+                self._bucket.delete([self._path])
+        except StoreError as error:
             self._say(f"{self._path}: the claim could not be given back ({error}): it ends by itself")
 
     def _keep(self) -> None:
         while not self._ends.wait(lease_seconds() / _RENEWALS):
             try:
                 self._renew()
-            except TakenError:
-                self._lost_to = self._name_of_taker()
-                self._say(f"{self._path}: the claim was lost to {self._lost_to}")
-                return
             except StoreError as error:
                 self._say(f"{self._path}: the claim could not be renewed: {error}")
-
-    def _name_of_taker(self) -> str:
-        with contextlib.suppress(StoreError):
-            if (found := self._bucket.get(self._path)) and (holder := Holder.of_bytes(found[0])):
-                return str(holder)
-        return "another process"
+            if self._lost_to is not None:
+                return
 
     def _renew(self) -> None:
-        self._holder = replace(self._holder, renewed=_now())
-        self._version = self._bucket.put(self._path, self._holder.as_bytes(), over=self._version)
+        """Renews it, or finds out to whom it was lost. Raises StoreError when the bucket does not answer."""
+        with self._renewing:
+            if self._lost_to is not None:
+                return
+            self._holder = replace(self._holder, renewed=_now())
+            try:
+                self._version = self._bucket.put(self._path, self._holder.as_bytes(), over=self._version)
+            except TakenError:
+                found = self._bucket.get(self._path)
+                theirs = Holder.of_bytes(found[0]) if found else None
+                if found and theirs and theirs.nonce == self._holder.nonce:  # put by us, who never heard of it
+                    self._version = found[1]
+                    return
+                self._lost_to = str(theirs or "another process")
+                self._say(f"{self._path}: the claim was lost to {self._lost_to}")
 
 
 @contextlib.contextmanager
@@ -174,11 +180,11 @@ def _is_stale(
     say: Callable[[str], None],
 ) -> bool:
     """Whether a lease is of someone who is gone: a process of this machine that has ended, or a lease that looks too
-    old and is not renewed while it is watched for two renewals, so that no difference of clocks takes it from who
-    lives."""
+    old, or is of a time to come, and is not renewed while it is watched for two renewals, so that no difference of
+    clocks takes it from who lives, or keeps it for who does not."""
     if theirs is not None and theirs.is_gone():
         return True
-    if theirs is not None and theirs.age_seconds < lease_seconds():
+    if theirs is not None and abs(theirs.age_seconds) < lease_seconds():
         return False
     watched = 2 * lease_seconds() / _RENEWALS
     say(
@@ -194,8 +200,8 @@ def _is_stale(
 
 
 def lease_seconds() -> float:
-    """How long a lease holds that nobody renews."""
-    return float(os.environ.get("MW_LEASE_SECONDS") or LEASE_SECONDS)
+    """How long a lease holds that nobody renews. Raises ArtifactError for a setting that is no such number."""
+    return number_in("MW_LEASE_SECONDS", LEASE_SECONDS, least=0.1)
 
 
 def _now() -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import time
 from collections.abc import Callable
@@ -13,17 +12,21 @@ from pathlib import Path
 
 from mw_pipeline.artifact import MANIFEST, Artifact, FileEntry, Manifest, read_artifact
 from mw_pipeline.bucket import Bucket, TakenError
-from mw_pipeline.digest import sha256_file, write_json_atomically
+from mw_pipeline.digest import json_value, sha256_file, write_json_atomically
 from mw_pipeline.errors import ArtifactError, StoreError
-from mw_pipeline.store.cache import AT_ONCE, Cache
+from mw_pipeline.store.cache import AT_ONCE, Cache, cache_bytes
+from mw_pipeline.store.leases import lease_seconds
 
 _SAID_EVERY_SECONDS = 2.0
 
 
 class Remote:
-    """The artifacts of a bucket; `cache_path` holds those of their files that are in use on this machine."""
+    """The artifacts of a bucket; `cache_path` holds those of their files that are in use on this machine.
+
+    Raises ArtifactError for a setting of the environment that is no number."""
 
     def __init__(self, url: str, say: Callable[[str], None]) -> None:
+        lease_seconds(), cache_bytes()  # settings that nobody understands are told of before anything is done
         self.bucket = Bucket(url)
         self.cache_path = cache_path_of(url)
         self._cache = Cache(self.cache_path, self.bucket)
@@ -36,16 +39,25 @@ class Remote:
     def open(self, kind: str, digest: str) -> Artifact | None:
         """The artifact, whose files are fetched when they are opened; None when it is not there for everybody.
 
-        Raises ArtifactError for one that was put where another belongs."""
+        Raises ArtifactError when its manifest is damaged, was edited, or is of another that belongs elsewhere."""
         content = self._manifest(kind, digest)
         if content is None:
             return None
         self._cache.hold(kind, digest)
         path = self.cache_path / kind / digest
         path.mkdir(parents=True, exist_ok=True)
-        if not (path / MANIFEST).is_file() or (path / MANIFEST).read_bytes() != content:
-            write_json_atomically(path / MANIFEST, json.loads(content))
-        return self._artifact(path, read_artifact(path).manifest)
+        try:
+            if not (path / MANIFEST).is_file() or (path / MANIFEST).read_bytes() != content:
+                write_json_atomically(path / MANIFEST, json_value(content))
+            manifest = read_artifact(path).manifest
+        except (ValueError, ArtifactError):
+            manifest = None
+        if manifest is None or (manifest.kind, manifest.digest) != (kind, digest):
+            raise ArtifactError(
+                f"{self.bucket.url}/{kind}/{digest}/{MANIFEST}: is not the manifest that this artifact was given: it "
+                f"was edited, or damaged. Run `mw-pipeline store --remove {kind}/{digest}` and make it again."
+            )
+        return self._artifact(path, manifest)
 
     def _manifest(self, kind: str, digest: str) -> bytes | None:
         found = self.bucket.get(f"{kind}/{digest}/{MANIFEST}")
@@ -77,17 +89,19 @@ class Remote:
             if path_here.is_file() and sha256_file(path_here) != entry.sha256:
                 path_here.unlink()
 
-    def publish(self, draft: Path, manifest: Manifest) -> None:
+    def publish(self, draft: Path, manifest: Manifest, demand_claim: Callable[[], None]) -> None:
         """Puts the files of a draft there and then its manifest, unless one of the same files came there first.
 
-        Raises StoreError when the bucket fails: the draft is kept, and whoever publishes it again goes on. Raises
-        ArtifactError when something else was made from the same inputs meanwhile."""
+        Raises StoreError when the bucket fails or the claim was lost, which sending may take long enough for: the draft
+        is kept, and whoever publishes it again goes on. Raises ArtifactError when something else was made from the same
+        inputs meanwhile."""
         where = f"{manifest.kind}/{manifest.digest}"
         try:
+            demand_claim()
+            self._demand_alone(draft, manifest)
             self._send(draft, where, manifest.files)
-            for other in self.digests(manifest.kind, manifest.key):
-                if other != manifest.digest:
-                    raise self._conflict(draft, manifest, other)
+            self._demand_alone(draft, manifest)
+            demand_claim()
             self.bucket.put(f"{where}/{MANIFEST}", (draft / MANIFEST).read_bytes(), over=None)
         except TakenError:
             self._say(f"{where[:40]}: another has put the same files there meanwhile")
@@ -118,9 +132,13 @@ class Remote:
                 pool.shutdown(cancel_futures=True)
                 raise
 
-    def _conflict(self, draft: Path, manifest: Manifest, other: str) -> ArtifactError:
+    def _demand_alone(self, draft: Path, manifest: Manifest) -> None:
+        """Raises ArtifactError when the store has something else that was made from the same inputs."""
+        other = next((name for name in self.digests(manifest.kind, manifest.key) if name != manifest.digest), None)
+        if other is None:
+            return
         theirs = self.open(manifest.kind, other)
-        return ArtifactError(
+        raise ArtifactError(
             f"{manifest.kind} {manifest.key[:12]}: {maker_of(manifest)} made {manifest.digest} from the same inputs as "
             f"{maker_of(theirs.manifest) if theirs else 'another'} made {other}, which is on the store and stays. To "
             f"take that, run the command again; to have the one in {draft} instead, run "
