@@ -22,7 +22,7 @@ from mw_pipeline.sources.builtin.scripts import countries_in_turn
 DEFAULT_RECORDS = 400_000
 # Percent of the records, beside the kinds of the two countries.
 SCRIPT_SHARE = 16.0
-WORLD_SHARE = 14.0
+WORLD_SHARE = 13.0
 NEIGHBOUR_SHARE = 9.0
 # Every country of the world is met within the first four batches.
 _COUNTRIES_A_BATCH = 60

@@ -102,8 +102,8 @@ def script_drafts(count: int, rng: np.random.Generator) -> Drafts:
 
 def world_drafts(count: int, rng: np.random.Generator, *, abroad: Sequence[str]) -> Drafts:
     """That many cities of some other countries in Latin letters with their country in English or French, and most with
-    somebody or some street that is written to: few towns could not teach their country in as many texts. A third of the
-    streets stand in their country alone: behind them its name is too easily taken for a town."""
+    somebody or some street that is written to: few towns could not teach their country in as many texts. Some streets
+    stand in their country alone."""
     names = latin_world()
     drawn = names.draw_evenly(rng, count, abroad)
     countries, rows = names.countries[drawn], np.arange(count)
@@ -111,8 +111,8 @@ def world_drafts(count: int, rng: np.random.Generator, *, abroad: Sequence[str])
     write = Expansion(grammar(), rng, {}).expand
     streets = np.where(english, write("world_street_en", rows), write("world_street_fr", rows))
     with_street = rng.random(count) < 0.62
-    numbered = with_street & (rng.random(count) < 0.85)
-    in_town = ~with_street | (rng.random(count) < 0.65)
+    numbered = with_street & (rng.random(count) < 0.9)
+    in_town = ~with_street | (rng.random(count) < 0.85)
     return Drafts(
         tags={
             "venue": only_where(rng.random(count) < 0.6, write("world_venue", rows)),
