@@ -279,8 +279,8 @@ def finding(*problems: str, asked: list[str] | None = None) -> Check:
 def test_what_has_held_is_shown_again_without_being_asked_and_a_problem_is_asked_again(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    forget(place, "check_answer")
     for problems, times in ((("a row is wrong",), 2), ((), 1)):
-        forget(place, "check_answer")
         asked: list[str] = []
         check = finding(*problems, asked=asked)
         check.__name__ = "rows_match_schema"
