@@ -165,7 +165,8 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_what_has_a_receipt_is_not_done_again(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    times = {path: path.stat().st_mtime_ns for path in (small / "work").rglob("*") if path.is_file()}
+    pieces = (path for path in (small / "work").rglob("*") if path.is_file() and path.parent.name != "repeats")
+    times = {path: path.stat().st_mtime_ns for path in pieces}
 
     build(small, "1")
 

@@ -198,8 +198,15 @@ def staged(folder: Path, staging: Path, known: Mapping[_State, str]) -> dict[str
                 state = _state_of(path)
                 copy = None if state in known else _second_name(path, staging / str(number))
                 found[path.relative_to(folder).as_posix()] = (state, copy)
-            if _folders_of(folder) == before:
+            if _folders_of(folder) == before and _are_still(
+                folder, {name: state for name, (state, _) in found.items()}
+            ):
                 return found
+
+
+def _are_still(folder: Path, states: Mapping[str, _State]) -> bool:
+    """Whether the files are still those that were seen: a new folder can have the inode of one that was removed."""
+    return all(_state_of(folder / name) == state for name, state in states.items() if not name.endswith(_LOG))
 
 
 def _second_name(path: Path, target: Path) -> Path:
