@@ -184,7 +184,9 @@ def test_who_is_gone_and_whose_clock_ran_ahead_is_not_waited_for_until_that_time
     Bucket(store.url).put("locks/thing/key.json", gone.as_bytes(), over=None)
 
     with store.claim("thing", "key"):
-        pass
+        holder = Holder.of_bytes(Bucket(store.url).get("locks/thing/key.json")[0])
+        assert holder is not None
+        assert holder.machine == near_machines[0].name
 
 
 def two_contents(
