@@ -21,7 +21,7 @@ from mw_pipeline.golden.gold import GoldenSet
 from mw_pipeline.parse import Parser
 from mw_pipeline.recipe import load_corpus_spec
 from mw_pipeline.sources.registry import get_adapter
-from mw_pipeline.stages.golden_sets import read_set
+from mw_pipeline.stages.further_gold import read_set
 
 SPEC = Path(__file__).parent.parent / "corpora" / "us-fr.toml"
 NAME = "real-us"

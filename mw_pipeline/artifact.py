@@ -95,11 +95,13 @@ def content_of(files: Sequence[FileEntry]) -> str:
 class Artifact:
     """An artifact that is whole: its manifest was found and its name fits.
 
-    `fetch` brings files of it into its folder, where it lies on object storage; elsewhere they are there."""
+    `fetch` brings files of it into its folder, where it lies on object storage; elsewhere they are there. `load` finds
+    another artifact, by kind and digest, in the store that it was found in."""
 
     path: Path
     manifest: Manifest
     fetch: Callable[[Sequence[FileEntry]], None] | None = field(default=None, compare=False, repr=False)
+    load: Callable[[str, str], Artifact] | None = field(default=None, compare=False, repr=False)
 
     @property
     def kind(self) -> str:
@@ -173,6 +175,12 @@ class Artifact:
         if len(found) != 1:
             raise ArtifactError(f"{self.path}: has {len(found)} inputs of kind {kind!r}, expected one. Inspect it.")
         return found[0]
+
+    def inputs(self, kind: str | None = None) -> list[Artifact]:
+        """All that it was made from, or what is of a kind. Only where a store has loaded it; raises ArtifactError for
+        one that is no longer there."""
+        assert self.load is not None, self.path
+        return [self.load(named.kind, named.digest) for named in self.manifest.inputs if kind in (None, named.kind)]
 
 
 def read_artifact(path: Path) -> Artifact:

@@ -12,11 +12,7 @@ from tiny_project import change, edit_json, forget, rewrite
 from mw_pipeline.artifact import Artifact
 from mw_pipeline.errors import ArtifactError
 from mw_pipeline.stages import checks, line
-from mw_pipeline.stages.audit import build_audit
 from mw_pipeline.stages.audit_ledger import AUDIT_FILE, ledger_path, read_ledger
-from mw_pipeline.stages.corpus import build_manifest, build_shards
-from mw_pipeline.stages.dataset import build_mix
-from mw_pipeline.stages.golden import build_golden
 from mw_pipeline.stages.place import Place
 
 pytestmark = pytest.mark.slow
@@ -25,10 +21,10 @@ pytestmark = pytest.mark.slow
 def changed_mix(place: Place) -> None:
     """Another corpus of the same source: fewer records, and the mix over it."""
     change(place.project, "max_records = 3000", "max_records = 900", file="corpora/builtin.toml")
-    build_shards(place, "builtin:builtin")
-    build_golden(place, "builtin")
-    build_manifest(place, "builtin")
-    build_mix(place, "demo")
+    line.corpus_shards.make(place, "builtin:builtin")
+    line.golden_set.make(place, "builtin")
+    line.corpus_manifest.make(place, "builtin")
+    line.source_mix.make(place, "demo")
 
 
 def facts(audit: Artifact) -> dict:
@@ -36,7 +32,7 @@ def facts(audit: Artifact) -> dict:
 
 
 def test_an_audit_counts_what_the_corpus_holds_and_the_sampler_draws(place: Place) -> None:
-    audit = facts(build_audit(place, "demo").artifact)
+    audit = facts(line.source_audit.make(place, "demo").artifact)
     (builtin,) = audit["sources"]
     dataset = line.tokenized_dataset.demand(place, place.recipe("demo"))
 
@@ -48,7 +44,7 @@ def test_an_audit_counts_what_the_corpus_holds_and_the_sampler_draws(place: Plac
 
 def test_without_a_dataset_characters_are_counted(place: Place) -> None:
     forget(place, "tokenizer")
-    audit = facts(build_audit(place, "demo").artifact)
+    audit = facts(line.source_audit.make(place, "demo").artifact)
 
     assert audit["unit"] == "characters"
     assert audit["sources"][0]["amount"] > 10 * audit["sources"][0]["counts"]["rows"]
@@ -58,20 +54,20 @@ def test_a_recipe_outside_the_project_is_audited_by_its_own_file(place: Place, t
     path = tmp_path / "mine.toml"
     path.write_text((place.project / "recipes" / "demo.toml").read_text().replace("sample_rows = ", "sample_rows = 1"))
     assert place.recipe(str(path)).tokenizer != place.recipe("demo").tokenizer
-    build_mix(place, str(path))
+    line.source_mix.make(place, str(path))
 
-    audit = facts(build_audit(place, str(path)).artifact)
+    audit = facts(line.source_audit.make(place, str(path)).artifact)
 
     assert (audit["recipe"]["name"], audit["unit"]) == ("mine", "characters")
 
 
 def test_nothing_new_is_not_entered_again_and_a_change_is_compared_with_the_last(place: Place) -> None:
-    first = build_audit(place, "demo")
-    again = build_audit(place, "demo")
+    first = line.source_audit.make(place, "demo")
+    again = line.source_audit.make(place, "demo")
     assert (first.reused, again.reused, again.artifact.digest) == (False, True, first.artifact.digest)
 
     changed_mix(place)
-    second = build_audit(place, "demo").artifact
+    second = line.source_audit.make(place, "demo").artifact
 
     assert [entry.audit for entry in read_ledger(ledger_path(place))] == [first.artifact.digest, second.digest]
     assert second.input("source_audit").digest == first.artifact.digest
@@ -86,22 +82,24 @@ def test_nothing_new_is_not_entered_again_and_a_change_is_compared_with_the_last
 def test_a_first_audit_passes_its_check_and_a_missing_one_names_its_command(place: Place) -> None:
     with pytest.raises(ArtifactError, match=r"recipe 'demo' has no audit .* --select source_audit --partition demo"):
         checks.sources_stay(place, "demo")
-    build_audit(place, "demo")
+    line.source_audit.make(place, "demo")
 
     assert checks.sources_stay(place, "demo").problems == ()
 
 
 def test_an_audit_that_is_named_is_compared_with_and_not_entered(place: Place) -> None:
-    first = build_audit(place, "demo").artifact
+    first = line.source_audit.make(place, "demo").artifact
     changed_mix(place)
-    second = build_audit(place, "demo").artifact
+    second = line.source_audit.make(place, "demo").artifact
 
-    back = build_audit(place, "demo", since=first.digest[:12]).artifact
+    back = line.source_audit.make(place, "demo", since=first.digest[:12]).artifact
 
     assert facts(back)["since"]["digest"] == first.digest
     assert len(read_ledger(ledger_path(place))) == 2
     assert second.digest == back.digest, "it is the very comparison that the ledger led to"
-    assert facts(build_audit(place, "demo", since=second.digest).artifact)["changes"]["unchanged"] == ["builtin"]
+    assert facts(line.source_audit.make(place, "demo", since=second.digest).artifact)["changes"]["unchanged"] == [
+        "builtin"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -114,14 +112,14 @@ def test_an_audit_that_is_named_is_compared_with_and_not_entered(place: Place) -
 )
 def test_an_audit_that_is_not_there_is_refused(place: Place, since: str, message: str) -> None:
     with pytest.raises(ArtifactError, match=message):
-        build_audit(place, "demo", since=since)
+        line.source_audit.make(place, "demo", since=since)
 
 
 def test_a_last_audit_that_was_removed_is_said_and_the_next_one_starts_anew(place: Place) -> None:
-    first = build_audit(place, "demo").artifact
+    first = line.source_audit.make(place, "demo").artifact
     shutil.rmtree(first.path)
 
-    found = facts(build_audit(place, "demo").artifact)
+    found = facts(line.source_audit.make(place, "demo").artifact)
 
     assert (found["since"]["lost"], found["changes"]) == (first.digest, None)
 
@@ -130,10 +128,10 @@ def test_what_blocks_in_the_corpus_is_a_finding_of_the_audit(place: Place) -> No
     shards = line.corpus_shards.demand(place, "builtin:builtin")
     kept = shards.read_json("waterfall.json")["kept"]
     rewrite(shards, "waterfall.json", edit_json(kept=kept - 1))
-    build_manifest(place, "builtin")
-    build_mix(place, "demo")
+    line.corpus_manifest.make(place, "builtin")
+    line.source_mix.make(place, "demo")
 
-    (finding, *_) = facts(build_audit(place, "demo").artifact)["findings"]
+    (finding, *_) = facts(line.source_audit.make(place, "demo").artifact)["findings"]
     assert finding.startswith("builtin: ") and "accounted for" in finding
 
 

@@ -13,13 +13,12 @@ from tiny_project import change, edit_json, place_at, rewrite, write_project
 from assets.plan import commands
 from mw_pipeline.artifact import Artifact
 from mw_pipeline.checksums import write_sums
-from mw_pipeline.digest import sha256_file
+from mw_pipeline.digest import JSON, sha256_file
 from mw_pipeline.errors import ArtifactError, GateError, RecipeError
 from mw_pipeline.package.inspection import inspect_path
 from mw_pipeline.stages import checks, line
 from mw_pipeline.stages.baseline import FIRST_RELEASE, NOT_NAMED, baseline_of
 from mw_pipeline.stages.comparison import comparison_of
-from mw_pipeline.stages.diagnosis import build_diagnosis
 from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.releases import last_release, publish
 from mw_pipeline.stages.shipping import demand_gates, ship
@@ -284,12 +283,11 @@ def test_a_package_counts_for_the_locale_of_its_card_and_a_folder_for_those_it_h
 
 def remake(place: Place) -> Artifact:
     """Report, diagnosis and packages of the demo."""
-    from mw_pipeline.stages.evaluation import eval_report
-    from mw_pipeline.stages.packaging import packaged_weights
 
-    eval_report(place, "demo")
-    build_diagnosis(place, "demo")
-    return packaged_weights(place, "demo").artifact
+    line.eval_report.make(place, "demo")
+    line.regression_diagnosis.make(place, "demo")
+    line.capability_matrix.make(place, "demo")
+    return line.packaged_weights.make(place, "demo").artifact
 
 
 def of_other_weights(source: Path, target: Path) -> Path:
@@ -352,6 +350,11 @@ def test_the_last_release_stands_on_report_card_and_gate_and_keeping_it_stales_n
     assert remake(place).digest == packages.digest
 
 
+def compared(place: Place, **asked: str) -> dict[str, JSON]:
+    recipe = place.recipe("demo")
+    return comparison_of(line.eval_report.request(place, recipe), line.baseline(place, recipe), **asked)
+
+
 @pytest.mark.slow
 def test_the_graph_compares_with_a_baseline_that_was_named_since(place: Place) -> None:
     made = line.packaged_weights.demand(place, "demo")
@@ -361,7 +364,7 @@ def test_the_graph_compares_with_a_baseline_that_was_named_since(place: Place) -
     result = materialize(place.project, "eval_report")
 
     assert result.success
-    assert set(comparison_of(place, place.recipe("demo"))) == set(LOCALES)
+    assert set(compared(place)) == set(LOCALES)
 
 
 @pytest.mark.slow
@@ -374,7 +377,7 @@ def test_a_release_that_is_worse_in_an_axis_is_refused_unless_the_recipe_lets_th
     remake(place)
     recipe = place.recipe("demo")
     with pytest.raises(ArtifactError, match=r"was measured on network .* is to be packaged"):  # M51
-        comparison_of(place, recipe, model_sha256="0" * 64)
+        compared(place, model_sha256="0" * 64)
     worse = {
         "candidate": 0.08, "baseline": 0.03, "difference": 0.05, "interval": [0.04, 0.06], "verdict": "worse",
     }  # fmt: skip

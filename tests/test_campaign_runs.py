@@ -16,7 +16,8 @@ from tiny_project import change, place_at
 from mw_pipeline.campaign.report import campaign_report
 from mw_pipeline.cli import main
 from mw_pipeline.errors import RecipeError
-from mw_pipeline.stages.campaign import all_made, build_campaign, campaign_named, outcomes_of
+from mw_pipeline.stages import line
+from mw_pipeline.stages.campaign import all_made, campaign_named, outcomes_of
 from mw_pipeline.stages.place import Place
 
 NAME = "v0_4_0_full_size"
@@ -82,10 +83,9 @@ def test_the_graph_makes_the_report_of_a_campaign_and_again_when_there_is_more(p
     assert "decayed has no smoke yet" in str(event.metadata["table"].value)
     assert isinstance(event.metadata["page"], dg.PathMetadataValue)
 
-    campaign = campaign_named(place, NAME)
-    assert build_campaign(place, campaign).reused
+    assert line.campaign_report.make(place, NAME).reused
     shutil.rmtree(place.store.root / "full_checkpoint")
-    assert not build_campaign(place, campaign).reused
+    assert not line.campaign_report.make(place, NAME).reused
 
 
 CAMPAIGN = f"dagster asset materialize -m assets.definitions --select campaign_runs,campaign_report --partition {NAME}"

@@ -15,7 +15,6 @@ from mw_pipeline.digest import JSON, sha256_file, write_json_atomically
 from mw_pipeline.errors import ArtifactError, GateError
 from mw_pipeline.stages import checks, line
 from mw_pipeline.stages.checks import capability
-from mw_pipeline.stages.diagnosis import build_diagnosis
 from mw_pipeline.stages.matrices import matrix_file, matrix_of, page_file, summary_of
 from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.shipping import demand_gates
@@ -28,10 +27,14 @@ def finished(tiny_line: Path) -> Place:
     return place_at(tiny_line)
 
 
+def measured(place: Place, locale: str) -> CapabilityMatrix:
+    return matrix_of(line.capability_matrix.demand(place, "demo"), place.recipe("demo"), locale)
+
+
 def test_the_matrix_is_of_the_packaged_bytes_and_stands_on_card_and_readme(finished: Place) -> None:
     packages = line.packaged_weights.demand(finished, finished.recipe("demo"))
     for locale in finished.recipe("demo").package.locales:
-        found = matrix_of(finished, "demo", locale)
+        found = measured(finished, locale)
         card = packages.read_json(f"{locale}/model-card.json")
         readme = packages.file(f"{locale}/README.md").read_text(encoding="utf-8")
 
@@ -48,14 +51,14 @@ def test_every_locale_has_a_page_and_rows_that_training_met_are_left_out(finishe
     assert made.metrics["blind"] == 0
     assert made.metrics["cells"] > 2000
     for locale in finished.recipe("demo").package.locales:
-        assert matrix_of(finished, "demo", locale).held_out == 0.0
+        assert measured(finished, locale).held_out == 0.0
         assert "The corpus held out no place" in made.file(page_file(locale)).read_text(encoding="utf-8")
         assert f"What {locale} can read" in made.file(page_file(locale)).read_text(encoding="utf-8")
 
 
 def blind_as(finished: Place, locale: str) -> CapabilityMatrix:
     """The true matrix of a locale, but for a word that no row was read right of."""
-    true = matrix_of(finished, "demo", locale)
+    true = measured(finished, locale)
     key = CellKey("region name", ("Vermont" if locale == "en-us" else "Bretagne",))
     cells = [cell if cell.key != key else cell_of(key, right=0, rows=40, min_cell=0.8) for cell in true.cells]
     return dataclasses.replace(true, cells=tuple(cells))
@@ -66,7 +69,7 @@ def test_a_release_with_a_blind_cell_is_refused_by_its_name(finished: Place, mon
     assert checks.no_cell_is_blind(finished, "demo").problems == ()
 
     found = {locale: blind_as(finished, locale) for locale in finished.recipe("demo").package.locales}
-    monkeypatch.setattr(capability, "matrix_of", lambda place, recipe, locale: found[locale])
+    monkeypatch.setattr(capability, "matrix_of", lambda matrices, recipe, locale: found[locale])
 
     assert checks.no_cell_is_blind(finished, "demo").problems == (
         "en-us: region name: Vermont is right on 0 of 40 rows (0.000 to 0.088)",
@@ -89,11 +92,11 @@ def test_a_matrix_that_was_forged_before_packaging_is_judged_by_cells_and_counts
     # M65: whole artifacts made by hand, packaged and carded as if they were the true ones.
     change(place.project, "min_cell = 0.0", "min_cell = 0.8")
     line.eval_report.make(place, "demo")
-    build_diagnosis(place, "demo")
+    line.regression_diagnosis.make(place, "demo")
     made = line.capability_matrix.make(place, "demo").artifact
     true = made.read_json(matrix_file("en-us"))
     assert true["blind"], "a network of a minute reads little"
-    blind = {f"en-us: {cell.sentence()}" for cell in matrix_of(place, "demo", "en-us").blind}
+    blind = {f"en-us: {cell.sentence()}" for cell in measured(place, "en-us").blind}
 
     for forge, said in ((all_seen, " is right on 0 of "), (without_vermont, "cells, region name: Vermont: ")):
         made = rewrite(made, matrix_file("en-us"), lambda path, forge=forge: write_json_atomically(path, forge(true)))
@@ -107,11 +110,11 @@ def test_a_matrix_that_was_forged_before_packaging_is_judged_by_cells_and_counts
 
 def test_a_matrix_of_other_bytes_says_nothing_of_the_package(finished: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     # M51
-    other = dataclasses.replace(matrix_of(finished, "demo", "en-us"), measured_on="b" * 64)
+    other = dataclasses.replace(measured(finished, "en-us"), measured_on="b" * 64)
     with pytest.raises(ArtifactError, match="was measured on network bbbbbbbbbbbb, and cccccccccccc is to be packaged"):
         summary_of(other, "c" * 64)
 
-    monkeypatch.setattr(capability, "matrix_of", lambda place, recipe, locale: other)
+    monkeypatch.setattr(capability, "matrix_of", lambda matrices, recipe, locale: other)
 
     assert (
         "en-us: the matrix was measured on other bytes than the packaged model.onnx: "

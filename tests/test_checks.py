@@ -17,10 +17,8 @@ from mw_pipeline.artifact import Artifact
 from mw_pipeline.corpus.keys import keys_of, keys_path, write_keys
 from mw_pipeline.errors import GateError, RecipeError
 from mw_pipeline.stages import checks, line
-from mw_pipeline.stages.corpus import EXCLUSIONS_FILE, build_manifest, shard_files
-from mw_pipeline.stages.dataset import build_dataset, build_mix, build_tokenizer
+from mw_pipeline.stages.corpus import EXCLUSIONS_FILE, shard_files
 from mw_pipeline.stages.findings import Findings
-from mw_pipeline.stages.golden import build_golden
 from mw_pipeline.stages.lock import unlock
 from mw_pipeline.stages.place import Place
 
@@ -179,7 +177,7 @@ def forget_exclusions(place: Place) -> None:
 def test_a_lower_cased_copy_of_a_held_out_row_is_kept_out_of_training_or_found_in_it(place: Place) -> None:
     # M20
     edit_rows(shards(place), lower_case_a_test_row)
-    build_manifest(place, "builtin")
+    line.corpus_manifest.make(place, "builtin")
     assert problems(checks.splits_are_disjoint, place, "builtin") == ""
     assert "a-copy" not in training_rows_of(place)
 
@@ -192,7 +190,7 @@ def test_a_gold_row_in_capitals_is_kept_out_of_training_or_found_in_it(place: Pl
     # M21
     gold = json.loads((place.project / "golden" / "us.jsonl").read_text().splitlines()[0])["raw"]
     edit_rows(shards(place), lambda rows: copy_a_gold_row(rows, gold))
-    build_manifest(place, "builtin")
+    line.corpus_manifest.make(place, "builtin")
     assert problems(checks.golden_is_not_in_train, place, "builtin") == ""
     assert "a-copy" not in training_rows_of(place)
 
@@ -203,8 +201,8 @@ def test_a_gold_row_in_capitals_is_kept_out_of_training_or_found_in_it(place: Pl
 
 def training_rows_of(place: Place) -> set[str]:
     """Ids of the rows that training would see."""
-    build_tokenizer(place, "demo")
-    path = build_dataset(place, "demo").artifact.file("train.arrow")
+    line.tokenizer.make(place, "demo")
+    path = line.tokenized_dataset.make(place, "demo").artifact.file("train.arrow")
     return set(pa.ipc.open_file(path).read_all()["row_id"].to_pylist())
 
 
@@ -214,7 +212,7 @@ def test_a_gold_value_that_its_text_does_not_hold_is_found(place: Place) -> None
     wrong = json.loads(first)
     wrong["components"]["locality"] = "Xanadu"
     path.write_text("\n".join([json.dumps(wrong), *others]) + "\n")
-    build_golden(place, "builtin")
+    line.golden_set.make(place, "builtin")
 
     found = checks.golden_is_valid(place, "builtin")
     assert "us.jsonl:1: unreachable_value: locality 'Xanadu'" in found.problems[0]
@@ -226,7 +224,7 @@ def test_a_gold_value_that_its_text_does_not_hold_is_found(place: Place) -> None
 def test_a_broken_gold_line_is_shown_by_row_beside_the_others(place: Place) -> None:
     path = place.project / "golden" / "us.jsonl"
     path.write_text("{\n" * 10 + path.read_text())
-    build_golden(place, "builtin")
+    line.golden_set.make(place, "builtin")
 
     found = checks.golden_is_valid(place, "builtin")
 
@@ -236,22 +234,21 @@ def test_a_broken_gold_line_is_shown_by_row_beside_the_others(place: Place) -> N
 
 
 def test_invalid_gold_scores_nothing_whichever_run_asks(place: Place) -> None:
-    from mw_pipeline.stages.evaluation import eval_report
 
     path = place.project / "golden" / "us.jsonl"
     path.write_text(path.read_text() + "{\n")
-    prepare = (build_golden, build_manifest)
+    prepare = (line.golden_set.make, line.corpus_manifest.make)
     for build in prepare:
         build(place, "builtin")
 
     with pytest.raises(GateError):
-        eval_report(place, "demo")
+        line.eval_report.make(place, "demo")
 
 
 def test_a_weighted_source_without_rows_is_found(place: Place) -> None:
     # M09
     change(place.project, "builtin = 1.0", "builtin = 1.0\nghost = 1.0")
-    build_mix(place, "demo")
+    line.source_mix.make(place, "demo")
 
     assert "ghost" in problems(checks.mix_is_as_declared, place)
 
@@ -260,7 +257,7 @@ def test_a_mix_that_says_of_itself_that_it_is_as_declared_is_drawn_again(place: 
     # M68: a whole artifact, whose mix.json has no finding
     assert checks.mix_is_as_declared(place, "demo").problems == ()
     change(place.project, "builtin = 1.0", "builtin = 1.0\nghost = 1.0")
-    forged = rewrite(build_mix(place, "demo").artifact, "mix.json", edit_json(findings=[]))
+    forged = rewrite(line.source_mix.make(place, "demo").artifact, "mix.json", edit_json(findings=[]))
 
     found = checks.mix_is_as_declared(place, "demo").problems
 
@@ -331,13 +328,11 @@ def test_int8_bytes_that_decode_otherwise_are_found(place: Place, share: float) 
 
 def remake_release(place: Place) -> None:
     """Report, diagnosis and packages after a change of [eval]."""
-    from mw_pipeline.stages.diagnosis import build_diagnosis
-    from mw_pipeline.stages.evaluation import eval_report
-    from mw_pipeline.stages.packaging import packaged_weights
 
-    eval_report(place, "demo")
-    build_diagnosis(place, "demo")
-    packaged_weights(place, "demo")
+    line.eval_report.make(place, "demo")
+    line.regression_diagnosis.make(place, "demo")
+    line.capability_matrix.make(place, "demo")
+    line.packaged_weights.make(place, "demo")
 
 
 @pytest.mark.parametrize("score", [-0.2, math.nan])

@@ -12,9 +12,7 @@ from mw_pipeline.cli import main
 from mw_pipeline.cli import package as command
 from mw_pipeline.errors import ArtifactError, GateError
 from mw_pipeline.stages import checks, line, shipping
-from mw_pipeline.stages.capability import capability_matrix
 from mw_pipeline.stages.findings import Findings
-from mw_pipeline.stages.packaging import packaged_weights
 from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.reuse import find_made
 from mw_pipeline.store import Store
@@ -67,9 +65,9 @@ def test_a_recipe_whose_corpus_withholds_a_region_is_refused_before_anything_els
     assert "holdout_places_share keeps towns for testing" in said
     assert not (tmp_path / "out").exists()
     for refused in (
-        lambda: packaged_weights(place, "demo"),
+        lambda: line.packaged_weights.make(place, "demo"),
         lambda: find_made(line.packaged_weights, place, "demo"),
-        lambda: capability_matrix(place, "demo"),
+        lambda: line.capability_matrix.make(place, "demo"),
         lambda: find_made(line.capability_matrix, place, "demo"),
         lambda: shipping.demand_gates(place, "demo"),
     ):
@@ -79,7 +77,7 @@ def test_a_recipe_whose_corpus_withholds_a_region_is_refused_before_anything_els
 
 def test_a_corpus_that_withholds_towns_alone_gets_as_far_as_its_verdict(place):
     for refused in (
-        lambda: packaged_weights(place, "demo"),
+        lambda: line.packaged_weights.make(place, "demo"),
         lambda: find_made(line.capability_matrix, place, "demo"),
     ):
         with pytest.raises(GateError, match="may not start: no verdict can be for it"):

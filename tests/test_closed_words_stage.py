@@ -16,7 +16,7 @@ from mw_pipeline.corpus.closed_words import closed_words
 from mw_pipeline.errors import GateError
 from mw_pipeline.stages import checks, line
 from mw_pipeline.stages.check_answers import demand_checks
-from mw_pipeline.stages.closed_words import PAGE_FILE, TABLE_FILE, WORDS_FILE, build_closed_words
+from mw_pipeline.stages.closed_words import PAGE_FILE, TABLE_FILE, WORDS_FILE
 from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.upstream import prepare_corpus
 
@@ -76,7 +76,7 @@ def shape(number: int, region: str) -> dict[str, Any]:
 def test_a_corpus_without_rows_of_a_state_stops_every_run_and_names_the_state(corpus: Build) -> None:
     # M65
     place = corpus({"VT", "Vermont"})
-    build_closed_words(place, "demo")
+    line.closed_words.make(place, "demo")
 
     with pytest.raises(GateError) as refused:
         demand_checks(place, line.closed_words, "demo")
@@ -90,7 +90,7 @@ def test_a_corpus_without_rows_of_a_state_stops_every_run_and_names_the_state(co
 
 def test_a_corpus_with_rows_of_every_state_lets_the_run_go_on(corpus: Build) -> None:
     place = corpus(set())
-    build_closed_words(place, "demo")
+    line.closed_words.make(place, "demo")
 
     demand_checks(place, line.closed_words, "demo")
 
@@ -100,7 +100,7 @@ def test_a_corpus_with_rows_of_every_state_lets_the_run_go_on(corpus: Build) -> 
 
 def problems_with(place: Place, **facts: Any) -> str:
     """What the check finds once the artifact, as whole as the true one, says something else."""
-    artifact = build_closed_words(place, "demo").artifact
+    artifact = line.closed_words.make(place, "demo").artifact
     rewrite(artifact, WORDS_FILE, edit_json(**facts))
     return "; ".join(checks.closed_words_are_taught(place, "demo").problems)
 
@@ -108,7 +108,7 @@ def problems_with(place: Place, **facts: Any) -> str:
 def test_a_table_that_says_that_all_is_well_is_judged_by_its_counts(corpus: Build) -> None:
     # M65: nothing was found, and every word is marked as taught, beside counts that say otherwise.
     place = corpus({"VT"})
-    words = build_closed_words(place, "demo").artifact.read_json(WORDS_FILE)["words"]
+    words = line.closed_words.make(place, "demo").artifact.read_json(WORDS_FILE)["words"]
 
     said = problems_with(
         place, findings=[], untaught=["region code"], words=[{**word, "taught": True} for word in words]
@@ -121,7 +121,7 @@ def test_a_table_that_says_that_all_is_well_is_judged_by_its_counts(corpus: Buil
 
 def test_a_table_without_a_state_is_refused_and_one_without_any_word_too(corpus: Build) -> None:
     place = corpus({"VT"})
-    words = build_closed_words(place, "demo").artifact.read_json(WORDS_FILE)["words"]
+    words = line.closed_words.make(place, "demo").artifact.read_json(WORDS_FILE)["words"]
 
     said = problems_with(place, findings=[], words=[word for word in words if word["word"] != "VT"])
 
@@ -131,7 +131,7 @@ def test_a_table_without_a_state_is_refused_and_one_without_any_word_too(corpus:
 
 def test_a_state_that_is_counted_as_another_kind_of_word_is_not_counted(corpus: Build) -> None:
     place = corpus({"VT"})
-    words = build_closed_words(place, "demo").artifact.read_json(WORDS_FILE)["words"]
+    words = line.closed_words.make(place, "demo").artifact.read_json(WORDS_FILE)["words"]
 
     said = problems_with(place, words=[{**word, "kind": "country"} if word["word"] == "VT" else word for word in words])
 
@@ -140,14 +140,14 @@ def test_a_state_that_is_counted_as_another_kind_of_word_is_not_counted(corpus: 
 
 def test_a_table_that_was_rewritten_as_it_was_passes(corpus: Build) -> None:
     place = corpus(set())
-    words = build_closed_words(place, "demo").artifact.read_json(WORDS_FILE)["words"]
+    words = line.closed_words.make(place, "demo").artifact.read_json(WORDS_FILE)["words"]
 
     assert problems_with(place, words=words) == ""
 
 
 def test_the_table_and_the_page_show_the_least_taught_words_first(corpus: Build) -> None:
     place = corpus({"VT"})
-    artifact = build_closed_words(place, "demo").artifact
+    artifact = line.closed_words.make(place, "demo").artifact
 
     words = artifact.read_json(WORDS_FILE)["words"]
     regions = [word for word in words if word["kind"] == "region code"]
@@ -164,11 +164,11 @@ def test_the_table_and_the_page_show_the_least_taught_words_first(corpus: Build)
 
 def test_another_promise_of_the_recipe_is_another_question(corpus: Build) -> None:
     place = corpus({"VT"})
-    refused = build_closed_words(place, "demo").artifact
+    refused = line.closed_words.make(place, "demo").artifact
     change(place.project, '"subregion name"', '"region code", "subregion name"')
 
-    allowed = build_closed_words(place, "demo").artifact
+    allowed = line.closed_words.make(place, "demo").artifact
 
     assert allowed.digest != refused.digest
     demand_checks(place, line.closed_words, "demo")
-    assert build_closed_words(place, "demo").reused
+    assert line.closed_words.make(place, "demo").reused

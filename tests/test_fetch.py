@@ -21,7 +21,7 @@ from mw_pipeline.corpus.inputs import input_digests, match_inputs, resolve_input
 from mw_pipeline.errors import CorpusError
 from mw_pipeline.recipe import CorpusSpec, SourceSpec, url_problem
 from mw_pipeline.sources.openaddresses import Openaddresses
-from mw_pipeline.stages.corpus import build_shards
+from mw_pipeline.stages import line
 from mw_pipeline.stages.place import Place
 
 BODY = random.Random(4).randbytes(3_000_000)
@@ -304,9 +304,9 @@ def test_a_corpus_is_built_from_a_url_and_found_again_when_the_server_is_gone(tm
         text = REMOTE_CORPUS.format(url=server.url("/export/US.txt"), sha256=digest)
         (tmp_path / "corpora" / "remote.toml").write_text(text)
         place = Place.of(store=str(tmp_path / ".mw"), project=str(tmp_path), data=str(tmp_path))
-        built = build_shards(place, "remote:postal")
+        built = line.corpus_shards.make(place, "remote:postal")
 
     assert built.artifact.metrics["records_read"] == 50
     assert (tmp_path / ".mw" / "raw" / digest / "US.txt").read_text() == places
     assert built.artifact.manifest.config["raw"] == [digest]
-    assert build_shards(place, "remote:postal").reused
+    assert line.corpus_shards.make(place, "remote:postal").reused

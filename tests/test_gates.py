@@ -85,13 +85,12 @@ def test_the_failed_verdict_is_a_failed_check_with_its_evidence(hot: Place) -> N
 
 
 def test_the_same_smoke_diverges_at_the_same_step_with_the_same_numbers(hot: Place) -> None:
-    from mw_pipeline.stages.runs import smoke_checkpoint
 
     first = line.smoke_checkpoint.demand(hot, hot.recipe("demo"))
     expected = (first.read_json("run.json")["finding"], first.file("best/model.safetensors").read_bytes())
     forget(hot, "smoke_checkpoint", "smoke_verdict")
 
-    again = smoke_checkpoint(hot, "demo").artifact
+    again = line.smoke_checkpoint.make(hot, "demo").artifact
 
     assert (again.read_json("run.json")["finding"], again.file("best/model.safetensors").read_bytes()) == expected
     assert again.read_json("run.json")["status"] == "DIVERGED"
@@ -175,15 +174,14 @@ def test_a_pass_written_by_hand_over_a_failed_smoke_opens_nothing(
 
 def test_a_smoke_whose_rate_decays_opens_nothing(place: Place) -> None:
     # M01
-    from mw_pipeline.stages.runs import full_checkpoint, smoke_checkpoint
 
     change(
         place.project, "[smoke]\nsteps = 300\neval_every = 30", '[smoke]\nmode = "cosine"\nsteps = 80\neval_every = 20'
     )
-    smoke_checkpoint(place, "demo")
+    line.smoke_checkpoint.make(place, "demo")
 
     with pytest.raises(GateError, match=r"its smoke is judged invalid: .* near-peak steps, \d+ required"):
-        full_checkpoint(place, "demo")
+        line.full_checkpoint.make(place, "demo")
 
 
 def test_a_full_run_that_diverged_is_evaluated_by_no_run_at_all(place: Place) -> None:
@@ -366,7 +364,6 @@ def test_a_permit_that_was_written_by_hand_opens_nothing(place: Place, stage: st
 
 def test_a_smoke_whose_curves_were_typed_starts_no_full_run(place: Place) -> None:
     # M68: its artifact is whole, and the verdict on it is the one that its logs have earned.
-    from mw_pipeline.stages.runs import full_checkpoint
 
     def type_losses(path: Path) -> None:
         rows = [json.loads(line) for line in path.read_text().splitlines()]
@@ -374,12 +371,12 @@ def test_a_smoke_whose_curves_were_typed_starts_no_full_run(place: Place) -> Non
 
     recipe = place.recipe("demo")
     smoke = rewrite(line.smoke_checkpoint.demand(place, recipe), "steps.jsonl", type_losses)
-    assert build_verdict(place, recipe)[1].outcome == "pass"
+    assert build_verdict(place, recipe).outcome == "pass"
 
     with pytest.raises(
         GateError, match="its smoke is not what it says: first_steps_come_again: loss of step 1 "
     ) as said:
-        full_checkpoint(place, "demo")
+        line.full_checkpoint.make(place, "demo")
     assert f"Delete {smoke.path}. Run `dagster asset materialize" in str(said.value)
 
 
@@ -387,14 +384,13 @@ def test_under_another_torch_than_its_smoke_no_full_run_starts_and_one_that_has_
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # M68
-    from mw_pipeline.stages.runs import full_checkpoint
 
     monkeypatch.setattr(binding, "toolchain", lambda: {**toolchain(), "torch": "99.0"})
-    assert full_checkpoint(place, "demo").reused
+    assert line.full_checkpoint.make(place, "demo").reused
 
     forget(place, "full_checkpoint")
     with pytest.raises(GateError, match=r"its smoke ran with torch '.*', the full run would with '99\.0'"):
-        full_checkpoint(place, "demo")
+        line.full_checkpoint.make(place, "demo")
 
 
 def test_a_release_below_its_gate_is_made_and_never_published(place: Place) -> None:

@@ -119,7 +119,6 @@ def rows_of(path: Path) -> list[dict[str, float]]:
 
 def test_a_run_goes_on_from_the_folder_that_was_named(place: Place, tmp_path: Path) -> None:
     # M38: a run that was interrupted in another store, resumed in one that knows nothing of it.
-    from mw_pipeline.stages.runs import smoke_checkpoint
 
     kind = "smoke_checkpoint"
     expected = {name: made(place, kind).file(name).read_bytes() for name in WEIGHTS}
@@ -133,7 +132,7 @@ def test_a_run_goes_on_from_the_folder_that_was_named(place: Place, tmp_path: Pa
     (place.store.root / "work" / kind / work.name / "last").mkdir(parents=True)  # a copy that a kill cut short
     step = json.loads((elsewhere / "run.json").read_text())["step"]
 
-    smoke = smoke_checkpoint(place, "demo", resume_from=elsewhere).artifact
+    smoke = line.smoke_checkpoint.make(place, "demo", resume_from=elsewhere).artifact
 
     assert 100 <= step < 300
     assert smoke.read_json("run.json")["resumed_from_steps"] == [step]

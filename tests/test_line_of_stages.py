@@ -7,6 +7,7 @@ import re
 import warnings
 from collections import Counter
 from pathlib import Path
+from pkgutil import resolve_name
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,22 +21,17 @@ from mw_pipeline.stages import line
 from mw_pipeline.stages.check_answers import demand_upstream
 from mw_pipeline.stages.findings import Findings, found
 from mw_pipeline.stages.lock import unlock
-from mw_pipeline.stages.place import Place, Progress, quiet
-from mw_pipeline.stages.stage import Stage
-from mw_pipeline.store import Built, Store
+from mw_pipeline.stages.place import Place, Progress
+from mw_pipeline.stages.stage import Metrics, Request, Stage
+from mw_pipeline.store import Store
 
 HERE = __name__
 
 
-def count_sources(place: Place, recipe_name: str, *, progress: Progress = quiet) -> Built:
-    request = TOY.request(place, recipe_name)
-
-    def make(out: Path) -> dict[str, int]:
-        sources = len(request.inputs[0].read_json("mix.json")["sources"])
-        write_json_atomically(out / "count.json", sources)
-        return {"sources": sources}
-
-    return request.build(place.store, make)
+def count_sources(request: Request, out: Path, progress: Progress) -> Metrics:
+    sources = len(request.input("source_mix").read_json("mix.json")["sources"])
+    write_json_atomically(out / "count.json", sources)
+    return {"sources": sources}
 
 
 def more_than_one_source(place: Place, partition: str) -> Findings:
@@ -126,7 +122,7 @@ def test_a_stage_that_is_not_declared_is_named_with_those_that_are() -> None:
 
 def test_every_function_and_check_that_a_declaration_names_is_there() -> None:
     for stage in line.STAGES.values():
-        assert stage.maker == "" or callable(stage.make)
+        assert all(callable(resolve_name(name)) for name in (stage.maker, stage.procedure, stage.finish) if name)
         assert all(check.__doc__ for blocking in (True, False) for check in stage.checks(blocking=blocking))
         assert {*stage.before} <= line.STAGES.keys()
         assert stage.node in line.STAGES

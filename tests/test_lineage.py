@@ -39,7 +39,7 @@ def chain(store) -> dict[str, Artifact]:
 
 
 def test_every_ancestor_is_there_once_and_bound_to_what_it_was_made_from(store, chain):
-    lineage = lineage_of(store, [chain["model"]])
+    lineage = lineage_of([chain["model"]])
 
     assert [node["kind"] for node in lineage["nodes"]] == ["model", "dataset", "corpus", "tokenizer"]
     for node in lineage["nodes"]:
@@ -55,14 +55,14 @@ def test_every_ancestor_is_there_once_and_bound_to_what_it_was_made_from(store, 
 
 
 def test_several_roots_share_their_ancestors(store, chain):
-    lineage = lineage_of(store, [chain["tokenizer"], chain["dataset"]])
+    lineage = lineage_of([chain["tokenizer"], chain["dataset"]])
 
     assert [root["kind"] for root in lineage["roots"]] == ["tokenizer", "dataset"]
     assert len(lineage["nodes"]) == 3
 
 
 def test_the_tree_draws_a_shared_ancestor_once_and_points_to_it_after_that(store, chain):
-    lines = lineage_tree(lineage_of(store, [chain["model"]])).splitlines()
+    lines = lineage_tree(lineage_of([chain["model"]])).splitlines()
 
     heads = [line.split(" · ")[0].rsplit(" ", 1)[0] for line in lines[:3]]
     assert heads == ["model", "└─ dataset", "   ├─ corpus"]
@@ -73,7 +73,7 @@ def test_the_tree_draws_a_shared_ancestor_once_and_points_to_it_after_that(store
 
 
 def test_a_config_edited_afterwards_is_found(store, chain):
-    lineage = lineage_of(store, [chain["model"]])
+    lineage = lineage_of([chain["model"]])
     lineage["nodes"][1]["config"] = {"kind": "better"}
 
     assert lineage_findings(lineage) == [
@@ -82,7 +82,7 @@ def test_a_config_edited_afterwards_is_found(store, chain):
 
 
 def test_an_ancestor_left_out_is_found(store, chain):
-    lineage = lineage_of(store, [chain["model"]])
+    lineage = lineage_of([chain["model"]])
     lineage["nodes"] = [node for node in lineage["nodes"] if node["kind"] != "corpus"]
 
     assert lineage_findings(lineage) == [
@@ -99,22 +99,22 @@ def test_an_ancestor_that_left_the_store_is_an_error(store, chain):
     shutil.rmtree(chain["corpus"].path)
 
     with pytest.raises(ArtifactError, match="there is no such artifact in this store"):
-        lineage_of(store, [chain["model"]])
+        lineage_of([chain["model"]])
 
 
 def test_an_artifact_folder_is_read_with_the_store_around_it(store, chain):
-    assert read_lineage(chain["model"].path) == lineage_of(store, [chain["model"]])
+    assert read_lineage(chain["model"].path) == lineage_of([chain["model"]])
 
 
 def test_a_package_carries_its_own_lineage(store, chain, tmp_path):
-    lineage = lineage_of(store, [chain["model"]])
+    lineage = lineage_of([chain["model"]])
     (tmp_path / "lineage.json").write_text(json.dumps(lineage))
 
     assert read_lineage(tmp_path) == lineage
 
 
 def test_a_package_with_an_edited_lineage_is_refused(store, chain, tmp_path):
-    lineage = lineage_of(store, [chain["model"]])
+    lineage = lineage_of([chain["model"]])
     lineage["nodes"][0]["inputs"] = []
     (tmp_path / "lineage.json").write_text(json.dumps(lineage))
 
@@ -124,7 +124,7 @@ def test_a_package_with_an_edited_lineage_is_refused(store, chain, tmp_path):
 
 @pytest.mark.parametrize(("fact", "value"), [("recipe_name", None), ("created_at", 5), ("bytes", "many")])
 def test_a_node_without_a_fact_that_people_are_shown_is_found(store, chain, fact, value):
-    lineage = lineage_of(store, [chain["model"]])
+    lineage = lineage_of([chain["model"]])
     lineage["nodes"][0][fact] = value
 
     (finding,) = lineage_findings(lineage)
@@ -132,12 +132,12 @@ def test_a_node_without_a_fact_that_people_are_shown_is_found(store, chain, fact
 
 
 def test_the_lineage_of_another_package_is_refused(store, chain, tmp_path):
-    (tmp_path / "lineage.json").write_text(json.dumps(lineage_of(store, [chain["model"]])))
+    (tmp_path / "lineage.json").write_text(json.dumps(lineage_of([chain["model"]])))
     write_sums(tmp_path)
     assert read_lineage(tmp_path)
 
-    root, *_ = lineage_of(store, [chain["model"]])["nodes"][0]["inputs"]
-    other = lineage_of(store, [store.load(root["kind"], root["digest"])])
+    root, *_ = lineage_of([chain["model"]])["nodes"][0]["inputs"]
+    other = lineage_of([store.load(root["kind"], root["digest"])])
     (tmp_path / "lineage.json").write_text(json.dumps(other))
 
     with pytest.raises(ArtifactError, match=r"lineage.json: has the sha256 .* SHA256SUMS says"):

@@ -12,7 +12,6 @@ from tiny_project import change
 from mw_pipeline.cli import main
 from mw_pipeline.errors import RecipeError
 from mw_pipeline.stages import line
-from mw_pipeline.stages.loss_folder import loss_comparison
 from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.reuse import find_made
 
@@ -54,7 +53,7 @@ def test_losses_are_trained_over_seeds_and_ranked_by_what_they_decode(
     assert "flat" in found["failed"]["losses/smoothed-away"]
     made = find_made(line.loss_comparison, place, "losses")
     assert made is not None and made.digest == found["digest"]
-    assert loss_comparison(place, "losses").reused
+    assert line.loss_comparison.make(place, "losses").reused
 
 
 def test_recipes_that_differ_in_more_than_their_loss_are_refused(tmp_path: Path, project: Path) -> None:
@@ -64,7 +63,7 @@ def test_recipes_that_differ_in_more_than_their_loss_are_refused(tmp_path: Path,
     write_losses(place, {"a": "", "b": "[train]\npeak_lr = 1e-4\n"})
 
     with pytest.raises(RecipeError, match=r"recipes/losses/b.toml: train differs from that of 'losses/a'"):
-        loss_comparison(place, "losses")
+        line.loss_comparison.make(place, "losses")
 
 
 def test_the_folder_of_the_checkout_differs_in_its_losses_alone(project: Path) -> None:
@@ -77,12 +76,12 @@ def test_the_folder_of_the_checkout_differs_in_its_losses_alone(project: Path) -
 
 def test_fewer_than_three_seeds_are_refused_before_anything_is_trained(project: Path) -> None:
     with pytest.raises(RecipeError, match="seeds is 2, expected at least 3"):
-        loss_comparison(Place.of(project=str(project)), "losses", seeds=2)
+        line.loss_comparison.make(Place.of(project=str(project)), "losses", seeds=2)
 
 
 def test_a_folder_without_two_recipes_is_refused(project: Path) -> None:
     with pytest.raises(RecipeError, match="nowhere: holds 0 recipes, expected at least 2 to compare"):
-        loss_comparison(Place.of(project=str(project)), "nowhere")
+        line.loss_comparison.make(Place.of(project=str(project)), "nowhere")
 
 
 def test_a_recipe_with_a_seed_differs_in_name_seed_and_changes_alone(project: Path) -> None:

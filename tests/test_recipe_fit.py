@@ -10,8 +10,8 @@ from tiny_project import change, place_at, write_project
 
 from assets.plan import commands
 from mw_pipeline.errors import GateError, RecipeError
-from mw_pipeline.stages.dataset import build_mix
-from mw_pipeline.stages.golden import build_golden, facts_of
+from mw_pipeline.stages import line
+from mw_pipeline.stages.golden import facts_of
 from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.recipe_fit import demand_fit
 from mw_pipeline.stages.upstream import prepare_corpus, prepare_dataset
@@ -96,7 +96,7 @@ def test_a_set_whose_pattern_matches_a_folder_alone_is_refused_even_where_it_may
     with pytest.raises(
         RecipeError, match=r"golden_sets\.absent\.input is 'ex\*', .*Name the files in it, as in 'extra/\*"
     ):
-        build_golden(project, "builtin")
+        line.golden_set.make(project, "builtin")
 
 
 GATES = [
@@ -154,7 +154,7 @@ def test_a_row_of_no_known_country_in_gold_that_a_gate_asks_is_refused(
     project: Place, asks: tuple[str, str], file: str, key: str
 ) -> None:  # M78
     with_country(project, "USA", file=file)
-    build_golden(project, "builtin")
+    line.golden_set.make(project, "builtin")
     demand_fit(project, project.recipe("demo"))  # nobody asks
 
     change(project.project, *asks)
@@ -168,10 +168,10 @@ def test_a_row_of_no_known_country_in_gold_that_a_gate_asks_is_refused(
 def test_rows_of_a_country_or_of_none_said_are_gold_that_a_gate_may_ask(project: Place, code: str) -> None:
     with_country(project, code)
     change(project.project, "[package]", EXTRA_GATE)
-    build_golden(project, "builtin")
+    line.golden_set.make(project, "builtin")
 
     demand_fit(project, project.recipe("demo"))
-    assert facts_of(project, "builtin")["sets"]["extra"]["findings"] == []
+    assert facts_of(line.golden_set.demand(project, "builtin"))["sets"]["extra"]["findings"] == []
 
 
 def test_the_first_stage_of_a_recipe_refuses_what_its_gates_cannot_ask(project: Place) -> None:
@@ -180,4 +180,4 @@ def test_the_first_stage_of_a_recipe_refuses_what_its_gates_cannot_ask(project: 
     change(project.project, "[package]", GATES[0][0])
 
     with pytest.raises(RecipeError, match=GATES[0][1]):
-        build_mix(project, "demo")
+        line.source_mix.make(project, "demo")

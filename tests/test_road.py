@@ -45,7 +45,8 @@ def road(project: Path) -> list[list[Hop]]:
 def test_every_hop_hands_on_to_the_next(project: Path, road: list[list[Hop]]) -> None:
     stages = line.STAGES.values()
     declared = {
-        "make": {stage.maker.partition(":")[2] for stage in stages},
+        "make": {(stage.procedure or stage.maker).partition(":")[2] for stage in stages},
+        "build": {stage.maker.partition(":")[2] for stage in stages},
         "finish": {stage.finish.partition(":")[2] for stage in stages},
     }
 

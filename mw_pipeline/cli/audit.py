@@ -10,11 +10,11 @@ from pathlib import Path
 from mw_pipeline.cli import EXIT_OK, EXIT_REFUSED, say
 from mw_pipeline.cli.arguments import local_path
 from mw_pipeline.cli.project import place_in_use
-from mw_pipeline.stages.audit import PAGE_FILE, TABLE_FILE, build_audit
+from mw_pipeline.stages import line
+from mw_pipeline.stages.audit import PAGE_FILE, TABLE_FILE
 from mw_pipeline.stages.audit_ledger import AUDIT_FILE
 from mw_pipeline.stages.closed_words import PAGE_FILE as CLOSED_WORDS_PAGE
-from mw_pipeline.stages.closed_words import SUMMARY_FILE, WORDS_FILE, build_closed_words
-from mw_pipeline.stages.dataset import build_mix
+from mw_pipeline.stages.closed_words import SUMMARY_FILE, WORDS_FILE
 from mw_pipeline.stages.upstream import prepare_corpus
 
 
@@ -32,9 +32,9 @@ def run(args: argparse.Namespace) -> int:
     place = place_in_use()
     recipe = place.recipe(args.recipe)
     prepare_corpus(place, recipe.corpus, progress=say)
-    build_mix(place, args.recipe, progress=say)
-    words = build_closed_words(place, args.recipe, progress=say).artifact
-    built = build_audit(place, args.recipe, since=args.since, progress=say)
+    line.source_mix.make(place, args.recipe, progress=say)
+    words = line.closed_words.make(place, args.recipe, progress=say).artifact
+    built = line.source_audit.make(place, args.recipe, since=args.since, progress=say)
     found = built.artifact.read_json(AUDIT_FILE)
     say(built.artifact.file(TABLE_FILE).read_text(encoding="utf-8").rstrip())
     say(words.file(SUMMARY_FILE).read_text(encoding="utf-8").rstrip())

@@ -8,7 +8,8 @@ import json
 from mw_pipeline.cli import EXIT_OK, say
 from mw_pipeline.cli.arguments import positive_count
 from mw_pipeline.cli.project import place_in_use
-from mw_pipeline.stages.loss_folder import COMPARISON_FILE, TABLE_FILE, loss_comparison
+from mw_pipeline.stages import line
+from mw_pipeline.stages.loss_folder import COMPARISON_FILE, TABLE_FILE
 from mw_pipeline.stages.slices import COMPARED_SEEDS
 
 
@@ -22,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prints the ranking as JSON, and as a table for people; what the store has trained already costs nothing."""
-    built = loss_comparison(place_in_use(), args.folder, progress=say, seeds=args.seeds)
+    built = line.loss_comparison.make(place_in_use(), args.folder, progress=say, seeds=args.seeds)
     say(built.artifact.file(TABLE_FILE).read_text(encoding="utf-8"))
     print(json.dumps({"digest": built.artifact.digest, **built.artifact.read_json(COMPARISON_FILE)}))
     return EXIT_OK

@@ -16,10 +16,7 @@ from mw_pipeline.digest import sha256_file
 from mw_pipeline.errors import ArtifactError, GateError
 from mw_pipeline.model.checkpoint import WEIGHTS
 from mw_pipeline.stages import line
-from mw_pipeline.stages.diagnosis import build_diagnosis
-from mw_pipeline.stages.evaluation import eval_report
-from mw_pipeline.stages.packaging import packaged_weights
-from mw_pipeline.stages.recomputation import unlock_package
+from mw_pipeline.stages.recomputation import unlock_made_again
 from mw_pipeline.stages.shipping import demand_gates
 from mw_pipeline.train.log import BEST
 
@@ -40,11 +37,10 @@ def run(args: argparse.Namespace) -> int:
     place = place_in_use()
     recipe = place.recipe(args.recipe)
     with new_folder(args.out) as draft:
-        unlock_package(place, args.recipe)
+        unlock_made_again(place, args.recipe, packaging=True)
         demand_best_of(args.checkpoint, line.full_checkpoint.demand(place, recipe))
-        eval_report(place, args.recipe, progress=say)
-        build_diagnosis(place, args.recipe, progress=say)
-        built = packaged_weights(place, args.recipe, progress=say)
+        for stage in (line.eval_report, line.regression_diagnosis, line.capability_matrix, line.packaged_weights):
+            built = stage.make(place, args.recipe, progress=say)
         demand_gates(place, args.recipe)
         for locale in recipe.package.locales:
             shutil.copytree(built.artifact.folder(locale), draft / locale)

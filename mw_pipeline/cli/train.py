@@ -18,7 +18,6 @@ from mw_pipeline.cli.supervise import ChildCommand
 from mw_pipeline.stages import checks, line
 from mw_pipeline.stages.attempts import ATTEMPTS_FILE, AttemptLog, keep_trying, saved_step
 from mw_pipeline.stages.place import Place, seconds_of
-from mw_pipeline.stages.runs import full_checkpoint, smoke_checkpoint
 from mw_pipeline.stages.smoke_verdict import build_verdict
 from mw_pipeline.stages.upstream import prepare_dataset
 
@@ -49,10 +48,10 @@ def run(args: argparse.Namespace) -> int:
     recipe = place.recipe(args.recipe)
     with new_folder(args.out) as draft:
         prepare_dataset(place, args.recipe, progress=say)
-        stage = smoke_checkpoint if args.smoke else full_checkpoint
-        built = stage(place, args.recipe, progress=say, resume_from=args.resume)
+        stage = line.smoke_checkpoint if args.smoke else line.full_checkpoint
+        built = stage.make(place, args.recipe, progress=say, resume_from=args.resume)
         shutil.copytree(built.artifact.folder(), draft, dirs_exist_ok=True)
-    verdict = build_verdict(place, recipe)[1]
+    verdict = build_verdict(place, recipe)
     unsound = () if args.smoke else checks.run_is_sound(place, args.recipe).problems
     for sentence in unsound:
         say(sentence)

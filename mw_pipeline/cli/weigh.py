@@ -10,6 +10,7 @@ from mw_pipeline.cli import EXIT_OK, EXIT_REFUSED, say
 from mw_pipeline.cli.project import place_in_use
 from mw_pipeline.mix.doses import as_toml
 from mw_pipeline.recipe import load_mix_wishes
+from mw_pipeline.stages import line
 from mw_pipeline.stages.dataset import weigh
 from mw_pipeline.stages.upstream import prepare_corpus
 
@@ -32,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     place = place_in_use()
     recipe = place.recipe(args.recipe)
     prepare_corpus(place, recipe.corpus, progress=say)
-    weights, mix = weigh(place, recipe, wishes)
+    weights, mix = weigh(line.corpus_manifest.demand(place, recipe), recipe, wishes)
     say(as_toml(weights))
     say(mix.as_table())
     for sentence in (*mix.findings, *mix.warnings):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from mw_pipeline.artifact import MANIFEST, Artifact, Reference, key_of, read_artifact
@@ -24,7 +25,7 @@ _SHOWN_FACTS = {
 }
 
 
-def lineage_of(store: Store, roots: Sequence[Artifact]) -> JSON:
+def lineage_of(roots: Sequence[Artifact]) -> JSON:
     """`{"roots": [...], "nodes": [...]}`: the roots and all their ancestors, each node once, ancestors after heirs.
 
     A node says what went in (inputs, config, recipe, code, toolchain) and how much came out. Raises ArtifactError when
@@ -35,7 +36,7 @@ def lineage_of(store: Store, roots: Sequence[Artifact]) -> JSON:
         artifact = pending.pop(0)
         if artifact.reference not in nodes:
             nodes[artifact.reference] = _node(artifact)
-            pending += [store.load(entry.kind, entry.digest) for entry in artifact.manifest.inputs]
+            pending += artifact.inputs()
     return {"roots": [_named(artifact.reference) for artifact in roots], "nodes": list(nodes.values())}
 
 
@@ -50,7 +51,7 @@ def read_lineage(path: Path) -> JSON:
         return lineage
     if (path / MANIFEST).is_file():
         folder = path.resolve()
-        return lineage_of(Store(folder.parent.parent), [read_artifact(folder)])
+        return lineage_of([replace(read_artifact(folder), load=Store(folder.parent.parent).load)])
     raise ArtifactError(
         f"{path}: has neither {LINEAGE_NAME} nor {MANIFEST}. Name a package folder, or an artifact folder of a store."
     )

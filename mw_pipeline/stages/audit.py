@@ -15,12 +15,13 @@ from mw_pipeline.dataset.tokenized import BATCH_ROWS, TokenizedDataset
 from mw_pipeline.digest import JSON, write_json_atomically
 from mw_pipeline.errors import ArtifactError
 from mw_pipeline.mix.changes import changes_between, sources_stay
-from mw_pipeline.recipe import Recipe
+from mw_pipeline.recipe import CorpusSpec
 from mw_pipeline.report.audit.page import render_audit
-from mw_pipeline.stages import checks, line
+from mw_pipeline.stages import line
 from mw_pipeline.stages.audit_ledger import AUDIT_FILE, LEDGER, Entry, enter, last_of, ledger_path, read_ledger
-from mw_pipeline.stages.corpus import CENSUS_FILE, row_files, waterfall_of
+from mw_pipeline.stages.corpus import CENSUS_FILE, licence_problems, row_files, shards_of, waterfall_of
 from mw_pipeline.stages.place import Place, Progress, quiet
+from mw_pipeline.stages.stage import Metrics, Request
 from mw_pipeline.store import Built
 
 PAGE_FILE = "audit.html"
@@ -34,41 +35,37 @@ def build_audit(place: Place, recipe_name: str, *, since: str | None = None, pro
     It is compared with the recipe's last audit in the ledger; nothing new since then, and that one is the answer. With
     `since`, the digest of any audit or at least eight digits of it, it is compared with that one and not entered."""
     recipe = place.recipe(recipe_name)
+    stage = line.source_audit
     if since is not None:
-        return _built(place, recipe, _named(place, since), lost=None, progress=progress)
-    subject = line.source_audit.request(place, recipe).key
+        return stage.build(place, recipe, progress=progress, since=_named(place, since))
+    subject = stage.request(place, recipe).key
     last = last_of(read_ledger(ledger_path(place)), recipe.name)
     before = _there(place, last.audit) if last is not None else None
     if last is not None and before is not None and last.subject == subject:
         place.store.verify(before)
         return Built(before, reused=True)
-    built = _built(
-        place, recipe, before, lost=last.audit if last is not None and before is None else None, progress=progress
-    )
+    lost = last.audit if last is not None and before is None else None
+    built = stage.build(place, recipe, progress=progress, since=before, lost=lost)
     now = datetime.now(UTC).isoformat(timespec="seconds")
     with place.store.ledger(LEDGER) as path:
         enter(path, Entry(recipe.name, built.artifact.digest, subject, now))
     return built
 
 
-def _built(place: Place, recipe: Recipe, before: Artifact | None, *, lost: str | None, progress: Progress) -> Built:
-    request = line.source_audit.request(place, recipe, since=before, lost=lost)
-
-    def make(out: Path) -> Mapping[str, JSON]:
-        progress(f"audit: counting the sources of {recipe.name}")
-        found = _facts(place, recipe, request.inputs)
-        changes = changes_between(before.read_json(AUDIT_FILE), found) if before is not None else None
-        found["since"] = _since(before, lost)
-        found["changes"] = changes
-        found["warnings"] += sources_stay(changes) if changes is not None else []
-        write_json_atomically(out / AUDIT_FILE, found)
-        mix = line.source_mix.demand(place, recipe)
-        (out / TABLE_FILE).write_bytes(mix.file("mix.md").read_bytes())
-        render_audit(out / PAGE_FILE, found)
-        counts = {name: len(found[name]) for name in ("sources", "findings", "warnings")}
-        return {**counts, "rows": sum(source["rows"] for source in found["sources"]), "samples": found["samples"]}
-
-    return request.build(place.store, make)
+def write_audit(request: Request, out: Path, progress: Progress, *, spec: CorpusSpec) -> Metrics:
+    """`audit.json`, `audit.html` and `mix.md` of a recipe, compared with the audit that is among the inputs."""
+    progress(f"audit: counting the sources of {request.recipe.name}")
+    before = next((artifact for artifact in request.inputs if artifact.kind == request.kind), None)
+    found = _facts(request, spec)
+    changes = changes_between(before.read_json(AUDIT_FILE), found) if before is not None else None
+    found["since"] = _since(before, request.config["lost"])
+    found["changes"] = changes
+    found["warnings"] += sources_stay(changes) if changes is not None else []
+    write_json_atomically(out / AUDIT_FILE, found)
+    (out / TABLE_FILE).write_bytes(request.input("source_mix").file("mix.md").read_bytes())
+    render_audit(out / PAGE_FILE, found)
+    counts = {name: len(found[name]) for name in ("sources", "findings", "warnings")}
+    return {**counts, "rows": sum(source["rows"] for source in found["sources"]), "samples": found["samples"]}
 
 
 def _since(before: Artifact | None, lost: str | None) -> JSON:
@@ -77,13 +74,16 @@ def _since(before: Artifact | None, lost: str | None) -> JSON:
     return {"digest": before.digest, "at": before.manifest.created_at, "lost": None}
 
 
-def _facts(place: Place, recipe: Recipe, inputs: tuple[Artifact, ...]) -> dict[str, JSON]:
+def _facts(request: Request, spec: CorpusSpec) -> dict[str, JSON]:
     """Everything that the page shows, but for the comparison."""
-    by_kind = {artifact.kind: artifact for artifact in inputs}
-    manifest, mix = by_kind["corpus_manifest"], by_kind["source_mix"].read_json("mix.json")
+    recipe, manifest, mix = (
+        request.recipe,
+        request.input("corpus_manifest"),
+        request.input("source_mix").read_json("mix.json"),
+    )
     held = manifest.read_json(CENSUS_FILE)
-    flows = _waterfalls(place, manifest)
-    unit, amounts = _amounts(place, manifest, by_kind.get("tokenized_dataset"))
+    flows = {name: waterfall_of(shards) for name, shards in shards_of(manifest).items()}
+    unit, amounts = _amounts(request, manifest)
     sources = [
         {
             **drawn,
@@ -102,16 +102,15 @@ def _facts(place: Place, recipe: Recipe, inputs: tuple[Artifact, ...]) -> dict[s
         "unit": unit,
         "concentrated": mix["concentrated"],
         "effective_sources": _effective_sources(mix["sources"]),
-        "findings": [*mix["findings"], *_corpus_findings(place, recipe, flows)],
+        "findings": [*mix["findings"], *_corpus_findings(spec, manifest, flows)],
         "warnings": [*mix["warnings"]],
         "sources": sources,
-        "inputs": [{"kind": artifact.kind, "digest": artifact.digest} for artifact in inputs],
+        "inputs": [{"kind": artifact.kind, "digest": artifact.digest} for artifact in request.inputs],
     }
 
 
-def _corpus_findings(place: Place, recipe: Recipe, flows: Mapping[str, waterfall.Waterfall]) -> list[str]:
+def _corpus_findings(spec: CorpusSpec, manifest: Artifact, flows: Mapping[str, waterfall.Waterfall]) -> list[str]:
     """What blocks in the corpus itself: rows lost silently or beyond budget, and licences."""
-    spec = place.corpus_spec(recipe.corpus)
     lost = [
         finding
         for name, flow in flows.items()
@@ -120,13 +119,7 @@ def _corpus_findings(place: Place, recipe: Recipe, flows: Mapping[str, waterfall
             *waterfall.quarantine_within_budget(flow, spec.budgets_of(name)),
         )
     ]
-    return [*lost, *checks.licences_are_allowed(place, recipe.corpus).problems]
-
-
-def _waterfalls(place: Place, manifest: Artifact) -> dict[str, waterfall.Waterfall]:
-    named = [reference for reference in manifest.manifest.inputs if reference.kind == "corpus_shards"]
-    flows = [waterfall_of(place.store.load(reference.kind, reference.digest)) for reference in named]
-    return {flow.source: flow for flow in flows}
+    return [*lost, *licence_problems(spec, manifest)]
 
 
 def _effective_sources(sources: list[JSON]) -> float:
@@ -134,11 +127,11 @@ def _effective_sources(sources: list[JSON]) -> float:
     return 1.0 / math.fsum(source["requested_share"] ** 2 for source in sources)
 
 
-def _amounts(place: Place, manifest: Artifact, dataset: Artifact | None) -> tuple[str, dict[str, int]]:
+def _amounts(request: Request, manifest: Artifact) -> tuple[str, dict[str, int]]:
     """("pieces" or "characters", how many of them each source has): pieces where the recipe has been tokenized."""
-    if dataset is not None:
-        return "pieces", _pieces(dataset)
-    files = [path for paths in row_files(place.store, manifest).values() for path in paths]
+    if any(artifact.kind == "tokenized_dataset" for artifact in request.inputs):
+        return "pieces", _pieces(request.input("tokenized_dataset"))
+    files = [path for paths in row_files(manifest).values() for path in paths]
     counted = census.query(f"select source, sum(length(raw)) from {census.rows_in(files)} group by 1")
     return "characters", {source: int(characters) for source, characters in counted}
 

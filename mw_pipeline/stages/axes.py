@@ -7,7 +7,6 @@ it speaks. So the page of the evaluation, which comes before the packages, can s
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 
 from mw_pipeline.digest import JSON, sha256_file, write_json_atomically
@@ -17,57 +16,51 @@ from mw_pipeline.package.build import write_model_files
 from mw_pipeline.package.layout import PackageLayout
 from mw_pipeline.parse import Parser
 from mw_pipeline.parser_files import ONNX_NAME
-from mw_pipeline.recipe import OWN_GOLD, Recipe
-from mw_pipeline.stages import line
+from mw_pipeline.recipe import OWN_GOLD
+from mw_pipeline.stages.baseline import Baseline
 from mw_pipeline.stages.comparison import AXES_FILE, stability_of_run
 from mw_pipeline.stages.diagnosis import POLICY
 from mw_pipeline.stages.export import exported
 from mw_pipeline.stages.golden import golden_of, golden_sets_of
-from mw_pipeline.stages.place import Place, Progress, quiet
+from mw_pipeline.stages.place import Progress
 from mw_pipeline.stages.release_gates import country_of, own_rows
-from mw_pipeline.store import Built
+from mw_pipeline.stages.stage import Metrics, Request
 
 
-def compare_with_baseline(place: Place, recipe_name: str, *, progress: Progress = quiet) -> Built | None:
-    """The four axes of every locale that the recipe's baseline has a package for; None without a baseline."""
-    recipe = place.recipe(recipe_name)
-    baseline = line.baseline(place, recipe)
-    if not baseline.packages:
-        return None
-    request = line.release_axes.request(place, recipe)
-
-    def make(out: Path) -> Mapping[str, JSON]:
-        progress(f"comparing the packaged bytes with those of {baseline.sentence}")
-        with tempfile.TemporaryDirectory() as work:
-            draft = _draft(place, recipe, Path(work))
-            found = {
-                locale: _compared(place, recipe, Parser.load(draft), PackageLayout.read(path), locale)
-                for locale, path in baseline.packages.items()
-            }
-            measured_on = sha256_file(draft / ONNX_NAME)
-        for locale, part in found.items():
-            if "baseline" in part:
-                part["baseline"]["folder"] = baseline.folders[locale]
-        write_json_atomically(out / AXES_FILE, {"measured_on": measured_on, "locales": found})
-        return {"baseline": baseline.sentence, **{locale: part.get("headline") for locale, part in found.items()}}
-
-    return request.build(place.store, make)
+def compare_with_baseline(request: Request, out: Path, progress: Progress, *, baseline: Baseline) -> Metrics:
+    """The four axes of every locale that the recipe's baseline has a package for."""
+    progress(f"comparing the packaged bytes with those of {baseline.sentence}")
+    with tempfile.TemporaryDirectory() as work:
+        draft = _draft(request, Path(work))
+        parser = Parser.load(draft)
+        found = {
+            locale: _compared(request, parser, PackageLayout.read(path), locale)
+            for locale, path in baseline.packages.items()
+        }
+        measured_on = sha256_file(draft / ONNX_NAME)
+    for locale, part in found.items():
+        if "baseline" in part:
+            part["baseline"]["folder"] = baseline.folders[locale]
+    write_json_atomically(out / AXES_FILE, {"measured_on": measured_on, "locales": found})
+    return {"baseline": baseline.sentence, **{locale: part.get("headline") for locale, part in found.items()}}
 
 
-def _draft(place: Place, recipe: Recipe, work: Path) -> Path:
+def _draft(request: Request, work: Path) -> Path:
     """What the parser reads of the packages to come: all locales of a recipe have the same bytes."""
-    imprint = recipe.package.imprint(recipe.package.locales[0])
-    write_model_files(work / "package", model=exported(place, recipe, work), imprint=imprint)
+    package = request.recipe.package
+    model = exported(request, work)
+    write_model_files(work / "package", model=model, imprint=package.imprint(package.locales[0]))
     return work / "package"
 
 
-def _compared(place: Place, recipe: Recipe, parser: Parser, baseline: PackageLayout, locale: str) -> dict[str, JSON]:
-    sets = {OWN_GOLD: golden_of(place, recipe.corpus), **golden_sets_of(place, recipe.corpus)}
+def _compared(request: Request, parser: Parser, baseline: PackageLayout, locale: str) -> dict[str, JSON]:
+    gold = request.input("golden_set")
+    sets = {OWN_GOLD: golden_of(gold), **golden_sets_of(gold)}
     return against_baseline(
         parser,
         baseline,
         {own_rows(name, locale): rows.only(country_of(locale)) for name, rows in sets.items()},
         gold=own_rows(OWN_GOLD, locale),
         policy=POLICY,
-        fall=fall_on_card({"training": {"stability": stability_of_run(place, recipe)}}),
+        fall=fall_on_card({"training": {"stability": stability_of_run(request.input("full_checkpoint"))}}),
     )

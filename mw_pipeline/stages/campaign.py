@@ -9,12 +9,13 @@ from mw_pipeline.artifact import Artifact
 from mw_pipeline.campaign.folder import Campaign, Member, read_campaign
 from mw_pipeline.campaign.outcomes import RunOutcome, outcome_of
 from mw_pipeline.campaign.report import campaign_report
-from mw_pipeline.digest import JSON, write_json_atomically
+from mw_pipeline.digest import write_json_atomically
 from mw_pipeline.errors import ArtifactError
 from mw_pipeline.report.campaign.page import as_text, render_campaign
 from mw_pipeline.report.cells import NOTHING, Table
 from mw_pipeline.stages import line
 from mw_pipeline.stages.place import Place, Progress, quiet
+from mw_pipeline.stages.stage import Metrics, Request
 from mw_pipeline.store import Built
 from mw_pipeline.verdict.binding import VERDICT_FILE
 from mw_pipeline.verdict.runlog import read_run
@@ -25,34 +26,32 @@ TABLE_FILE = "campaign.md"
 _RUNS = {"smoke": line.smoke_checkpoint, "verdict": line.smoke_verdict, "full": line.full_checkpoint}
 
 
-def build_report(place: Place, name: str, *, progress: Progress = quiet) -> Built:
-    """The report on the campaign of a name. Raises RecipeError as `campaign_named` does."""
-    return build_campaign(place, campaign_named(place, name), progress=progress)
-
-
-def build_campaign(place: Place, campaign: Campaign, *, progress: Progress = quiet) -> Built:
-    """`campaign.json`, `campaign.html` and `campaign.md` of what the recipes of a campaign have in the store.
+def campaign_report_of(place: Place, name: str, *, progress: Progress = quiet) -> Built:
+    """The report on the campaign of a name. Raises RecipeError as `campaign_named` does.
 
     What has not been run yet is named in it: a later build with more in the store is another artifact."""
-    made = all_made(place, campaign)
-    request = line.campaign_report.request(place, campaign.name, campaign=campaign, made=made)
+    campaign = campaign_named(place, name)
+    asked = {"campaign": campaign, "made": all_made(place, campaign)}
+    return line.campaign_report.build(place, name, progress=progress, given=asked, **asked)
 
-    def make(out: Path) -> Mapping[str, JSON]:
-        progress(f"campaign: laying {len(campaign.members)} recipes side by side")
-        report = campaign_report(campaign, outcomes_of(campaign, made))
-        write_json_atomically(out / REPORT_FILE, report)
-        (out / TABLE_FILE).write_text(as_text(report) + "\n", encoding="utf-8")
-        render_campaign(out / PAGE_FILE, report)
-        rows = report["rows"]
-        return {
-            "recipes": len(rows),
-            "failed": sum(row["failed"] is True for row in rows),
-            "survived": sum(row["failed"] is False for row in rows),
-            "steps_spent": sum(row["steps_spent"] for row in rows),
-            "finding": report["attribution"]["sentences"][0],
-        }
 
-    return request.build(place.store, make)
+def build_report(
+    request: Request, out: Path, progress: Progress, *, campaign: Campaign, made: Mapping[str, Mapping[str, Artifact]]
+) -> Metrics:
+    """`campaign.json`, `campaign.html` and `campaign.md` of what the recipes of a campaign have in the store."""
+    progress(f"campaign: laying {len(campaign.members)} recipes side by side")
+    report = campaign_report(campaign, outcomes_of(campaign, made))
+    write_json_atomically(out / REPORT_FILE, report)
+    (out / TABLE_FILE).write_text(as_text(report) + "\n", encoding="utf-8")
+    render_campaign(out / PAGE_FILE, report)
+    rows = report["rows"]
+    return {
+        "recipes": len(rows),
+        "failed": sum(row["failed"] is True for row in rows),
+        "survived": sum(row["failed"] is False for row in rows),
+        "steps_spent": sum(row["steps_spent"] for row in rows),
+        "finding": report["attribution"]["sentences"][0],
+    }
 
 
 def all_made(place: Place, campaign: Campaign) -> dict[str, dict[str, Artifact]]:

@@ -24,7 +24,7 @@ def train_campaign(place: Place, campaign: Campaign, train: Train, *, progress: 
         _smoke(place.anew(), member, train, _named(progress, member, "smoke"))
     for member in campaign.members:
         tell = _named(progress, member, "full")
-        _, verdict = build_verdict(place.anew(), member.recipe)
+        verdict = build_verdict(place.anew(), member.recipe)
         if verdict.outcome == "pass":
             train(line.full_checkpoint, member, tell)
         else:
@@ -36,7 +36,7 @@ def _smoke(place: Place, member: Member, train: Train, progress: Progress) -> No
     if line.smoke_checkpoint.find(place, member.recipe) is None:
         train(line.smoke_checkpoint, member, progress)
     else:
-        progress(f"there already: {build_verdict(place, member.recipe)[1].one_line()}")
+        progress(f"there already: {build_verdict(place, member.recipe).one_line()}")
 
 
 def _named(progress: Progress, member: Member, kind: str) -> Progress:

@@ -4,57 +4,45 @@ from __future__ import annotations
 
 import functools
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 
 from mw_pipeline.capability.packages import measure_package
 from mw_pipeline.capability.training_rows import unseen_rows
-from mw_pipeline.digest import JSON, write_json_atomically
+from mw_pipeline.digest import write_json_atomically
 from mw_pipeline.package.build import write_model_files
 from mw_pipeline.report.capability.page import render_capability
-from mw_pipeline.stages import line
 from mw_pipeline.stages.corpus import key_files, shards_of
 from mw_pipeline.stages.export import exported
 from mw_pipeline.stages.matrices import matrix_file, page_file
-from mw_pipeline.stages.place import Place, Progress, quiet
-from mw_pipeline.stages.recomputation import unlock_package
-from mw_pipeline.store import Built
+from mw_pipeline.stages.place import Progress
+from mw_pipeline.stages.stage import Metrics, Request
 
 
-def capability_matrix(place: Place, recipe_name: str, *, progress: Progress = quiet) -> Built:
-    """The matrices of every locale of a recipe, each with its page. Raises GateError behind the lock."""
-    recipe = place.recipe(recipe_name)
-    unlock_package(place, recipe_name)
-    request = line.capability_matrix.request(place, recipe)
-
-    def make(out: Path) -> Mapping[str, JSON]:
-        manifest = line.corpus_manifest.demand(place, recipe.corpus)
-        trained_on = recipe.sources_in_use
-        shards = shards_of(place.store, manifest)
-        keys = [path for name, artifact in shards.items() if name in trained_on for path in key_files(artifact)]
-        held_out = place.corpus_spec(recipe.corpus).holdout_places_share
-        found = {}
-        with tempfile.TemporaryDirectory() as work:
-            model = exported(place, recipe, Path(work))
-            for locale in recipe.package.locales:
-                folder = Path(work) / locale
-                write_model_files(folder, model=model, imprint=recipe.package.imprint(locale))
-                found[locale] = measure_package(
-                    folder,
-                    min_cell=recipe.eval.min_cell,
-                    held_out=held_out,
-                    unseen=functools.partial(unseen_rows, keys=keys),
-                    compared=manifest.digest,
-                    progress=progress,
-                )
-        for locale, matrix in found.items():
-            write_json_atomically(out / matrix_file(locale), matrix.as_json())
-            render_capability(out / page_file(locale), matrix.as_json())
-        return {
-            "cells": sum(len(matrix.cells) for matrix in found.values()),
-            "blind": sum(len(matrix.blind) for matrix in found.values()),
-            "rows": sum(matrix.rows for matrix in found.values()),
-            "places_held_out": held_out,
-        }
-
-    return request.build(place.store, make)
+def build_matrices(request: Request, out: Path, progress: Progress) -> Metrics:
+    """The matrices of every locale of a recipe, each with its page."""
+    recipe, manifest = request.recipe, request.input("corpus_manifest")
+    shards = shards_of(manifest, recipe.sources_in_use)
+    keys = [path for artifact in shards.values() for path in key_files(artifact)]
+    held_out, found = request.config["places_held_out"], {}
+    with tempfile.TemporaryDirectory() as work:
+        model = exported(request, Path(work))
+        for locale in recipe.package.locales:
+            folder = Path(work) / locale
+            write_model_files(folder, model=model, imprint=recipe.package.imprint(locale))
+            found[locale] = measure_package(
+                folder,
+                min_cell=recipe.eval.min_cell,
+                held_out=held_out,
+                unseen=functools.partial(unseen_rows, keys=keys),
+                compared=manifest.digest,
+                progress=progress,
+            )
+    for locale, matrix in found.items():
+        write_json_atomically(out / matrix_file(locale), matrix.as_json())
+        render_capability(out / page_file(locale), matrix.as_json())
+    return {
+        "cells": sum(len(matrix.cells) for matrix in found.values()),
+        "blind": sum(len(matrix.blind) for matrix in found.values()),
+        "rows": sum(matrix.rows for matrix in found.values()),
+        "places_held_out": held_out,
+    }

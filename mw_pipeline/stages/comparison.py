@@ -2,37 +2,36 @@
 
 from __future__ import annotations
 
+from mw_pipeline.artifact import Artifact
 from mw_pipeline.digest import JSON
 from mw_pipeline.errors import ArtifactError
 from mw_pipeline.metrics.stability import stability_of
-from mw_pipeline.recipe import Recipe
-from mw_pipeline.stages import line
-from mw_pipeline.stages.place import Place
+from mw_pipeline.stages.baseline import Baseline
+from mw_pipeline.stages.stage import Request
 from mw_pipeline.verdict.runlog import read_run
 
 AXES_FILE = "axes.json"
 
 
-def comparison_of(place: Place, recipe: Recipe, *, model_sha256: str | None = None) -> dict[str, JSON]:
-    """Locale → its four axes against the baseline; the sentence about it alone, where it has none to be compared with.
+def comparison_of(request: Request, baseline: Baseline, *, model_sha256: str | None = None) -> dict[str, JSON]:
+    """Locale → its four axes against the baseline, from the inputs of a request; the sentence about it alone, where it
+    has none to be compared with.
 
     Raises ArtifactError when a `model_sha256` is given and it was measured on another network (M51)."""
-    baseline = line.baseline(place, recipe)
     found: dict[str, JSON] = {"measured_on": model_sha256, "locales": {}}
     if baseline.packages:
-        found = line.release_axes.demand(place, recipe).read_json(AXES_FILE)
+        found = request.input("release_axes").read_json(AXES_FILE)
     if model_sha256 is not None and found["measured_on"] != model_sha256:
         raise ArtifactError(
-            f"the comparison of {recipe.name!r} with its baseline was measured on network "
+            f"the comparison of {request.recipe.name!r} with its baseline was measured on network "
             f"{found['measured_on'][:12]}, and {model_sha256[:12]} is to be packaged. Materialize eval_report again."
         )
     return {
         locale: found["locales"].get(locale) or {"sentence": baseline.without.get(locale, baseline.sentence)}
-        for locale in recipe.package.locales
+        for locale in request.recipe.package.locales
     }
 
 
-def stability_of_run(place: Place, recipe: Recipe) -> dict[str, JSON] | None:
+def stability_of_run(full: Artifact) -> dict[str, JSON] | None:
     """What the card of a recipe's packages says of the stability of its full run."""
-    run = line.full_checkpoint.demand(place, recipe)
-    return stability_of(run.read_json("run.json"), read_run(run.folder()).evals)
+    return stability_of(full.read_json("run.json"), read_run(full.folder()).evals)

@@ -3,52 +3,53 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from mw_pipeline.artifact import Artifact
 from mw_pipeline.corpus.build import SourceSummary, build_from
+from mw_pipeline.corpus.census import licences_are_allowed
 from mw_pipeline.corpus.exclusions import Exclusions
 from mw_pipeline.corpus.fetch import Fetcher
 from mw_pipeline.corpus.inputs import resolve_inputs
 from mw_pipeline.corpus.keys import KEYS_FOLDER
 from mw_pipeline.corpus.leaks import excluded_training_rows, exclusion_counts, write_exclusions
 from mw_pipeline.corpus.waterfall import Waterfall
-from mw_pipeline.corpus.workers import Run, in_process
+from mw_pipeline.corpus.workers import Run, Workers, in_process
 from mw_pipeline.digest import JSON, write_json_atomically
-from mw_pipeline.recipe import CorpusSpec
+from mw_pipeline.licences import share_alike_is_allowed
+from mw_pipeline.recipe import CorpusSpec, SourceSpec
 from mw_pipeline.sources.registry import get_adapter
-from mw_pipeline.stages import line
 from mw_pipeline.stages.golden import gold_texts_and_families
-from mw_pipeline.stages.place import Place, Progress, quiet
-from mw_pipeline.store import Built, Store
+from mw_pipeline.stages.place import Progress, quiet
+from mw_pipeline.stages.stage import Metrics, Request
 
 CENSUS_FILE = "census.json"
 EXCLUSIONS_FILE = "excluded.parquet"
-RAW_FOLDER = "raw"
 SHARDS_FOLDER = "shards"
 
 
-def build_shards(place: Place, partition: str, *, progress: Progress = quiet) -> Built:
+def build_shards(
+    request: Request,
+    out: Path,
+    progress: Progress,
+    *,
+    spec: CorpusSpec,
+    data: Path,
+    fetched: Path,
+    workers: Workers,
+    work: Path,
+) -> Metrics:
     """Canonical and aligned rows of one source as Parquet, with quarantine, `waterfall.json` and `counts.json`.
 
-    A build that was killed goes on where it stopped; the workers of the place do it, and leave no trace in it."""
-    subject = line.corpus_shards.subject(place, partition)
-    spec, source = subject.spec, subject.source
-    request = line.corpus_shards.request(place, partition)
-
-    def make(out: Path) -> Mapping[str, JSON]:
-        fetcher = Fetcher(place.store.root / RAW_FOLDER, progress)
-        with place.store.work(request.kind, request.key) as work, place.workers.started(progress) as run:
-            summary = build_source(
-                spec, source, place.data, out, progress, fetcher=fetcher, work=work, request=request.key, run=run
-            )
-        records = summary.waterfall.records
-        return {"rows": summary.counts["rows"], "records_read": records.read, "records_kept": records.kept}
-
-    built = request.build(place.store, make)
-    place.store.sweep_work(request.kind, request.key)
-    return built
+    A build that was killed goes on where it stopped; the workers do it, and leave no trace in it."""
+    source, fetcher = request.config["source"], Fetcher(fetched, progress)
+    with workers.started(progress) as run:
+        summary = build_source(
+            spec, source, data, out, progress, fetcher=fetcher, work=work, request=request.key, run=run
+        )
+    records = summary.waterfall.records
+    return {"rows": summary.counts["rows"], "records_read": records.read, "records_kept": records.kept}
 
 
 def build_source(
@@ -72,38 +73,40 @@ def build_source(
     return build_from(spec, source, adapter, paths, out, progress, work=work, request=request, run=run)
 
 
-def build_manifest(place: Place, corpus: str, *, progress: Progress = quiet) -> Built:
+def build_manifest(request: Request, out: Path, progress: Progress, *, spec: CorpusSpec) -> Metrics:
     """What the corpus holds, by source (`census.json`), and the rows no one may train on (`excluded.parquet`)."""
-    spec = place.corpus_spec(corpus)
-    request = line.corpus_manifest.request(place, corpus)
-
-    def make(out: Path) -> Mapping[str, JSON]:
-        shards = [artifact for artifact in request.inputs if artifact.kind == "corpus_shards"]
-        progress(f"manifest: comparing the rows of {len(shards)} sources with each other and with the gold")
-        sources = {artifact.manifest.config["source"]: _counted(artifact) for artifact in shards}
-        licences = {
-            name: {
-                "licences": found["counts"]["licence"],
-                "attribution": _attribution(place, corpus, name, found["counts"]["credits"]),
-            }
-            for name, found in sources.items()
+    shards = _by_source(request.inputs)
+    progress(f"manifest: comparing the rows of {len(shards)} sources with each other and with the gold")
+    sources = {name: _counted(artifact) for name, artifact in shards.items()}
+    licences = {
+        name: {
+            "licences": found["counts"]["licence"],
+            "attribution": _attribution(spec.sources[name], found["counts"]["credits"]),
         }
-        splits = sum((Counter(found["counts"]["split"]) for found in sources.values()), Counter[str]())
-        census = {"corpus": corpus, "version": spec.version, "sources": sources, "licences": licences}
-        excluded = _exclude(place, corpus, shards, out / EXCLUSIONS_FILE)
-        lost = exclusion_counts(out / EXCLUSIONS_FILE)
-        flow = {name: _flow(found["counts"]["rows"], lost.get(name, {})) for name, found in sources.items()}
-        facts = {**census, "splits": dict(splits), "excluded": excluded, "flow": flow}
-        write_json_atomically(out / CENSUS_FILE, facts)
-        counts = {f"{split}_rows": n for split, n in splits.items()}
-        return {"sources": len(sources), "rows": splits.total(), **counts, "excluded_rows": sum(excluded.values())}
+        for name, found in sources.items()
+    }
+    splits = sum((Counter(found["counts"]["split"]) for found in sources.values()), Counter[str]())
+    texts, families = gold_texts_and_families(request.input("golden_set"))
+    keys = [file for artifact in shards.values() for file in key_files(artifact)]
+    excluded = write_exclusions(keys, out / EXCLUSIONS_FILE, gold_texts=texts, gold_families=families)
+    lost = exclusion_counts(out / EXCLUSIONS_FILE)
+    facts: JSON = {
+        "corpus": spec.name,
+        "version": spec.version,
+        "sources": sources,
+        "licences": licences,
+        "splits": dict(splits),
+        "excluded": excluded,
+        "flow": {name: _flow(found["counts"]["rows"], lost.get(name, {})) for name, found in sources.items()},
+    }
+    write_json_atomically(out / CENSUS_FILE, facts)
+    counts = {f"{split}_rows": n for split, n in splits.items()}
+    return {"sources": len(sources), "rows": splits.total(), **counts, "excluded_rows": sum(excluded.values())}
 
-    return request.build(place.store, make)
 
-
-def row_files(store: Store, manifest: Artifact) -> dict[str, list[Path]]:
-    """Source → Parquet files of its rows, for every source of a corpus manifest."""
-    return {source: shard_files(artifact) for source, artifact in shards_of(store, manifest).items()}
+def row_files(manifest: Artifact, sources: Container[str] | None = None) -> dict[str, list[Path]]:
+    """Source → Parquet files of its rows, for every source of a corpus manifest, or those of it that are asked for."""
+    return {source: shard_files(artifact) for source, artifact in shards_of(manifest, sources).items()}
 
 
 def shard_files(artifact: Artifact) -> list[Path]:
@@ -122,11 +125,14 @@ def _files_in(artifact: Artifact, folder: str) -> list[Path]:
     return [artifact.path / entry.path for entry in artifact.manifest.files if entry.path.startswith(f"{folder}/")]
 
 
-def shards_of(store: Store, manifest: Artifact) -> dict[str, Artifact]:
-    """Source → its corpus_shards artifact, for every source of a corpus manifest."""
-    named = [reference for reference in manifest.manifest.inputs if reference.kind == "corpus_shards"]
-    shards = [store.load(reference.kind, reference.digest) for reference in named]
-    return {artifact.manifest.config["source"]: artifact for artifact in shards}
+def shards_of(manifest: Artifact, sources: Container[str] | None = None) -> dict[str, Artifact]:
+    """Source → its corpus_shards artifact, for every source of a corpus manifest, or those of it that are asked for."""
+    found = _by_source(manifest.inputs("corpus_shards"))
+    return {source: artifact for source, artifact in found.items() if sources is None or source in sources}
+
+
+def _by_source(artifacts: Iterable[Artifact]) -> dict[str, Artifact]:
+    return {found.manifest.config["source"]: found for found in artifacts if found.kind == "corpus_shards"}
 
 
 def exclusions_of(manifest: Artifact) -> Exclusions:
@@ -147,6 +153,18 @@ def waterfall_of(artifact: Artifact) -> Waterfall:
     return Waterfall.from_json(artifact.read_json("waterfall.json"))
 
 
+def licence_problems(spec: CorpusSpec, manifest: Artifact) -> list[str]:
+    """A sentence for each licence of a source that the corpus does not allow, or that binds what is made from it."""
+    return [
+        f"{name}: {problem}"
+        for name, found in manifest.read_json(CENSUS_FILE)["sources"].items()
+        for problem in (
+            *licences_are_allowed(found["counts"], spec.licences_allowed),
+            *share_alike_is_allowed(found["counts"]["licence"], allowed=spec.sources[name].share_alike_allowed),
+        )
+    ]
+
+
 def census_table(manifest: Artifact) -> str:
     """Rows per source and split, and how many of them are left out, as a Markdown table."""
     census = manifest.read_json(CENSUS_FILE)
@@ -164,12 +182,6 @@ def census_table(manifest: Artifact) -> str:
     return "\n".join(lines)
 
 
-def _exclude(place: Place, corpus: str, shards: Sequence[Artifact], path: Path) -> dict[str, int]:
-    texts, families = gold_texts_and_families(place, corpus)
-    keys = [file for artifact in shards for file in key_files(artifact)]
-    return write_exclusions(keys, path, gold_texts=texts, gold_families=families)
-
-
 def _flow(rows: int, lost: Mapping[str, Mapping[str, int]]) -> JSON:
     """A source's line of the corpus: rows read = kept + excluded by reason; `repeats` says which sources have them."""
     excluded = dict(lost.get("excluded", {}))
@@ -185,7 +197,6 @@ def _counted(artifact: Artifact) -> JSON:
     return {"digest": artifact.digest, "counts": artifact.read_json("counts.json")}
 
 
-def _attribution(place: Place, corpus: str, source: str, named_by_files: Sequence[str]) -> str:
+def _attribution(source: SourceSpec, named_by_files: Sequence[str]) -> str:
     """What the source asks to be said wherever its rows, or weights made from them, go; its files' own words last."""
-    settings = place.corpus_spec(corpus).sources[source]
-    return "; ".join([settings.attribution or get_adapter(settings.adapter).attribution, *named_by_files])
+    return "; ".join([source.attribution or get_adapter(source.adapter).attribution, *named_by_files])

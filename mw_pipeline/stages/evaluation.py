@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from mw_pipeline.artifact import Artifact
 from mw_pipeline.digest import JSON, write_json_atomically
 from mw_pipeline.evaluate.checkpoint_parser import checkpoint_parser
 from mw_pipeline.evaluate.diagnose import diagnose
@@ -19,7 +20,7 @@ from mw_pipeline.golden.rows import GoldenRow, row_of
 from mw_pipeline.recipe import Recipe
 from mw_pipeline.report.evaluation.page import render_report
 from mw_pipeline.stages import line
-from mw_pipeline.stages.axes import compare_with_baseline
+from mw_pipeline.stages.baseline import Baseline
 from mw_pipeline.stages.comparison import comparison_of
 from mw_pipeline.stages.corpus import row_files
 from mw_pipeline.stages.diagnosis import POLICY, PREDICTIONS_FILE, SCORES_FILE, SETS_FILE
@@ -27,6 +28,7 @@ from mw_pipeline.stages.findings import demand
 from mw_pipeline.stages.golden import facts_of, golden_of, golden_sets_of
 from mw_pipeline.stages.place import Place, Progress, quiet
 from mw_pipeline.stages.recomputation import unlock_made_again
+from mw_pipeline.stages.stage import Metrics, Request
 from mw_pipeline.store import Built
 from mw_pipeline.train.log import BEST
 from mw_pipeline.verdict.binding import VERDICT_FILE
@@ -37,58 +39,53 @@ THRESHOLDS_FILE = "thresholds.json"
 
 
 def eval_report(place: Place, recipe_name: str, *, progress: Progress = quiet) -> Built:
-    """Scores, predictions and page of a recipe's full checkpoint.
+    """Scores, predictions and page of a recipe's full checkpoint, after its comparison with a baseline, if it has one.
 
     Raises GateError behind the lock, and for a full run whose own log is not sound."""
-    recipe = place.recipe(recipe_name)
     unlock_made_again(place, recipe_name, progress=progress)
     for check in line.full_checkpoint.checks(blocking=True):
         demand(check, place, recipe_name, remedy="Train the recipe again, or change it.")
-    compare_with_baseline(place, recipe_name, progress=progress)
-    request = line.eval_report.request(place, recipe)
-
-    def make(out: Path) -> Mapping[str, JSON]:
-        parser = checkpoint_parser(line.full_checkpoint.demand(place, recipe).folder())
-        golden = golden_of(place, recipe.corpus)
-        predictions = predictions_of(parser, golden)
-        found = _scored(recipe, golden, predictions)
-        held_out = held_out_rows(place, recipe)
-        progress(f"scoring {len(golden.rows)} gold and {len(held_out.rows)} held-out rows")
-        beside = _scored(recipe, held_out, predictions_of(parser, held_out))
-        _write(out, golden, predictions, found, beside)
-        sets = {
-            name: _scored(recipe, rows, predictions_of(parser, rows))
-            for name, rows in golden_sets_of(place, recipe.corpus).items()
-        }
-        write_json_atomically(out / SETS_FILE, {"scores": sets, "skipped": skipped_sets(place, recipe)})
-        misses = diagnose(golden, predictions, decoder=CONSTRAINED_DECODER, labels=recipe.label_set, policy=POLICY)
-        _render(out, place, recipe, found, beside, misses, sets)
-        if recipe.loss.kind == "soft-span":
-            _write_thresholds(out, place, recipe, progress)
-        names = ("core_macro_f1", "macro_f1", "micro_f1", "exact_match")
-        return {"rows": len(golden.rows), **{name: found[name] for name in names}}
-
-    return request.build(place.store, make)
+    if line.release_axes.exists(line.release_axes.subject(place, recipe_name)):
+        line.release_axes.build(place, recipe_name, progress=progress)
+    return line.eval_report.build(place, recipe_name, progress=progress)
 
 
-def _write_thresholds(out: Path, place: Place, recipe: Recipe, progress: Progress) -> None:
+def build_report(request: Request, out: Path, progress: Progress, *, baseline: Baseline) -> Metrics:
+    """`scores.json`, `predictions.jsonl`, the scores of held-out rows and of further gold sets, and the page."""
+    recipe, gold = request.recipe, request.input("golden_set")
+    parser = checkpoint_parser(request.input("full_checkpoint").folder())
+    golden = golden_of(gold)
+    predictions = predictions_of(parser, golden)
+    found = _scored(recipe, golden, predictions)
+    (manifest,) = request.input("tokenized_dataset").inputs("corpus_manifest")
+    held_out = held_out_rows(manifest)
+    progress(f"scoring {len(golden.rows)} gold and {len(held_out.rows)} held-out rows")
+    beside = _scored(recipe, held_out, predictions_of(parser, held_out))
+    _write(out, golden, predictions, found, beside)
+    sets = {name: _scored(recipe, rows, predictions_of(parser, rows)) for name, rows in golden_sets_of(gold).items()}
+    skipped = [said["skipped"] for said in facts_of(gold)["sets"].values() if "skipped" in said]
+    write_json_atomically(out / SETS_FILE, {"scores": sets, "skipped": skipped})
+    misses = diagnose(golden, predictions, decoder=CONSTRAINED_DECODER, labels=recipe.label_set, policy=POLICY)
+    shown = {"scores": found, "held_out": beside, "golden_sets": sets, "skipped": skipped, "diagnosis": misses}
+    _render(out, request, baseline, shown)
+    if recipe.loss.kind == "soft-span":
+        _write_thresholds(out, request, progress)
+    names = ("core_macro_f1", "macro_f1", "micro_f1", "exact_match")
+    return {"rows": len(golden.rows), **{name: found[name] for name in names}}
+
+
+def _write_thresholds(out: Path, request: Request, progress: Progress) -> None:
     """What the thresholds do on test rows, beside saying yes everywhere; a tag that does not beat that is said."""
-    best = line.full_checkpoint.demand(place, recipe).folder(BEST)
-    found = threshold_report(best, line.tokenized_dataset.demand(place, recipe).folder())
+    best = request.input("full_checkpoint").folder(BEST)
+    found = threshold_report(best, request.input("tokenized_dataset").folder())
     write_json_atomically(out / THRESHOLDS_FILE, found)
     for finding in found["findings"]:
         progress(f"thresholds: {finding}")
 
 
-def skipped_sets(place: Place, recipe: Recipe) -> list[str]:
-    """A sentence for every further gold set whose files were not there."""
-    return [found["skipped"] for found in facts_of(place, recipe.corpus)["sets"].values() if "skipped" in found]
-
-
-def held_out_rows(place: Place, recipe: Recipe, *, most: int = HELD_OUT_ROWS) -> GoldenSet:
+def held_out_rows(manifest: Artifact, *, most: int = HELD_OUT_ROWS) -> GoldenSet:
     """The first test rows of every source as gold: what the corpus itself kept out of training."""
-    manifest = line.corpus_manifest.demand(place, recipe.corpus)
-    files = row_files(place.store, manifest)
+    files = row_files(manifest)
     each = max(1, most // len(files))
     return GoldenSet(tuple(row for name, paths in files.items() for row in _test_rows(name, paths, each)))
 
@@ -122,23 +119,19 @@ def _write(out: Path, golden: GoldenSet, predictions: Sequence[Prediction], scor
     (out / PREDICTIONS_FILE).write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def _render(out: Path, place: Place, recipe: Recipe, scores: JSON, held_out: JSON, misses: JSON, sets: JSON) -> None:
-    full = line.full_checkpoint.demand(place, recipe)
-    request = line.eval_report.request(place, recipe)
+def _render(out: Path, request: Request, baseline: Baseline, shown: dict[str, JSON]) -> None:
+    recipe, verdict = request.recipe, request.input("smoke_verdict")
+    (smoke,) = verdict.inputs("smoke_checkpoint")
     render_report(
         out / "report.html",
         recipe={"name": recipe.name, "digest": recipe.digest, "changes": recipe.changes},
-        scores=scores,
-        verdict=line.smoke_verdict.demand(place, recipe).read_json(VERDICT_FILE),
-        smoke=read_run(line.smoke_checkpoint.demand(place, recipe).folder()),
-        full=read_run(full.folder()),
-        held_out=held_out,
-        golden_sets=sets,
+        verdict=verdict.read_json(VERDICT_FILE),
+        smoke=read_run(smoke.folder()),
+        full=read_run(request.input("full_checkpoint").folder()),
         gated=tuple(recipe.eval.gates),
-        skipped=skipped_sets(place, recipe),
-        axes=comparison_of(place, recipe),
-        diagnosis=misses,
-        dataset=line.tokenized_dataset.demand(place, recipe).read_json("dataset.json"),
-        mix=line.source_mix.demand(place, recipe).read_json("mix.json"),
+        axes=comparison_of(request, baseline),
+        dataset=request.input("tokenized_dataset").read_json("dataset.json"),
+        mix=request.input("source_mix").read_json("mix.json"),
         lineage=[{"kind": artifact.kind, "digest": artifact.digest} for artifact in request.inputs],
+        **shown,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mw_pipeline.artifact import Artifact
 from mw_pipeline.capability.cells import CellKey
 from mw_pipeline.capability.matrix import CapabilityMatrix
 from mw_pipeline.capability.rows import HELD_OUT_SHARE, cells_always_asked
@@ -9,7 +10,6 @@ from mw_pipeline.digest import JSON, toolchain
 from mw_pipeline.errors import ArtifactError
 from mw_pipeline.recipe import Recipe
 from mw_pipeline.seal import key_name
-from mw_pipeline.stages import line
 from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.sealed import keep, kept
 from mw_pipeline.stages.stage import Request
@@ -25,13 +25,9 @@ def page_file(locale: str) -> str:
     return f"{locale}.html"
 
 
-def matrix_of(place: Place, recipe_name: str, locale: str) -> CapabilityMatrix:
-    """What a recipe's bytes can read of a locale, judged by the recipe's own `eval.min_cell`.
-
-    Raises ArtifactError when nobody has measured it."""
-    recipe = place.recipe(recipe_name)
-    made = line.capability_matrix.demand(place, recipe)
-    return CapabilityMatrix.from_json(made.read_json(matrix_file(locale)), min_cell=recipe.eval.min_cell)
+def matrix_of(matrices: Artifact, recipe: Recipe, locale: str) -> CapabilityMatrix:
+    """What a recipe's bytes can read of a locale, judged by the recipe's own `eval.min_cell`."""
+    return CapabilityMatrix.from_json(matrices.read_json(matrix_file(locale)), min_cell=recipe.eval.min_cell)
 
 
 def cells_of(place: Place, recipe: Recipe, locale: str) -> tuple[CellKey, ...]:

@@ -17,8 +17,7 @@ from mw_pipeline.package.card import Evidence, Licence
 from mw_pipeline.package.lineage import lineage_of, lineage_tree
 from mw_pipeline.parse import Parser
 from mw_pipeline.recipe import OWN_GOLD, Recipe
-from mw_pipeline.stages import line
-from mw_pipeline.stages.capability import capability_matrix
+from mw_pipeline.stages.baseline import Baseline
 from mw_pipeline.stages.checks import PARITY_FILE
 from mw_pipeline.stages.comparison import comparison_of, stability_of_run
 from mw_pipeline.stages.corpus import CENSUS_FILE
@@ -26,10 +25,9 @@ from mw_pipeline.stages.diagnosis import DIAGNOSIS_FILE, POLICY
 from mw_pipeline.stages.export import exported
 from mw_pipeline.stages.golden import golden_of, golden_sets_of
 from mw_pipeline.stages.matrices import matrix_of, summary_of
-from mw_pipeline.stages.place import Place, Progress, quiet
-from mw_pipeline.stages.recomputation import unlock_package
+from mw_pipeline.stages.place import Progress
 from mw_pipeline.stages.release_gates import country_of, own_rows
-from mw_pipeline.store import Built
+from mw_pipeline.stages.stage import Metrics, Request
 
 _SHOWN_RUN_FACTS = (
     "kind", "recipe", "schedule", "max_steps", "warmup_steps", "peak_lr", "effective_batch", "precision", "device",
@@ -41,46 +39,34 @@ TYPED_IN_ONE_CASE = f"{OWN_GOLD} typed in one case, as the client reads it"
 """The names of the corpus's gold under the client's recasing among the metrics of a card."""
 
 
-def packaged_weights(place: Place, recipe_name: str, *, progress: Progress = quiet) -> Built:
-    """The packages of every locale of a recipe. Raises GateError behind the lock, and for a
-    corpus that holds whole regions out."""
-    recipe = place.recipe(recipe_name)
-    unlock_package(place, recipe_name)
-    capability_matrix(place, recipe_name, progress=progress)
-    request = line.packaged_weights.request(place, recipe)
-
-    def make(out: Path) -> Mapping[str, JSON]:
-        golden = golden_of(place, recipe.corpus)
-        sets = golden_sets_of(place, recipe.corpus)
-        evidence = _evidence(place, recipe)
-        with tempfile.TemporaryDirectory() as work:
-            model = exported(place, recipe, Path(work))
-            write_json_atomically(out / PARITY_FILE, model.parity())
-            cards: dict[str, JSON] = {}
-            axes = comparison_of(place, recipe, model_sha256=sha256_file(model.int8_path))
-            for locale in recipe.package.locales:
-                progress(f"packaging {locale} and measuring it on {len(golden.rows)} gold rows")
-                cards[locale] = build_package(
-                    out / locale,
-                    model=model,
-                    imprint=recipe.package.imprint(locale),
-                    measure=functools.partial(
-                        scores_of_package, recipe=recipe, golden=golden, sets=sets, locale=locale
-                    ),
-                    evidence=evidence,
-                    capability=summary_of(matrix_of(place, recipe_name, locale), sha256_file(model.int8_path)),
-                    axes=axes[locale],
-                )
-        tree = lineage_tree(evidence.lineage)
-        (out / "lineage.md").write_text(f"```\n{tree}\n```\n", encoding="utf-8")
-        measured = next(iter(cards.values()))["metrics"][OWN_GOLD]
-        return {
-            "locales": len(cards),
-            "core_macro_f1": measured["core_macro_f1"],
-            "model_bytes": (out / recipe.package.locales[0] / "model.onnx").stat().st_size,
-        }
-
-    return request.build(place.store, make)
+def build_packages(request: Request, out: Path, progress: Progress, *, baseline: Baseline) -> Metrics:
+    """The packages of every locale of a recipe, with the parity of their network and their lineage."""
+    recipe, gold = request.recipe, request.input("golden_set")
+    golden, sets, evidence = golden_of(gold), golden_sets_of(gold), _evidence(request)
+    with tempfile.TemporaryDirectory() as work:
+        model = exported(request, Path(work))
+        write_json_atomically(out / PARITY_FILE, model.parity())
+        network, cards = sha256_file(model.int8_path), dict[str, JSON]()
+        axes = comparison_of(request, baseline, model_sha256=network)
+        for locale in recipe.package.locales:
+            progress(f"packaging {locale} and measuring it on {len(golden.rows)} gold rows")
+            cards[locale] = build_package(
+                out / locale,
+                model=model,
+                imprint=recipe.package.imprint(locale),
+                measure=functools.partial(scores_of_package, recipe=recipe, golden=golden, sets=sets, locale=locale),
+                evidence=evidence,
+                capability=summary_of(matrix_of(request.input("capability_matrix"), recipe, locale), network),
+                axes=axes[locale],
+            )
+    tree = lineage_tree(evidence.lineage)
+    (out / "lineage.md").write_text(f"```\n{tree}\n```\n", encoding="utf-8")
+    measured = next(iter(cards.values()))["metrics"][OWN_GOLD]
+    return {
+        "locales": len(cards),
+        "core_macro_f1": measured["core_macro_f1"],
+        "model_bytes": (out / recipe.package.locales[0] / "model.onnx").stat().st_size,
+    }
 
 
 def scores_of_package(
@@ -102,19 +88,18 @@ def _headline(recipe: Recipe, golden: GoldenSet, parser: Parser) -> dict[str, JS
     return {key: value for key, value in report.items() if key not in _HEADLINE}
 
 
-def _evidence(place: Place, recipe: Recipe) -> Evidence:
-    run = line.full_checkpoint.demand(place, recipe).read_json("run.json")
-    manifest = line.corpus_manifest.demand(place, recipe.corpus)
-    census = manifest.read_json(CENSUS_FILE)
-    diagnosis = line.regression_diagnosis.demand(place, recipe).read_json(DIAGNOSIS_FILE)
+def _evidence(request: Request) -> Evidence:
+    full = request.input("full_checkpoint")
+    run, census = full.read_json("run.json"), request.input("corpus_manifest").read_json(CENSUS_FILE)
+    diagnosis = request.input("regression_diagnosis").read_json(DIAGNOSIS_FILE)
     return Evidence(
-        run={**{key: run.get(key) for key in _SHOWN_RUN_FACTS}, "stability": stability_of_run(place, recipe)},
+        run={**{key: run.get(key) for key in _SHOWN_RUN_FACTS}, "stability": stability_of_run(full)},
         corpus={"name": census["corpus"], "version": census["version"], "splits": census["splits"]},
         diagnosis={**diagnosis, "failure_modes": diagnosis["failure_modes"][:10]},
-        lineage=lineage_of(place.store, line.packaged_weights.request(place, recipe).inputs),
+        lineage=lineage_of(request.inputs),
         licences=[
             Licence(name, licence, census["licences"][name]["attribution"], rows)
-            for name in recipe.sources_in_use
+            for name in request.recipe.sources_in_use
             for licence, rows in census["licences"][name]["licences"].items()
         ],
     )

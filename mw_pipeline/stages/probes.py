@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from mw_pipeline.digest import JSON, write_json_atomically
@@ -21,68 +21,47 @@ from mw_pipeline.report.probe.tables import (
     probe_sentence,
     stopped_run_sentence,
 )
-from mw_pipeline.stages import line
-from mw_pipeline.stages.place import Place, Progress, quiet
-from mw_pipeline.stages.stage import Request
-from mw_pipeline.store import Built
+from mw_pipeline.stages.place import Place, Progress
+from mw_pipeline.stages.stage import Metrics, Request
 from mw_pipeline.train.log import TrainingLog
 
 TABLE_FILE = "probe.md"
 
 
-def gradient_probe(place: Place, recipe_name: str, *, progress: Progress = quiet) -> Built:
+def gradient_probe(request: Request, out: Path, progress: Progress) -> Metrics:
     """Balance of loss terms and pull of each source at the smoke's best checkpoint: known before the full run."""
-    recipe = place.recipe(recipe_name)
-    progress(f"probing the gradients of {recipe.name}'s smoke")
-    return _built(
-        place,
-        line.gradient_probe.request(place, recipe),
-        lambda: probe_gradients(_subject(place, recipe, line.smoke_checkpoint.request(place, recipe)), recipe),
-    )
+    progress(f"probing the gradients of {request.recipe.name}'s smoke")
+    return _written(out, probe_gradients(_subject(request, "smoke_checkpoint"), request.recipe))
 
 
-def activation_trace(place: Place, recipe_name: str, *, progress: Progress = quiet) -> Built:
+def activation_trace(request: Request, out: Path, progress: Progress) -> Metrics:
     """Every stage of the full checkpoint, beside the smoke's on the same rows."""
-    recipe = place.recipe(recipe_name)
-    progress(f"tracing the activations of {recipe.name}")
-
-    def probe() -> dict[str, JSON]:
-        full = _subject(place, recipe, line.full_checkpoint.request(place, recipe))
-        smoke = _subject(place, recipe, line.smoke_checkpoint.request(place, recipe))
-        reference = trace_of(smoke, name=f"the smoke at step {smoke.checkpoint.step}")
-        return probe_activations(full, trace_of(full, name=f"full run at step {full.checkpoint.step}"), reference)
-
-    return _built(place, line.activation_trace.request(place, recipe), probe)
+    progress(f"tracing the activations of {request.recipe.name}")
+    full, smoke = _subject(request, "full_checkpoint"), _subject(request, "smoke_checkpoint")
+    reference = trace_of(smoke, name=f"the smoke at step {smoke.checkpoint.step}")
+    trace = trace_of(full, name=f"full run at step {full.checkpoint.step}")
+    return _written(out, probe_activations(full, trace, reference))
 
 
-def label_separation(place: Place, recipe_name: str, *, progress: Progress = quiet) -> Built:
+def label_separation(request: Request, out: Path, progress: Progress) -> Metrics:
     """Which labels the full checkpoint tells from the rest of its rows."""
-    recipe = place.recipe(recipe_name)
-    progress(f"asking which labels {recipe.name} tells apart")
-    return _built(
-        place,
-        line.label_separation.request(place, recipe),
-        lambda: probe_separation(_subject(place, recipe, line.full_checkpoint.request(place, recipe))),
-    )
+    progress(f"asking which labels {request.recipe.name} tells apart")
+    return _written(out, probe_separation(_subject(request, "full_checkpoint")))
 
 
-def _built(place: Place, request: Request, probe: Callable[[], dict[str, JSON]]) -> Built:
-    def make(out: Path) -> Mapping[str, JSON]:
-        found = probe()
-        _write(out, found)
-        (out / TABLE_FILE).write_text(probe_markdown(found) + "\n", encoding="utf-8")
-        return {"finding": probe_sentence(found)}
+def _subject(request: Request, run: str) -> Subject:
+    return Subject.open(request.input(run).folder(), request.input("tokenized_dataset").folder())
 
-    return request.build(place.store, make)
+
+def _written(out: Path, found: dict[str, JSON]) -> Metrics:
+    _write(out, found)
+    (out / TABLE_FILE).write_text(probe_markdown(found) + "\n", encoding="utf-8")
+    return {"finding": probe_sentence(found)}
 
 
 def _write(folder: Path, found: Mapping[str, JSON]) -> None:
     write_json_atomically(folder / PROBE_FILE, found)
     write_probe(found, folder / PROBE_PICTURE)
-
-
-def _subject(place: Place, recipe: Recipe, run: Request) -> Subject:
-    return Subject.open(run.demand(place.store).folder(), line.tokenized_dataset.demand(place, recipe).folder())
 
 
 def probe_stopped_run(run: Path, recipe: Recipe, dataset_path: Path) -> str:

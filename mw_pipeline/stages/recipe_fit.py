@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from mw_pipeline.errors import GateError, RecipeError
 from mw_pipeline.recipe import Recipe
+from mw_pipeline.stages import line
 from mw_pipeline.stages.baseline import demand_baseline
 from mw_pipeline.stages.golden import facts_of
 from mw_pipeline.stages.place import Place
@@ -42,7 +43,7 @@ def demand_fit(place: Place, recipe: Recipe) -> None:
     The gold has been built. Raises RecipeError as `demand_gates_known` does, and GateError for a row whose country is
     no code: it would be counted for no locale, and nobody would miss it (M78)."""
     demand_gates_known(place, recipe)
-    facts = facts_of(place, recipe.corpus)
+    facts = facts_of(line.golden_set.demand(place, recipe))
     asked = {f"eval.gates.{name}": facts["sets"][name] for name in recipe.eval.gates}
     if recipe.eval.min_core_macro_f1 > 0:
         asked["eval.min_core_macro_f1"] = facts

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from mw_pipeline.artifact import Artifact
-from mw_pipeline.digest import JSON
 from mw_pipeline.errors import GateError
 from mw_pipeline.stages import line
 from mw_pipeline.stages.lock import Judged, demand_no_region_withheld, judge, permit_of
 from mw_pipeline.stages.place import Place, Progress, quiet
+from mw_pipeline.stages.stage import Metrics, Request
 from mw_pipeline.tokenizer import MODEL_NAME
 from mw_pipeline.train.device import device_as_asked
 from mw_pipeline.train.permit import bound_facts, write_permit
@@ -19,20 +18,17 @@ from mw_pipeline.train.recomputation import recompute
 from mw_pipeline.verdict.binding import demand_same_surroundings, refusal_of, refuse_artifact
 from mw_pipeline.verdict.judge import Verdict
 
-_A_WHILE_SECONDS = 600.0  # two evaluations and some steps: who comes second waits for them, and has the permit too
 
-
-def unlock_made_again(place: Place, recipe_name: str, *, progress: Progress = quiet) -> Verdict:
+def unlock_made_again(
+    place: Place, recipe_name: str, *, packaging: bool = False, progress: Progress = quiet
+) -> Verdict:
     """What `unlock` gives, of a smoke that is made again here unless it was before, on whichever kind of device.
 
-    Raises GateError as `judge` does, and for a smoke that does not come out as it was logged (M68)."""
+    Raises GateError as `judge` does, for `packaging` as `demand_no_region_withheld` does, and for a smoke that does not
+    come out as it was logged (M68)."""
+    if packaging:
+        demand_no_region_withheld(place, recipe_name)
     return _made_again(judge(place, recipe_name), progress)
-
-
-def unlock_package(place: Place, recipe_name: str, *, progress: Progress = quiet) -> Verdict:
-    """The same for a recipe that may be packaged. Raises GateError as `demand_no_region_withheld` does."""
-    demand_no_region_withheld(place, recipe_name)
-    return unlock_made_again(place, recipe_name, progress=progress)
 
 
 def unlock_training(place: Place, recipe_name: str, *, progress: Progress = quiet) -> tuple[Verdict, Permit | None]:
@@ -61,21 +57,20 @@ def _device_here(judged: Judged) -> str:
 
 def _earn(judged: Judged, device: str, progress: Progress) -> Artifact:
     """The permit of a smoke that came out as it was logged."""
-    place, recipe, smoke = judged.place, judged.recipe, judged.smoke
-    tokenizer_path = line.tokenizer.demand(place, recipe).file(MODEL_NAME)
-    request = line.full_run_permit.request(place, recipe, device=device)
+    return line.full_run_permit.build(judged.place, judged.recipe, progress=progress, device=device).artifact
+
+
+def make_smoke_again(request: Request, out: Path, progress: Progress) -> Metrics:
+    """The permit of a smoke, sealed. Raises GateError for one that does not come out as it was logged."""
+    recipe, (dataset, smoke, _) = request.recipe, request.inputs
     progress(f"making the smoke of {recipe.name!r} again, as far as that is cheap")
-
-    def make(out: Path) -> Mapping[str, JSON]:
-        data = judged.dataset.folder()
-        digests = {"data": judged.dataset.digest}
-        plan = RunPlan("smoke", recipe, data, tokenizer_path, smoke.folder(), digests)
-        try:
-            measured = recompute(plan, device_as_asked(recipe.train.device))
-        except GateError as error:
-            raise refuse_artifact(refusal_of(recipe), smoke)(f"its smoke is not what it says: {error}") from None
-        facts = bound_facts(recipe, dataset_path=data, tokenizer_path=tokenizer_path, device=device)
-        write_permit(out, facts, inputs=request.inputs, measured=measured)
-        return {"steps_trained_again": measured["steps_trained_again"]}
-
-    return request.build(place.store, make, patience_seconds=_A_WHILE_SECONDS).artifact
+    data, tokenizer_path = dataset.folder(), dataset.inputs("tokenizer")[0].file(MODEL_NAME)
+    plan = RunPlan("smoke", recipe, data, tokenizer_path, smoke.folder(), {"data": dataset.digest})
+    try:
+        measured = recompute(plan, device_as_asked(recipe.train.device))
+    except GateError as error:
+        raise refuse_artifact(refusal_of(recipe), smoke)(f"its smoke is not what it says: {error}") from None
+    device = request.config["device"]
+    facts = bound_facts(recipe, dataset_path=data, tokenizer_path=tokenizer_path, device=device)
+    write_permit(out, facts, inputs=request.inputs, measured=measured)
+    return {"steps_trained_again": measured["steps_trained_again"]}

@@ -1,4 +1,5 @@
-"""What each stage reads of recipe, corpus spec and files: the config in its artifact's key, and nothing besides."""
+"""What each stage reads of recipe, corpus spec and files: the config in its artifact's key, and what its function is
+given of the place."""
 
 from __future__ import annotations
 
@@ -12,7 +13,8 @@ from mw_pipeline.digest import JSON, sha256_file, sha256_remembered
 from mw_pipeline.golden.gold import manifests_of
 from mw_pipeline.records.adapter import companion_files
 from mw_pipeline.sources.registry import get_adapter
-from mw_pipeline.stages.stage import Modules, Subject
+from mw_pipeline.stages.golden import GoldFiles
+from mw_pipeline.stages.stage import Given, Modules, Subject
 from mw_pipeline.train import permit
 
 RunsMade = Mapping[str, Mapping[str, Artifact]]
@@ -42,6 +44,24 @@ def of_shards(subject: Subject) -> JSON:
         "raw": input_digests(spec, source, subject.place.data, partial(companion_files, adapter)),
         **spec.model_dump(mode="json", exclude=_SHAPES_NO_ROW),
     }
+
+
+def raw_files(subject: Subject) -> Given:
+    """Where the raw files of a source lie, where those go that are fetched, and who reads them."""
+    place = subject.place
+    return {"spec": subject.spec, "data": place.data, "fetched": place.store.root / "raw", "workers": place.workers}
+
+
+def gold_files(subject: Subject) -> Given:
+    """The files of the corpus's own gold and of every further set."""
+    spec, place = subject.spec, subject.place
+    sets = {name: place.golden_set_files(spec, name) for name in spec.golden_sets}
+    return {"files": GoldFiles(spec, place.project, place.golden_paths(spec), place.data, sets)}
+
+
+def time_left(subject: Subject) -> Given:
+    """How long a training may take, and whether it may go on in a later run."""
+    return {"max_wall_seconds": subject.place.seconds_left, "in_parts": subject.place.in_parts}
 
 
 def adapter_of_source(subject: Subject) -> Modules:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any, Literal
@@ -17,7 +18,7 @@ from mw_pipeline.digest import JSON, code_digest
 from mw_pipeline.errors import ArtifactError
 from mw_pipeline.recipe import CorpusSpec, Recipe
 from mw_pipeline.stages.findings import Check
-from mw_pipeline.stages.place import Place
+from mw_pipeline.stages.place import Place, Progress, quiet
 from mw_pipeline.store import Built, Store
 
 Per = Literal["source", "corpus", "recipe", "loss folder", "campaign"]
@@ -26,22 +27,42 @@ Per = Literal["source", "corpus", "recipe", "loss folder", "campaign"]
 A_MOMENT_SECONDS = 60.0
 """How long an artifact is waited for that takes another process a moment, on however loaded a machine."""
 
+A_WHILE_SECONDS = 600.0
+"""The same of two evaluations and some steps: who comes second waits for them, and has what came of them too."""
+
+Metrics = Mapping[str, JSON]
+"""What the function of a stage returns: what it has measured of the files that it wrote."""
+
+Given = Mapping[str, Any]
+"""What the function of a stage is given besides, by name."""
+
 _CHECKS = "mw_pipeline.stages.checks"
+_LOCK = "mw_pipeline.stages.recomputation:unlock_made_again"
 
 
 @dataclass(frozen=True)
 class Request:
     """One artifact of one partition: its kind, inputs, config and the modules whose code makes it.
 
-    `asset` names the graph node that makes it (the verdict is made by its smoke's node)."""
+    `of_recipe` is that of a stage that has one, `asset` the graph node that makes it (its smoke's node the verdict)."""
 
     kind: str
     partition: str
     inputs: tuple[Artifact, ...] = ()
     config: JSON = None
     modules: tuple[str, ...] = ()
-    recipe: Recipe | None = None
+    of_recipe: Recipe | None = None
     asset: str = ""
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe. Only for stages of one."""
+        assert self.of_recipe is not None, self.partition
+        return self.of_recipe
+
+    def input(self, kind: str) -> Artifact:
+        """Its first input of a kind, which it has."""
+        return next(artifact for artifact in self.inputs if artifact.kind == kind)
 
     @property
     def key(self) -> str:
@@ -67,9 +88,7 @@ class Request:
             )
         return found
 
-    def build(
-        self, store: Store, make: Callable[[Path], Mapping[str, JSON]], *, patience_seconds: float = 0.0
-    ) -> Built:
+    def build(self, store: Store, make: Callable[[Path], Metrics], *, patience_seconds: float = 0.0) -> Built:
         """The artifact, made by `make` unless it is there already; see `Store.build`."""
         return store.build(
             self.kind,
@@ -77,8 +96,8 @@ class Request:
             inputs=self.inputs,
             config=self.config,
             modules=self.modules,
-            recipe_digest=self.recipe.digest if self.recipe else "",
-            recipe_name=self.recipe.name if self.recipe else "",
+            recipe_digest=self.of_recipe.digest if self.of_recipe else "",
+            recipe_name=self.of_recipe.name if self.of_recipe else "",
             patience_seconds=patience_seconds,
         )
 
@@ -129,6 +148,10 @@ def _nothing(subject: Subject) -> JSON:
     return None
 
 
+def _no_more(subject: Subject) -> Given:
+    return {}
+
+
 def _always(subject: Subject) -> bool:
     return True
 
@@ -141,7 +164,13 @@ class Stage:
     makes           what a partition of it is, in a sentence or two
     group           the group of the graph that it is shown in
     per             its set of partitions
-    maker           "module:function", (place, partition, progress=…) → Built; loaded when something is to be made
+    maker           "module:function", (request, out, progress, …) → metrics: its function, which writes the files of
+                    a request into the folder `out` and looks nothing up; loaded when something is to be made
+    given           subject → what else its function is given, by name, which is no artifact
+    resumes         whether it is given a folder `work` too, in which a killed one has left what it had done
+    procedure       "module:function", (place, partition, progress=…, …) → Built: what must hold or be made before it
+                    is built, or be done after it; for stages with more of that than the lock
+    patience        seconds that it is waited for while another process makes it
     inputs          stages whose artifacts go into it, in the order of its key: of a finer set, all of the partition
     optional_inputs stages whose artifacts go in where they are there
     after           stages that the graph makes first, though nothing of theirs goes in
@@ -165,6 +194,10 @@ class Stage:
     group: str
     per: Per
     maker: str = ""
+    given: Callable[[Subject], Given] = _no_more
+    resumes: bool = False
+    procedure: str = ""
+    patience: float = 0.0
     inputs: tuple[Stage, ...] = ()
     optional_inputs: tuple[Stage, ...] = ()
     after: tuple[Stage, ...] = ()
@@ -221,11 +254,34 @@ class Stage:
         found = self.find(place, about, **asked)
         return found if found is not None else self.request(place, about, **asked).demand(place.store)
 
-    @property
-    def make(self) -> Callable[..., Built]:
-        """Its maker: (place, partition, progress=…) → the artifact, made or found."""
-        maker: Callable[..., Built] = resolve_name(self.maker)
-        return maker
+    def make(self, place: Place, partition: str, *, progress: Progress = quiet, **asked: Any) -> Built:
+        """The artifact, found or made by its procedure, or else by `build`, behind the lock where it stands there."""
+        if self.procedure:
+            procedure: Callable[..., Built] = resolve_name(self.procedure)
+            return procedure(place, partition, progress=progress, **asked)
+        if self.locked:
+            resolve_name(_LOCK)(place, partition, packaging=self.packaging, progress=progress)
+        return self.build(place, partition, progress=progress, **asked)
+
+    def build(
+        self, place: Place, about: About, *, progress: Progress = quiet, given: Given | None = None, **asked: Any
+    ) -> Built:
+        """The artifact, found or made by its function, which is `given` what its procedure has for it; see
+        `Store.build`."""
+        request, subject = self.request(place, about, **asked), self.subject(place, about)
+        maker: Callable[..., Metrics] = resolve_name(self.maker)
+
+        def make(out: Path) -> Metrics:
+            write = partial(maker, request, out, progress, **self.given(subject), **(given or {}))
+            if not self.resumes:
+                return write()
+            with place.store.work(self.name, request.key) as work:
+                return write(work=work)
+
+        built = request.build(place.store, make, patience_seconds=self.patience)
+        if self.resumes:
+            place.store.sweep_work(self.name, request.key)
+        return built
 
     def checks(self, *, blocking: bool) -> tuple[Check, ...]:
         """Its checks, those that block or those that warn."""

@@ -17,12 +17,11 @@ from mw_pipeline.model.losses import TaggingLoss
 from mw_pipeline.parse import Parser
 from mw_pipeline.recipe import Recipe
 from mw_pipeline.stages import line
-from mw_pipeline.stages.corpus import EXCLUSIONS_FILE, shard_files
+from mw_pipeline.stages.corpus import EXCLUSIONS_FILE, shard_files, shards_of
 from mw_pipeline.stages.dataset import MIX_FILE
 from mw_pipeline.stages.place import Place, Progress, quiet
-from mw_pipeline.stages.recomputation import unlock_made_again
 from mw_pipeline.stages.slices import TEACHING_ROWS
-from mw_pipeline.store import Built
+from mw_pipeline.stages.stage import Metrics, Request
 from mw_pipeline.teaching.answer import ROWS_SHOWN, answer
 from mw_pipeline.teaching.corpus_rows import rows_by_id
 from mw_pipeline.teaching.index import TeachingIndex, draw_rows, write_index
@@ -33,36 +32,28 @@ from mw_pipeline.tokenizer import MODEL_NAME
 from mw_pipeline.train.log import BEST, LAST
 
 
-def teaching_index(place: Place, recipe_name: str, *, progress: Progress = quiet) -> Built:
-    """The last layer on rows drawn by source, and the shapes of all rows of a recipe. Raises GateError behind the
-    lock."""
-    recipe = place.recipe(recipe_name)
-    unlock_made_again(place, recipe_name, progress=progress)
-    request = line.teaching_index.request(place, recipe)
-
-    def make(out: Path) -> Mapping[str, JSON]:
-        dataset = line.tokenized_dataset.demand(place, recipe)
-        shards = _shards_in_use(place, recipe)
-        names = {path: f"{found.digest}/{path.name}" for found in shards.values() for path in shard_files(found)}
-        excluded = line.corpus_manifest.demand(place, recipe.corpus).file(EXCLUSIONS_FILE)
-        progress(f"teaching index: counting shapes in {len(names):,} shards")
-        shapes = write_shapes(list(names), out / SHAPES_FILE, excluded=excluded)
-        train = TokenizedDataset(dataset.folder(), "train")
-        drawn = draw_rows(train, rows=TEACHING_ROWS, seed=recipe.train.seed)
-        progress(f"teaching index: the last layer on {len(drawn):,} of {len(train):,} training rows")
-        facts = write_index(
-            out,
-            train,
-            drawn,
-            _checkpoints(place, recipe),
-            _loss(recipe, dataset),
-            texts_of=partial(rows_by_id, names),
-            draws=_draws(place, recipe),
-            recipe={"name": recipe.name, "digest": recipe.digest},
-        )
-        return {"rows": facts["rows"], "pieces": facts["pieces"], "shapes": shapes}
-
-    return request.build(place.store, make)
+def build_index(request: Request, out: Path, progress: Progress) -> Metrics:
+    """The last layer on rows drawn by source, and the shapes of all rows of a recipe."""
+    recipe, dataset, manifest = request.recipe, request.input("tokenized_dataset"), request.input("corpus_manifest")
+    shards = shards_of(manifest, recipe.sources_in_use)
+    names = {path: f"{found.digest}/{path.name}" for found in shards.values() for path in shard_files(found)}
+    progress(f"teaching index: counting shapes in {len(names):,} shards")
+    shapes = write_shapes(list(names), out / SHAPES_FILE, excluded=manifest.file(EXCLUSIONS_FILE))
+    train = TokenizedDataset(dataset.folder(), "train")
+    drawn = draw_rows(train, rows=TEACHING_ROWS, seed=recipe.train.seed)
+    progress(f"teaching index: the last layer on {len(drawn):,} of {len(train):,} training rows")
+    mix = request.input("source_mix").read_json(MIX_FILE)
+    facts = write_index(
+        out,
+        train,
+        drawn,
+        _checkpoints(request.input("full_checkpoint"), recipe),
+        _loss(recipe, dataset),
+        texts_of=partial(rows_by_id, names),
+        draws={source["name"]: source["realised_share"] * mix["samples"] for source in mix["sources"]},
+        recipe={"name": recipe.name, "digest": recipe.digest},
+    )
+    return {"rows": facts["rows"], "pieces": facts["pieces"], "shapes": shapes}
 
 
 @dataclass(frozen=True)
@@ -79,11 +70,12 @@ class Teaching:
     def open(cls, place: Place, recipe_name: str, *, progress: Progress = quiet) -> Teaching:
         """The index is made where there is none. Raises GateError behind the lock."""
         recipe = place.recipe(recipe_name)
-        made = _found(place, recipe) or teaching_index(place, recipe_name, progress=progress).artifact
+        made = _found(place, recipe) or line.teaching_index.make(place, recipe_name, progress=progress).artifact
         tokenizer_path = line.tokenizer.demand(place, recipe).file(MODEL_NAME)
+        full = line.full_checkpoint.demand(place, recipe)
         return cls(
-            checkpoint_parser(line.full_checkpoint.demand(place, recipe).folder(), tokenizer_path),
-            _checkpoints(place, recipe),
+            checkpoint_parser(full.folder(), tokenizer_path),
+            _checkpoints(full, recipe),
             _loss(recipe, line.tokenized_dataset.demand(place, recipe)),
             RowList(TeachingIndex.read(made.folder()), recipe.label_set, _lineage(place, recipe)),
             made.file(SHAPES_FILE),
@@ -108,18 +100,8 @@ def _found(place: Place, recipe: Recipe) -> Artifact | None:
     return stage.find(place, recipe) if stage.is_there(stage.subject(place, recipe)) else None
 
 
-def _shards_in_use(place: Place, recipe: Recipe) -> dict[str, Artifact]:
-    """Source → its shards, of those that the recipe weights above zero."""
-    manifest = line.corpus_manifest.demand(place, recipe.corpus).manifest
-    named = [reference for reference in manifest.inputs if reference.kind == line.corpus_shards.name]
-    found = [place.store.load(reference.kind, reference.digest) for reference in named]
-    of_source = {str(artifact.manifest.config["source"]): artifact for artifact in found}
-    return {source: artifact for source, artifact in of_source.items() if source in recipe.sources_in_use}
-
-
-def _checkpoints(place: Place, recipe: Recipe) -> dict[str, Checkpoint]:
+def _checkpoints(full: Artifact, recipe: Recipe) -> dict[str, Checkpoint]:
     """What the run has kept: its best checkpoint first, and its last where that is another one."""
-    full = line.full_checkpoint.demand(place, recipe)
     found = {name: load_checkpoint(full.folder(name), labels=recipe.label_set) for name in (BEST, LAST)}
     return found if found[BEST].step != found[LAST].step else {BEST: found[BEST]}
 
@@ -129,16 +111,10 @@ def _loss(recipe: Recipe, dataset: Artifact) -> TaggingLoss:
     return TaggingLoss(recipe.loss, recipe.label_set, label_counts=counts)
 
 
-def _draws(place: Place, recipe: Recipe) -> dict[str, float]:
-    """Source → how often the run draws from it."""
-    mix = line.source_mix.demand(place, recipe).read_json(MIX_FILE)
-    return {source["name"]: source["realised_share"] * mix["samples"] for source in mix["sources"]}
-
-
 def _lineage(place: Place, recipe: Recipe) -> dict[str, JSON]:
     """Source → which adapter read it, from which raw files, and their hashes: their names are those of today."""
-    found = {}
-    for source, shards in _shards_in_use(place, recipe).items():
+    found, manifest = {}, line.corpus_manifest.demand(place, recipe)
+    for source, shards in shards_of(manifest, recipe.sources_in_use).items():
         spec, config = place.corpus_spec(recipe.corpus).sources[source], shards.manifest.config
         found[source] = {"adapter": spec.adapter, "raw_files": spec.url or spec.input, "raw_sha256": config["raw"]}
     return found

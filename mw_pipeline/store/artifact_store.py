@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import fcntl
 import shutil
 import sys
@@ -98,7 +99,7 @@ class Store:
                 f"{artifact.path}: holds the artifact {artifact.digest}: it was renamed. Delete the folder and "
                 "materialize again."
             )
-        return artifact
+        return dataclasses.replace(artifact, load=self.load)
 
     def verify(self, artifact: Artifact) -> None:
         """Checks every byte that lies here; see `verify_artifact` and `Remote.verify`."""

@@ -28,7 +28,8 @@ def no_cell_is_blind(place: Place, partition: str) -> Findings:
 
     Of a matrix only the counts of its cells are believed: cells, floor and verdicts are those of code and recipe."""
     recipe = place.recipe(partition)
-    matrices = {locale: matrix_of(place, partition, locale) for locale in recipe.package.locales}
+    measured = line.capability_matrix.demand(place, recipe)
+    matrices = {locale: matrix_of(measured, recipe, locale) for locale in recipe.package.locales}
     packaged = line.packaged_weights.demand(place, recipe)
     manifest = line.corpus_manifest.demand(place, recipe.corpus)
     problems = list[str]()

@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mw_pipeline.corpus import census, holdouts, keys, leaks, schema, waterfall
-from mw_pipeline.licences import share_alike_is_allowed
 from mw_pipeline.report.cells import Table, count
 from mw_pipeline.stages import line
 from mw_pipeline.stages.corpus import (
-    CENSUS_FILE,
     EXCLUSIONS_FILE,
     census_table,
     key_files,
+    licence_problems,
     row_files,
     shard_files,
     shards_of,
@@ -59,7 +58,7 @@ def splits_are_disjoint(place: Place, partition: str) -> Findings:
     manifest = line.corpus_manifest.demand(place, partition)
     excluded = manifest.file(EXCLUSIONS_FILE)
     keyed, spec = all_keys(place, partition), place.corpus_spec(partition)
-    texts, families = gold_texts_and_families(place, partition)
+    texts, families = gold_texts_and_families(line.golden_set.demand(place, partition))
     return found(
         [
             *leaks.splits_are_disjoint(keyed, excluded),
@@ -77,16 +76,8 @@ def licences_are_allowed(place: Place, partition: str) -> Findings:
     """Every row's licence is on the corpus spec's list, and binds what is made from it only where that is allowed."""
     manifest = line.corpus_manifest.demand(place, partition)
     spec = place.corpus_spec(partition)
-    allowed = spec.licences_allowed
-    problems = [
-        f"{name}: {problem}"
-        for name, found in manifest.read_json(CENSUS_FILE)["sources"].items()
-        for problem in (
-            *census.licences_are_allowed(found["counts"], allowed),
-            *share_alike_is_allowed(found["counts"]["licence"], allowed=spec.sources[name].share_alike_allowed),
-        )
-    ]
-    return found(problems, f"all rows are under {', '.join(allowed)}", census=census_table(manifest))
+    fine = f"all rows are under {', '.join(spec.licences_allowed)}"
+    return found(licence_problems(spec, manifest), fine, census=census_table(manifest))
 
 
 def waterfall_table(flow: waterfall.Waterfall) -> str:
@@ -116,10 +107,10 @@ def _overlap_table(overlaps: Sequence[leaks.Overlap]) -> str:
 def all_rows(place: Place, corpus: str) -> list[Path]:
     """The Parquet files of all sources of a corpus."""
     manifest = line.corpus_manifest.demand(place, corpus)
-    return [path for paths in row_files(place.store, manifest).values() for path in paths]
+    return [path for paths in row_files(manifest).values() for path in paths]
 
 
 def all_keys(place: Place, corpus: str) -> list[Path]:
     """The files of keys of all sources of a corpus."""
-    shards = shards_of(place.store, line.corpus_manifest.demand(place, corpus))
+    shards = shards_of(line.corpus_manifest.demand(place, corpus))
     return [path for artifact in shards.values() for path in key_files(artifact)]

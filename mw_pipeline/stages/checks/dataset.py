@@ -10,6 +10,8 @@ from mw_pipeline.dataset.checks import dataset_matches_schema as schema_findings
 from mw_pipeline.dataset.checks import splits_share_no_rows
 from mw_pipeline.dataset.text_sample import sample_texts
 from mw_pipeline.digest import JSON
+from mw_pipeline.mix.plan import Mix
+from mw_pipeline.recipe import Recipe
 from mw_pipeline.stages import line
 from mw_pipeline.stages.corpus import row_files
 from mw_pipeline.stages.dataset import MIX_FILE, audit_mix, tokenizer_of
@@ -24,7 +26,7 @@ ROUND_TRIP_ROWS = 20_000
 def mix_is_as_declared(place: Place, partition: str) -> Findings:
     """Every weighted source has rows, every present source is listed, and the sampler delivers the shares asked for."""
     recipe = place.recipe(partition)
-    kept, mix = line.source_mix.demand(place, recipe), audit_mix(place, recipe)
+    kept, mix = line.source_mix.demand(place, recipe), _drawn(place, recipe)
     # What the artifact says of itself is not believed (M68): the sampler is run again.
     other = kept.read_json(MIX_FILE) != json.loads(json.dumps(mix.as_json()))
     problems = [f"{MIX_FILE} is not what the sampler draws: {kept.removal} and plan the mix again"] if other else []
@@ -33,7 +35,7 @@ def mix_is_as_declared(place: Place, partition: str) -> Findings:
 
 def mix_is_not_concentrated(place: Place, partition: str) -> Findings:
     """No source dominates the mix, and none is repeated far more often than the others."""
-    return found(audit_mix(place, place.recipe(partition)).warnings, "spread over its sources")
+    return found(_drawn(place, place.recipe(partition)).warnings, "spread over its sources")
 
 
 def recipe_changes_one_thing(place: Place, partition: str) -> Findings:
@@ -49,7 +51,7 @@ def tokenizer_round_trips(place: Place, partition: str) -> Findings:
     recipe = place.recipe(partition)
     tokenizer = tokenizer_of(line.tokenizer.demand(place, recipe))
     manifest = line.corpus_manifest.demand(place, recipe.corpus)
-    texts = sample_texts(row_files(place.store, manifest), rows=ROUND_TRIP_ROWS, seed=recipe.tokenizer.seed + 1)
+    texts = sample_texts(row_files(manifest), rows=ROUND_TRIP_ROWS, seed=recipe.tokenizer.seed + 1)
     return found(round_trip_findings(tokenizer, texts), f"{len(texts):,} texts come back from their pieces")
 
 
@@ -87,6 +89,10 @@ def every_tag_is_taught(place: Place, partition: str) -> Findings:
     problems = [f"no row of corpus {recipe.corpus!r} holds {tag}" for tag, count in values.items() if not count]
     fewest = min(values, key=lambda tag: values[tag])
     return found(problems, f"the rarest tag is {fewest}, in {values[fewest]:,} rows", values=values)
+
+
+def _drawn(place: Place, recipe: Recipe) -> Mix:
+    return audit_mix(line.corpus_manifest.demand(place, recipe), recipe)
 
 
 def _dataset_summary(place: Place, partition: str) -> JSON:

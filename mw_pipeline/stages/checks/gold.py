@@ -13,6 +13,7 @@ from mw_pipeline.stages.corpus import EXCLUSIONS_FILE
 from mw_pipeline.stages.findings import Findings, found
 from mw_pipeline.stages.golden import FACTS_FILE, JudgedGold, gold_texts_and_families, judged_gold
 from mw_pipeline.stages.place import Place
+from mw_pipeline.stages.slices import gold_files
 
 _SENTENCES = 5
 _SHOWN_ROWS = 200
@@ -20,7 +21,8 @@ _SHOWN_ROWS = 200
 
 def golden_is_valid(place: Place, partition: str) -> Findings:
     """Every gold line is a row, every value can be reached in its text, and no row contradicts another."""
-    artifact, judged = line.golden_set.demand(place, partition), judged_gold(place, partition)
+    artifact = line.golden_set.demand(place, partition)
+    judged = judged_gold(**gold_files(line.golden_set.subject(place, partition)))
     facts = judged.facts
     findings = [finding for part in (facts, *facts["sets"].values()) for finding in part.get("findings", ())]
     blocking = [finding for finding in findings if finding["blocks"]]
@@ -41,7 +43,7 @@ def golden_is_valid(place: Place, partition: str) -> Findings:
 
 def golden_is_not_in_train(place: Place, partition: str) -> Findings:
     """No gold row stands in training or validation, neither its text in any case and punctuation nor its family."""
-    texts, families = gold_texts_and_families(place, partition)
+    texts, families = gold_texts_and_families(line.golden_set.demand(place, partition))
     manifest = line.corpus_manifest.demand(place, partition)
     keyed = all_keys(place, partition)
     problems = leaks.golden_is_not_in_train(keyed, texts, families, manifest.file(EXCLUSIONS_FILE))

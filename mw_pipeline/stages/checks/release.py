@@ -24,7 +24,7 @@ def eval_is_comparable(place: Place, partition: str) -> Findings:
     """The report says on which gold and labels its scores stand, and they are those of this recipe."""
     recipe = place.recipe(partition)
     report = line.eval_report.demand(place, recipe).read_json(SCORES_FILE)
-    expected = {"gold": golden_of(place, recipe.corpus).hash, "labels": recipe.label_set.hash}
+    expected = {"gold": golden_of(line.golden_set.demand(place, recipe)).hash, "labels": recipe.label_set.hash}
     problems = [
         f"scores.json names {name} {report['hashes'].get(name)!r}, this recipe's is {value!r}: evaluate again"
         for name, value in expected.items()
@@ -69,9 +69,9 @@ def release_beats_its_gates(place: Place, partition: str) -> Findings:
     """
     recipe = place.recipe(partition)
     cards = {locale: _card(place, partition, locale)["metrics"] for locale in recipe.package.locales}
-    axes = comparison_of(place, recipe)
+    axes = comparison_of(line.packaged_weights.request(place, recipe), line.baseline(place, recipe))
     found_gates = release_gates.reached(recipe.eval, cards)
-    sets = facts_of(place, recipe.corpus)["sets"]
+    sets = facts_of(line.golden_set.demand(place, recipe))["sets"]
     problems, remarks = release_gates.unasked(recipe.eval, sets, found_gates, recipe.package.locales)
     low = {reach.locale: reach.low for reach in found_gates if reach.gate.gold == OWN_GOLD}
     return found(

@@ -17,7 +17,7 @@ from mw_pipeline.verdict.task_weights import task_weights_of
 def smoke_verdict(place: Place, partition: str) -> Findings:
     """The smoke saw what the full run will meet, and nothing failed: only then may the full run start."""
     recipe = place.recipe(partition)
-    _, verdict = build_verdict(place, recipe)
+    verdict = build_verdict(place, recipe)
     smoke = line.smoke_checkpoint.demand(place, recipe)
     problems = () if verdict.outcome == "pass" else (verdict.one_line(), *_what_the_probe_says(smoke))
     numbers = {name: value for name, value in verdict.evidence.items() if not isinstance(value, list)}

@@ -13,17 +13,17 @@ import pytest
 from corpus_sources import HandMade, address, install, record
 from tiny_project import edit_json, rewrite
 
+from mw_pipeline.artifact import Artifact
 from mw_pipeline.corpus.splits import judging_half
 from mw_pipeline.errors import CorpusError, RecipeError
 from mw_pipeline.golden.gold import write_manifest
 from mw_pipeline.labels import STAGE3_TAGS
 from mw_pipeline.recipe import GoldenSetSpec, load_corpus_spec
 from mw_pipeline.sources.registry import get_adapter
-from mw_pipeline.stages import checks
+from mw_pipeline.stages import checks, line
 from mw_pipeline.stages.corpus import EXCLUSIONS_FILE, row_files
-from mw_pipeline.stages.golden import build_golden, facts_of, golden_of, golden_sets_of
-from mw_pipeline.stages.golden_sets import read_set
-from mw_pipeline.stages.line import corpus_manifest
+from mw_pipeline.stages.further_gold import read_set
+from mw_pipeline.stages.golden import facts_of, golden_of, golden_sets_of
 from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.upstream import prepare_corpus
 
@@ -71,6 +71,10 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
     return Place.of(store=str(tmp_path / ".mw"), project=str(tmp_path), data=str(tmp_path))
+
+
+def gold(place: Place) -> Artifact:
+    return line.golden_set.demand(place, "c")
 
 
 def test_about_half_of_all_streets_judge_and_always_the_same() -> None:
@@ -132,14 +136,14 @@ def test_without_a_street_the_text_or_venue_decides() -> None:
 def test_the_set_stands_beside_the_own_gold_and_none_of_its_families_is_trained_on(place: Place) -> None:
     prepare_corpus(place, "c")
 
-    golden = golden_sets_of(place, "c")["real"]
-    listed = pq.read_table(corpus_manifest.demand(place, "c").file(EXCLUSIONS_FILE))
+    golden = golden_sets_of(gold(place))["real"]
+    listed = pq.read_table(line.corpus_manifest.demand(place, "c").file(EXCLUSIONS_FILE))
     excluded = set(listed["row_id"].to_pylist())
-    assert len(golden_of(place, "c").rows) == 1
+    assert len(golden_of(gold(place)).rows) == 1
     assert len(golden.rows) == sum(half(number) for number in range(120))
     rows = [
         row
-        for paths in row_files(place.store, corpus_manifest.demand(place, "c")).values()
+        for paths in row_files(line.corpus_manifest.demand(place, "c")).values()
         for row in pa.concat_tables([pq.read_table(path) for path in paths]).to_pylist()
     ]
     kept = [row for row in rows if row["split"] != "test" and row["row_id"] not in excluded]
@@ -153,12 +157,12 @@ def test_gold_with_a_stale_manifest_is_invalid_until_the_manifest_is_written_ane
     write_manifest(gold.parent)
     gold.write_text("".join(json.dumps({**GOLD, "raw": f"{n} Elm Street, Springfield"}) + "\n" for n in (1, 2)))
 
-    build_golden(place, "c")
+    line.golden_set.make(place, "c")
     (problem,) = checks.golden_is_valid(place, "c").problems
     assert problem.startswith("golden/manifest.json: stale_manifest")
 
     write_manifest(gold.parent)
-    build_golden(place, "c")
+    line.golden_set.make(place, "c")
     assert checks.golden_is_valid(place, "c").problems == ()
 
 
@@ -166,7 +170,7 @@ def test_gold_that_says_of_itself_that_it_is_valid_is_judged_again(place: Place)
     # M68: a whole artifact, whose golden.json has no finding
     gold = place.project / "golden" / "us.jsonl"
     gold.write_text("".join(json.dumps({**GOLD, "raw": raw}) + "\n" for raw in ("1 Elm Street, Nowhere",)))
-    kept = build_golden(place, "c").artifact
+    kept = line.golden_set.make(place, "c").artifact
     (problem,) = checks.golden_is_valid(place, "c").problems
     assert "unreachable_value" in problem
 
@@ -179,7 +183,7 @@ def test_gold_that_says_of_itself_that_it_is_valid_is_judged_again(place: Place)
 
 def test_gold_whose_rows_were_changed_in_the_store_is_found(place: Place) -> None:
     # M68
-    kept = build_golden(place, "c").artifact
+    kept = line.golden_set.make(place, "c").artifact
     assert checks.golden_is_valid(place, "c").problems == ()
 
     rewrite(kept, "rows/golden.jsonl", lambda path: path.write_text(path.read_text().replace("Elm", "Oak")))
@@ -192,24 +196,24 @@ def test_a_labelled_source_without_a_record_is_refused(place: Place, monkeypatch
     install(monkeypatch, HandMade([], name="labelled"))
 
     with pytest.raises(CorpusError, match=r"no row of 'real/\*.txt' can be used .its files hold no record"):
-        build_golden(place, "c")
+        line.golden_set.make(place, "c")
 
 
 def test_a_set_whose_files_are_not_there_is_refused_unless_it_may_be_absent(place: Place) -> None:
     (place.data / "real" / "a.txt").unlink()
 
     with pytest.raises(CorpusError, match=r"golden_sets.real: 'real/\*.txt' matches no file .* or say optional = true"):
-        build_golden(place, "c")
+        line.golden_set.make(place, "c")
 
 
 def test_an_optional_set_whose_files_are_not_there_is_skipped_with_a_sentence(place: Place) -> None:
     (place.project / "corpora" / "c.toml").write_text(SPEC + "optional = true\n")
     (place.data / "real" / "a.txt").unlink()
 
-    build_golden(place, "c")
+    line.golden_set.make(place, "c")
 
-    assert golden_sets_of(place, "c") == {}
-    assert facts_of(place, "c")["sets"]["real"]["skipped"].startswith("real is not scored: 'real/*.txt' matches no")
+    assert golden_sets_of(gold(place)) == {}
+    assert facts_of(gold(place))["sets"]["real"]["skipped"].startswith("real is not scored: 'real/*.txt' matches no")
 
 
 def test_equal_gold_is_the_same_artifact_wherever_the_project_lies(place: Place, tmp_path: Path) -> None:
@@ -220,35 +224,35 @@ def test_equal_gold_is_the_same_artifact_wherever_the_project_lies(place: Place,
     copy = shutil.copytree(place.project, tmp_path / "copy")
     there = Place.of(store=str(copy / ".mw"), project=str(copy), data=str(copy))
 
-    assert build_golden(place, "c").artifact.digest == build_golden(there, "c").artifact.digest
+    assert line.golden_set.make(place, "c").artifact.digest == line.golden_set.make(there, "c").artifact.digest
     assert "golden/us.jsonl:2" in checks.golden_is_valid(there, "c").evidence["findings"]
 
 
 def test_another_file_of_a_set_is_another_gold(place: Place) -> None:
-    first = build_golden(place, "c").artifact.digest
+    first = line.golden_set.make(place, "c").artifact.digest
     (place.data / "real" / "a.txt").write_text("y")
 
-    assert build_golden(place, "c").artifact.digest != first
+    assert line.golden_set.make(place, "c").artifact.digest != first
 
 
 def test_gold_files_of_a_set_are_taken_as_they_are(place: Place) -> None:
     spec = place.project / "corpora" / "c.toml"
     spec.write_text(SPEC.replace('adapter = "labelled"\ninput = "real/*.txt"', 'input = "golden/*.jsonl"'))
-    build_golden(place, "c")
+    line.golden_set.make(place, "c")
 
-    assert golden_sets_of(place, "c")["real"].raws == [GOLD["raw"]]
+    assert golden_sets_of(gold(place))["real"].raws == [GOLD["raw"]]
 
 
 @pytest.mark.parametrize("named", ['input = "golden/*.jsonl"', 'adapter = "labelled"\ninput = "real/*.txt"'])
 def test_a_set_keeps_the_tags_that_its_labels_are_complete_for(place: Place, named: str) -> None:
     spec = place.project / "corpora" / "c.toml"
     spec.write_text(SPEC.replace('adapter = "labelled"\ninput = "real/*.txt"', named) + 'tags = ["locality"]\n')
-    build_golden(place, "c")
+    line.golden_set.make(place, "c")
 
-    golden = golden_sets_of(place, "c")["real"]
+    golden = golden_sets_of(gold(place))["real"]
     assert golden.tags == ("locality",)
     assert golden.scored(STAGE3_TAGS) == ("locality",)
-    assert golden_of(place, "c").tags is None
+    assert golden_of(gold(place)).tags is None
 
 
 def test_a_broken_line_in_a_further_set_is_shown_by_row_and_blocks(place: Place) -> None:
@@ -256,11 +260,11 @@ def test_a_broken_line_in_a_further_set_is_shown_by_row_and_blocks(place: Place)
     spec.write_text(SPEC.replace('adapter = "labelled"\ninput = "real/*.txt"', 'input = "real/*.jsonl"'))
     gold = place.data / "real" / "mine.jsonl"
     gold.write_text(json.dumps(GOLD) + "\n")
-    build_golden(place, "c")
+    line.golden_set.make(place, "c")
     assert checks.golden_is_valid(place, "c").problems == ()
 
     gold.write_text(json.dumps(GOLD) + "\n{\n")
-    build_golden(place, "c")
+    line.golden_set.make(place, "c")
 
     found = checks.golden_is_valid(place, "c")
     assert found.problems[0].startswith("real/mine.jsonl:2: not_json")
@@ -272,7 +276,7 @@ def test_a_further_set_of_which_no_line_can_be_read_is_refused(place: Place) -> 
     spec.write_text(SPEC.replace('adapter = "labelled"\ninput = "real/*.txt"', 'input = "real/*"'))
 
     with pytest.raises(CorpusError, match=r"golden_sets.real: no row of 'real/\*' can be used .*a.txt:1: not_json"):
-        build_golden(place, "c")
+        line.golden_set.make(place, "c")
 
 
 def test_the_real_labelled_addresses_are_sound_gold_of_several_hundred_families(raw_data: Path, project: Path) -> None:
@@ -333,7 +337,7 @@ def test_a_source_without_texts_is_no_gold(place: Place, monkeypatch: pytest.Mon
     install(monkeypatch, HandMade([[address(1)]], name="labelled"))
 
     with pytest.raises(CorpusError, match=r"golden_sets.real: no row of 'real/\*.txt' can be used ..'without_text': 1"):
-        build_golden(place, "c")
+        line.golden_set.make(place, "c")
 
 
 @pytest.mark.parametrize(
