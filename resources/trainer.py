@@ -9,7 +9,6 @@ from typing import Any
 
 import dagster as dg
 import pydantic
-from dagster._core.errors import DagsterPipesExecutionError  # no DagsterError, and Dagster does not export it
 
 from mw_pipeline import native
 from mw_pipeline.artifact import Artifact
@@ -65,7 +64,9 @@ class Trainer(dg.ConfigurableResource):  # type: ignore[type-arg]
                 context=context, command=command, extras=asked, env=_surroundings(place), cwd=str(CHECKOUT)
             )
             (answer,) = child.get_custom_messages()
-        except DagsterPipesExecutionError as error:  # killed, or an error that nobody expected
+        except Exception as error:
+            if type(error).__name__ != "DagsterPipesExecutionError":  # which Dagster does not export: the child was
+                raise  # killed, or met an error that nobody expected
             answer = _death(stage, key, error)
         if "error" in answer:
             raise self._after(context, stage, place, key, answer)
@@ -98,7 +99,7 @@ def _surroundings(place: Place) -> dict[str, str]:
     return {**native.SETTINGS, **os.environ, **folders}
 
 
-def _death(stage: Stage, key: str, error: DagsterPipesExecutionError) -> dict[str, Any]:
+def _death(stage: Stage, key: str, error: Exception) -> dict[str, Any]:
     """What a child that said nothing would have said."""
     status = re.search(r"-?\d+", str(error))
     sentence = (
