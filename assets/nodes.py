@@ -75,7 +75,7 @@ def result_of(
 ) -> dg.MaterializeResult[None]:
     """What is shown of a partition that lies in the store."""
     shown = SHOWN.get(stage.name, Shown())
-    facts = shown.facts(place, partition, artifact)
+    facts = shown.facts(artifact, *(other.demand(place, partition) for other in shown.beside))
     return materialized(artifact, reused=reused, row_count=shown.counted, **facts)
 
 
