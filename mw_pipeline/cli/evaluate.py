@@ -8,10 +8,10 @@ import json
 from pathlib import Path
 from typing import cast
 
-from mw_pipeline.cli import EXIT_OK, say
 from mw_pipeline.cli.arguments import add_gold_arguments, gold_of, local_path
+from mw_pipeline.cli.score import print_scores
 from mw_pipeline.errors import ArtifactError
-from mw_pipeline.evaluate.evaluation import CONSTRAINED_DECODER, as_table, evaluate
+from mw_pipeline.evaluate.evaluation import CONSTRAINED_DECODER
 from mw_pipeline.evaluate.predictions import predictions_of
 from mw_pipeline.parse import Parser
 from mw_pipeline.parser_files import package_at
@@ -43,18 +43,7 @@ def run(args: argparse.Namespace) -> int:
         rows = (prediction.as_json(raw) for raw, prediction in zip(golden.raws, predictions, strict=True))
         text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
         args.predictions_out.write_text(text, encoding="utf-8")
-    found = evaluate(
-        golden,
-        predictions,
-        decoder=CONSTRAINED_DECODER,
-        labels=parser.labels,
-        policy=args.policy,
-        resamples=args.resamples,
-        seed=args.seed,
-    )
-    print(json.dumps(found.report, ensure_ascii=False))
-    say(as_table(found.report))
-    return EXIT_OK
+    return print_scores(args, golden, predictions, decoder=CONSTRAINED_DECODER, labels=parser.labels)
 
 
 def _parser(args: argparse.Namespace) -> Parser:
