@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import dagster as dg
 
-from assets.partitions import SETS, corpus_and_source, sources
+from assets.partitions import SETS, sources
 from mw_pipeline.stages import line
 from mw_pipeline.stages.raw_files import SeenFiles, state_of
 from mw_pipeline.stages.stage import Per, Stage
@@ -95,7 +95,7 @@ def _again(context: dg.ScheduleEvaluationContext, stage: Stage) -> Iterator[dg.R
 def raw_files(context: dg.SensorEvaluationContext, place: PlaceResource) -> dg.SensorResult:
     """Compares size and modification time of every raw file in use with what was last seen of it."""
     here, seen = place.open(), SeenFiles.of_text(context.cursor, now=int(time.time()))
-    states = {key: state_of(here, *corpus_and_source(key)) for key in sources.get_partition_keys()}
+    states = {key: state_of(here, key) for key in sources.get_partition_keys()}
     keys, seen = seen.after({key: state for key, state in states.items() if state})
     requests = [dg.RunRequest(run_key=run_key, partition_key=key) for key, run_key in keys.items()]
     return dg.SensorResult(run_requests=requests, cursor=seen.as_text())

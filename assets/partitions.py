@@ -10,19 +10,7 @@ _known = partitions_of(PlaceResource().open())
 for _problem in _known.problems:
     dg.get_dagster_logger("config").warning(_problem)
 
-
-def source_key(corpus: str, source: str) -> str:
-    """The partition key of one source of one corpus."""
-    return f"{corpus}:{source}"
-
-
-def corpus_and_source(key: str) -> tuple[str, str]:
-    """The corpus and the source of a partition key."""
-    corpus, _, source = key.partition(":")
-    return corpus, source
-
-
-_keys_of_corpus = {name: {source_key(name, source) for source in of} for name, of in _known.sources.items()}
+_keys_of_corpus = {name: {f"{name}:{source}" for source in of} for name, of in _known.sources.items()}
 _campaign_of = _known.campaign_of
 _compared = _known.loss_folders
 

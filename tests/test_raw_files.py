@@ -82,5 +82,5 @@ def test_a_source_without_files_or_of_a_broken_corpus_is_nothing_to_watch(tmp_pa
     (tmp_path / "corpora" / "half.toml").write_text('version = "1')
     place = Place.of(project=str(tmp_path), data=str(tmp_path), store=str(tmp_path / "store"))
 
-    assert state_of(place, "half", "anything") is None
+    assert state_of(place, "half:anything") is None
     assert json.loads(SeenFiles(since=1).as_text()) == {"since": 1, "states": {}, "asked": {}}

@@ -44,8 +44,9 @@ class SeenFiles:
         return keys, replace(self, states={**self.states, **now}, asked=asked)
 
 
-def state_of(place: Place, corpus: str, source: str) -> str | None:
-    """Sizes and times of a source's files as one word, or None where it has none on this machine to watch."""
+def state_of(place: Place, key: str) -> str | None:
+    """Sizes and times of the files of CORPUS:SOURCE as one word, or None where it has none on this machine to watch."""
+    corpus, _, source = key.partition(":")
     try:
         stats = [path.stat() for path in match_inputs(place.corpus_spec(corpus), source, place.data)]
     except (MwError, OSError):
