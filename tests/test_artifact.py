@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -59,6 +60,18 @@ def test_another_config_input_or_content_gives_another_digest(tmp_path: Path) ->
     assert one.digest[32:] == two.digest[32:], "the same bytes came out"
     assert above.digest != beside.digest
     assert above.input("thing").digest == one.digest
+
+
+def test_an_artifact_has_what_it_was_made_from_for_as_long_as_the_store_has_it(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    one, two = build(store, a=1), store.build("other", make=make_text("x")).artifact
+    above = store.build("above", make=make_text("x"), inputs=[one, two]).artifact
+
+    assert above.inputs() == [one, two]
+    assert above.inputs("other") == [two]
+    shutil.rmtree(one.path)
+    with pytest.raises(ArtifactError, match=r"there is no such artifact in this store\. Materialize thing again"):
+        above.inputs("thing")
 
 
 def test_what_was_written_verifies_and_a_flipped_byte_does_not(tmp_path: Path) -> None:

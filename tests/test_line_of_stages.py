@@ -6,6 +6,7 @@ import dataclasses
 import re
 import warnings
 from collections import Counter
+from inspect import signature
 from pathlib import Path
 from pkgutil import resolve_name
 from types import SimpleNamespace
@@ -126,6 +127,15 @@ def test_every_function_and_check_that_a_declaration_names_is_there() -> None:
         assert all(check.__doc__ for blocking in (True, False) for check in stage.checks(blocking=blocking))
         assert {*stage.before} <= line.STAGES.keys()
         assert stage.node in line.STAGES
+
+
+def test_the_function_of_a_stage_gets_a_request_and_a_folder_and_knows_no_store_and_no_place() -> None:
+    for stage in line.STAGES.values():
+        if stage.maker:
+            takes = signature(resolve_name(stage.maker)).parameters
+            assert list(takes)[:3] == ["request", "out", "progress"], stage.name
+            assert not {"Place", "Store", "Subject"} & {str(one.annotation) for one in takes.values()}, stage.name
+            assert ("work" in takes) == stage.resumes, stage.name
 
 
 def test_the_line_is_declared_in_the_order_of_making() -> None:

@@ -76,12 +76,8 @@ def _since(before: Artifact | None, lost: str | None) -> JSON:
 
 def _facts(request: Request, spec: CorpusSpec) -> dict[str, JSON]:
     """Everything that the page shows, but for the comparison."""
-    recipe, manifest, mix = (
-        request.recipe,
-        request.input("corpus_manifest"),
-        request.input("source_mix").read_json("mix.json"),
-    )
-    held = manifest.read_json(CENSUS_FILE)
+    recipe, manifest = request.recipe, request.input("corpus_manifest")
+    held, mix = manifest.read_json(CENSUS_FILE), request.input("source_mix").read_json("mix.json")
     flows = {name: waterfall_of(shards) for name, shards in shards_of(manifest).items()}
     unit, amounts = _amounts(request, manifest)
     sources = [

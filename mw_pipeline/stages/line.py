@@ -19,7 +19,7 @@ from mw_pipeline.stages import slices
 from mw_pipeline.stages.baseline import Baseline, baseline_of
 from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.slices import COMPARED_SEEDS, RunsMade
-from mw_pipeline.stages.stage import A_MOMENT_SECONDS, A_WHILE_SECONDS, Stage, Subject
+from mw_pipeline.stages.stage import A_MOMENT_SECONDS, Stage, Subject
 from mw_pipeline.train import permit
 from mw_pipeline.verdict.binding import BINDING_SECTIONS, VERDICT_FILE
 
@@ -84,7 +84,7 @@ golden_set = Stage(
     group="corpus",
     per="corpus",
     maker="mw_pipeline.stages.golden:build_golden",
-    given=slices.gold_files,
+    given=lambda of: {"files": slices.gold_files(of)},
     config=slices.of_gold,
     code=("mw_pipeline.golden.judge", "mw_pipeline.stages.further_gold", "mw_pipeline.golden.regions"),
     extra_code=slices.adapters_of_gold,
@@ -235,7 +235,7 @@ full_run_permit = Stage(
     group="train",
     per="recipe",
     maker="mw_pipeline.stages.recomputation:make_smoke_again",
-    patience=A_WHILE_SECONDS,
+    patience=600.0,  # two evaluations and some steps: who comes second waits for them, and has the permit too
     tensors=True,
     inputs=(tokenized_dataset, smoke_checkpoint, smoke_verdict),
     config=slices.of_permit,

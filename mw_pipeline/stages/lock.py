@@ -33,9 +33,7 @@ class Judged:
 
     place: Place
     recipe: Recipe
-    dataset: Artifact
     smoke: Artifact
-    verdict_artifact: Artifact
     verdict: Verdict
 
 
@@ -66,8 +64,8 @@ def judge(place: Place, recipe_name: str) -> Judged:
     )
     demand_fit(place, recipe)
     demand_upstream(place, recipe_name)
-    assert smoke is not None and artifact is not None  # demand_verdict has refused without
-    return Judged(place, recipe, dataset, smoke, artifact, verdict)
+    assert smoke is not None  # demand_verdict has refused without
+    return Judged(place, recipe, smoke, verdict)
 
 
 def _last_smoke(place: Place, recipe: Recipe) -> Artifact | None:

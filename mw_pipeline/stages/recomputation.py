@@ -28,7 +28,9 @@ def unlock_made_again(
     come out as it was logged (M68)."""
     if packaging:
         demand_no_region_withheld(place, recipe_name)
-    return _made_again(judge(place, recipe_name), progress)
+    judged = judge(place, recipe_name)
+    _permit(judged, progress)
+    return judged.verdict
 
 
 def unlock_training(place: Place, recipe_name: str, *, progress: Progress = quiet) -> tuple[Verdict, Permit | None]:
@@ -38,26 +40,23 @@ def unlock_training(place: Place, recipe_name: str, *, progress: Progress = quie
     Raises GateError also for a smoke on another kind of device, in another precision or under other tools."""
     judged = judge(place, recipe_name)
     if line.full_checkpoint.find(judged.place, judged.recipe) is not None:
-        return _made_again(judged, progress), None
+        _permit(judged, progress)
+        return judged.verdict, None
     device = _device_here(judged)
     demand_same_surroundings(judged.recipe, judged.smoke, device=device)
-    permit = permit_of(judged, device) or _earn(judged, device, progress)
-    return judged.verdict, Permit(place.store.url, permit.digest)
+    return judged.verdict, Permit(place.store.url, _permit(judged, progress, device).digest)
 
 
-def _made_again(judged: Judged, progress: Progress) -> Verdict:
-    if permit_of(judged) is None:
-        _earn(judged, _device_here(judged), progress)
-    return judged.verdict
+def _permit(judged: Judged, progress: Progress, *devices: str) -> Artifact:
+    """The permit of a smoke on any of some kinds of device, earned here where there is none."""
+    if found := permit_of(judged, *devices):
+        return found
+    earned = line.full_run_permit.build(judged.place, judged.recipe, progress=progress, device=_device_here(judged))
+    return earned.artifact
 
 
 def _device_here(judged: Judged) -> str:
     return device_as_asked(judged.recipe.train.device).type
-
-
-def _earn(judged: Judged, device: str, progress: Progress) -> Artifact:
-    """The permit of a smoke that came out as it was logged."""
-    return line.full_run_permit.build(judged.place, judged.recipe, progress=progress, device=device).artifact
 
 
 def make_smoke_again(request: Request, out: Path, progress: Progress) -> Metrics:

@@ -8,12 +8,12 @@ from mw_pipeline.artifact import Artifact
 from mw_pipeline.errors import GateError
 from mw_pipeline.package.readme import EXAMPLES
 from mw_pipeline.parse import Parser
-from mw_pipeline.recipe import OWN_GOLD, Recipe
+from mw_pipeline.recipe import OWN_GOLD
 from mw_pipeline.stages import line
 from mw_pipeline.stages.findings import demand
 from mw_pipeline.stages.lock import demand_no_region_withheld, unlock
 from mw_pipeline.stages.place import Place
-from mw_pipeline.stages.releases import RELEASES_FOLDER, publish, releases_of
+from mw_pipeline.stages.releases import publish, releases_of
 
 _REMEDY = "Train better weights, or change the gate in the recipe's [eval] and say why."
 _MORE_EXAMPLES = ("Empire State Building, 350 5th Ave, New York, NY 10118",)
@@ -51,6 +51,7 @@ def announcement(place: Place, recipe_name: str, packages: Artifact) -> str:
     scores = card["metrics"][OWN_GOLD]
     low, high = scores["intervals"]["core_macro_f1"]
     parser = Parser.load(packages.folder(locale))
+    folders = ", ".join(f"{releases_of(Path(), recipe.name) / name}" for name in recipe.package.locales)
     texts = [*EXAMPLES.values(), *_MORE_EXAMPLES][:3]
     return "\n".join(
         [
@@ -58,11 +59,7 @@ def announcement(place: Place, recipe_name: str, packages: Artifact) -> str:
             f"core macro-F1  {scores['core_macro_f1']:.4f} ({low:.4f} to {high:.4f}) on {scores['rows']} gold rows, "
             f"ceiling {scores['ceiling']['core_macro_f1']:.4f}, exact match {scores['exact_match']:.4f}; "
             "measured on the packaged int8 bytes",
-            f"packages       {', '.join(str(_shown(place, recipe, name)) for name in recipe.package.locales)}",
+            f"packages       {folders}",
             *(f"parsed         {text!r} → {parser.parse(text).components}" for text in texts),
         ]
     )
-
-
-def _shown(place: Place, recipe: Recipe, locale: str) -> Path:
-    return (place.project / RELEASES_FOLDER / recipe.name / locale).relative_to(place.project)

@@ -52,11 +52,11 @@ def raw_files(subject: Subject) -> Given:
     return {"spec": subject.spec, "data": place.data, "fetched": place.store.root / "raw", "workers": place.workers}
 
 
-def gold_files(subject: Subject) -> Given:
+def gold_files(subject: Subject) -> GoldFiles:
     """The files of the corpus's own gold and of every further set."""
     spec, place = subject.spec, subject.place
     sets = {name: place.golden_set_files(spec, name) for name in spec.golden_sets}
-    return {"files": GoldFiles(spec, place.project, place.golden_paths(spec), place.data, sets)}
+    return GoldFiles(spec, place.project, place.golden_paths(spec), place.data, sets)
 
 
 def time_left(subject: Subject) -> Given:
@@ -71,14 +71,13 @@ def adapter_of_source(subject: Subject) -> Modules:
 
 def of_gold(subject: Subject) -> JSON:
     """Manifests beside gold files count: gold whose manifest was stale is judged anew once that is written anew."""
-    spec, place = subject.spec, subject.place
-    sets = {}
-    for name, settings in spec.golden_sets.items():
-        paths = place.golden_set_files(spec, name)
+    gold, sets = gold_files(subject), {}
+    for name, paths in gold.sets.items():
+        settings = gold.spec.golden_sets[name]
         beside = manifests_of(paths) if settings.adapter is None else []
         sets[name] = [settings.model_dump(mode="json"), *map(sha256_remembered, (*paths, *beside))]
-    own = place.golden_paths(spec)
-    return {"files": [[path.name, sha256_file(path)] for path in (*own, *manifests_of(own))], "sets": sets}
+    own = [[path.name, sha256_file(path)] for path in (*gold.own, *manifests_of(gold.own))]
+    return {"files": own, "sets": sets}
 
 
 def adapters_of_gold(subject: Subject) -> Modules:

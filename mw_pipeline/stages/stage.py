@@ -27,9 +27,6 @@ Per = Literal["source", "corpus", "recipe", "loss folder", "campaign"]
 A_MOMENT_SECONDS = 60.0
 """How long an artifact is waited for that takes another process a moment, on however loaded a machine."""
 
-A_WHILE_SECONDS = 600.0
-"""The same of two evaluations and some steps: who comes second waits for them, and has what came of them too."""
-
 Metrics = Mapping[str, JSON]
 """What the function of a stage returns: what it has measured of the files that it wrote."""
 
@@ -77,16 +74,6 @@ class Request:
     def find(self, store: Store) -> Artifact | None:
         """The artifact, or None when it was never made from exactly this."""
         return store.find(self.kind, self.key)
-
-    def demand(self, store: Store) -> Artifact:
-        """The artifact. Raises ArtifactError with the command that makes it when it is not there."""
-        found = self.find(store)
-        if found is None:
-            raise ArtifactError(
-                f"{self.kind} of {self.partition!r} is not in the store for these inputs, config and code. "
-                f"Run `{self.command}`."
-            )
-        return found
 
     def build(self, store: Store, make: Callable[[Path], Metrics], *, patience_seconds: float = 0.0) -> Built:
         """The artifact, made by `make` unless it is there already; see `Store.build`."""
@@ -144,18 +131,6 @@ About = str | Recipe | Subject
 Modules = tuple[str, ...]
 
 
-def _nothing(subject: Subject) -> JSON:
-    return None
-
-
-def _no_more(subject: Subject) -> Given:
-    return {}
-
-
-def _always(subject: Subject) -> bool:
-    return True
-
-
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Stage:
     """A stage of the line, declared once.
@@ -194,7 +169,7 @@ class Stage:
     group: str
     per: Per
     maker: str = ""
-    given: Callable[[Subject], Given] = _no_more
+    given: Callable[[Subject], Given] = lambda subject: {}
     resumes: bool = False
     procedure: str = ""
     patience: float = 0.0
@@ -203,10 +178,10 @@ class Stage:
     after: tuple[Stage, ...] = ()
     before: tuple[str, ...] = ()
     extra_inputs: Callable[..., Iterator[Artifact]] | None = None
-    config: Callable[..., JSON] = _nothing
+    config: Callable[..., JSON] = lambda subject: None
     code: Modules = ()
     extra_code: Callable[[Subject], Modules] | None = None
-    exists: Callable[[Subject], bool] = _always
+    exists: Callable[[Subject], bool] = lambda subject: True
     made_with: str = ""
     blocks: tuple[str, ...] = ()
     warns: tuple[str, ...] = ()
@@ -226,7 +201,7 @@ class Stage:
 
         Raises RecipeError for a partition that is not there, ArtifactError for an input that is not."""
         subject = self.subject(place, about)
-        inputs = [artifact for stage in self.inputs for artifact in stage._all_of(subject)]
+        inputs = [stage.demand(place, one) for stage in self.inputs for one in stage._each_of(subject)]
         inputs += [stage.demand(place, subject) for stage in self.optional_inputs if stage.is_there(subject)]
         inputs += self.extra_inputs(subject, **asked) if self.extra_inputs else ()
         modules = (*self.code, *(self.extra_code(subject) if self.extra_code else ()))
@@ -252,7 +227,13 @@ class Stage:
     def demand(self, place: Place, about: About, **asked: Any) -> Artifact:
         """The artifact. Raises ArtifactError with the command that makes it when it is not there."""
         found = self.find(place, about, **asked)
-        return found if found is not None else self.request(place, about, **asked).demand(place.store)
+        if found is None:
+            wanted = self.request(place, about, **asked)
+            raise ArtifactError(
+                f"{self.name} of {wanted.partition!r} is not in the store for these inputs, config and code. "
+                f"Run `{wanted.command}`."
+            )
+        return found
 
     def make(self, place: Place, partition: str, *, progress: Progress = quiet, **asked: Any) -> Built:
         """The artifact, found or made by its procedure, or else by `build`, behind the lock where it stands there."""
@@ -266,8 +247,7 @@ class Stage:
     def build(
         self, place: Place, about: About, *, progress: Progress = quiet, given: Given | None = None, **asked: Any
     ) -> Built:
-        """The artifact, found or made by its function, which is `given` what its procedure has for it; see
-        `Store.build`."""
+        """The artifact, found or made by its function, with what its procedure has `given`; see `Store.build`."""
         request, subject = self.request(place, about, **asked), self.subject(place, about)
         maker: Callable[..., Metrics] = resolve_name(self.maker)
 
@@ -317,9 +297,6 @@ class Stage:
         """Whether it, and before it all that goes into it, was made. Raises ArtifactError for what is damaged."""
         before = all(stage.is_there(subject) for stage in self.inputs)
         return before and all(self.find(subject.place, about) is not None for about in self._each_of(subject))
-
-    def _all_of(self, subject: Subject) -> list[Artifact]:
-        return [self.demand(subject.place, about) for about in self._each_of(subject)]
 
     def _each_of(self, subject: Subject) -> Sequence[About]:
         """What of it belongs to a subject. A recipe stays the one that it is: its file may lie outside the project."""

@@ -43,10 +43,10 @@ def rows_are_conserved(place: Place, partition: str) -> Findings:
 
 def quarantine_within_budget(place: Place, partition: str) -> Findings:
     """Losses stay within the budgets of the source: to quarantine, each reason, each augmentation and each filter."""
-    corpus, source = _corpus_and_source(partition)
-    flow = waterfall_of(line.corpus_shards.demand(place, f"{corpus}:{source}"))
+    shards = line.corpus_shards.subject(place, partition)
+    flow = waterfall_of(line.corpus_shards.demand(place, shards))
     lost = flow.records.quarantined.total() + flow.rows.quarantined.total()
-    problems = waterfall.quarantine_within_budget(flow, place.corpus_spec(corpus).budgets_of(source))
+    problems = waterfall.quarantine_within_budget(flow, shards.spec.budgets_of(shards.source))
     return found(
         problems, f"{lost:,} of {flow.records.read:,} records and their rows are quarantined", quarantined=lost
     )
@@ -88,11 +88,6 @@ def waterfall_table(flow: waterfall.Waterfall) -> str:
         lines += [f"| {fate}: {name} | {records[name]:,} | {rows[name]:,} |" for name in sorted({*records, *rows})]
     lines.append(f"| deduplicated | {flow.records.deduplicated:,} | {flow.rows.deduplicated:,} |")
     return "\n".join([*lines, f"| kept | {flow.records.kept:,} | {flow.rows.kept:,} |"])
-
-
-def _corpus_and_source(partition: str) -> tuple[str, str]:
-    corpus, _, source = partition.partition(":")
-    return corpus, source
 
 
 def _overlap_table(overlaps: Sequence[leaks.Overlap]) -> str:

@@ -22,7 +22,7 @@ _SHOWN_ROWS = 200
 def golden_is_valid(place: Place, partition: str) -> Findings:
     """Every gold line is a row, every value can be reached in its text, and no row contradicts another."""
     artifact = line.golden_set.demand(place, partition)
-    judged = judged_gold(**gold_files(line.golden_set.subject(place, partition)))
+    judged = judged_gold(gold_files(line.golden_set.subject(place, partition)))
     facts = judged.facts
     findings = [finding for part in (facts, *facts["sets"].values()) for finding in part.get("findings", ())]
     blocking = [finding for finding in findings if finding["blocks"]]

@@ -114,7 +114,7 @@ def _stale(asked: EvalConfig, axes: Mapping[str, JSON]) -> list[str]:
 
 
 def _parity(place: Place, partition: str) -> JSON:
-    return line.packaged_weights.demand(place, place.recipe(partition)).read_json(PARITY_FILE)
+    return line.packaged_weights.demand(place, partition).read_json(PARITY_FILE)
 
 
 def _packaged_scores(place: Place, partition: str) -> JSON:
@@ -123,5 +123,4 @@ def _packaged_scores(place: Place, partition: str) -> JSON:
 
 
 def _card(place: Place, partition: str, locale: str) -> JSON:
-    packages = line.packaged_weights.demand(place, place.recipe(partition))
-    return packages.read_json(f"{locale}/model-card.json")
+    return line.packaged_weights.demand(place, partition).read_json(f"{locale}/model-card.json")
