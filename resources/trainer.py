@@ -64,9 +64,9 @@ class Trainer(dg.ConfigurableResource):  # type: ignore[type-arg]
                 context=context, command=command, extras=asked, env=_surroundings(place), cwd=str(CHECKOUT)
             )
             (answer,) = child.get_custom_messages()
-        except Exception as error:
-            if type(error).__name__ != "DagsterPipesExecutionError":  # which Dagster does not export: the child was
-                raise  # killed, or met an error that nobody expected
+        except Exception as error:  # killed, or an error that nobody expected: Dagster exports no name for it
+            if type(error).__name__ != "DagsterPipesExecutionError":
+                raise
             answer = _death(stage, key, error)
         if "error" in answer:
             raise self._after(context, stage, place, key, answer)
