@@ -261,6 +261,14 @@ def test_an_honest_smoke_that_was_stopped_and_resumed_comes_out_again(toy: Toy, 
     assert recompute(plan, CPU)["tolerance_losses"] == 1e-6
 
 
+def test_a_smoke_is_still_the_recipes_after_its_gates_and_package_were_changed(lock: Lock) -> None:
+    gates = lock.recipe.eval.model_copy(update={"min_core_macro_f1": 0.123})
+    changed = lock.recipe.model_copy(update={"eval": gates})
+    assert changed.digest != lock.recipe.digest
+
+    assert recompute(replace(lock.plan, recipe=changed), CPU)["steps_trained_again"] == 20
+
+
 def test_making_a_smoke_again_leaves_its_folder_as_it_was(lock: Lock) -> None:
     assert lock.smoke is not None
     recompute(lock.plan, CPU)
