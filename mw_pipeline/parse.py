@@ -141,7 +141,7 @@ class Parser:
             return self._spans(read, batch, labels, Posterior.of(words, self._transitions, self._starts))
 
         spans_of: _Found = {}
-        for found in self._map(answer, list(batches_of(np.diff(read.pieces.offsets), batch_size))):
+        for found in self._map(answer, list(read.batches(batch_size))):
             spans_of |= found
         spans = [spans_of.get(row, ()) for row in range(len(texts))]
         parsed = zip(texts, spans, read.truncated, strict=True)
@@ -209,6 +209,7 @@ class ReadTexts:
 
     texts       R        what was given
     pieces      N        their first pieces
+    words       (R,)     words of each, as many as the network makes of its pieces
     kinds       (N,)     INSIDE, BEGINS, BARRED or UNREAD, by mw_pipeline.words
     characters           their code points
     truncated   R        whether a text is longer than what is read of it
@@ -216,6 +217,7 @@ class ReadTexts:
 
     texts: Sequence[str]
     pieces: Pieces
+    words: Ids
     kinds: PieceKinds
     characters: Characters
     truncated: list[bool]
@@ -230,7 +232,11 @@ class ReadTexts:
         truncated = [bool(cut) or len(text) > limit for cut, text in zip(long, texts, strict=True)]
         pieces, characters = pieces.head(max_length), Characters(near)
         kinds = characters.piece_kinds(pieces.starts, pieces.ends, pieces.offsets)
-        return cls(texts, pieces, kinds, characters, truncated)
+        return cls(texts, pieces, tokenizer.words_of(pieces), kinds, characters, truncated)
+
+    def batches(self, batch_size: int) -> Iterator[Ids]:
+        """Numbers of texts in batches of about as many words, fewest first; texts without pieces are in none."""
+        return batches_of(self.words, np.diff(self.pieces.offsets), batch_size)
 
 
 @dataclass(frozen=True)
@@ -260,11 +266,11 @@ class PieceBatch:
         return cls(rows, ids, mask, np.where(mask, read.kinds[where], 0), starts, ends)
 
 
-def batches_of(lengths: NDArray[np.int64], batch_size: int) -> Iterator[Ids]:
-    """Row numbers in batches of similar length, shortest first; rows without pieces are in none."""
-    order = np.argsort(lengths, kind="stable")
-    order = order[lengths[order] > 0]
-    rising = lengths[order]
+def batches_of(words: Ids, lengths: Ids, batch_size: int) -> Iterator[Ids]:
+    """Row numbers in batches of about as many words, and then pieces, fewest first; rows without words are in none."""
+    order = np.lexsort((lengths, words))
+    order = order[words[order] > 0]
+    rising = words[order]
     first = 0
     while first < len(order):
         limit = max(rising[first] / (1 - _MAX_PADDING_SHARE), rising[first] + 1)

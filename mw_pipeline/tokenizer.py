@@ -21,6 +21,7 @@ import sentencepiece as spm
 from numpy.typing import NDArray
 
 from mw_pipeline.errors import ArtifactError, RecipeError
+from mw_pipeline.words import PieceJoints
 
 if TYPE_CHECKING:
     from mw_pipeline.recipe import TokenizerConfig
@@ -32,6 +33,10 @@ MODEL_NAME = "tokenizer.model"
 META_NAME = "META.json"
 
 _NEVER_ADDS_UP = 1 << 32
+_FIRST_LEAD_BYTE, _FIRST_UNSPACED_BYTE = (
+    0xC2,
+    0xE3,
+)  # of UTF-8; from the second on, most letters are Han, kana or Hangul
 _SURROGATE = re.compile("[\ud800-\udfff]")
 # The trainer reads one sentence per line, ends strings at NUL, and reserves U+2581 and U+2585 for itself.
 _NOT_FOR_TRAINING = re.compile("[\x00-\x1f\u2581\u2585\ud800-\udfff]")
@@ -114,6 +119,26 @@ class Tokenizer:
     def piece(self, piece_id: int) -> str:
         """The text of one piece, `▁` for a space and `<0xNN>` for a byte."""
         return str(self._model.id_to_piece(int(piece_id)))
+
+    @cached_property
+    def joints(self) -> PieceJoints:
+        """What each piece says of words by itself; a character that fell back to bytes counts by its first byte."""
+        return PieceJoints.of([self._readable(piece_id) for piece_id in range(self.vocab_size)])
+
+    def words_of(self, pieces: Pieces) -> NDArray[np.int64]:
+        """(R,) words of each text that these are the pieces of, as `joints` tells them."""
+        begun = np.concatenate([[0], np.cumsum(self.joints.begins(pieces.ids, pieces.offsets))])
+        return np.diff(begun[pieces.offsets])
+
+    def _readable(self, piece_id: int) -> str:
+        """A text that stands for a piece where only kinds of characters matter."""
+        if piece_id <= UNK_ID or self._model.is_control(piece_id):
+            return ""
+        piece = self.piece(piece_id)
+        if not self._model.is_byte(piece_id):
+            return piece.replace(SPACE_MARK, " ")
+        byte = int(piece[3:5], 16)
+        return "" if byte < _FIRST_LEAD_BYTE else "a" if byte < _FIRST_UNSPACED_BYTE else "\u4e00"
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of the ids; equal to what was encoded, but for U+2581, which comes back as a space."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache, lru_cache
 
 import numpy as np
@@ -90,6 +91,7 @@ class Characters:
     lengths  (R,)    int64  code points of each text
     offsets  (R+1,)  int64  its first position in C
     joints   (C+1,)  bool   True between two words, or outside any: position p lies before code point p
+    in_word  (C,)    bool   True for letters, marks and digits; `unspaced` for those of scripts without spaces
     """
 
     def __init__(self, texts: Sequence[str]) -> None:
@@ -98,10 +100,10 @@ class Characters:
         self.offsets: Positions = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(self.lengths)])
         kinds = character_kinds()[np.frombuffer(joined, dtype=np.uint32)]
         self.in_word: Mask = kinds > 0
-        is_core, is_mark, unspaced = ((kinds & bit) > 0 for bit in (_CORE, _MARK, _UNSPACED))
+        is_core, is_mark, self.unspaced = ((kinds & bit) > 0 for bit in (_CORE, _MARK, _UNSPACED))
         self.joints: Mask = np.ones(len(kinds) + 1, dtype=bool)
         self.joints[1:-1] = ~(self.in_word[:-1] & self.in_word[1:])
-        self.joints[1:-1] |= self.in_word[:-1] & ~is_mark[1:] & (unspaced[:-1] | unspaced[1:])
+        self.joints[1:-1] |= self.in_word[:-1] & ~is_mark[1:] & (self.unspaced[:-1] | self.unspaced[1:])
         self.joints[self.offsets] = True
         count = len(kinds)
         places = np.arange(count, dtype=np.int64)
@@ -162,6 +164,42 @@ class Characters:
         word = np.maximum.accumulate(np.where(opens, np.arange(len(opens)), 0))
         kinds[word[tail[cut]]] = UNREAD
         return kinds
+
+
+@dataclass(frozen=True)
+class PieceJoints:
+    """What the pieces of a vocabulary of V say of words by themselves, so that a network can tell words by piece ids.
+
+    leads  (V,)  bool  a word begins in it, whatever stands before
+    joins  (V,)  bool  goes on with the word before it if that is open, and begins one otherwise
+    open   (V,)  bool  ends within a word, or before one
+
+    What follows a word without a space belongs to it, as the comma of `Dr,`; what comes after a space to the next one,
+    as the sign of `#2150`.
+    """
+
+    leads: Mask
+    joins: Mask
+    open: Mask
+
+    @classmethod
+    def of(cls, pieces: Sequence[str]) -> PieceJoints:
+        """Of the texts of pieces, with a space where they have one; one without text goes on with any word."""
+        after_space = np.array([piece.startswith(" ") for piece in pieces])
+        characters = Characters([piece or "," for piece in pieces])
+        first, last = characters.offsets[:-1], characters.offsets[1:] - 1
+        spaced = characters.in_word & ~characters.unspaced
+        holds_word = np.logical_or.reduceat(characters.in_word, first)
+        joins = spaced[first]
+        return cls(after_space | (holds_word & ~joins), joins, spaced[last] | (after_space & ~holds_word))
+
+    def begins(self, ids: NDArray[np.integer], offsets: Positions) -> Mask:
+        """(N,) True for the first piece of each word of R texts: `ids` (N,), `offsets` (R+1,) which are whose."""
+        after_open = np.zeros(len(ids), dtype=bool)
+        after_open[1:] = self.open[ids[:-1]]
+        begins: Mask = self.leads[ids] | (self.joins[ids] & ~after_open)
+        begins[offsets[:-1][np.diff(offsets) > 0]] = True
+        return begins
 
 
 def _next_of(holds: Mask) -> Positions:

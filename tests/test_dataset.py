@@ -119,6 +119,9 @@ def test_a_row_with_two_words_in_one_piece_is_left_out_and_counted(tmp_path):
             starts, ends = np.array([[0, 4], [4, 7]], dtype=np.int32)
             return Pieces(np.full(2, 2, dtype=np.int32), np.array([0, 2]), starts, ends)
 
+        def words_of(self, pieces):
+            return np.ones(len(pieces), dtype=np.int64)
+
     table, losses = tokenize_rows(table_of([row]), TwoInOne(), STAGE2, 64)
 
     assert table.num_rows == 0
@@ -376,7 +379,9 @@ def test_a_split_with_other_columns_is_refused(tmp_path):
         sink.write_table(table)
 
     with pytest.raises(
-        ArtifactError, match=r"its columns are \['ids'\], expected row_id, source, place, input_ids, labels and kinds"
+        ArtifactError,
+        match=r"its columns are \['ids'\], expected row_id, source, place, words, input_ids, "
+        "labels and kinds",
     ):
         TokenizedDataset(tmp_path, "train")
 

@@ -15,9 +15,10 @@ from mw_pipeline.decode import hard_mask
 from mw_pipeline.errors import ArtifactError
 from mw_pipeline.labels import STAGE2
 from mw_pipeline.model.checkpoint import load_checkpoint
+from mw_pipeline.model.encoder import PLACES_IN_WORD
 from mw_pipeline.package.build import export_model
 from mw_pipeline.package.export import calibration_feeds, compare, export_onnx, quantise, torch_logits
-from mw_pipeline.parse import PieceBatch, ReadTexts, batches_of, onnx_logits
+from mw_pipeline.parse import PieceBatch, ReadTexts, onnx_logits
 from mw_pipeline.tokenizer import Tokenizer
 from mw_pipeline.words import BEGINS, INSIDE
 
@@ -66,10 +67,10 @@ def test_equal_weights_give_equal_bytes_and_name_no_path_of_this_machine(checkpo
 def test_every_weight_matrix_is_int8_within_half_a_step_of_its_value(checkpoint, exported):
     tensors = {t.name: onnx.numpy_helper.to_array(t) for t in onnx.load(exported / "model.onnx").graph.initializer}
     before = {t.name: onnx.numpy_helper.to_array(t) for t in onnx.load(exported / "fp32.onnx").graph.initializer}
-    matrices = {name: value for name, value in before.items() if value.ndim == 2 and min(value.shape) > 1}
+    matrices = {name: value for name, value in before.items() if value.ndim == 2 and min(value.shape) > PLACES_IN_WORD}
 
     assert len(matrices) == 1 + 4 * CONFIG.layers + 1  # embedding, four matrices a layer, head
-    assert not any(t.ndim == 2 and t.dtype == np.float32 and min(t.shape) > 1 for t in tensors.values())
+    assert not any(t.ndim == 2 and t.dtype == np.float32 and min(t.shape) > PLACES_IN_WORD for t in tensors.values())
     for name, floats in matrices.items():
         whole, scale = tensors[f"{name}.int8"], tensors[f"{name}.scale"]
         assert whole.dtype == np.int8
@@ -100,7 +101,7 @@ def test_a_row_is_answered_to_the_last_bit_the_same_in_any_company(tokenizer, ex
     read = ReadTexts.of(tokenizer, TEXTS[:64], CONFIG.max_length)
 
     def answers(size: int) -> dict[int, bytes]:
-        batches = [PieceBatch.of(read, rows) for rows in batches_of(np.diff(read.pieces.offsets), size)]
+        batches = [PieceBatch.of(read, rows) for rows in read.batches(size)]
         return {
             int(row): logits[mask].tobytes()
             for batch in batches

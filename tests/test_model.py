@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from mw_pipeline.dataset.batches import Batch
-from mw_pipeline.model.encoder import Encoder, rotary_angles, rotate, tensors_of
+from mw_pipeline.model.encoder import Encoder, place_in_word, rotary_angles, rotate, tensors_of
 from mw_pipeline.recipe import ModelConfig
+from mw_pipeline.words import PieceJoints
 
 CONFIG = ModelConfig(width=32, layers=2, heads=4, feed_forward=64, dropout=0.5, max_length=16)
 
@@ -59,6 +60,54 @@ def test_order_matters(encoder):
     assert not torch.allclose(encoder(ids)[0, 1], encoder(ids.flip(1))[0, 1])
 
 
+JOINTS = PieceJoints.of(["", "", "\u2581a", "b", ",", "\u2581", "1", "\u5cf6"] + ["c"] * 42)
+
+
+def test_words_by_ids_are_those_that_the_batches_count(encoder):
+    encoder.know_words(JOINTS)
+    ids = torch.randint(1, 50, (20, 9))
+
+    offsets = np.arange(21, dtype=np.int64) * 9
+    counted = JOINTS.begins(ids.numpy().ravel(), offsets).reshape(20, 9)
+
+    assert encoder.word_begins(ids).tolist() == counted.tolist()
+
+
+def test_layers_see_one_position_for_each_word(encoder):
+    encoder.know_words(JOINTS)
+    seen = []
+    encoder.layers[0].register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].shape))
+
+    logits = encoder(
+        torch.tensor([[2, 3, 4, 5, 6, 7], [2, 3, 3, 3, 3, 3]])
+    )  # `a b , | \u2581 1 | island`, and one word
+
+    assert seen == [(2, 3, 32)] and logits.shape == (2, 6, 5)
+
+
+def test_a_row_with_fewer_words_than_others_is_read_as_alone(encoder):
+    encoder.know_words(JOINTS)
+    few, many = torch.tensor([[2, 3, 4, 2, 3, 3]]), torch.tensor([[2, 2, 2, 2, 2, 2]])
+
+    together = encoder(torch.cat((few, many)))
+
+    torch.testing.assert_close(together, torch.cat((encoder(few), encoder(many))), atol=1e-5, rtol=1e-5)
+
+
+def test_the_order_of_pieces_within_a_word_matters(encoder):
+    encoder.know_words(JOINTS)
+
+    one, other = encoder(torch.tensor([[2, 3, 8, 2], [2, 8, 3, 2]]))
+
+    assert (one[3] - other[3]).abs().max() > 1e-4
+
+
+def test_places_in_a_word_are_counted_up_to_the_last_one_that_is_told_apart():
+    begins = torch.tensor([[1, 0, 0, 0, 0, 1, 0, 1], [1, 1, 0, 1, 0, 0, 0, 0]], dtype=torch.bool)
+
+    assert place_in_word(begins).tolist() == [[0, 1, 2, 3, 3, 0, 1, 0], [0, 0, 1, 0, 1, 2, 3, 3]]
+
+
 def test_rotary_scores_depend_on_distance_alone():
     heads = torch.randn(1, 1, 1, 8).expand(1, 20, 1, 8)
 
@@ -97,7 +146,8 @@ def test_dropout_acts_in_training_only_and_follows_the_seed(encoder):
 
 
 def test_the_gradient_reaches_every_parameter(encoder):
-    encoder(torch.randint(1, 50, (4, 6))).logsumexp(2).sum().backward()
+    encoder.know_words(JOINTS)
+    encoder(torch.randint(1, 50, (4, 9))).logsumexp(2).sum().backward()
 
     silent = [name for name, p in encoder.named_parameters() if p.grad is None or not p.grad.any()]
     # a softmax is blind to a shift of all scores of a query, and half of the key bias does just that

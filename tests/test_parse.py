@@ -245,17 +245,18 @@ def test_one_text_given_as_many_is_a_type_error(parser):
         parser.parse_many("12 rue")
 
 
-@given(st.lists(st.integers(0, 60), max_size=50), st.integers(1, 9))
-def test_every_row_with_pieces_is_in_one_batch_and_padding_stays_below_its_share(lengths, size):
-    capped = np.minimum(np.array(lengths, dtype=np.int64), 32)
+@given(st.lists(st.tuples(st.integers(0, 32), st.integers(1, 3)), max_size=50), st.integers(1, 9))
+def test_every_row_with_words_is_in_one_batch_and_padding_stays_below_its_share(sizes, size):
+    words = np.array([count for count, _ in sizes], dtype=np.int64)
+    lengths = words * np.array([pieces for _, pieces in sizes], dtype=np.int64)
 
-    batches = list(batches_of(capped, size))
+    batches = list(batches_of(words, lengths, size))
 
-    assert sorted(row for batch in batches for row in batch) == [row for row, n in enumerate(lengths) if n]
+    assert sorted(row for batch in batches for row in batch) == [row for row, n in enumerate(words) if n]
     for batch in batches:
         assert len(batch) <= size
-        longest, shortest = capped[batch].max(), capped[batch].min()
-        assert longest - shortest <= max(1, 0.25 * longest)
+        most, fewest = words[batch].max(), words[batch].min()
+        assert most - fewest <= max(1, 0.25 * most)
 
 
 def change_json(path: Path, **changes: object) -> None:

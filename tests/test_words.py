@@ -17,7 +17,7 @@ from mw_pipeline.corpus.align import Misfit, align
 from mw_pipeline.corpus.align import Span as AlignedSpan
 from mw_pipeline.decode import trim
 from mw_pipeline.golden.reach import occurrences
-from mw_pipeline.words import BARRED, BEGINS, INSIDE, UNREAD, Characters, character_kinds
+from mw_pipeline.words import BARRED, BEGINS, INSIDE, UNREAD, Characters, PieceJoints, character_kinds
 
 # Letters, digits, accents, scripts with and without spaces, and everything that may stand between words.
 WILD = st.text(
@@ -244,3 +244,56 @@ def test_pieces_begin_words_or_go_on_with_them(text, pieces, kinds):
 def test_no_texts_have_no_pieces():
     assert kinds_of([]) == []
     assert kinds_of([("", []), ("a", [])]) == [[], []]
+
+
+def words_by_ids(pieces: list[str]) -> list[str]:
+    """What pieces make of a text when they are told by their ids alone, word by word."""
+    joints = PieceJoints.of(pieces)
+    begins = joints.begins(np.arange(len(pieces)), np.array([0, len(pieces)])).tolist()
+    words: list[str] = []
+    for piece, first in zip(pieces, begins, strict=True):
+        words = [*words, piece] if first else [*words[:-1], words[-1] + piece]
+    return words
+
+
+@pytest.mark.parametrize(
+    ("pieces", "words"),
+    [
+        ("_ 585 54 _L ark spur _Dr , _ND", ["_58554", "_Larkspur", "_Dr,", "_ND"]),
+        ("_12 - 14 _d ' Assa s", ["_12-", "14", "_d'", "Assas"]),
+        ("_d'As sas", ["_d'Assas"]),
+        ("_Dr _# 21 50 , _( France )", ["_Dr", "_#2150,", "_(France)"]),
+        ("_A _ - _B", ["_A", "_-", "_B"]),
+        ("_東京都 千 代 田 _1 丁目", ["_東京都", "千", "代", "田", "_1", "丁目"]),
+        ("_e \u0301 t é", ["_e\u0301té"]),
+    ],
+)
+def test_a_network_tells_words_by_pieces_with_the_signs_that_belong_to_them(pieces, words):
+    found = words_by_ids(pieces.replace("_", "\u2581").replace(" ", "|").replace("\u2581", " ").split("|"))
+
+    assert [word.replace(" ", "_") for word in found] == words
+
+
+@given(WILD.filter(str.strip), st.data())
+@settings(max_examples=300, deadline=None)
+def test_a_piece_begins_a_word_by_its_id_unless_it_goes_on_with_one_or_holds_none(text, data):
+    text = text.replace(" ", "")
+    assume(text)
+    characters = Characters([text])
+    places = st.sets(st.integers(1, len(text) - 1), max_size=6) if len(text) > 1 else st.just(set())
+    cut = [0, *sorted(data.draw(places)), len(text)]
+    # what a mark of a script without spaces belongs to is not told by ids: it begins a word
+    assume(not any(characters.unspaced[start] and not characters.joints[start] for start in cut[:-1]))
+
+    pieces = [text[start:end] for start, end in itertools.pairwise(cut)]
+    begins = PieceJoints.of(pieces).begins(np.arange(len(pieces)), np.array([0, len(pieces)]))
+
+    for first, (start, end) in zip(begins[1:], list(itertools.pairwise(cut))[1:], strict=True):
+        assert first == bool(characters.joints[start] and characters.in_word[start:end].any())
+
+
+def test_rows_of_no_pieces_begin_no_word():
+    joints = PieceJoints.of(["", "a"])
+
+    assert joints.begins(np.array([1, 1]), np.array([0, 0, 1, 1, 2, 2])).tolist() == [True, True]
+    assert joints.begins(np.array([], dtype=np.int64), np.array([0, 0])).tolist() == []

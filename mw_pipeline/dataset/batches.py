@@ -41,7 +41,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class SamplePool:
-    """A pool of N = P · B samples, by length, before any of its rows is read.
+    """A pool of N = P · B samples, by words and length, before any of its rows is read.
 
     rows    (N,)  int64  row numbers in the split; B of them side by side are a batch
     passes  (N,)  int64  whole passes over its source before each row
@@ -56,9 +56,9 @@ class SamplePool:
 class BatchStream:
     """The training batches of a run. Batch n depends on (dataset, sampler, seed, n) alone, so resuming needs no state.
 
-    Samples come in pools of `pool_batches` batches: each pool is sorted by length, cut, and its batches dealt out. What
-    a pool holds is the sampler's choice, so the mix is right in every pool; sorting only keeps padding out, and dealing
-    keeps sources of long rows from coming in bursts.
+    Samples come in pools of `pool_batches` batches: each pool is sorted by words and length, cut, and its batches dealt
+    out. What a pool holds is the sampler's choice, so the mix is right in every pool; sorting only keeps padding out,
+    and dealing keeps sources of long rows from coming in bursts.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class BatchStream:
         self._demand_rows_of_source(rows, draw.source)
         rng = np.random.default_rng([self._seed % 2**64, pool])
         mixed = rng.permutation(samples)  # rows of one length must not stay in the sampler's order of sources
-        order = mixed[np.argsort(self._dataset.lengths_of(rows[mixed]), kind="stable")]
+        order = mixed[self._dataset.by_size(rows[mixed])]
         return SamplePool(rows[order], draw.passes[order], stratified_order(self.pool_batches, rng))
 
     def _demand_rows_of_source(self, rows: NDArray[np.int64], source: NDArray[np.int16]) -> None:
@@ -131,7 +131,7 @@ def stratified_order(count: int, rng: np.random.Generator) -> NDArray[np.int64]:
 
 
 def fixed_batches(dataset: TokenizedDataset, max_rows: int, *, batch_size: int = 512) -> list[Batch]:
-    """The same validation batches every time: at most `max_rows` stored rows, evenly spaced over the split, by length.
+    """The same validation batches every time: at most `max_rows` stored rows, evenly spaced over the split, by size.
 
     Even spacing reaches every source in proportion, since the rows of a source lie side by side. Nothing is
     augmented, weighted or repeated (M23).
@@ -141,8 +141,8 @@ def fixed_batches(dataset: TokenizedDataset, max_rows: int, *, batch_size: int =
 
 
 def batches_of(dataset: TokenizedDataset, rows: NDArray[np.int64], *, batch_size: int = 512) -> list[Batch]:
-    """Stored rows by number, in order of length."""
-    rows = rows[np.argsort(dataset.lengths_of(rows), kind="stable")]
+    """Stored rows by number, in order of words and length."""
+    rows = rows[dataset.by_size(rows)]
     token_rows, passes, count = dataset.rows(rows), np.zeros(len(rows), dtype=np.int64), len(rows)
     return [
         padded(token_rows, begin, min(begin + batch_size, count), rows, passes) for begin in range(0, count, batch_size)

@@ -52,6 +52,7 @@ def tokenized_schema(vocab_size: int, label_count: int, max_length: int) -> pap.
             "row_id": pap.Column(types["row_id"], pap.Check.str_length(min_value=1)),
             "source": pap.Column(types["source"], pap.Check.str_length(min_value=1)),
             "place": pap.Column(types["place"]),
+            "words": pap.Column(types["words"], pap.Check.ge(1)),
             "input_ids": pap.Column(
                 types["input_ids"],
                 [_items_between(PAD_ID + 1, vocab_size), _lengths_between(1, max_length)],

@@ -29,6 +29,7 @@ TOKENIZED_SCHEMA = pa.schema(
         pa.field("row_id", pa.string(), nullable=False),
         pa.field("source", pa.string(), nullable=False),
         pa.field("place", pa.uint64(), nullable=False),
+        pa.field("words", pa.uint8(), nullable=False),
         pa.field("input_ids", pa.list_(pa.field("item", pa.int32(), nullable=False)), nullable=False),
         pa.field("labels", pa.list_(pa.field("item", pa.uint8(), nullable=False)), nullable=False),
         pa.field("kinds", pa.list_(pa.field("item", pa.uint8(), nullable=False)), nullable=False),
@@ -39,6 +40,7 @@ TOKENIZED_MEANINGS = {
     "row_id": "of the row in the corpus",
     "source": "name in the corpus spec",
     "place": "hash of the town that the row's record lies in; 0 where it names none",
+    "words": "words that its pieces make for the network: rows with as many are batched together",
     "input_ids": "id of each piece in the recipe's tokenizer",
     "labels": "index of each piece's label in the recipe's label set",
     "kinds": "what each piece is to its word: 0 goes on with it, 1 begins it, 2 no span begins with it",
@@ -82,6 +84,7 @@ class TokenizedDataset:
         self._ids = self._addresses("input_ids", 1, 4)
         self._labels = self._addresses("labels", 1, 1)
         self._kinds = self._addresses("kinds", 1, 1)
+        self._words = self._addresses("words", 1, 1)
         file_bytes = np.frombuffer(self._buffer, dtype=np.uint8)
         self._as_bytes = file_bytes
         self._as_int32 = file_bytes[: len(file_bytes) // 4 * 4].view(np.int32)
@@ -114,6 +117,20 @@ class TokenizedDataset:
         """(R,) pieces of each of these rows."""
         _, first, end = self._places(indices)
         return end - first
+
+    def words_of(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """(R,) words of each of these rows."""
+        batch = np.searchsorted(self._first_rows, indices, side="right") - 1
+        words: NDArray[np.uint8] = self._as_bytes[self._words[batch] + indices - self._first_rows[batch]]
+        return words
+
+    def by_size(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
+        """(R,) the order in which rows side by side have about as many words, and then pieces.
+
+        Pieces rise where words are odd and fall where they are even: a batch that holds the end of one number of words
+        and the start of the next is no wider than either."""
+        words, lengths = self.words_of(indices).astype(np.int64), self.lengths_of(indices)
+        return np.lexsort((np.where(words % 2, lengths, -lengths), words))
 
     def rows(self, indices: NDArray[np.int64]) -> TokenRows:
         """The rows with these numbers (R,), in this order, repeats allowed."""
@@ -157,7 +174,8 @@ class TokenizedDataset:
         found = []
         for batch in self._batches:
             array = batch.column(column)
-            part = array.buffers()[1] if buffer == 0 else array.values.buffers()[1]
+            values = array.values if pa.types.is_list(array.type) else array
+            part = array.buffers()[1] if buffer == 0 else values.buffers()[1]
             found.append((part.address - self._buffer.address) // width)
         return np.asarray(found, dtype=np.int64)
 
@@ -225,10 +243,10 @@ class SplitWriter:
 
 
 class RowDigest:
-    """SHA-256 over row ids, places, piece ids, labels and kinds, in row order; batching does not matter (M23)."""
+    """SHA-256 over ids, places, words, pieces, labels and kinds of rows in order; batching does not matter (M23)."""
 
     def __init__(self) -> None:
-        names = ("row_id", "place", "lengths", "input_ids", "labels", "kinds")
+        names = ("row_id", "place", "words", "lengths", "input_ids", "labels", "kinds")
         self._parts = {name: hashlib.sha256() for name in names}
 
     def update(self, batch: pa.RecordBatch) -> None:
@@ -236,6 +254,7 @@ class RowDigest:
         lines = pc.binary_join_element_wise(batch.column("row_id"), "", "\n")
         self._parts["row_id"].update(utf8_bytes(lines)[1].tobytes())
         self._parts["place"].update(batch.column("place").to_numpy().astype("<u8").tobytes())
+        self._parts["words"].update(batch.column("words").to_numpy().tobytes())
         lengths = pc.list_value_length(batch.column("input_ids")).to_numpy()
         self._parts["lengths"].update(lengths.astype("<i4").tobytes())
         self._parts["input_ids"].update(batch.column("input_ids").flatten().to_numpy().astype("<i4").tobytes())
@@ -258,7 +277,7 @@ def _opened(path: Path) -> tuple[pa.Buffer, pa.ipc.RecordBatchFileReader]:
         ) from None
     if not reader.schema.equals(TOKENIZED_SCHEMA):
         raise ArtifactError(
-            f"{path}: its columns are {reader.schema.names!r}, expected row_id, source, place, input_ids, labels and "
-            "kinds with their types. Rebuild the dataset."
+            f"{path}: its columns are {reader.schema.names!r}, expected row_id, source, place, words, input_ids, "
+            "labels and kinds with their types. Rebuild the dataset."
         )
     return buffer, reader

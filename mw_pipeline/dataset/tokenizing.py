@@ -102,7 +102,8 @@ def tokenize_rows(
     )
     tally.dropped, tally.gold = +tally.dropped, +tally.gold
     named = [table.column("row_id"), table.column("source"), _place_ids(table.column("place"))]
-    columns = [*named, *_list_columns((pieces.ids, labels, kinds), pieces.offsets)]
+    words = pa.array(np.minimum(tokenizer.words_of(pieces), max_length).astype(np.uint8))
+    columns = [*named, words, *_list_columns((pieces.ids, labels, kinds), pieces.offsets)]
     return pa.table(columns, schema=TOKENIZED_SCHEMA).filter(pa.array(keep)), tally
 
 

@@ -1,6 +1,9 @@
-"""The tagger's network: a small transformer encoder over pieces, one row of label logits for each piece.
+"""The tagger's network: a small transformer encoder over words, one row of label logits for each of their pieces.
 
-Shape letters: B rows, T pieces, K labels, C width, H heads, D = C / H.
+Pieces are added up to words before the layers and each takes its word's vector after them. An address has half as many
+words as pieces, and what the layers cost goes with the number of positions (docs/parse.md).
+
+Shape letters: B rows, T pieces, W words, K labels, C width, H heads, D = C / H, V vocabulary.
 """
 
 from __future__ import annotations
@@ -13,22 +16,35 @@ from torch import Tensor, nn
 from mw_pipeline.dataset.batches import Batch
 from mw_pipeline.recipe import ModelConfig
 from mw_pipeline.tokenizer import PAD_ID
+from mw_pipeline.words import PieceJoints
 
 ROTARY_BASE = 10_000.0
+PLACES_IN_WORD = 4  # first, second and third piece, and any later one
 MASKED_SCORE = -1e4  # finite, so that a row of padding alone stays a number; far below any real attention score
 
 
 class Encoder(nn.Module):
     """Pre-norm transformer with rotary positions; no learned position table, so no length is out of range.
 
-    Attention is two plain batched matmuls: at a dozen pieces a row they are about three times faster on a CPU than
-    `scaled_dot_product_attention`. Dropout acts on the embeddings only.
+    Attention is two plain batched matmuls: at a dozen positions a row they are about three times faster on a CPU than
+    `scaled_dot_product_attention`. Dropout acts on the embeddings only. What begins a word is told by piece ids alone,
+    from buffers that are kept with the weights, so that a package needs no input but them.
     """
 
+    leads: Tensor
+    joins: Tensor
+    open: Tensor
+
     def __init__(self, config: ModelConfig, vocab_size: int, label_count: int) -> None:
+        """Every piece is a word of its own until `know_words` says otherwise."""
         super().__init__()
         self.head_width = config.width // config.heads
+        self.register_buffer("leads", torch.ones(vocab_size, dtype=torch.bool))
+        self.register_buffer("joins", torch.zeros(vocab_size, dtype=torch.bool))
+        self.register_buffer("open", torch.zeros(vocab_size, dtype=torch.bool))
         self.embedding = nn.Embedding(vocab_size, config.width, padding_idx=PAD_ID)
+        self.piece_scale = nn.Parameter(torch.empty(PLACES_IN_WORD, config.width))
+        self.piece_shift = nn.Parameter(torch.zeros(PLACES_IN_WORD, config.width))
         self.dropout = nn.Dropout(config.dropout)
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.layers))
         self.norm = nn.LayerNorm(config.width)
@@ -42,22 +58,39 @@ class Encoder(nn.Module):
         attention_mask  (B, T)     bool | int64  true on real pieces; None: nothing is padded
         returns         (B, T, K)  float         unspecified under padding
         """
-        hidden = self.dropout(self.embedding(input_ids))  # (B, T, C)
-        rotation = rotary_angles(input_ids.shape[1], self.head_width, like=hidden)
-        bias = None if attention_mask is None else attention_bias(attention_mask, like=hidden)
+        begins = self.word_begins(input_ids)
+        place = place_in_word(begins)
+        pieces = self.embedding(input_ids) * rows_of(self.piece_scale, place) + rows_of(self.piece_shift, place)
+        member = membership(begins, attention_mask).to(pieces.dtype)  # (B, W, T)
+        hidden = self.dropout(torch.matmul(member, pieces).to(pieces.dtype))  # (B, W, C)
+        rotation = rotary_angles(member.shape[1], self.head_width, like=hidden)
+        bias = attention_bias(member.amax(2), like=hidden)
         for layer in self.layers:
             hidden = layer(hidden, rotation, bias)
+        hidden = torch.matmul(member.transpose(1, 2), hidden) + pieces
         return self.head(self.norm(hidden))  # type: ignore[no-any-return]
+
+    def know_words(self, joints: PieceJoints) -> None:
+        """Takes what pieces say of words from a tokenizer of V pieces."""
+        for mine, known in ((self.leads, joints.leads), (self.joins, joints.joins), (self.open, joints.open)):
+            mine.copy_(torch.from_numpy(known))
+
+    def word_begins(self, input_ids: Tensor) -> Tensor:
+        """(B, T) bool, true for the first piece of each word, from ids (B, T) int64."""
+        after_open = shifted(self.open[input_ids], 1)
+        begins = self.leads[input_ids] | (self.joins[input_ids] & ~after_open)
+        return begins | ~shifted(torch.ones_like(begins), 1)
 
     def _initialise(self, layers: int) -> None:
         """Normal(0, 0.02) everywhere; projections back into the residual stream are shrunk by sqrt(2 layers)."""
         for name, parameter in self.named_parameters():
-            if parameter.dim() == 2:
+            if parameter.dim() == 2 and not name.startswith("piece_"):
                 residual = name.endswith(("attention.output.weight", "contract.weight"))
                 nn.init.normal_(parameter, std=0.02 / math.sqrt(2 * layers) if residual else 0.02)
             elif name.endswith("bias"):
                 nn.init.zeros_(parameter)
         nn.init.normal_(self.embedding.weight, std=1.0 / math.sqrt(self.embedding.embedding_dim))
+        nn.init.normal_(self.piece_scale, mean=1.0, std=0.3)  # so that a sum tells the order of what was added up
         with torch.no_grad():
             self.embedding.weight[PAD_ID].zero_()
 
@@ -73,8 +106,8 @@ class Layer(nn.Module):
         self.expand = nn.Linear(config.width, config.feed_forward)
         self.contract = nn.Linear(config.feed_forward, config.width)
 
-    def forward(self, hidden: Tensor, rotation: tuple[Tensor, Tensor], bias: Tensor | None) -> Tensor:
-        """hidden (B, T, C) -> (B, T, C)."""
+    def forward(self, hidden: Tensor, rotation: tuple[Tensor, Tensor], bias: Tensor) -> Tensor:
+        """hidden (B, W, C) -> (B, W, C)."""
         hidden = hidden + self.attention(self.attention_norm(hidden), rotation, bias)
         expanded = nn.functional.gelu(self.expand(self.feed_forward_norm(hidden)))
         return hidden + self.contract(expanded)  # type: ignore[no-any-return]
@@ -90,38 +123,65 @@ class Attention(nn.Module):
         self.query_key_value = nn.Linear(width, 3 * width)
         self.output = nn.Linear(width, width)
 
-    def forward(self, hidden: Tensor, rotation: tuple[Tensor, Tensor], bias: Tensor | None) -> Tensor:
-        """hidden (B, T, C) -> (B, T, C); bias (B, 1, 1, T) is added to the scores of every query."""
-        rows, pieces, width = hidden.shape
-        projected = self.query_key_value(hidden).view(rows, pieces, 3 * self.heads, self.head_width)
-        query, key = rotate(projected[:, :, : 2 * self.heads], rotation).transpose(1, 2).chunk(2, dim=1)  # (B, H, T, D)
+    def forward(self, hidden: Tensor, rotation: tuple[Tensor, Tensor], bias: Tensor) -> Tensor:
+        """hidden (B, W, C) -> (B, W, C); bias (B, 1, 1, W) is added to the scores of every query."""
+        rows, words, width = hidden.shape
+        projected = self.query_key_value(hidden).view(rows, words, 3 * self.heads, self.head_width)
+        query, key = rotate(projected[:, :, : 2 * self.heads], rotation).transpose(1, 2).chunk(2, dim=1)  # (B, H, W, D)
         value = projected[:, :, 2 * self.heads :].transpose(1, 2)
-        scores = torch.matmul(query, key.transpose(2, 3)) * self.head_width**-0.5  # (B, H, T, T)
-        if bias is not None:
-            scores = scores + bias
-        mixed = torch.matmul(scores.softmax(dim=-1), value)  # (B, H, T, D)
-        return self.output(mixed.transpose(1, 2).reshape(rows, pieces, width))  # type: ignore[no-any-return]
+        scores = torch.matmul(query, key.transpose(2, 3)) * self.head_width**-0.5 + bias  # (B, H, W, W)
+        mixed = torch.matmul(scores.softmax(dim=-1), value)  # (B, H, W, D)
+        return self.output(mixed.transpose(1, 2).reshape(rows, words, width))  # type: ignore[no-any-return]
 
 
-def rotary_angles(pieces: int, head_width: int, *, like: Tensor) -> tuple[Tensor, Tensor]:
-    """Cosines and signed sines, (T, 1, D) each, of position × frequency (Su et al. 2021, the half-split layout)."""
+def rows_of(table: Tensor, rows: Tensor) -> Tensor:
+    """(N, C) at (B, T) -> (B, T, C). Its gradient adds up in one order; that of `table[rows]` in any, on a CPU too."""
+    return nn.functional.embedding(rows, table)
+
+
+def shifted(values: Tensor, by: int) -> Tensor:
+    """(B, T) bool moved right by so many places, with false before."""
+    return nn.functional.pad(values, (by, 0))[:, : values.shape[1]]
+
+
+def place_in_word(begins: Tensor) -> Tensor:
+    """(B, T) int64: 0 for the first piece of a word, 1 for the second, and the last place for all after it."""
+    goes_on = ~begins
+    place = goes_on.long()
+    run = goes_on
+    for back in range(1, PLACES_IN_WORD - 1):
+        run = run & shifted(goes_on, back)
+        place = place + run
+    return place
+
+
+def membership(begins: Tensor, attention_mask: Tensor | None) -> Tensor:
+    """(B, W, T) bool: which pieces each word is made of; none in a word that only longer rows have."""
+    word = begins.long().cumsum(1) - 1
+    words = torch.arange(word.max() + 1, device=begins.device)  # type: ignore[call-overload]
+    member: Tensor = word[:, None, :] == words[None, :, None]
+    return member if attention_mask is None else member & attention_mask.bool()[:, None, :]
+
+
+def rotary_angles(positions: int, head_width: int, *, like: Tensor) -> tuple[Tensor, Tensor]:
+    """Cosines and signed sines, (W, 1, D) each, of position × frequency (Su et al. 2021, the half-split layout)."""
     half = torch.arange(head_width // 2, device=like.device, dtype=torch.float32)
     frequencies = torch.exp(half * (-2.0 * math.log(ROTARY_BASE) / head_width))
-    angles = torch.arange(pieces, device=like.device, dtype=torch.float32)[:, None, None] * frequencies
+    angles = torch.arange(positions, device=like.device, dtype=torch.float32)[:, None, None] * frequencies
     cosine, sine = angles.cos(), angles.sin()
     return torch.cat((cosine, cosine), dim=-1), torch.cat((-sine, sine), dim=-1)
 
 
 def rotate(heads: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
-    """Each pair (d, d + D/2) of heads (B, T, any, D) turned by its position's angle; the scores see distances only."""
+    """Each pair (d, d + D/2) of heads (B, W, any, D) turned by its position's angle; the scores see distances only."""
     cosine, sine = (part.to(heads.dtype) for part in rotation)
     first, second = heads.chunk(2, dim=-1)
     return heads * cosine + torch.cat((second, first), dim=-1) * sine
 
 
-def attention_bias(attention_mask: Tensor, *, like: Tensor) -> Tensor:
-    """(B, T) true on real pieces -> (B, 1, 1, T) float: 0 on real pieces, MASKED_SCORE on padding."""
-    return (1.0 - attention_mask.to(like.dtype))[:, None, None, :] * MASKED_SCORE
+def attention_bias(there: Tensor, *, like: Tensor) -> Tensor:
+    """(B, W) 1 on real words, else 0 -> (B, 1, 1, W) float: 0 on real words, MASKED_SCORE on the others."""
+    return (1.0 - there.to(like.dtype))[:, None, None, :] * MASKED_SCORE
 
 
 def tensors_of(batch: Batch, device: torch.device) -> tuple[Tensor, Tensor, Tensor | None]:

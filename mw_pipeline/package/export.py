@@ -32,7 +32,8 @@ from torch import Tensor, nn
 
 from mw_pipeline.decode import Floats, Ids, word_viterbi
 from mw_pipeline.errors import ArtifactError
-from mw_pipeline.parse import LogitsOf, PieceBatch, ReadTexts, batches_of
+from mw_pipeline.model.encoder import PLACES_IN_WORD
+from mw_pipeline.parse import LogitsOf, PieceBatch, ReadTexts
 from mw_pipeline.tokenizer import Tokenizer
 
 OPSET = 20
@@ -116,7 +117,7 @@ def quantise(source: Path, target: Path, *, calibration: Iterable[Feed]) -> None
     for node in model.graph.node:
         if node.output[0] in products:
             nodes += _int8_product(node, floats[node.input[1]], ranges[node.input[0]], stored)
-        elif node.op_type == "Gather" and node.input[0] in floats:
+        elif node.op_type == "Gather" and len(floats.get(node.input[0], ())) > PLACES_IN_WORD:
             nodes += _int8_gather(node, floats[node.input[0]], stored)
         else:
             nodes.append(node)
@@ -199,11 +200,11 @@ def _int8_gather(
 
 
 def calibration_feeds(tokenizer: Tokenizer, texts: Sequence[str], max_length: int) -> Iterator[Feed]:
-    """Texts as what the network is fed, in batches of one length: padding is nothing that it will answer."""
+    """Texts as what the network is fed, in batches of one size: padding is nothing that it will answer."""
     read = ReadTexts.of(tokenizer, texts, max_length)
-    lengths = np.diff(read.pieces.offsets)
-    for length in np.unique(lengths[lengths > 0]):
-        batch = PieceBatch.of(read, np.flatnonzero(lengths == length))
+    sizes = np.stack((read.words, np.diff(read.pieces.offsets)), axis=1)
+    for size in np.unique(sizes[read.words > 0], axis=0):
+        batch = PieceBatch.of(read, np.flatnonzero((sizes == size).all(axis=1)))
         yield {"input_ids": batch.input_ids, "attention_mask": batch.mask.astype(np.int64)}
 
 
@@ -245,7 +246,7 @@ def compare(
     Raises ArtifactError when the texts hold no piece to compare, or one side answers with NaN or infinity."""
     count, equal, largest = 0, 0, 0.0
     read = ReadTexts.of(tokenizer, texts, max_length)
-    for rows in batches_of(np.diff(read.pieces.offsets), _COMPARED_ROWS):
+    for rows in read.batches(_COMPARED_ROWS):
         batch = PieceBatch.of(read, rows)
         both = [logits_of(batch.input_ids, batch.mask.astype(np.int64)) for logits_of in (reference, other)]
         if not all(np.isfinite(logits[batch.mask]).all() for logits in both):

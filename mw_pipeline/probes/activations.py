@@ -31,7 +31,8 @@ ROWS = 64
 class Tap:
     """Where a stage is read: what a module puts out, or, with `reads_input`, what goes into it.
 
-    `inputs` names the stages that it is made of; a stage without any is made of the piece ids."""
+    `inputs` names the stages that it is made of; a stage without any is made of the piece ids. What layers put out for
+    a word stands for each of its pieces."""
 
     name: str
     module: nn.Module
@@ -48,7 +49,7 @@ def taps_of(encoder: Encoder) -> list[Tap]:
         assert isinstance(layer, Layer)
         taps += _layer_taps(number, layer, hidden)
         hidden = f"layers.{number}.out"
-    return [*taps, Tap("norm", encoder.norm, (hidden,)), Tap("logits", encoder.head, ("norm",))]
+    return [*taps, Tap("norm", encoder.norm, (hidden, "embedding")), Tap("logits", encoder.head, ("norm",))]
 
 
 def _layer_taps(number: int, layer: Layer, hidden: str) -> list[Tap]:
@@ -104,13 +105,22 @@ def trace(encoder: Encoder, batch: Batch, *, precision: Precision = "fp32", name
     with torch.inference_mode(), half, _recording(taps) as seen:
         encoder(ids, mask)
     chosen = token_masks(batch.attention_mask)
+    word = encoder.word_begins(ids).long().cumsum(1) - 1  # (B, T)
+
+    def of_pieces(tap: Tap) -> NDArray[np.float32]:
+        values = seen[tap.name].float()
+        if tap.layer is not None:
+            values = values.gather(1, word.clamp(max=values.shape[1] - 1)[:, :, None].expand(-1, -1, values.shape[2]))
+        found: NDArray[np.float32] = values.cpu().numpy()
+        return found
+
     stages = tuple(
         StageTrace(
             name=tap.name,
             layer=tap.layer,
             inputs=tap.inputs,
             width=seen[tap.name].shape[-1],
-            stats={tokens: stats_of(seen[tap.name].float().cpu().numpy()[chosen[tokens]]) for tokens in TOKEN_SETS},
+            stats={tokens: stats_of(of_pieces(tap)[chosen[tokens]]) for tokens in TOKEN_SETS},
         )
         for tap in taps
     )

@@ -101,8 +101,10 @@ class MixConfig(Section):
 
 
 class ModelConfig(Section):
-    """Geometry of the encoder."""
+    """Geometry of the encoder. With `positions` "words", its layers see one position for each word of a row, the sum of
+    its pieces, and twice as many addresses in the same time; with "pieces", one for each piece."""
 
+    positions: Literal["words", "pieces"] = "words"
     width: Positive
     layers: Positive
     heads: Positive

@@ -19,6 +19,7 @@ from mw_pipeline.model.encoder import tensors_of
 from mw_pipeline.model.losses import Extent, LossShare, TaggingLoss
 from mw_pipeline.model.optimizer import flat_state, optimizer_of, restore_flat_state
 from mw_pipeline.model.uncertainty import sigmas
+from mw_pipeline.tokenizer import Tokenizer
 from mw_pipeline.train.data import TrainingData
 from mw_pipeline.train.plan import RunPlan
 from mw_pipeline.train.processes import Processes
@@ -71,6 +72,8 @@ class Stepper:
         recipe, summary = plan.recipe, data.summary
         torch.manual_seed(recipe.train.seed)
         self.tagger = Tagger(recipe.model, vocab_size=summary["vocab_size"], labels=recipe.label_set).to(device).train()
+        if recipe.model.positions == "words":
+            self.tagger.encoder.know_words(Tokenizer(plan.tokenizer_path).joints)
         self.loss = TaggingLoss(recipe.loss, recipe.label_set, label_counts=summary["label_counts"], device=device)
         self.tagger.crf.requires_grad_(self.loss.crf_weight > 0)
         self.tagger.log_variances.requires_grad_(self.loss.learns_weights)
