@@ -224,3 +224,13 @@ def test_batches_come_faster_than_any_trainer_takes_them(train):
     stream = stream_of(train, batch_size=300)
 
     assert in_yardsticks(lambda: [stream.batch(i) for i in range(192)]) < 8  # a third of that when written
+
+
+def test_a_batch_says_how_many_words_its_longest_row_has(train, folder):
+    joints = Tokenizer(folder / "tokenizer.model").joints
+
+    for index in range(8):
+        batch = stream_of(train).batch(index)
+        stored = train.rows(batch.rows)
+        begins = joints.begins(stored.ids, stored.offsets)
+        assert batch.words == np.add.reduceat(begins.astype(int), stored.offsets[:-1]).max()

@@ -148,3 +148,20 @@ def test_the_extent_weighs_gold_labels_by_their_class():
     loss = TaggingLoss(LossConfig(kind="ce", class_weights={"B-a": 4.0}), TINY)
 
     assert loss.extent(torch.tensor([[0, 1, 2]]), None) == Extent(1.0, 3.0, 6.0)
+
+
+@pytest.mark.parametrize("kind", ["ce", "crf", "ce+crf", "soft-span", "uncertainty"])
+def test_a_part_whose_extent_is_given_is_the_same_and_reads_nothing_back(kind):
+    counts = {"O": 5, "B-a": 2, "I-a": 3}
+    logits, tags, mask = torch.randn(2, 3, 3), torch.tensor([[0, 1, 2], [0, 0, 0]]), mask_of(3, 1)
+    variances = torch.tensor([0.2, -0.3])
+
+    def part(device: str, own: Extent | None) -> torch.Tensor:
+        loss = TaggingLoss(LossConfig(kind=kind), TINY, label_counts=counts, device=torch.device(device))
+        crf, values = LinearChainCrf(TINY).to(device), [value.to(device) for value in (logits, tags, mask)]
+        window = Extent(4.0, 8.0, 8.0)
+        return loss.share(*values, crf, window=window, own=own, log_variances=variances.to(device)).total
+
+    own = TaggingLoss(LossConfig(kind="ce"), TINY).extent(tags, mask)
+    assert torch.equal(part("cpu", own), part("cpu", None))
+    assert part("meta", own).shape == ()  # a device without values, where any reading is an error

@@ -94,6 +94,15 @@ def test_a_row_with_fewer_words_than_others_is_read_as_alone(encoder):
     torch.testing.assert_close(together, torch.cat((encoder(few), encoder(many))), atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize("words", [3, 4, 16])
+def test_a_number_of_words_that_is_given_saves_the_count_and_changes_no_logit(encoder, words):
+    encoder.know_words(JOINTS)
+    ids = torch.tensor([[2, 3, 4, 5, 6, 7], [2, 3, 3, 3, 3, 3]])
+
+    torch.testing.assert_close(encoder(ids, None, words), encoder(ids), atol=1e-6, rtol=1e-6)
+    assert encoder.to("meta")(ids.to("meta"), None, words).shape == (2, 6, 5)  # where nothing has a value to count
+
+
 def test_the_order_of_pieces_within_a_word_matters(encoder):
     encoder.know_words(JOINTS)
 

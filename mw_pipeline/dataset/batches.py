@@ -18,7 +18,7 @@ from mw_pipeline.tokenizer import PAD_ID
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows padded to the longest of them.
+    """Rows padded to the longest of them, or to the next multiple of a width above it.
 
     input_ids       (B, T)  int64   piece ids, 0 under padding
     labels          (B, T)  int64   label ids, 0 under padding: read them through the mask
@@ -26,6 +26,7 @@ class Batch:
     attention_mask  (B, T)  bool    True on real pieces; column 0 is all True
     rows            (B,)    int64   row numbers in the split
     passes          (B,)    int64   whole passes over its source before each row; 0 in validation
+    words                           of the row with most of them, or the next multiple; None where nobody counted them
     """
 
     input_ids: NDArray[np.int64]
@@ -34,6 +35,7 @@ class Batch:
     attention_mask: NDArray[np.bool_]
     rows: NDArray[np.int64]
     passes: NDArray[np.int64]
+    words: int | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -160,7 +162,8 @@ def padded(token_rows: TokenRows, begin: int, end: int, rows: NDArray[np.int64],
     input_ids[mask] = token_rows.ids[offsets[0] : offsets[-1]]
     labels[mask] = token_rows.labels[offsets[0] : offsets[-1]]
     kinds[mask] = token_rows.kinds[offsets[0] : offsets[-1]]
-    return Batch(input_ids, labels, kinds, mask, rows[begin:end], passes[begin:end])
+    words = int(token_rows.words[begin:end].max(initial=1))
+    return Batch(input_ids, labels, kinds, mask, rows[begin:end], passes[begin:end], words)
 
 
 def _source_bounds(dataset: TokenizedDataset, sampler: MixSampler) -> NDArray[np.int64]:

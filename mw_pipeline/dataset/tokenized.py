@@ -55,12 +55,14 @@ class TokenRows:
     ids      (N,)    int32   piece ids
     labels   (N,)    uint8   label ids
     kinds    (N,)    uint8   what each piece is to its word, by mw_pipeline.words
+    words    (R,)    uint8   words of each row
     offsets  (R+1,)  int64   row boundaries
     """
 
     ids: NDArray[np.int32]
     labels: NDArray[np.uint8]
     kinds: NDArray[np.uint8]
+    words: NDArray[np.uint8]
     offsets: NDArray[np.int64]
 
     def __len__(self) -> int:
@@ -142,7 +144,7 @@ class TokenizedDataset:
         labels, kinds = (
             self._as_bytes[np.repeat(column[batch] + first, lengths) + within] for column in (self._labels, self._kinds)
         )
-        return TokenRows(ids=ids, labels=labels, kinds=kinds, offsets=offsets)
+        return TokenRows(ids=ids, labels=labels, kinds=kinds, words=self.words_of(indices), offsets=offsets)
 
     def row_ids(self, indices: NDArray[np.int64]) -> list[str]:
         """The row ids of the rows with these numbers."""

@@ -51,17 +51,18 @@ class Encoder(nn.Module):
         self.head = nn.Linear(config.width, label_count)
         self._initialise(config.layers)
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+    def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None, words: int | None = None) -> Tensor:
         """Label logits of every piece.
 
         input_ids       (B, T)     int64         piece ids; PAD_ID under padding
         attention_mask  (B, T)     bool | int64  true on real pieces; None: nothing is padded
+        words                      W, at least those of any row; None: it is counted, and a GPU waited for
         returns         (B, T, K)  float         unspecified under padding
         """
         begins = self.word_begins(input_ids)
         place = place_in_word(begins)
         pieces = self.embedding(input_ids) * rows_of(self.piece_scale, place) + rows_of(self.piece_shift, place)
-        member = membership(begins, attention_mask).to(pieces.dtype)  # (B, W, T)
+        member = membership(begins, attention_mask, words).to(pieces.dtype)  # (B, W, T)
         hidden = self.dropout(torch.matmul(member, pieces).to(pieces.dtype))  # (B, W, C)
         rotation = rotary_angles(member.shape[1], self.head_width, like=hidden)
         bias = attention_bias(member.amax(2), like=hidden)
@@ -155,11 +156,11 @@ def place_in_word(begins: Tensor) -> Tensor:
     return place
 
 
-def membership(begins: Tensor, attention_mask: Tensor | None) -> Tensor:
+def membership(begins: Tensor, attention_mask: Tensor | None, words: int | None) -> Tensor:
     """(B, W, T) bool: which pieces each word is made of; none in a word that only longer rows have."""
     word = begins.long().cumsum(1) - 1
-    words = torch.arange(word.max() + 1, device=begins.device)  # type: ignore[call-overload]
-    member: Tensor = word[:, None, :] == words[None, :, None]
+    numbers = torch.arange(word.max() + 1 if words is None else words, device=begins.device)  # type: ignore[arg-type]
+    member: Tensor = word[:, None, :] == numbers[None, :, None]
     return member if attention_mask is None else member & attention_mask.bool()[:, None, :]
 
 

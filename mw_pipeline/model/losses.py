@@ -71,16 +71,18 @@ class TaggingLoss:
         self.learns_weights = config.kind == "uncertainty"
         self.per_sequence = config.crf_reduction == "per_sequence"
         self.label_smoothing = config.label_smoothing
-        self.class_weights = _on(device, class_weight_vector(config.class_weights, labels))
+        weights = class_weight_vector(config.class_weights, labels)
+        self.class_weights, self._host_weights = _on(device, weights), weights
         self.positive_weights: Tensor | None = None
         if config.kind == "soft-span":
             counts = _demand_counts(label_counts)
             self.positive_weights = _on(device, positive_weight_vector(counts, labels, cap=config.positive_weight_cap))
 
     def extent(self, tags: Tensor, mask: Tensor | None) -> Extent:
-        """The extent of one micro-batch; a window's is their sum. Arguments as in `share`."""
+        """The extent of one micro-batch; a window's is their sum. Arguments as in `share`, but in the host's memory: that
+        of tensors on a GPU is known only once it has worked off all before them."""
         gold = tags.flatten() if mask is None else tags[mask]
-        weight = float(gold.numel() if self.class_weights is None else self.class_weights[gold].sum())
+        weight = float(gold.numel() if self._host_weights is None else self._host_weights[gold.cpu()].sum().numpy())
         return Extent(rows=float(tags.shape[0]), pieces=float(gold.numel()), weight=weight)
 
     def share(
@@ -91,9 +93,10 @@ class TaggingLoss:
         crf: LinearChainCrf,
         *,
         window: Extent,
+        own: Extent | None = None,
         log_variances: Tensor | None = None,
     ) -> LossShare:
-        """This micro-batch's part of the mean over `window`.
+        """This micro-batch's part of the mean over `window`; `own` is its extent, where that is known.
 
         logits         (B, T, K) float
         tags           (B, T)    int64  gold label ids; any value under padding
@@ -101,7 +104,12 @@ class TaggingLoss:
         log_variances  (2,)      float  of CE and CRF, for the kind that learns their weights
         """
         if self.positive_weights is not None:
-            return self._span_share(logits, tags, mask, self.positive_weights, window=window)
+            pieces = None if own is None else int(own.pieces)
+            summed = soft_span_sum(
+                logits, tags, mask, self.positive_weights, label_smoothing=self.label_smoothing, pieces=pieces
+            )
+            span = summed / window.pieces
+            return LossShare(span / len(self.positive_weights), span, span=span)
         total = logits.new_zeros(())
         ce = sequence = None
         if self.ce_weight:
@@ -112,16 +120,9 @@ class TaggingLoss:
             total = total + self.crf_weight * sequence
         if self.learns_weights:
             assert ce is not None and sequence is not None and log_variances is not None
-            part = self.extent(tags, mask).pieces / window.pieces
+            part = (self.extent(tags, mask) if own is None else own).pieces / window.pieces
             return LossShare(uncertainty_weighted((ce, sequence), log_variances, share=part), total, ce, sequence)
         return LossShare(total, total, ce, sequence)
-
-    def _span_share(
-        self, logits: Tensor, tags: Tensor, mask: Tensor | None, positive_weights: Tensor, *, window: Extent
-    ) -> LossShare:
-        summed = soft_span_sum(logits, tags, mask, positive_weights, label_smoothing=self.label_smoothing)
-        span = summed / window.pieces
-        return LossShare(span / len(positive_weights), span, span=span)
 
 
 def _on(device: torch.device | None, vector: Tensor | None) -> Tensor | None:

@@ -20,7 +20,13 @@ from mw_pipeline.model.encoder import Encoder
 
 
 def soft_span_sum(
-    logits: Tensor, tags: Tensor, mask: Tensor | None, positive_weights: Tensor, *, label_smoothing: float = 0.0
+    logits: Tensor,
+    tags: Tensor,
+    mask: Tensor | None,
+    positive_weights: Tensor,
+    *,
+    label_smoothing: float = 0.0,
+    pieces: int | None = None,
 ) -> Tensor:
     """Σ −[w·t·log σ(x) + (1 − t)·log(1 − σ(x))] over real pieces and all labels but O, in nats.
 
@@ -29,9 +35,13 @@ def soft_span_sum(
     mask              (B, T)     bool   True on real pieces; None when nothing is padded
     positive_weights  (K - 1,)   float  w of each label but O
     label_smoothing   s: the target t of the gold label is 1 − s/2, that of every other s/2
+    pieces            real ones in the mask; None: they are counted, and a GPU waited for
     """
-    scores = logits[:, :, 1:] if mask is None else logits[:, :, 1:][mask]
-    gold = tags if mask is None else tags[mask]
+    scores, gold = logits[:, :, 1:].flatten(0, 1), tags.flatten()
+    if mask is not None:
+        count = int(mask.sum()) if pieces is None else pieces
+        real = mask.flatten().nonzero_static(size=count)[:, 0]
+        scores, gold = scores.index_select(0, real), gold.index_select(0, real)
     hard = nn.functional.one_hot(gold, logits.shape[2])[..., 1:].to(scores.dtype)
     soft = hard * (1.0 - label_smoothing) + label_smoothing / 2
     return nn.functional.binary_cross_entropy_with_logits(scores, soft, pos_weight=positive_weights, reduction="sum")
