@@ -81,7 +81,7 @@ def test_a_gradient_that_is_not_finite_leaves_weights_untouched(toy, tmp_path):
 
     assert not outcome.finite and math.isfinite(outcome.loss)
     assert all(torch.equal(value, before[name]) for name, value in run.stepper.tagger.state_dict().items())
-    assert run.stepper.optimizer_state() == {}
+    assert not any(value.any() for value in run.stepper.optimizer_state().values())
 
 
 def test_a_rate_that_blows_the_loss_up_is_stopped_by_the_watchdog(toy, tmp_path):

@@ -78,9 +78,15 @@ class TaggingLoss:
             counts = _demand_counts(label_counts)
             self.positive_weights = _on(device, positive_weight_vector(counts, labels, cap=config.positive_weight_cap))
 
+    @property
+    def terms(self) -> tuple[str, ...]:
+        """Names of the terms that have a weight, in the order of `LossShare`."""
+        weights = {"ce": self.ce_weight, "crf": self.crf_weight, "span": self.positive_weights is not None}
+        return tuple(name for name, weight in weights.items() if weight)
+
     def extent(self, tags: Tensor, mask: Tensor | None) -> Extent:
-        """The extent of one micro-batch; a window's is their sum. Arguments as in `share`, but in the host's memory: that
-        of tensors on a GPU is known only once it has worked off all before them."""
+        """The extent of one micro-batch; a window's is their sum. Arguments as in `share`, but in the memory of the
+        host: a GPU has to work off all that comes before its tensors."""
         gold = tags.flatten() if mask is None else tags[mask]
         weight = float(gold.numel() if self._host_weights is None else self._host_weights[gold.cpu()].sum().numpy())
         return Extent(rows=float(tags.shape[0]), pieces=float(gold.numel()), weight=weight)

@@ -28,16 +28,35 @@ class TaggerOptimizer:
         for part in self._parts:
             part.zero_grad(set_to_none=True)
 
-    def step(self) -> None:
-        """One step of every part."""
+    def step(self, *, halt: Tensor | None = None) -> None:
+        """One step of every part; it moves nothing where `halt`, () float32 on the parameters' device, is 1.
+
+        That is decided there, so nobody has to wait until it is known."""
         for part in self._parts:
-            part.step()
+            if halt is None or isinstance(part, torch.optim.AdamW):
+                part.found_inf = halt  # type: ignore[attr-defined]  # the fused kernels ask for it
+                part.step()
+            else:
+                _step_unless(halt, part)
 
     def state_of(self, parameter: nn.Parameter) -> dict[str, Tensor]:
         """What is kept of a parameter between steps, to be read and written; empty before its first step."""
         part = next(part for part in self._parts if any(parameter is p for g in part.param_groups for p in g["params"]))
         state: dict[str, Tensor] = part.state[parameter]
         return state
+
+
+@torch.no_grad()
+def _step_unless(halt: Tensor, part: torch.optim.Optimizer) -> None:
+    """A step of kernels that know no condition: parameters and state are put back where `halt` is 1."""
+    parameters = [p for group in part.param_groups for p in group["params"]]
+    before = [(p.clone(), {name: value.clone() for name, value in part.state[p].items()}) for p in parameters]
+    part.step()
+    for parameter, (weights, state) in zip(parameters, before, strict=True):
+        parameter.copy_(torch.where(halt > 0, weights, parameter))
+        for name, value in part.state[parameter].items():
+            former = state.get(name, torch.zeros_like(value))
+            value.copy_(torch.where(halt > 0, former, value))
 
 
 def optimizer_of(model: Tagger, config: TrainConfig) -> TaggerOptimizer:

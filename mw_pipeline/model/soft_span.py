@@ -42,7 +42,7 @@ def soft_span_sum(
         count = int(mask.sum()) if pieces is None else pieces
         real = mask.flatten().nonzero_static(size=count)[:, 0]
         scores, gold = scores.index_select(0, real), gold.index_select(0, real)
-    hard = nn.functional.one_hot(gold, logits.shape[2])[..., 1:].to(scores.dtype)
+    hard = (gold[:, None] == torch.arange(1, logits.shape[2], device=gold.device)).to(scores.dtype)
     soft = hard * (1.0 - label_smoothing) + label_smoothing / 2
     return nn.functional.binary_cross_entropy_with_logits(scores, soft, pos_weight=positive_weights, reduction="sum")
 

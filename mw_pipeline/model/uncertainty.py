@@ -22,6 +22,6 @@ def uncertainty_weighted(losses: Sequence[Tensor], log_variances: Tensor, *, sha
     return (torch.stack(tuple(losses)) * torch.exp(-log_variances) / 2 + share * log_variances / 2).sum()
 
 
-def sigmas(log_variances: Tensor) -> dict[str, float]:
-    """Task → σ."""
-    return dict(zip(TASKS, torch.exp(log_variances.detach() / 2).tolist(), strict=True))
+def sigmas(log_variances: Tensor) -> Tensor:
+    """σ of each of TASKS, in that order."""
+    return torch.exp(log_variances.detach() / 2)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import nullcontext
 
 import torch
@@ -30,7 +31,7 @@ from mw_pipeline.train.processes import PeerLostError, Processes
 from mw_pipeline.train.progress import Listener
 from mw_pipeline.train.signals import stop_signals
 from mw_pipeline.train.state import TrainState
-from mw_pipeline.train.step import FIRST_STEPS_LOGGED, StepOutcome, Stepper
+from mw_pipeline.train.step import FIRST_STEPS_LOGGED, StepOutcome, Stepper, read_back
 from mw_pipeline.train.validation import examine, row_losses, validate
 
 PROGRESS_SECONDS = 2.0
@@ -61,7 +62,10 @@ def train(plan: RunPlan, *, on_event: Listener = lambda event: None) -> RunResul
 
 
 class Run:
-    """One run: what is trained, how far it has come, and what is due between two steps."""
+    """One run: what is trained, how far it has come, and what is due between two steps.
+
+    Steps after which no row of the log is due wait in `unread`, for the device may not have come to them yet: `state`
+    does not know of them. One that was not finite is the last: those after it have moved nothing and are forgotten."""
 
     def __init__(self, plan: RunPlan, device: torch.device, processes: Processes, emit: Listener) -> None:
         self.plan, self.course, self.processes, self.emit = plan, plan.course, processes, emit
@@ -69,22 +73,30 @@ class Run:
         self.folder = RunFolder(plan, vocab_size=self.data.summary["vocab_size"])
         self.stepper = Stepper(plan, self.data, device=device, processes=processes)
         self.state = TrainState()
+        self.unread: list[StepOutcome] = []
+        self.finite = True
         self.clock = RunClock()
         self.preflight: Preflight | None = None
+
+    @property
+    def step(self) -> int:
+        """Steps taken."""
+        return self.state.step + len(self.unread)
 
     def go(self, stop: threading.Event) -> RunResult:
         """Steps to the end of the course, or to what ends the run before it."""
         resumed_from = self._resume()
         self.open()
-        status = self._ending(stop, finite=True) if self.state.step else None
+        status = self._ending(stop) if self.step else None
         try:
             while status is None:
-                outcome = self.advance()
-                status = self._ending(stop, finite=outcome.finite)
-                if status is None and self.state.step % self.plan.recipe.train.checkpoint_every == 0:
+                self.advance()
+                status = self._ending(stop)
+                if status is None and self.step % self.plan.recipe.train.checkpoint_every == 0:
                     self._save(LAST)
         except PeerLostError:
-            status = "INTERRUPTED"  # between two steps in every process that is left, for none is taken alone
+            self._settle(self._read())  # between two steps in every process that is left, for none is taken alone
+            status = "INTERRUPTED" if self.finite else "DIVERGED_NONFINITE"
         if not status.startswith("DIVERGED"):
             self._save(LAST)
         result = dataclasses.replace(self._close(status), resumed_from_step=resumed_from)
@@ -172,29 +184,57 @@ class Run:
         self.emit({"event": "ended", "steps": self.course.steps, **result.as_json()})
         return result
 
-    def advance(self) -> StepOutcome:
-        """One step, and the rows of the log that it is due for."""
-        step = self.state.step + 1
+    def advance(self) -> None:
+        """One step, and the rows of the log and the evaluation that it is due for."""
+        step = self.step + 1
         with self.clock.step():
-            outcome = self.stepper.take(step)
-        if self.state.add(outcome):
-            self.emit({"event": "pass", "step": step, "pass": self.state.passes})
-        if step <= FIRST_STEPS_LOGGED and self.processes.writes:
-            self.folder.log_first_step(step, outcome.losses())
-        if self.course.is_due(step, every=self.plan.recipe.train.log_every) or not outcome.finite:
-            self._log(outcome)
-        if outcome.finite and self.course.is_due(step, every=self.course.eval_every):
+            self.unread.append(self.stepper.take(step))
+            outcomes = self._read() if self._is_read_after(step) else []
+        self._settle(outcomes)
+        if self.finite and self.course.is_due(step, every=self.course.eval_every):
             self._evaluate()
         if len(self.clock.step_seconds) == PREFLIGHT_STEPS:
             self._check_time()
-        return outcome
 
-    def _ending(self, stop: threading.Event, *, finite: bool) -> Status | None:
-        """The status that the run ends with after this step, if any: the same in all processes, though one watches."""
+    def _is_read_after(self, step: int) -> bool:
+        """Whether a row of the log, an evaluation or a checkpoint stands on what was measured up to this step."""
+        config = self.plan.recipe.train
+        due = (config.log_every, self.course.eval_every, config.checkpoint_every)
+        return step <= FIRST_STEPS_LOGGED or any(self.course.is_due(step, every=every) for every in due)
+
+    def _read(self) -> list[StepOutcome]:
+        """The steps that were not read yet, once the device has come to the end of them."""
+        outcomes, self.unread = read_back(self.unread), []
+        return outcomes
+
+    def _settle(self, outcomes: Sequence[StepOutcome]) -> None:
+        """Takes steps into the state and writes their rows of the log, up to the first one that is not finite."""
+        seconds = sum(self.clock.step_seconds[-len(outcomes) :])
+        for outcome in outcomes:
+            if self.state.add(outcome):
+                self.emit({"event": "pass", "step": self.state.step, "pass": self.state.passes})
+            if self.state.step <= FIRST_STEPS_LOGGED and self.processes.writes:
+                self.folder.log_first_step(self.state.step, outcome.losses())
+            if self.course.is_due(self.state.step, every=self.plan.recipe.train.log_every) or not outcome.finite:
+                self._log(outcome, tokens_per_second=sum(each.pieces for each in outcomes) / seconds)
+            if not outcome.finite:
+                self.finite = False
+                return
+
+    def _ending(self, stop: threading.Event) -> Status | None:
+        """The status that the run ends with after this step, if any: with all of its steps read."""
+        status = self._asked_ending(stop)
+        if status is not None and self.unread:
+            self._settle(self._read())
+            status = self._asked_ending(stop)
+        return status
+
+    def _asked_ending(self, stop: threading.Event) -> Status | None:
+        """The status as far as steps are read: the same in all processes, though one watches."""
         found, limit = self.folder.finding, self.plan.max_wall_seconds
-        evaluates_next = self.course.is_due(self.state.step + 1, every=self.course.eval_every)
+        evaluates_next = self.course.is_due(self.step + 1, every=self.course.eval_every)
         asked: dict[Status, bool] = {
-            "DIVERGED_NONFINITE": not finite or (found is not None and found.rule == "nonfinite"),
+            "DIVERGED_NONFINITE": not self.finite or (found is not None and found.rule == "nonfinite"),
             "DIVERGED": found is not None,
             "COMPLETED": self.state.step == self.course.steps,
             "CONVERGED": self.folder.converged is not None,
@@ -205,7 +245,7 @@ class Run:
         agreed = self.processes.any(*asked.values())
         return next((status for status, holds in zip(asked, agreed, strict=True) if holds), None)
 
-    def _log(self, outcome: StepOutcome) -> None:
+    def _log(self, outcome: StepOutcome, *, tokens_per_second: float) -> None:
         """The row of this step: losses and `tokens` since the row before, so that nothing is left out."""
         window = self.state.close_window()
         row: dict[str, JSON] = {
@@ -218,7 +258,7 @@ class Run:
             "tokens": window.pieces,
             "rows": window.rows,
             "row_hash": f"{window.row_hash:016x}",
-            "tokens_per_second": outcome.pieces / self.clock.step_seconds[-1],
+            "tokens_per_second": tokens_per_second,
             "wall_seconds": self.clock.total_seconds,
         }
         if self.processes.writes:
@@ -257,7 +297,7 @@ class Run:
 
     def _check_time(self) -> None:
         """The time that the rest will take, before it is spent (M42)."""
-        step, course, limit = self.state.step, self.course, self.plan.max_wall_seconds
+        step, course, limit = self.step, self.course, self.plan.max_wall_seconds
         saves_every = self.plan.recipe.train.checkpoint_every
         self.preflight = Preflight.measured(
             self.clock.step_seconds,

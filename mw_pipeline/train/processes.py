@@ -86,12 +86,12 @@ class Processes:
 
     def largest(self, value: int) -> int:
         """The largest of a number over all processes."""
-        return int(self._reduce(torch.tensor(value), dist.ReduceOp.MAX))
+        return int(self._reduce(torch.tensor([value]), dist.ReduceOp.MAX).tolist()[0])
 
     def sum_hash(self, value: int) -> int:
         """The sum over all processes, modulo 2⁶⁴."""
         signed = (value + _HASHES // 2) % _HASHES - _HASHES // 2
-        return int(self.sum_values(torch.tensor(signed, dtype=torch.int64))) % _HASHES
+        return int(self.sum_values(torch.tensor([signed], dtype=torch.int64)).tolist()[0]) % _HASHES
 
     def _reduce(self, values: Tensor, operation: dist.ReduceOp.RedOpType) -> Tensor:
         if self.count > 1:

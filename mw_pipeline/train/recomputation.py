@@ -25,9 +25,9 @@ from mw_pipeline.train.log import BEST, FIRST_STEPS, LAST
 from mw_pipeline.train.loop import Run
 from mw_pipeline.train.plan import RunPlan
 from mw_pipeline.train.processes import Processes
-from mw_pipeline.train.step import FIRST_STEPS_LOGGED, row_hash
+from mw_pipeline.train.step import FIRST_STEPS_LOGGED, TERMS, row_hash
 from mw_pipeline.train.validation import examine, row_losses
-from mw_pipeline.train.window import TERMS, LossWindow
+from mw_pipeline.train.window import LossWindow
 from mw_pipeline.verdict.runlog import Row, RunLog, checked_row, read_lines, read_run
 
 MOST_WINDOW_SHARE = 0.025

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mw_pipeline.dataset.batches import Batch
 from mw_pipeline.draws import splitmix64
 from mw_pipeline.model.checkpoint import Tagger
 from mw_pipeline.model.encoder import tensors_of
-from mw_pipeline.model.losses import Extent, LossShare, TaggingLoss
+from mw_pipeline.model.losses import Extent, TaggingLoss
 from mw_pipeline.model.optimizer import flat_state, optimizer_of, restore_flat_state
-from mw_pipeline.model.uncertainty import sigmas
+from mw_pipeline.model.uncertainty import TASKS, sigmas
 from mw_pipeline.tokenizer import Tokenizer
 from mw_pipeline.train.data import TrainingData
 from mw_pipeline.train.plan import RunPlan
@@ -27,30 +29,49 @@ from mw_pipeline.train.processes import Processes
 FIRST_STEPS_LOGGED = 20
 """Steps whose losses are logged one by one, for whoever trains them again."""
 
+TERMS = ("ce", "crf", "span")
+"""The terms that a step's loss can have."""
 
-@dataclass(frozen=True)
+_SIGMAS = {task: f"sigma_{task}" for task in TASKS}
+_HOST = torch.device("cpu")
+
+
+@dataclass(frozen=True, eq=False)
 class StepOutcome:
     """What one step measured, over the whole window of all processes (M35).
 
-    loss, ce, crf, span  nats, the window's mean; None for a term without weight
-    grad_norm            Euclidean norm of all gradients before clipping
-    pieces               real pieces of the window
-    passes               whole passes over its source behind the most repeated row
-    rows                 rows of the window
-    row_hash             sum of a hash of each row's number modulo 2⁶⁴: equal for the same rows in any order
-    sigmas               task → σ that this step weighed its losses by; None where the recipe fixes the weights
+    measured  (N,) float32  what the device has found, as `names` says: to ask for it is to wait until it has
+    pieces    real pieces of the window
+    passes    whole passes over its source behind the most repeated row
+    rows      rows of the window
+    row_hash  sum of a hash of each row's number modulo 2⁶⁴: equal for the same rows in any order
     """
 
-    loss: float
-    ce: float | None
-    crf: float | None
-    grad_norm: float
+    measured: Tensor
+    names: tuple[str, ...]
     pieces: int
     passes: int
     rows: int
     row_hash: int
-    span: float | None = None
-    sigmas: Mapping[str, float] | None = None
+
+    @cached_property
+    def _values(self) -> dict[str, float]:
+        return dict(zip(self.names, self.measured.tolist(), strict=True))
+
+    @property
+    def loss(self) -> float:
+        """The window's mean, in nats."""
+        return self._values["loss"]
+
+    @property
+    def grad_norm(self) -> float:
+        """Euclidean norm of all gradients before clipping."""
+        return self._values["grad_norm"]
+
+    @property
+    def sigmas(self) -> dict[str, float] | None:
+        """Task → σ that this step weighed its losses by; None where the recipe fixes the weights."""
+        return {task: self._values[name] for task, name in _SIGMAS.items() if name in self.names} or None
 
     @property
     def finite(self) -> bool:
@@ -58,15 +79,23 @@ class StepOutcome:
         return math.isfinite(self.loss) and math.isfinite(self.grad_norm)
 
     def losses(self) -> dict[str, float]:
-        """loss, and each of its terms that is trained."""
-        terms = {"loss": self.loss, "ce": self.ce, "crf": self.crf, "span": self.span}
-        return {name: value for name, value in terms.items() if value is not None}
+        """loss, and each of its terms that is trained: ce, crf or span."""
+        return {name: value for name, value in self._values.items() if name in ("loss", *TERMS)}
+
+
+def read_back(outcomes: Sequence[StepOutcome]) -> list[StepOutcome]:
+    """The same steps with what they measured in the memory of the host, after one copy for all of them."""
+    if not outcomes:
+        return []
+    measured = torch.stack([outcome.measured for outcome in outcomes]).cpu()
+    return [replace(outcome, measured=row) for outcome, row in zip(outcomes, measured, strict=True)]
 
 
 class Stepper:
     """What is trained: a tagger drawn from the recipe's seed, its loss and its optimizer, moved by numbered steps.
 
-    A step whose loss or gradient is not finite leaves weights and optimizer untouched."""
+    A step whose loss or gradient is not finite leaves weights and optimizer untouched, and so do all after it: whoever
+    asks for outcomes later than step by step finds the weights of the last one that was."""
 
     def __init__(self, plan: RunPlan, data: TrainingData, *, device: torch.device, processes: Processes) -> None:
         recipe, summary = plan.recipe, data.summary
@@ -78,6 +107,9 @@ class Stepper:
         self.tagger.crf.requires_grad_(self.loss.crf_weight > 0)
         self.tagger.log_variances.requires_grad_(self.loss.learns_weights)
         self.optimizer = optimizer_of(self.tagger, recipe.train)
+        self._reads_words = recipe.model.positions == "words"
+        self._names = ("loss", *self.loss.terms, "grad_norm", *(_SIGMAS.values() if self.loss.learns_weights else ()))
+        self._halt = torch.zeros((), device=device)
         self._stream, self._course, self._config = data.stream, plan.course, recipe.train
         self._device, self._processes = device, processes
         self._parameters = [p for p in self.tagger.parameters() if p.requires_grad]
@@ -92,62 +124,54 @@ class Stepper:
         restore_flat_state(self.optimizer, self.tagger, optimizer_state)
 
     def take(self, step: int) -> StepOutcome:
-        """Step `step` of the course, counted from 1."""
+        """Step `step` of the course, counted from 1. Nothing is read back from the device: it may lag behind."""
         rank, ranks = self._processes.rank, self._processes.count
         indices = self._course.micro_batches(step, rank=rank, ranks=ranks)
         window = [self._stream.batch(index) for index in indices]
-        tensors = [tensors_of(batch, self._device) for batch in window]
-        extents = [self.loss.extent(tags, mask) for _, tags, mask in tensors]
+        extents = [self.loss.extent(*tensors_of(batch, _HOST)[1:]) for batch in window]
         extent = self._processes.total(sum(extents[1:], start=extents[0]))
         self.optimizer.zero_grad()
-        values = torch.zeros(4)
-        for index, micro_batch in zip(indices, tensors, strict=True):
+        losses = torch.zeros(1 + len(self.loss.terms), device=self._device)
+        for index, batch, own in zip(indices, window, extents, strict=True):
             torch.manual_seed(dropout_seed(self._config.seed, index))
-            values += self._backward(*micro_batch, extent)
-        loss, ce, crf, span = self._processes.sum_values(values).tolist()
+            losses += self._backward(batch, own, extent)
+        self._processes.sum_values(losses)
         self._processes.sum_gradients(self._parameters)
-        norm = float(torch.nn.utils.clip_grad_norm_(self._parameters, self._config.clip_norm))
+        norm = torch.nn.utils.clip_grad_norm_(self._parameters, self._config.clip_norm)
+        sigma = (sigmas(self.tagger.log_variances),) if self.loss.learns_weights else ()
         outcome = StepOutcome(
-            loss=loss,
-            ce=ce if self.loss.ce_weight else None,
-            crf=crf if self.loss.crf_weight else None,
-            grad_norm=norm,
+            measured=torch.cat((losses, norm[None], *sigma)),
+            names=self._names,
             pieces=int(extent.pieces),
             passes=self._processes.largest(max(int(batch.passes.max()) for batch in window)),
             rows=int(extent.rows),
             row_hash=self._processes.sum_hash(sum(row_hash(batch.rows) for batch in window)),
-            span=span if self.loss.positive_weights is not None else None,
-            sigmas=sigmas(self.tagger.log_variances) if self.loss.learns_weights else None,
         )
-        if outcome.finite:
-            self._update(step)
+        self._update(step, finite=torch.stack((losses[0], norm)).isfinite().all())
         return outcome
 
-    def _backward(self, input_ids: Tensor, tags: Tensor, mask: Tensor | None, window: Extent) -> Tensor:
-        """(4,) this micro-batch's part of loss, CE, CRF and span; its part of the gradient goes to the parameters."""
+    def _backward(self, batch: Batch, own: Extent, window: Extent) -> Tensor:
+        """(1 + terms,) this micro-batch's part of loss and terms; its part of the gradient goes to the parameters."""
+        input_ids, tags, mask = tensors_of(batch, self._device)
+        tagger, words = self.tagger, batch.words if self._reads_words else input_ids.shape[1]
         with self._precision():
-            logits = self.tagger.encoder(input_ids, mask)
-        tagger = self.tagger
+            logits = tagger.encoder(input_ids, mask, words).float()
         share = self.loss.share(
-            logits.float(), tags, mask, tagger.crf, window=window, log_variances=tagger.log_variances
+            logits, tags, mask, tagger.crf, window=window, own=own, log_variances=tagger.log_variances
         )
         share.total.backward()  # type: ignore[no-untyped-call]
-        return _values_of(share)
+        terms = (share.nats, share.ce, share.crf, share.span)
+        return torch.stack([term.detach() for term in terms if term is not None])
 
     def _precision(self) -> AbstractContextManager[object]:
         """bf16 changes how matrices are multiplied; weights, gradients, optimizer and loss stay float32 (M34)."""
         return torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self._config.precision == "bf16")
 
-    def _update(self, step: int) -> None:
+    def _update(self, step: int, *, finite: Tensor) -> None:
         for group in self.optimizer.param_groups:
             group["lr"] = self._course.lr(step)
-        self.optimizer.step()
-
-
-def _values_of(share: LossShare) -> Tensor:
-    nothing = torch.zeros(())
-    terms = (nothing if term is None else term for term in (share.ce, share.crf, share.span))
-    return torch.stack([term.detach().cpu() for term in (share.nats, *terms)])
+        self._halt = torch.maximum(self._halt, (~finite).float())
+        self.optimizer.step(halt=self._halt)
 
 
 def row_hash(rows: NDArray[np.int64]) -> int:

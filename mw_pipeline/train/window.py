@@ -5,10 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 from mw_pipeline.digest import JSON
-from mw_pipeline.train.step import StepOutcome
-
-TERMS = ("ce", "crf", "span")
-"""The terms that a step's loss can have."""
+from mw_pipeline.train.step import TERMS, StepOutcome
 
 
 @dataclass
@@ -33,10 +30,9 @@ class LossWindow:
         self.rows += outcome.rows
         self.row_hash = (self.row_hash + outcome.row_hash) % 2**64
         self.loss += outcome.loss * outcome.pieces
-        for name in TERMS:
-            value, total = getattr(outcome, name), getattr(self, name)
-            if value is not None:
-                setattr(self, name, (total or 0.0) + value * outcome.pieces)
+        for name, value in outcome.losses().items():
+            if name in TERMS:
+                setattr(self, name, (getattr(self, name) or 0.0) + value * outcome.pieces)
 
     def means(self) -> dict[str, JSON]:
         """loss, ce and crf of a log row, and span where it is trained; NaN and infinity stay what they are."""
