@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mw_pipeline.dataset.ahead import Ahead
 from mw_pipeline.dataset.tokenized import TokenizedDataset, TokenRows
 from mw_pipeline.errors import RecipeError
 from mw_pipeline.mix.sampler import MixSampler
@@ -60,7 +61,7 @@ class BatchStream:
 
     Samples come in pools of `pool_batches` batches: each pool is sorted by words and length, cut, and its batches dealt
     out. What a pool holds is the sampler's choice, so the mix is right in every pool; sorting only keeps padding out,
-    and dealing keeps sources of long rows from coming in bursts.
+    and dealing keeps sources of long rows from coming in bursts. While a pool is used, a thread makes the next one.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class BatchStream:
         self._batch_size = batch_size
         self._seed = seed
         self.pool_batches = pool_batches
+        self._pools = Ahead(self._batches_of)
         self._pool: tuple[int, list[Batch]] | None = None
         self._sample_pool: tuple[int, SamplePool] | None = None
         self._bounds = _source_bounds(dataset, sampler)
@@ -80,7 +82,8 @@ class BatchStream:
         """Batch `index` of the run, counted from 0."""
         pool, position = divmod(index, self.pool_batches)
         if self._pool is None or self._pool[0] != pool:
-            self._pool = (pool, self._batches_of(pool))
+            self._pool = (pool, self._pools.take(pool))
+            self._pools.begin(pool + 1)
         return self._pool[1][position]
 
     def row_numbers(self, index: int) -> NDArray[np.int64]:

@@ -111,15 +111,18 @@ class MixSampler:
         return source, block * self._quotas[source] + rank[begin:end]
 
     def _arrangement(self, block: int) -> tuple[NDArray[np.int16], NDArray[np.int64]]:
-        """(source, rank within its source) of every sample of a block. The last block is kept: draws are sequential."""
-        if self._block is None or self._block[0] != block:
+        """(source, rank within its source) of every sample of a block. The last block is kept: draws are sequential.
+
+        Threads may ask for different ones at once: each gets its own, whichever is kept."""
+        kept = self._block
+        if kept is None or kept[0] != block:
             source = np.repeat(np.arange(len(self.sources), dtype=np.int16), self._quotas)
             rank = np.arange(_BLOCK) - np.repeat(np.cumsum(self._quotas) - self._quotas, self._quotas)
             jitter = np.random.default_rng([int(self._seed), block]).random(_BLOCK)
             # The k-th of q draws falls in the k-th of q equal stretches: even in every window, periodic in none.
             order = np.argsort((rank + jitter) / self._quotas[source], kind="stable")
-            self._block = (block, source[order], rank[order])
-        return self._block[1], self._block[2]
+            self._block = kept = (block, source[order], rank[order])
+        return kept[1], kept[2]
 
     def _raise_dry(self, sample: int, source: int) -> None:
         raise CorpusError(
