@@ -234,3 +234,17 @@ def test_a_batch_says_how_many_words_its_longest_row_has(train, folder):
         stored = train.rows(batch.rows)
         begins = joints.begins(stored.ids, stored.offsets)
         assert batch.words == np.add.reduceat(begins.astype(int), stored.offsets[:-1]).max()
+
+
+def test_lengths_that_are_rounded_up_hold_the_same_rows_and_are_few(train):
+    plain, wide = stream_of(train), stream_of(train, multiple=8)
+
+    for index in range(64):
+        batch, rounded = plain.batch(index), wide.batch(index)
+        width = batch.input_ids.shape[1]
+        assert rounded.input_ids.shape[1] == rounded.labels.shape[1] == -(-width // 8) * 8
+        assert rounded.words == -(-batch.words // 8) * 8
+        for name in ("input_ids", "labels", "kinds", "attention_mask"):
+            assert (getattr(rounded, name)[:, :width] == getattr(batch, name)).all()
+            assert not getattr(rounded, name)[:, width:].any()
+        assert (rounded.rows == batch.rows).all()

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from mw_pipeline.errors import RecipeError
-from mw_pipeline.train.device import device_as_asked, machine_of
+from mw_pipeline.train.device import device_as_asked, machine_of, width_multiple
 
 
 def test_a_missing_device_is_an_error(monkeypatch):
@@ -48,6 +48,10 @@ def test_a_card_by_its_number_is_that_card_or_an_error_that_says_how_many_there_
     cards(monkeypatch, 0)
     with pytest.raises(RecipeError, match=r"train.device is 'cuda:0' and torch finds no such device here"):
         device_as_asked("cuda:0")
+
+
+def test_a_gpu_has_its_lengths_in_eights_and_a_cpu_as_they_are():
+    assert width_multiple(torch.device("cuda", 1)) == 8 and width_multiple(torch.device("cpu")) == 1
 
 
 def test_a_machine_is_named_by_its_processor_and_not_by_its_instructions_alone():

@@ -194,6 +194,20 @@ def test_a_padded_batch_keeps_its_mask():
     assert mask is not None and mask.tolist() == [[True, True, True], [True, False, False]]
 
 
+def test_a_gpu_is_sent_its_batches_from_pinned_memory_without_a_wait(monkeypatch):
+    """Written without a GPU: what torch is asked for, not what it does."""
+    asked: list[tuple[str, torch.Tensor, object]] = []
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda t: asked.append(("pin", t, None)) or t)
+    monkeypatch.setattr(torch.Tensor, "to", lambda t, *args, **named: asked.append(("copy", t, (args, named))) or t)
+    gpu = torch.device("cuda", 0)
+
+    ids, labels, mask = tensors_of(_batch(3, 1), gpu)
+
+    assert [what for what, _, _ in asked] == ["pin", "copy"] * 3
+    assert {id(tensor) for _, tensor, _ in asked} == {id(ids), id(labels), id(mask)}
+    assert all(how == ((gpu,), {"non_blocking": True}) for what, _, how in asked if what == "copy")
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_the_exported_graph_takes_any_batch_and_length(encoder, tmp_path):

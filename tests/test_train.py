@@ -261,3 +261,17 @@ def test_a_log_row_is_the_mean_over_all_pieces_since_the_row_before(toy: Toy, tm
         pieces = sum(step["tokens"] for step in window)
         assert row["tokens"] == pieces
         assert row["loss"] == pytest.approx(sum(step["loss"] * step["tokens"] for step in window) / pieces)
+
+
+@pytest.mark.parametrize("loss", [{"kind": "ce+crf"}, {"kind": "soft-span"}])
+def test_lengths_rounded_up_as_for_a_gpu_change_no_loss_but_for_rounding(toy, tmp_path, monkeypatch, loss):
+    recipe = toy_recipe(loss=loss, model={"dropout": 0.0})
+    plain = Run(toy_plan(toy, tmp_path, recipe=recipe), torch.device("cpu"), Processes(0, 1), lambda event: None)
+    monkeypatch.setattr("mw_pipeline.train.loop.width_multiple", lambda device: 8)
+    wide = Run(toy_plan(toy, tmp_path, recipe=recipe), torch.device("cpu"), Processes(0, 1), lambda event: None)
+
+    for step in range(1, 6):
+        ours, theirs = plain.stepper.take(step), wide.stepper.take(step)
+        assert ours.losses() == pytest.approx(theirs.losses(), rel=1e-5)
+        assert (ours.pieces, ours.row_hash) == (theirs.pieces, theirs.row_hash)
+    assert wide.data.stream.batch(0).input_ids.shape[1] % 8 == 0

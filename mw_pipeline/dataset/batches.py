@@ -65,13 +65,22 @@ class BatchStream:
     """
 
     def __init__(
-        self, dataset: TokenizedDataset, sampler: MixSampler, *, batch_size: int, seed: int, pool_batches: int = 128
+        self,
+        dataset: TokenizedDataset,
+        sampler: MixSampler,
+        *,
+        batch_size: int,
+        seed: int,
+        pool_batches: int = 128,
+        multiple: int = 1,
     ) -> None:
-        """Raises RecipeError when the sampler has sources that the dataset lacks."""
+        """Batches are as many pieces wide, and said to have as many words, as the next `multiple` above their longest
+        row. Raises RecipeError when the sampler has sources that the dataset lacks."""
         self._dataset = dataset
         self._sampler = sampler
         self._batch_size = batch_size
         self._seed = seed
+        self._multiple = multiple
         self.pool_batches = pool_batches
         self._pools = Ahead(self._batches_of)
         self._pool: tuple[int, list[Batch]] | None = None
@@ -99,7 +108,10 @@ class BatchStream:
         samples, size = self._sample_pool_of(pool), self._batch_size
         token_rows = self._dataset.rows(samples.rows)
         begins = range(0, len(samples.rows), size)
-        batches = [padded(token_rows, begin, begin + size, samples.rows, samples.passes) for begin in begins]
+        batches = [
+            padded(token_rows, begin, begin + size, samples.rows, samples.passes, multiple=self._multiple)
+            for begin in begins
+        ]
         return [batches[i] for i in samples.order]
 
     def _sample_pool_of(self, pool: int) -> SamplePool:
@@ -154,19 +166,31 @@ def batches_of(dataset: TokenizedDataset, rows: NDArray[np.int64], *, batch_size
     ]
 
 
-def padded(token_rows: TokenRows, begin: int, end: int, rows: NDArray[np.int64], passes: NDArray[np.int64]) -> Batch:
-    """Rows begin … end − 1 of `token_rows` as one rectangle."""
+def padded(
+    token_rows: TokenRows,
+    begin: int,
+    end: int,
+    rows: NDArray[np.int64],
+    passes: NDArray[np.int64],
+    *,
+    multiple: int = 1,
+) -> Batch:
+    """Rows begin … end − 1 of `token_rows` as one rectangle, its pieces and its words a multiple of this."""
     offsets = token_rows.offsets[begin : end + 1]
     lengths = np.diff(offsets)
-    mask = np.arange(lengths.max(initial=1)) < lengths[:, None]
+    width, words = (_next_multiple(int(c.max(initial=1)), multiple) for c in (lengths, token_rows.words[begin:end]))
+    mask = np.arange(width) < lengths[:, None]
     input_ids = np.full(mask.shape, PAD_ID, dtype=np.int64)
     labels = np.zeros(mask.shape, dtype=np.int64)
     kinds = np.zeros(mask.shape, dtype=np.uint8)
     input_ids[mask] = token_rows.ids[offsets[0] : offsets[-1]]
     labels[mask] = token_rows.labels[offsets[0] : offsets[-1]]
     kinds[mask] = token_rows.kinds[offsets[0] : offsets[-1]]
-    words = int(token_rows.words[begin:end].max(initial=1))
     return Batch(input_ids, labels, kinds, mask, rows[begin:end], passes[begin:end], words)
+
+
+def _next_multiple(count: int, multiple: int) -> int:
+    return -(-count // multiple) * multiple
 
 
 def _source_bounds(dataset: TokenizedDataset, sampler: MixSampler) -> NDArray[np.int64]:

@@ -36,13 +36,16 @@ class TrainingData:
     summary: Mapping[str, JSON]
 
     @classmethod
-    def open(cls, plan: RunPlan) -> TrainingData:
-        """The data of a plan. Raises ArtifactError when it was made for other labels or another tokenizer (M32)."""
+    def open(cls, plan: RunPlan, *, multiple: int = 1) -> TrainingData:
+        """The data of a plan; `multiple` is that of its training batches' lengths.
+
+        Raises ArtifactError when it was made for other labels or another tokenizer (M32)."""
         summary = read_dataset_json(plan.dataset_path)
         _demand_fit(plan, summary)
         train, recipe, course = TokenizedDataset(plan.dataset_path, "train"), plan.recipe, plan.course
         sampler = training_sampler(train, recipe)
-        stream = BatchStream(train, sampler, batch_size=course.batch_size, seed=recipe.train.seed)
+        size, seed = course.batch_size, recipe.train.seed
+        stream = BatchStream(train, sampler, batch_size=size, seed=seed, multiple=multiple)
         held_out = TokenizedDataset(plan.dataset_path, "validation")
         validation = tuple(fixed_batches(held_out, recipe.train.eval_rows))
         sample = tuple(batches_of(train, _rows_like(held_out, validation, train)))

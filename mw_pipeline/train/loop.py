@@ -19,7 +19,7 @@ from mw_pipeline.errors import GateError
 from mw_pipeline.model.checkpoint import load_checkpoint, load_optimizer_state
 from mw_pipeline.train.clock import RunClock
 from mw_pipeline.train.data import TrainingData
-from mw_pipeline.train.device import device_as_asked
+from mw_pipeline.train.device import device_as_asked, width_multiple
 from mw_pipeline.train.facts import opening_facts
 from mw_pipeline.train.folder import RunFolder, prepare_folder
 from mw_pipeline.train.log import BEST, EVALS, LAST, sole_writer
@@ -69,7 +69,7 @@ class Run:
 
     def __init__(self, plan: RunPlan, device: torch.device, processes: Processes, emit: Listener) -> None:
         self.plan, self.course, self.processes, self.emit = plan, plan.course, processes, emit
-        self.data = TrainingData.open(plan)
+        self.data = TrainingData.open(plan, multiple=width_multiple(device))
         self.folder = RunFolder(plan, vocab_size=self.data.summary["vocab_size"])
         self.stepper = Stepper(plan, self.data, device=device, processes=processes)
         self.state = TrainState()
