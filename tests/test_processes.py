@@ -6,26 +6,67 @@ import json
 import os
 import subprocess
 import sys
+import threading
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 import torch
 from toy_run import build_toy, toy_plan, toy_recipe
 
+from mw_pipeline.errors import UnfinishedError
 from mw_pipeline.model.checkpoint import load_checkpoint
 from mw_pipeline.model.losses import Extent
-from mw_pipeline.train.loop import train
-from mw_pipeline.train.processes import Processes
+from mw_pipeline.train.loop import Run, train
+from mw_pipeline.train.processes import PeerLostError, Processes, sums_on_gpus
 
 
 def test_a_single_process_talks_to_nobody():
-    alone = Processes.join(1)
+    alone = Processes.join(1, device=torch.device("cpu"))
     values = torch.tensor([1.0, 2.0])
 
     assert alone.writes and alone.total(Extent(1, 2, 3)) == Extent(1, 2, 3)
     assert torch.equal(alone.sum_values(values), values)
     assert alone.any(True, False) == [True, False]
     assert alone.largest(3) == 3 and alone.sum_hash(2**64 + 5) == 5
+
+
+def test_gpus_add_up_among_themselves_where_each_process_has_its_own(monkeypatch):
+    """Written without a GPU: who is asked to add up, not that it does."""
+    monkeypatch.setattr("torch.distributed.is_nccl_available", lambda: True)
+    monkeypatch.setenv("LOCAL_RANK", "1")
+
+    assert sums_on_gpus(torch.device("cuda", 1))
+    assert not sums_on_gpus(torch.device("cuda", 0))  # named by the recipe for all of them: NCCL refuses to share it
+    assert not sums_on_gpus(torch.device("cpu"))
+    monkeypatch.setattr("torch.distributed.is_nccl_available", lambda: False)
+    assert not sums_on_gpus(torch.device("cuda", 1))
+
+
+@pytest.mark.parametrize("on_gpus", [False, True])
+def test_a_lost_process_leaves_the_last_step_where_its_sums_are_known_and_else_the_last_checkpoint(
+    toy, tmp_path, monkeypatch, on_gpus
+):
+    def lose(self: Processes, extent: Extent) -> Extent:
+        calls.append(extent)
+        if len(calls) == 37:
+            raise PeerLostError("connection closed")
+        return extent
+
+    calls: list[Extent] = []
+    monkeypatch.setattr(Processes, "total", lose)
+    changes = {"train": {"log_every": 10, "checkpoint_every": 15, "eval_every": 60}}
+    run = Run(
+        toy_plan(toy, tmp_path, recipe=toy_recipe(**changes)),
+        torch.device("cpu"),
+        Processes(0, 1, sums_on_gpus=on_gpus),
+        lambda event: None,
+    )
+
+    with pytest.raises(UnfinishedError, match=r"is gone .* cannot be trusted") if on_gpus else nullcontext():
+        result = run.go(threading.Event())
+        assert (result.status, result.step) == ("INTERRUPTED", 36)
+    assert load_checkpoint(tmp_path / "last").step == (30 if on_gpus else 36)
 
 
 @pytest.mark.slow

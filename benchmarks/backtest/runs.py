@@ -68,7 +68,7 @@ class _Unwatched:
         data = TrainingData.open(plan)
         stream = Corrupted(data.stream, fault, tags=len(plan.recipe.label_set.tags))
         self.data = dataclasses.replace(data, stream=stream)
-        self.stepper = Stepper(plan, self.data, device=torch.device("cpu"), processes=Processes.join(1))
+        self.stepper = Stepper(plan, self.data, device=torch.device("cpu"), processes=Processes(0, 1))
 
     def go(self) -> int:
         """Trains to the end; returns the last step."""

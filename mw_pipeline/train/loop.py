@@ -15,7 +15,7 @@ from contextlib import nullcontext
 import torch
 
 from mw_pipeline.digest import JSON
-from mw_pipeline.errors import GateError
+from mw_pipeline.errors import GateError, UnfinishedError
 from mw_pipeline.model.checkpoint import load_checkpoint, load_optimizer_state
 from mw_pipeline.train.clock import RunClock
 from mw_pipeline.train.data import TrainingData
@@ -45,12 +45,13 @@ def train(plan: RunPlan, *, on_event: Listener = lambda event: None) -> RunResul
     BUDGET_EXHAUSTED; a watchdog finding ends with DIVERGED, a number that is not finite with DIVERGED_NONFINITE, and
     best/ stays; patience that ended with CONVERGED. Raises RecipeError when device or processes are not as the recipe
     asks, ArtifactError when data, tokenizer or checkpoint do not fit it, MemoryError when that is full, GateError when
-    the first steps show that the run cannot end in time, or when a full run comes without the lock's permit.
+    the first steps show that the run cannot end in time, or when a full run comes without the lock's permit,
+    UnfinishedError when another process was lost in the midst of a sum on GPUs.
     """
     config = plan.recipe.train
     device = device_as_asked(config.device)
     demand_permit(plan, device=device.type)
-    processes = Processes.join(plan.course.micro_batches_per_step)
+    processes = Processes.join(plan.course.micro_batches_per_step, device=device)
     torch.set_num_threads(config.threads)
     writer = sole_writer(plan.out) if processes.writes else nullcontext()
     with memory_by_name(), writer, stop_signals() as stop:
@@ -94,7 +95,12 @@ class Run:
                 status = self._ending(stop)
                 if status is None and self.step % self.plan.recipe.train.checkpoint_every == 0:
                     self._save(LAST)
-        except PeerLostError:
+        except PeerLostError as error:
+            if self.processes.sums_on_gpus:
+                raise UnfinishedError(
+                    f"{self.plan.out}: a process of the run is gone ({error}), and what GPUs were adding up with it "
+                    "cannot be trusted. Start the run again: it goes on from its last checkpoint."
+                ) from error
             self._settle(self._read())  # between two steps in every process that is left, for none is taken alone
             status = "INTERRUPTED" if self.finite else "DIVERGED_NONFINITE"
         if not status.startswith("DIVERGED"):

@@ -39,23 +39,34 @@ def demand_even_shares(ranks: int, micro_batches: int) -> None:
         )
 
 
+def sums_on_gpus(device: torch.device) -> bool:
+    """Whether NCCL adds up what lies on GPUs: it can where each process of a machine has the card of its number."""
+    own_card = device.type == "cuda" and str(device.index) == os.environ.get("LOCAL_RANK", "0")
+    return own_card and dist.is_nccl_available()
+
+
 @dataclass(frozen=True)
 class Processes:
-    """This process's place among `count`; every method is a no-op for a single one."""
+    """This process's place among `count`; every method is a no-op for a single one.
+
+    Numbers of the host are added up by gloo, tensors of GPUs by NCCL where that can (`sums_on_gpus`), else by gloo."""
 
     rank: int
     count: int
+    sums_on_gpus: bool = False
 
     @classmethod
-    def join(cls, micro_batches: int) -> Processes:
+    def join(cls, micro_batches: int, *, device: torch.device) -> Processes:
         """The group that torchrun's environment describes; its processes share the micro-batches of a step evenly.
 
         Raises RecipeError when they cannot: the effective batch would differ."""
-        count = int(os.environ.get("WORLD_SIZE", "1"))
+        count, on_gpus = int(os.environ.get("WORLD_SIZE", "1")), sums_on_gpus(device)
         demand_even_shares(count, micro_batches)
         if count > 1 and not dist.is_initialized():
-            dist.init_process_group("gloo")
-        return cls(rank=int(os.environ.get("RANK", "0")), count=count)
+            if on_gpus:
+                torch.cuda.set_device(device)
+            dist.init_process_group("cpu:gloo,cuda:nccl" if on_gpus else "gloo")
+        return cls(rank=int(os.environ.get("RANK", "0")), count=count, sums_on_gpus=on_gpus)
 
     @property
     def writes(self) -> bool:
@@ -101,6 +112,4 @@ class Processes:
 
     def wait(self) -> None:
         """Returns when all processes have come here."""
-        if self.count > 1:
-            with _raising_peer_lost():
-                dist.barrier()
+        self.any(False)
