@@ -147,7 +147,7 @@ def in_turns(run: Run, bare: BareLoop, *, turns: int, steps: int, finish: Callab
 
 def pieces_of(run: Run) -> int:
     """Pieces that it has trained on so far."""
-    return run.state.tokens + sum(outcome.pieces for outcome in run.unread)
+    return run.state.tokens + sum(outcome.pieces for outcome in run.state.unread)
 
 
 def outside_kernels_share(run: Run) -> float:
@@ -167,7 +167,7 @@ def outside_kernels_share(run: Run) -> float:
 
 def waits(run: Run) -> int:
     """How often steps between two rows of the log made the host wait."""
-    while run.unread:
+    while run.state.unread:
         run.advance()
     torch.cuda.set_sync_debug_mode("warn")
     with warnings.catch_warnings(record=True) as told:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 import torch
@@ -19,7 +20,7 @@ from mw_pipeline.train.processes import Processes
 ENDLESS = """
 import threading
 from mw_pipeline.dataset.ahead import Ahead
-Ahead(lambda number: threading.Event().wait()).begin(1)
+Ahead().begin(lambda number: threading.Event().wait(), 1)
 print("done")
 """
 
@@ -31,13 +32,13 @@ def test_a_value_that_was_begun_is_made_in_a_thread_and_any_other_where_it_is_as
         made.append((number, threading.current_thread() is threading.main_thread()))
         return number**2
 
-    values = Ahead(make)
-    first = values.take(0)
-    values.begin(1)
-    values.begin(1)
-    second = values.take(1)
-    values.begin(2)
-    jumped = values.take(7)
+    values: Ahead[int] = Ahead()
+    first = values.take(make, 0)
+    values.begin(make, 1)
+    values.begin(make, 1)
+    second = values.take(make, 1)
+    values.begin(make, 2)
+    jumped = values.take(make, 7)
 
     assert (first, second, jumped) == (0, 1, 49)
     assert made == [(0, True), (1, False), (2, False), (7, True)]
@@ -64,12 +65,11 @@ def test_the_thread_of_a_run_ends_and_leaves_none_behind(toy, tmp_path):
     run = Run(toy_plan(toy, tmp_path), torch.device("cpu"), Processes(0, 1), lambda event: None)
 
     run.stepper.take(1)
-    begun = [thread for thread in threading.enumerate() if thread.name == "ahead-1"]
-    for thread in begun:
-        thread.join(timeout=60)
-
-    assert not any(thread.is_alive() for thread in begun)
-    assert run.data.stream._pools._begun is not None and run.data.stream._pools._begun[1].done()
+    run.stepper.take(129)
+    deadline = time.monotonic() + 60
+    while any(thread.name.startswith("ahead-") for thread in threading.enumerate()):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def test_a_process_does_not_wait_for_a_value_that_nobody_asks_for():

@@ -74,7 +74,7 @@ def test_steps_go_on_where_there_is_no_value_to_read_until_a_row_is_due(toy, tmp
 
     for _ in range(9):
         run.advance()
-    assert run.step == 29 and run.state.step == 20
+    assert run.state.taken == 29 and run.state.step == 20
     with pytest.raises(NotImplementedError, match="Cannot copy out of meta tensor"):
         run.advance()
 

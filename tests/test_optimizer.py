@@ -8,7 +8,7 @@ from toy_run import toy_recipe
 
 from mw_pipeline.labels import STAGE2
 from mw_pipeline.model.checkpoint import Tagger
-from mw_pipeline.model.optimizer import TaggerOptimizer, flat_state, optimizer_of, restore_flat_state
+from mw_pipeline.model.optimizer import TaggerOptimizer, flat_state, optimizer_of, restore_flat_state, step_unless
 from mw_pipeline.recipe import TrainConfig
 
 RECIPE = toy_recipe()
@@ -86,3 +86,32 @@ def test_a_restored_optimizer_goes_on_as_the_first_would_have(config: TrainConfi
     assert all(torch.equal(value, second.state_dict()[name]) for name, value in first.state_dict().items())
     assert {"exp_avg.crf.start", "exp_avg_sq.crf.start", "step.crf.start"} <= set(kept)
     assert {value.dtype for value in kept.values()} == {torch.float32}
+
+
+@pytest.mark.parametrize("former_steps", [0, 2])
+def test_a_step_that_is_decided_on_the_device_is_a_plain_one_or_none(former_steps):
+    """What a GPU does of Muon, whose kernels know no condition; on the CPU it can be called by itself."""
+    matrix, gradient = torch.randn(4, 6), torch.randn(4, 6)
+
+    def moved(halt: float | None, gradient: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        parameter = torch.nn.Parameter(matrix.clone())
+        muon = torch.optim.Muon([parameter], lr=0.1, weight_decay=0.1)
+        for _ in range(former_steps):
+            parameter.grad = torch.ones_like(parameter)
+            muon.step()
+        parameter.grad = gradient.clone()
+        if halt is None:
+            return parameter.detach().clone(), muon.state[parameter].get("momentum_buffer", torch.zeros(4, 6))
+        step_unless(torch.tensor(halt), muon)
+        return parameter.detach(), muon.state[parameter]["momentum_buffer"]
+
+    untouched, halted = moved(None, gradient), moved(1.0, gradient * torch.nan)
+    assert all(torch.equal(a, b) for a, b in zip(untouched, halted, strict=True))
+    plain = torch.nn.Parameter(untouched[0])
+    muon = torch.optim.Muon([plain], lr=0.1, weight_decay=0.1)
+    muon.state[plain]["momentum_buffer"] = untouched[1]
+    plain.grad = gradient.clone()
+    muon.step()
+    parameter, momentum = moved(0.0, gradient)
+    assert torch.equal(parameter, plain) and torch.equal(momentum, muon.state[plain]["momentum_buffer"])
+    assert not torch.equal(parameter, matrix)

@@ -82,7 +82,7 @@ class BatchStream:
         self._seed = seed
         self._multiple = multiple
         self.pool_batches = pool_batches
-        self._pools = Ahead(self._batches_of)
+        self._ahead: Ahead[list[Batch]] = Ahead()
         self._pool: tuple[int, list[Batch]] | None = None
         self._sample_pool: tuple[int, SamplePool] | None = None
         self._bounds = _source_bounds(dataset, sampler)
@@ -91,8 +91,8 @@ class BatchStream:
         """Batch `index` of the run, counted from 0."""
         pool, position = divmod(index, self.pool_batches)
         if self._pool is None or self._pool[0] != pool:
-            self._pool = (pool, self._pools.take(pool))
-            self._pools.begin(pool + 1)
+            self._pool = (pool, self._ahead.take(self._batches_of, pool))
+            self._ahead.begin(self._batches_of, pool + 1)
         return self._pool[1][position]
 
     def row_numbers(self, index: int) -> NDArray[np.int64]:

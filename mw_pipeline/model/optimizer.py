@@ -36,8 +36,10 @@ class TaggerOptimizer:
             if halt is None or isinstance(part, torch.optim.AdamW):
                 part.found_inf = halt  # type: ignore[attr-defined]  # the fused kernels ask for it
                 part.step()
-            else:
-                _step_unless(halt, part)
+            elif halt.device.type != "cpu":
+                step_unless(halt, part)
+            elif not halt.numpy():  # a CPU has the answer at once, and the copies would cost a twentieth of a step
+                part.step()
 
     def state_of(self, parameter: nn.Parameter) -> dict[str, Tensor]:
         """What is kept of a parameter between steps, to be read and written; empty before its first step."""
@@ -47,7 +49,7 @@ class TaggerOptimizer:
 
 
 @torch.no_grad()
-def _step_unless(halt: Tensor, part: torch.optim.Optimizer) -> None:
+def step_unless(halt: Tensor, part: torch.optim.Optimizer) -> None:
     """A step of kernels that know no condition: parameters and state are put back where `halt` is 1."""
     parameters = [p for group in part.param_groups for p in group["params"]]
     before = [(p.clone(), {name: value.clone() for name, value in part.state[p].items()}) for p in parameters]

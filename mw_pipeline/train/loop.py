@@ -31,7 +31,7 @@ from mw_pipeline.train.processes import PeerLostError, Processes
 from mw_pipeline.train.progress import Listener
 from mw_pipeline.train.signals import stop_signals
 from mw_pipeline.train.state import TrainState
-from mw_pipeline.train.step import FIRST_STEPS_LOGGED, StepOutcome, Stepper, read_back
+from mw_pipeline.train.step import FIRST_STEPS_LOGGED, StepOutcome, Stepper
 from mw_pipeline.train.validation import examine, row_losses, validate
 
 PROGRESS_SECONDS = 2.0
@@ -65,8 +65,8 @@ def train(plan: RunPlan, *, on_event: Listener = lambda event: None) -> RunResul
 class Run:
     """One run: what is trained, how far it has come, and what is due between two steps.
 
-    Steps after which no row of the log is due wait in `unread`, for the device may not have come to them yet: `state`
-    does not know of them. One that was not finite is the last: those after it have moved nothing and are forgotten."""
+    Steps wait to be read until something is due that stands on them. One that was not finite is the last: those that
+    were taken after it have moved nothing and are forgotten."""
 
     def __init__(self, plan: RunPlan, device: torch.device, processes: Processes, emit: Listener) -> None:
         self.plan, self.course, self.processes, self.emit = plan, plan.course, processes, emit
@@ -74,26 +74,20 @@ class Run:
         self.folder = RunFolder(plan, vocab_size=self.data.summary["vocab_size"])
         self.stepper = Stepper(plan, self.data, device=device, processes=processes)
         self.state = TrainState()
-        self.unread: list[StepOutcome] = []
         self.finite = True
         self.clock = RunClock()
         self.preflight: Preflight | None = None
-
-    @property
-    def step(self) -> int:
-        """Steps taken."""
-        return self.state.step + len(self.unread)
 
     def go(self, stop: threading.Event) -> RunResult:
         """Steps to the end of the course, or to what ends the run before it."""
         resumed_from = self._resume()
         self.open()
-        status = self._ending(stop) if self.step else None
+        status = self._ending(stop) if self.state.taken else None
         try:
             while status is None:
                 self.advance()
                 status = self._ending(stop)
-                if status is None and self.step % self.plan.recipe.train.checkpoint_every == 0:
+                if status is None and self.state.taken % self.plan.recipe.train.checkpoint_every == 0:
                     self._save(LAST)
         except PeerLostError as error:
             if self.processes.sums_on_gpus:
@@ -101,7 +95,7 @@ class Run:
                     f"{self.plan.out}: a process of the run is gone ({error}), and what GPUs were adding up with it "
                     "cannot be trusted. Start the run again: it goes on from its last checkpoint."
                 ) from error
-            self._settle(self._read())  # between two steps in every process that is left, for none is taken alone
+            self._settle(self.state.read())  # between two steps in every process that is left, for none is taken alone
             status = "INTERRUPTED" if self.finite else "DIVERGED_NONFINITE"
         if not status.startswith("DIVERGED"):
             self._save(LAST)
@@ -192,10 +186,10 @@ class Run:
 
     def advance(self) -> None:
         """One step, and the rows of the log and the evaluation that it is due for."""
-        step = self.step + 1
+        step = self.state.taken + 1
         with self.clock.step():
-            self.unread.append(self.stepper.take(step))
-            outcomes = self._read() if self._is_read_after(step) else []
+            self.state.unread.append(self.stepper.take(step))
+            outcomes = self.state.read() if self._is_read_after(step) else []
         self._settle(outcomes)
         if self.finite and self.course.is_due(step, every=self.course.eval_every):
             self._evaluate()
@@ -207,11 +201,6 @@ class Run:
         config = self.plan.recipe.train
         due = (config.log_every, self.course.eval_every, config.checkpoint_every)
         return step <= FIRST_STEPS_LOGGED or any(self.course.is_due(step, every=every) for every in due)
-
-    def _read(self) -> list[StepOutcome]:
-        """The steps that were not read yet, once the device has come to the end of them."""
-        outcomes, self.unread = read_back(self.unread), []
-        return outcomes
 
     def _settle(self, outcomes: Sequence[StepOutcome]) -> None:
         """Takes steps into the state and writes their rows of the log, up to the first one that is not finite."""
@@ -230,15 +219,15 @@ class Run:
     def _ending(self, stop: threading.Event) -> Status | None:
         """The status that the run ends with after this step, if any: with all of its steps read."""
         status = self._asked_ending(stop)
-        if status is not None and self.unread:
-            self._settle(self._read())
+        if status is not None and self.state.unread:
+            self._settle(self.state.read())
             status = self._asked_ending(stop)
         return status
 
     def _asked_ending(self, stop: threading.Event) -> Status | None:
         """The status as far as steps are read: the same in all processes, though one watches."""
         found, limit = self.folder.finding, self.plan.max_wall_seconds
-        evaluates_next = self.course.is_due(self.step + 1, every=self.course.eval_every)
+        evaluates_next = self.course.is_due(self.state.taken + 1, every=self.course.eval_every)
         asked: dict[Status, bool] = {
             "DIVERGED_NONFINITE": not self.finite or (found is not None and found.rule == "nonfinite"),
             "DIVERGED": found is not None,
@@ -303,7 +292,7 @@ class Run:
 
     def _check_time(self) -> None:
         """The time that the rest will take, before it is spent (M42)."""
-        step, course, limit = self.step, self.course, self.plan.max_wall_seconds
+        step, course, limit = self.state.taken, self.course, self.plan.max_wall_seconds
         saves_every = self.plan.recipe.train.checkpoint_every
         self.preflight = Preflight.measured(
             self.clock.step_seconds,

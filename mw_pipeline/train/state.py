@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from mw_pipeline.digest import JSON
 from mw_pipeline.model.checkpoint import CheckpointFacts
-from mw_pipeline.train.step import StepOutcome
+from mw_pipeline.train.step import StepOutcome, read_back
 from mw_pipeline.train.window import LossWindow
 
 
@@ -14,16 +14,18 @@ from mw_pipeline.train.window import LossWindow
 class TrainState:
     """What a checkpoint keeps of a run beside weights and optimizer.
 
-    step    steps taken
+    step    steps taken whose measures were read
     tokens  pieces trained on
     window  the losses since the last logged row
     passes  whole passes over its source behind the most repeated row
+    unread  steps taken since, to which the device may not have come yet: no checkpoint is made before they are read
     """
 
     step: int = 0
     tokens: int = 0
     window: LossWindow = field(default_factory=LossWindow)
     passes: int = 0
+    unread: list[StepOutcome] = field(default_factory=list)
 
     @classmethod
     def of_checkpoint(cls, facts: CheckpointFacts) -> TrainState:
@@ -39,6 +41,16 @@ class TrainState:
     def logged_tokens(self) -> int:
         """Pieces that are in rows of the log."""
         return self.tokens - self.window.pieces
+
+    @property
+    def taken(self) -> int:
+        """Steps taken."""
+        return self.step + len(self.unread)
+
+    def read(self) -> list[StepOutcome]:
+        """The unread steps, once the device has come to the end of them; to be added one by one."""
+        outcomes, self.unread = read_back(self.unread), []
+        return outcomes
 
     def add(self, outcome: StepOutcome) -> bool:
         """Takes in the next step; true when it begins another pass."""
