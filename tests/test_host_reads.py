@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
-from toy_run import measured, rows, toy_plan, toy_recipe
+from toy_run import measured, rows, toy_plan, toy_recipe, weights
 
 from mw_pipeline.train.loop import Run
 from mw_pipeline.train.processes import Processes
@@ -108,6 +108,25 @@ def test_a_run_ends_with_the_step_that_was_not_finite_though_it_reads_it_later(
     assert last[0]["row_hash"] == last[1]["row_hash"] or first == 33  # of three steps here, of one there
     for name, value in state_of(late.stepper).items():
         assert torch.equal(value, before.get(name, torch.zeros_like(value))), name
+
+
+def test_a_run_that_is_stopped_between_two_rows_goes_on_to_the_same_weights(toy, tmp_path, monkeypatch):
+    take, stop = Stepper.take, threading.Event()
+
+    def stopped(self: Stepper, step: int) -> StepOutcome:
+        if step == 37 and not stop.is_set():
+            stop.set()
+        return take(self, step)
+
+    whole = run_of(toy, tmp_path / "whole").go(threading.Event())
+    monkeypatch.setattr(Stepper, "take", stopped)
+    cut = run_of(toy, tmp_path / "cut").go(stop)
+    rest = run_of(toy, tmp_path / "cut").go(threading.Event())
+
+    assert (cut.status, cut.step, rest.resumed_from_step) == ("INTERRUPTED", 37, 37)
+    assert weights(rest.out) == weights(whole.out)
+    for name in ("steps.jsonl", "evals.jsonl", "first_steps.jsonl"):
+        assert measured(rest.out / name) == measured(whole.out / name)
 
 
 def state_of(stepper: Stepper) -> dict[str, torch.Tensor]:
