@@ -52,10 +52,12 @@ PHASES = ("forward", "loss", "backward", "optimizer")
 class BareLoop:
     """The least that any trainer of a recipe's model can do: its own tagger, and CPU seconds by phase."""
 
-    def __init__(self, recipe: Recipe, *, vocab_size: int, label_counts: dict[str, int]) -> None:
+    def __init__(self, recipe: Recipe, tokenizer: Tokenizer, *, label_counts: dict[str, int]) -> None:
         self._config, self._device = recipe.train, device_as_asked(recipe.train.device)
         torch.manual_seed(self._config.seed)
-        self._tagger = Tagger(recipe.model, vocab_size=vocab_size, labels=recipe.label_set).train().to(self._device)
+        self._tagger = Tagger(recipe.model, vocab_size=tokenizer.vocab_size, labels=recipe.label_set).to(self._device)
+        if recipe.model.positions == "words":
+            self._tagger.encoder.know_words(tokenizer.joints)
         self._loss = TaggingLoss(recipe.loss, recipe.label_set, label_counts=label_counts, device=self._device)
         self._tagger.crf.requires_grad_(self._loss.crf_weight > 0)
         self._tagger.log_variances.requires_grad_(self._loss.learns_weights)
@@ -106,8 +108,8 @@ def main() -> None:
 
 def take_turns(run: Run) -> dict[str, object]:
     """Steps of the trainer and of the two bare loops, one after the other; the first few count for none of them."""
-    recipe, summary = run.plan.recipe, run.data.summary
-    loops = [BareLoop(recipe, vocab_size=summary["vocab_size"], label_counts=summary["label_counts"]) for _ in range(2)]
+    recipe, tokenizer = run.plan.recipe, Tokenizer(run.plan.tokenizer_path)
+    loops = [BareLoop(recipe, tokenizer, label_counts=run.data.summary["label_counts"]) for _ in range(2)]
     bare, padded = loops
     seconds, cells = 0.0, 0
     for step in range(WARM_STEPS + STEPS):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 
 SETTINGS = {
-    # Threads that spin while they wait take the cores from each other: a busy machine then takes many times longer.
-    "OMP_WAIT_POLICY": "passive",
+    # How often a thread looks for work before it sleeps. Those that look for long (300,000 unless told) take the cores
+    # of a busy machine from each other; those that sleep at once wake late for the next small product of a step.
+    "GOMP_SPINCOUNT": "2000",
     # One compiled kernel is kept for every shape that was met; batches of every length would fill memory with them.
     "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "32",
     # Arrow's own choice keeps a fifth more of the memory that a corpus build has given back. Elsewhere it is not built.
