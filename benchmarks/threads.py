@@ -31,7 +31,7 @@ from mw_pipeline.train.processes import Processes
 from mw_pipeline.train.step import Stepper
 
 NAME = "GOMP_SPINCOUNT"
-TRIED = ("0", "1000", SETTINGS[NAME], "10000", "unset")
+TRIED = ("0", "1000", SETTINGS.get(NAME, "2000"), "10000", "unset")
 ROUNDS = 2
 WARM_STEPS, STEPS = 10, 50
 CORES = os.cpu_count() or 1

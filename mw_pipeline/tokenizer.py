@@ -33,10 +33,8 @@ MODEL_NAME = "tokenizer.model"
 META_NAME = "META.json"
 
 _NEVER_ADDS_UP = 1 << 32
-_FIRST_LEAD_BYTE, _FIRST_UNSPACED_BYTE = (
-    0xC2,
-    0xE3,
-)  # of UTF-8; from the second on, most letters are Han, kana or Hangul
+# Of UTF-8; from the second on, most letters are Han, kana or Hangul.
+_FIRST_LEAD_BYTE, _FIRST_UNSPACED_BYTE = 0xC2, 0xE3
 _SURROGATE = re.compile("[\ud800-\udfff]")
 # The trainer reads one sentence per line, ends strings at NUL, and reserves U+2581 and U+2585 for itself.
 _NOT_FOR_TRAINING = re.compile("[\x00-\x1f\u2581\u2585\ud800-\udfff]")

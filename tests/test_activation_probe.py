@@ -72,7 +72,7 @@ def test_the_token_sets_leave_padding_out() -> None:
 def test_every_stage_comes_after_those_that_it_is_made_of(encoder: Encoder) -> None:
     taps = taps_of(encoder)
 
-    assert len(taps) == 3 * 10 + 3
+    assert len(taps) == 3 * 10 + 4
     for place, tap in enumerate(taps):
         assert set(tap.inputs) <= {before.name for before in taps[:place]}
     assert {name for tap in taps for name in tap.inputs} == {tap.name for tap in taps[:-1]}, "each stage is used"
@@ -92,7 +92,7 @@ def test_a_trace_sees_what_the_network_computes(encoder: Encoder) -> None:
 def test_a_network_agrees_with_itself(encoder: Encoder) -> None:
     found = compare(trace(encoder, BATCH), trace(encoder, BATCH))
 
-    assert (found["origin"], found["cascade"], found["agrees"]) == (None, [], 33)
+    assert (found["origin"], found["cascade"], found["agrees"]) == (None, [], 34)
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_the_bands_of_the_ratio_of_spreads(ratio: float, status: str) -> None:
 def test_half_precision_agrees_with_full(encoder: Encoder) -> None:
     found = compare(trace(encoder, BATCH, precision="bf16"), trace(encoder, BATCH))
 
-    assert (found["origin"], found["agrees"]) == (None, 33)
+    assert (found["origin"], found["agrees"]) == (None, 34)
     assert trace(encoder, BATCH, precision="bf16").stages != trace(encoder, BATCH).stages
 
 
@@ -193,7 +193,7 @@ def test_as_many_pieces_of_other_ids_are_not_comparable(encoder: Encoder) -> Non
 def test_networks_of_other_shapes_are_not_comparable(encoder: Encoder) -> None:
     shallow = Encoder(ModelConfig(width=16, layers=1, heads=2, feed_forward=32), 12, 21).eval()
 
-    with pytest.raises(ArtifactError, match=r"not comparable: 33 stages vs 13. Compare networks of one shape"):
+    with pytest.raises(ArtifactError, match=r"not comparable: 34 stages vs 14. Compare networks of one shape"):
         compare(trace(encoder, BATCH), trace(shallow, BATCH))
 
 

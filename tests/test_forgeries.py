@@ -157,7 +157,7 @@ FORGERIES: list[tuple[str, Forgery, str]] = [
     ("a truncated last/", truncate("last/model.safetensors"), "checkpoints_are_whole: /.*last/model.safetensors: has "),
     ("a truncated optimizer", truncate("last/optimizer.safetensors"), "checkpoints_are_whole: .*optimizer.safetensors"),
     ("another best/", take_best_of_another_seed, "checkpoints_are_of_this_run: best/ "),
-    ("last/ for best/", take_last_for_best, "checkpoints_are_of_this_run: best/ holds step 160, the run's is 140"),
+    ("last/ for best/", take_last_for_best, r"checkpoints_are_of_this_run: best/ holds step 160, the run's is \d+"),
     ("rows of another seed", deal_with_another_seed, "rows_are_those_dealt: tokens at step 2 is logged as "),
     (
         "fewer rows",

@@ -14,7 +14,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from tiny_project import copy_project, place_at
+from tiny_project import copy_project, place_at, write_project
 
 from mw_pipeline.digest import write_json_atomically
 from mw_pipeline.errors import GateError, RecipeError
@@ -136,6 +136,14 @@ def test_the_function_of_a_stage_gets_a_request_and_a_folder_and_knows_no_store_
             assert list(takes)[:3] == ["request", "out", "progress"], stage.name
             assert not {"Place", "Store", "Subject"} & {str(one.annotation) for one in takes.values()}, stage.name
             assert ("work" in takes) == stage.resumes, stage.name
+
+
+@pytest.mark.parametrize("stage", [s for s in line.STAGES.values() if s.locked], ids=lambda stage: stage.name)
+def test_no_stage_behind_the_lock_is_made_without_a_verdict(project: Path, tmp_path: Path, stage: Stage) -> None:
+    place = place_at(write_project(tmp_path, golden=project / "golden"))
+
+    with pytest.raises(GateError, match="the full run of 'demo' may not start"):
+        stage.make(place, "demo")
 
 
 def test_the_line_is_declared_in_the_order_of_making() -> None:

@@ -22,7 +22,7 @@ from mw_pipeline.train.processes import PeerLostError, Processes, sums_on_gpus
 
 
 def test_a_single_process_talks_to_nobody():
-    alone = Processes.join(1, device=torch.device("cpu"))
+    alone = Processes.join(1, device=torch.device("cpu"), asked="auto")
     values = torch.tensor([1.0, 2.0])
 
     assert alone.writes and alone.total(Extent(1, 2, 3)) == Extent(1, 2, 3)
@@ -34,13 +34,14 @@ def test_a_single_process_talks_to_nobody():
 def test_gpus_add_up_among_themselves_where_each_process_has_its_own(monkeypatch):
     """Written without a GPU: who is asked to add up, not that it does."""
     monkeypatch.setattr("torch.distributed.is_nccl_available", lambda: True)
-    monkeypatch.setenv("LOCAL_RANK", "1")
-
-    assert sums_on_gpus(torch.device("cuda", 1))
-    assert not sums_on_gpus(torch.device("cuda", 0))  # named by the recipe for all of them: NCCL refuses to share it
-    assert not sums_on_gpus(torch.device("cpu"))
+    for rank in ("0", "1"):  # whoever asks: of two that disagree one would wait for NCCL and one for gloo
+        monkeypatch.setenv("LOCAL_RANK", rank)
+        assert sums_on_gpus(torch.device("cuda", int(rank)), asked="auto")
+        assert sums_on_gpus(torch.device("cuda", int(rank)), asked="cuda")
+        assert not sums_on_gpus(torch.device("cuda", 0), asked="cuda:0")  # NCCL refuses to share it
+        assert not sums_on_gpus(torch.device("cpu"), asked="auto")
     monkeypatch.setattr("torch.distributed.is_nccl_available", lambda: False)
-    assert not sums_on_gpus(torch.device("cuda", 1))
+    assert not sums_on_gpus(torch.device("cuda", 1), asked="cuda")
 
 
 @pytest.mark.parametrize("on_gpus", [False, True])

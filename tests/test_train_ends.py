@@ -111,6 +111,15 @@ def test_another_recipe_is_refused_in_a_folder_that_holds_a_run(unbroken, toy):
         train(plan)
 
 
+def test_a_run_goes_on_and_stays_what_it_is_when_gates_or_package_of_its_recipe_change(unbroken):
+    plan, result, _ = unbroken
+    gates = plan.recipe.eval.model_copy(update={"min_core_macro_f1": 0.123})
+    changed = plan.recipe.model_copy(update={"eval": gates})
+    assert changed.digest != plan.recipe.digest
+
+    assert train(replace(plan, recipe=changed)) == result
+
+
 def test_a_smoke_is_refused_in_the_folder_of_a_full_run(unbroken):
     with pytest.raises(ArtifactError, match=r"holds a run whose kind is 'full', this one's is 'smoke'"):
         train(replace(unbroken[0], kind="smoke"))

@@ -19,22 +19,23 @@ from mw_pipeline.corpus.census import bounded_connection
 from mw_pipeline.dataset.tokenized import SPLITS, TOKENIZED_SCHEMA, TokenizedDataset
 from mw_pipeline.digest import JSON
 from mw_pipeline.tokenizer import PAD_ID
-from mw_pipeline.words import INSIDE, UNREAD
+from mw_pipeline.words import INSIDE, UNREAD, PieceJoints
 
 
-def dataset_matches_schema(path: Path, summary: Mapping[str, JSON]) -> tuple[str, ...]:
+def dataset_matches_schema(path: Path, summary: Mapping[str, JSON], joints: PieceJoints) -> tuple[str, ...]:
     """Findings on the split files below `path` against what its dataset.json (`summary`) says.
 
     Every batch goes through the pandera schema: column types, non-empty row ids, ids inside the vocabulary, labels
-    inside the label set, a label and a kind for each piece, 1 … max_length of them. Row counts and digests must agree,
-    and training and validation must not be empty: an empty table passes every other check.
+    inside the label set, a label and a kind for each piece, 1 … max_length of them. Each row must have the words that
+    the network will make of its pieces, by the tokenizer's `joints`: of those beyond it would see none. Row counts and
+    digests must agree, and training and validation must not be empty: an empty table passes every other check.
     """
     schema = tokenized_schema(summary["vocab_size"], len(summary["labels"]), summary["max_length"])
     findings: list[str] = []
     for split in SPLITS:
         dataset = TokenizedDataset(path, split)
         expected = summary["splits"][split]
-        findings += _findings_on_batches(dataset, schema)
+        findings += [*_findings_on_batches(dataset, schema), *_miscounted_words(dataset, joints)]
         if len(dataset) == 0 and split != "test":
             findings.append(f"{split}: no row, expected at least one")
         if len(dataset) != expected["rows"]:
@@ -88,6 +89,18 @@ def _findings_on_batches(dataset: TokenizedDataset, schema: pap.DataFrameSchema)
             before, first = failed.get(rule, (0, example))
             failed[rule] = (before + rows, first)
     return [f"{dataset.split}: {rule}: {rows} rows fail, first {first}" for rule, (rows, first) in failed.items()]
+
+
+def _miscounted_words(dataset: TokenizedDataset, joints: PieceJoints) -> list[str]:
+    wrong = 0
+    for batch in dataset.record_batches():
+        lengths = pc.list_value_length(batch.column("input_ids")).to_numpy(zero_copy_only=False)
+        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        ids = np.clip(batch.column("input_ids").flatten().to_numpy(), 0, len(joints.leads) - 1)
+        begins = joints.begins(ids, offsets)
+        words = np.diff(np.concatenate([[0], np.cumsum(begins)])[offsets])
+        wrong += int((words != batch.column("words").to_numpy()).sum())
+    return [f"{dataset.split}: {wrong} rows have other words than their pieces make"] if wrong else []
 
 
 def _failures(table: pa.Table, schema: pap.DataFrameSchema) -> list[tuple[str, int, str]]:

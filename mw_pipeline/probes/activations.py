@@ -31,20 +31,21 @@ ROWS = 64
 class Tap:
     """Where a stage is read: what a module puts out, or, with `reads_input`, what goes into it.
 
-    `inputs` names the stages that it is made of; a stage without any is made of the piece ids. What layers put out for
-    a word stands for each of its pieces."""
+    `inputs` names the stages that it is made of; a stage without any is made of the piece ids. What a stage `of_words`
+    puts out for a word stands for each of its pieces."""
 
     name: str
     module: nn.Module
     inputs: tuple[str, ...]
     reads_input: bool = False
     layer: int | None = None
+    of_words: bool = False
 
 
 def taps_of(encoder: Encoder) -> list[Tap]:
     """The stages of an encoder, each after its inputs."""
-    taps = [Tap("embedding", encoder.embedding, ())]
-    hidden = "embedding"
+    taps = [Tap("embedding", encoder.embedding, ()), Tap("words", encoder.dropout, ("embedding",), of_words=True)]
+    hidden = "words"
     for number, layer in enumerate(encoder.layers):
         assert isinstance(layer, Layer)
         taps += _layer_taps(number, layer, hidden)
@@ -55,7 +56,7 @@ def taps_of(encoder: Encoder) -> list[Tap]:
 def _layer_taps(number: int, layer: Layer, hidden: str) -> list[Tap]:
     def tap(name: str, module: nn.Module, *inputs: str, reads_input: bool = False) -> Tap:
         sources = tuple(source if source == hidden else f"layers.{number}.{source}" for source in inputs)
-        return Tap(f"layers.{number}.{name}", module, sources, reads_input, number)
+        return Tap(f"layers.{number}.{name}", module, sources, reads_input, number, of_words=True)
 
     return [
         tap("attention_norm", layer.attention_norm, hidden),
@@ -109,7 +110,7 @@ def trace(encoder: Encoder, batch: Batch, *, precision: Precision = "fp32", name
 
     def of_pieces(tap: Tap) -> NDArray[np.float32]:
         values = seen[tap.name].float()
-        if tap.layer is not None:
+        if tap.of_words:
             values = values.gather(1, word.clamp(max=values.shape[1] - 1)[:, :, None].expand(-1, -1, values.shape[2]))
         found: NDArray[np.float32] = values.cpu().numpy()
         return found

@@ -121,7 +121,7 @@ def probe_gradients(subject: Subject, recipe: Recipe, *, batches: int = BATCHES)
     Parameters stay as they are, without dropout. Raises RecipeError for fewer than five batches."""
     if batches < LEAST_BATCHES:
         raise RecipeError(
-            f"batches is {batches!r}, expected at least {LEAST_BATCHES}: one batch holds rows of one length. "
+            f"batches is {batches!r}, expected at least {LEAST_BATCHES}: one batch holds rows of about one length. "
             "Ask for more."
         )
     tagger, loss = subject.checkpoint.tagger, subject.loss_of(recipe)

@@ -15,7 +15,7 @@ from mw_pipeline.train.device import device_as_asked
 from mw_pipeline.train.permit import bound_facts, write_permit
 from mw_pipeline.train.plan import Permit, RunPlan
 from mw_pipeline.train.recomputation import recompute
-from mw_pipeline.verdict.binding import demand_same_surroundings, refusal_of, refuse_artifact
+from mw_pipeline.verdict.binding import demand_same_surroundings, judge_smoke, refusal_of, refuse_artifact
 from mw_pipeline.verdict.judge import Verdict
 
 
@@ -60,16 +60,21 @@ def _device_here(judged: Judged) -> str:
 
 
 def make_smoke_again(request: Request, out: Path, progress: Progress) -> Metrics:
-    """The permit of a smoke, sealed. Raises GateError for one that does not come out as it was logged."""
+    """The permit of a smoke, sealed. Raises GateError for one that does not pass, that does not come out as it was
+    logged, or that is made again on another kind of device than the permit is for."""
     recipe, (dataset, smoke, _) = request.recipe, request.inputs
+    refuse, device = refuse_artifact(refusal_of(recipe), smoke), device_as_asked(recipe.train.device)
+    if (verdict := judge_smoke(recipe, dataset=dataset, smoke=smoke)).outcome != "pass":
+        raise refuse(f"its smoke is judged {verdict.outcome}: {verdict.reason}")
+    if device.type != request.config["device"]:
+        raise refuse(f"a permit for {request.config['device']!r} is asked where its smoke is made again on {device}")
     progress(f"making the smoke of {recipe.name!r} again, as far as that is cheap")
     data, tokenizer_path = dataset.folder(), dataset.inputs("tokenizer")[0].file(MODEL_NAME)
     plan = RunPlan("smoke", recipe, data, tokenizer_path, smoke.folder(), {"data": dataset.digest})
     try:
-        measured = recompute(plan, device_as_asked(recipe.train.device))
+        measured = recompute(plan, device)
     except GateError as error:
-        raise refuse_artifact(refusal_of(recipe), smoke)(f"its smoke is not what it says: {error}") from None
-    device = request.config["device"]
-    facts = bound_facts(recipe, dataset_path=data, tokenizer_path=tokenizer_path, device=device)
+        raise refuse(f"its smoke is not what it says: {error}") from None
+    facts = bound_facts(recipe, dataset_path=data, tokenizer_path=tokenizer_path, device=device.type)
     write_permit(out, facts, inputs=request.inputs, measured=measured)
     return {"steps_trained_again": measured["steps_trained_again"]}

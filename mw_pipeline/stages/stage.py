@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any, Literal
@@ -247,15 +246,18 @@ class Stage:
     def build(
         self, place: Place, about: About, *, progress: Progress = quiet, given: Given | None = None, **asked: Any
     ) -> Built:
-        """The artifact, found or made by its function, with what its procedure has `given`; see `Store.build`."""
+        """The artifact, found or made by its function, with what its procedure has `given`; see `Store.build`. Asks no
+        lock: that is for `make`, and for the procedure of a stage that has one."""
         request, subject = self.request(place, about, **asked), self.subject(place, about)
         maker: Callable[..., Metrics] = resolve_name(self.maker)
 
         def make(out: Path) -> Metrics:
-            write = partial(maker, request, out, progress, **self.given(subject), **(given or {}))
+            def write(**work: Path) -> Metrics:
+                return maker(request, out, progress, **self.given(subject), **(given or {}), **work)
+
             if not self.resumes:
                 return write()
-            with place.store.work(self.name, request.key) as work:
+            with place.store.work(self.name, request.key) as work:  # the time that is left is asked once it is there
                 return write(work=work)
 
         built = request.build(place.store, make, patience_seconds=self.patience)

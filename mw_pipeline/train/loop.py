@@ -51,7 +51,7 @@ def train(plan: RunPlan, *, on_event: Listener = lambda event: None) -> RunResul
     config = plan.recipe.train
     device = device_as_asked(config.device)
     demand_permit(plan, device=device.type)
-    processes = Processes.join(plan.course.micro_batches_per_step, device=device)
+    processes = Processes.join(plan.course.micro_batches_per_step, device=device, asked=config.device)
     torch.set_num_threads(config.threads)
     writer = sole_writer(plan.out) if processes.writes else nullcontext()
     with memory_by_name(), writer, stop_signals() as stop:

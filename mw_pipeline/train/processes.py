@@ -39,10 +39,10 @@ def demand_even_shares(ranks: int, micro_batches: int) -> None:
         )
 
 
-def sums_on_gpus(device: torch.device) -> bool:
-    """Whether NCCL adds up what lies on GPUs: it can where each process of a machine has the card of its number."""
-    own_card = device.type == "cuda" and str(device.index) == os.environ.get("LOCAL_RANK", "0")
-    return own_card and dist.is_nccl_available()
+def sums_on_gpus(device: torch.device, *, asked: str) -> bool:
+    """Whether NCCL adds up what lies on GPUs, the same in all processes: it can where each has a card of its own, and
+    so not where the recipe has `asked` for one by its number."""
+    return device.type == "cuda" and ":" not in asked and dist.is_nccl_available()
 
 
 @dataclass(frozen=True)
@@ -56,11 +56,11 @@ class Processes:
     sums_on_gpus: bool = False
 
     @classmethod
-    def join(cls, micro_batches: int, *, device: torch.device) -> Processes:
+    def join(cls, micro_batches: int, *, device: torch.device, asked: str) -> Processes:
         """The group that torchrun's environment describes; its processes share the micro-batches of a step evenly.
 
         Raises RecipeError when they cannot: the effective batch would differ."""
-        count, on_gpus = int(os.environ.get("WORLD_SIZE", "1")), sums_on_gpus(device)
+        count, on_gpus = int(os.environ.get("WORLD_SIZE", "1")), sums_on_gpus(device, asked=asked)
         demand_even_shares(count, micro_batches)
         if count > 1 and not dist.is_initialized():
             if on_gpus:

@@ -76,10 +76,8 @@ class Reenactment:
 
     @cached_property
     def digests(self) -> dict[str, str]:
-        """What this plan's run says that it was made from. That of the whole recipe is the run's own: gates and package
-        may have changed since, and what trains is compared section by section."""
-        said = self.log.run.get("digests")
-        return digests_of(self.plan) | ({"recipe": said.get("recipe", "")} if isinstance(said, dict) else {})
+        """What this plan's run says that it was made from."""
+        return digests_of(self.plan)
 
     @property
     def retrained_steps(self) -> int:

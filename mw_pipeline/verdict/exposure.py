@@ -63,9 +63,12 @@ class Exposure:
 
 
 def recipe_digests(recipe: Recipe) -> dict[str, str]:
-    """Digests of what a recipe binds, by section; `labels` is the hash of the label set. A run records them."""
+    """Digests of what a recipe binds, by section; `labels` is the hash of the label set. A run records them.
+
+    `recipe` is that of all of these: gates and package may change, and a run that is begun or has ended stands."""
     sections = {name: digest_of(recipe.slice(name)) for name in ("loss", "model", "mix", "train", "smoke")}
-    return {**sections, "labels": recipe.label_set.hash, "recipe": recipe.digest}
+    sections["labels"] = recipe.label_set.hash
+    return {**sections, "recipe": digest_of(sections)}
 
 
 def full_facts(recipe: Recipe, digests: Mapping[str, str] | None = None, *, device: str | None = None) -> RunFacts:

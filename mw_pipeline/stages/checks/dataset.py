@@ -68,9 +68,10 @@ def labels_survive_tokenizing(place: Place, partition: str) -> Findings:
 
 def dataset_matches_schema(place: Place, partition: str) -> Findings:
     """Ids, labels and lengths of every tokenized row are in range, no split is empty, and no row is in two splits."""
-    artifact = line.tokenized_dataset.demand(place, place.recipe(partition))
-    folder = artifact.folder()
-    problems = (*schema_findings(folder, artifact.read_json("dataset.json")), *splits_share_no_rows(folder))
+    recipe = place.recipe(partition)
+    artifact, tokenizer = line.tokenized_dataset.demand(place, recipe), line.tokenizer.demand(place, recipe)
+    folder, joints = artifact.folder(), tokenizer_of(tokenizer).joints
+    problems = (*schema_findings(folder, artifact.read_json("dataset.json"), joints), *splits_share_no_rows(folder))
     return found(problems, f"{artifact.metrics['rows']:,} tokenized rows fit the schema")
 
 
