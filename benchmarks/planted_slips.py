@@ -82,7 +82,7 @@ log_every = 1
 threads = 1
 
 [smoke]
-steps = 300
+steps = 280
 eval_every = 30
 
 [package]

@@ -63,7 +63,7 @@ def unsure(checkpoint: Checkpoint, *, share: float = 0.3) -> None:
 SPOILERS: dict[str, Any] = {
     "good": lambda checkpoint: None,
     "coarse_f1": lambda checkpoint: swapped(checkpoint, "locality", "region"),
-    "fine_f1": lambda checkpoint: swapped(checkpoint, "street", "venue"),
+    "fine_f1": lambda checkpoint: swapped(checkpoint, "street", "house_number"),
     "calibration": unsure,
     "training_stability": lambda checkpoint: None,
 }

@@ -189,7 +189,14 @@ def test_rows_are_told_from_a_dataset_that_held_none_out(
 def test_variants_of_one_row_are_one_family(tmp_path: Path) -> None:
     writer = SplitWriter(tmp_path / "test.arrow", len(STAGE2))
     names = ["ban:7:0", "ban:7:1", "ban:8:0"]
-    columns = [names, ["ban"] * 3, [0] * 3, [[5, 6], [5, 6, 7], [8, 9, 9, 9]], [[0, 0], [0, 0, 0], [0, 0, 0, 0]]]
+    columns = [
+        names,
+        ["ban"] * 3,
+        [0] * 3,
+        [1] * 3,
+        [[5, 6], [5, 6, 7], [8, 9, 9, 9]],
+        [[0, 0], [0, 0, 0], [0, 0, 0, 0]],
+    ]
     columns.append([[1] * len(labels) for labels in columns[-1]])
     writer.add(
         pa.table([pa.array(c, f.type) for c, f in zip(columns, TOKENIZED_SCHEMA, strict=True)], TOKENIZED_SCHEMA)
