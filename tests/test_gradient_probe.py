@@ -182,7 +182,9 @@ def test_probing_leaves_the_weights_as_they_are(run: Subject) -> None:
 
 
 def test_fewer_than_five_batches_are_refused(run: Subject) -> None:
-    with pytest.raises(RecipeError, match="batches is 4, expected at least 5: one batch holds rows of about one length"):
+    with pytest.raises(
+        RecipeError, match="batches is 4, expected at least 5: one batch holds rows of about one length"
+    ):
         probe_gradients(run, toy_recipe(), batches=4)
 
 
