@@ -2,11 +2,13 @@
 
     python benchmarks/parse.py --package PACKAGE
     python benchmarks/parse.py --package PACKAGE --addresses FILE
+    python benchmarks/parse.py --package PACKAGE --rows 20000 --checkpoint RUN
 
 FILE holds one address a line; without it the builtin grammar makes `--rows` of them. Prints JSON: the rates, the best
 of `--rounds` in which both parsers take turns in this one process; where the parser's own time goes on one core; how
 long one address alone takes either; how long a package takes to load and what it then holds; and how many answers
-another batch size or number of threads changes, which should be none.
+another batch size or number of threads changes, which should be none. With `--checkpoint`, the folder of the full run,
+nothing is timed: it prints the addresses that the package reads otherwise than the network before it was made int8.
 
 To compare with an earlier commit, check that out beside this one and run the same file in both, in turns, on the same
 package and addresses (a package from before labels were searched among whole words is read by both):
@@ -36,6 +38,7 @@ import usaddress
 
 from mw_pipeline.digest import JSON
 from mw_pipeline.errors import MwError
+from mw_pipeline.evaluate.checkpoint_parser import checkpoint_parser
 from mw_pipeline.failures import EXIT_BAD_INPUT
 from mw_pipeline.parse import ParsedAddress, Parser, onnx_logits
 from mw_pipeline.parser_files import ParserFiles
@@ -191,16 +194,42 @@ def changed_answers(package: Path, texts: Sequence[str]) -> dict[str, JSON]:
     return found
 
 
+def rounded_away(package: Path, checkpoint: Path, texts: Sequence[str]) -> dict[str, JSON]:
+    """What int8 changed: addresses that the package reads otherwise than the float32 network, with both readings."""
+    float32, int8 = (parser.parse_many(texts) for parser in (checkpoint_parser(checkpoint), Parser.load(package)))
+    readings: list[JSON] = [
+        {"raw": one.raw, "float32": dict(one.components), "package": dict(other.components)}
+        for one, other in zip(float32, int8, strict=True)
+        if _cut(one) != _cut(other)
+    ]
+    return {"addresses": len(texts), **difference(float32, int8), "readings": readings}
+
+
+def _cut(parsed: ParsedAddress) -> list[tuple[str, int, int]]:
+    return [(span.tag, span.start, span.end) for span in parsed.spans]
+
+
 def difference(expected: Sequence[ParsedAddress], found: Sequence[ParsedAddress]) -> dict[str, JSON]:
     """How many answers differ in a span, and the largest difference of confidence where none does."""
     changed, largest = 0, 0.0
     for one, other in zip(expected, found, strict=True):
-        same = [(s.tag, s.start, s.end) for s in one.spans] == [(s.tag, s.start, s.end) for s in other.spans]
-        changed += not same
-        if same:
+        changed += _cut(one) != _cut(other)
+        if _cut(one) == _cut(other):
             gaps = (abs(a.confidence - b.confidence) for a, b in zip(one.spans, other.spans, strict=True))
             largest = max(largest, *gaps, 0.0)
     return {"changed": changed, "largest_confidence_difference": largest}
+
+
+def timed(package: Path, texts: Sequence[str], *, rounds: int) -> dict[str, JSON]:
+    """All that takes time, and what batches and threads change."""
+    return {
+        "addresses": len(texts),
+        "addresses_per_second": rates(package, texts, rounds=rounds),
+        "microseconds_per_address": split_of_time(package, texts, rounds=rounds),
+        "microseconds_per_single_call": single_calls(package, texts),
+        "loading": loading(package),
+        "answers": changed_answers(package, texts),
+    }
 
 
 def main() -> None:
@@ -210,24 +239,23 @@ def main() -> None:
     arguments.add_argument("--addresses", type=Path, metavar="FILE", help="one address a line")
     arguments.add_argument("--rows", type=int, default=5000, help="how many addresses the builtin grammar makes")
     arguments.add_argument("--rounds", type=int, default=3)
+    arguments.add_argument(
+        "--checkpoint", type=Path, metavar="RUN", help="the full run that was packaged: compare alone"
+    )
     args = arguments.parse_args()
     try:
         if args.addresses:
             texts = [line for line in args.addresses.read_text(encoding="utf-8").splitlines() if line.strip()]
         else:
             texts = builtin_addresses(args.rows)
-        print(f"{len(texts):,} addresses, {args.rounds} rounds", file=sys.stderr)
-        figures: dict[str, JSON] = {
-            "addresses": len(texts),
-            "addresses_per_second": rates(args.package, texts, rounds=args.rounds),
-            "microseconds_per_address": split_of_time(args.package, texts, rounds=args.rounds),
-            "microseconds_per_single_call": single_calls(args.package, texts),
-            "loading": loading(args.package),
-            "answers": changed_answers(args.package, texts),
-        }
+        if args.checkpoint:
+            figures = rounded_away(args.package, args.checkpoint, texts)
+        else:
+            print(f"{len(texts):,} addresses, {args.rounds} rounds", file=sys.stderr)
+            figures = timed(args.package, texts, rounds=args.rounds)
     except (MwError, OSError, UnicodeDecodeError) as error:
         arguments.exit(EXIT_BAD_INPUT, f"{error}\n")
-    print(json.dumps(figures, indent=2))
+    print(json.dumps(figures, indent=2, ensure_ascii=False))
 
 
 if __name__ == "__main__":
