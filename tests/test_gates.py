@@ -362,6 +362,19 @@ def test_a_permit_that_was_written_by_hand_opens_nothing(place: Place, stage: st
             attempt()
 
 
+def test_the_stage_itself_gives_no_permit_to_a_smoke_that_failed(hot: Place) -> None:
+    # M68: who goes round the lock and asks the library for the permit meets the verdict there.
+    with pytest.raises(GateError, match="its smoke is judged fail: "):
+        line.full_run_permit.build(hot, hot.recipe("demo"), device="cpu")
+
+
+def test_the_stage_itself_gives_no_permit_for_a_kind_of_device_that_the_smoke_is_not_made_again_on(
+    place: Place,
+) -> None:
+    with pytest.raises(GateError, match="a permit for 'cuda' is asked where its smoke is made again on cpu"):
+        line.full_run_permit.build(place, place.recipe("demo"), device="cuda")
+
+
 def test_a_smoke_whose_curves_were_typed_starts_no_full_run(place: Place) -> None:
     # M68: its artifact is whole, and the verdict on it is the one that its logs have earned.
 

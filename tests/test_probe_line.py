@@ -58,12 +58,12 @@ def test_activations_are_compared_with_another_checkpoint_and_another_precision(
     code, shown, said = run(
         finished, "probe", "activations", "--checkpoint", full / "best", "--against", smoke / "last"
     )
-    assert (code, len(shown["comparison"]["stages"])) == (0, 13)
+    assert (code, len(shown["comparison"]["stages"])) == (0, 14)
 
     same = ("probe", "activations", "--checkpoint", full, "--against", full)
     code, shown, said = run(finished, *same, "--against-precision", "bf16")
     assert (code, shown["comparison"]["origin"]) == (0, None)
-    assert f"all 13 stages agree with {full} in bf16" in said
+    assert f"all 14 stages agree with {full} in bf16" in said
 
 
 def test_a_printed_trace_of_other_rows_is_not_comparable(run: CommandLine, finished: Place, tmp_path: Path) -> None:
