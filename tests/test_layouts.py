@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from test_contents import AMERICAN, FRENCH, after, draft_of
+from test_contents import AMERICAN, FRENCH, after, draft_of, parts_of
 
 VENUE = AMERICAN | {"venue": "Zoo", "country": "USA"}
 
@@ -68,3 +68,26 @@ def test_a_street_without_a_number_is_led_by_its_postcode_where_a_place_tells_wh
     assert {"58554 Larkspur Dr, ND", "58554, Larkspur Dr, ND", "ND, 58554 Larkspur Dr"} <= texts
     bare = {"street": "Larkspur Dr", "postcode": "58554"}
     assert texts_of("order", "US", bare) == {"Larkspur Dr, 58554"}
+
+
+def test_one_part_stands_in_brackets_behind_another_and_its_span_within_them():
+    record = VENUE | {"unit": "Rear", "dependent_locality": "Sparks"}
+    lines, applied = after("brackets", draft_of("US", *[record] * 300))
+
+    assert all(applied)
+    assert set(lines.raw.to_pylist()) == {
+        "12 Main St Rear, Sparks, Reno, NV 89501, USA (Zoo)",
+        "12 Main St Rear (Zoo), Sparks, Reno, NV 89501, USA",
+        "Zoo, 12 Main St (Rear), Sparks, Reno, NV 89501, USA",
+        "Zoo, 12 Main St Rear (Sparks), Reno, NV 89501, USA",
+        "Zoo, 12 Main St Rear, Sparks, Reno (NV), 89501, USA",
+        "Zoo, 12 Main St Rear, Sparks, Reno, NV 89501 (USA)",
+    }
+    assert all(row == record for row in parts_of(lines))
+
+
+def test_no_row_begins_with_brackets():
+    alone, led = {"venue": "Zoo"}, {"region": "NV", "postcode": "89501"}
+
+    assert after("brackets", draft_of("US", alone, led))[1] == [False, False]
+    assert texts_of("brackets", "US", {"venue": "Zoo", "locality": "Reno"}) == {"Reno (Zoo)"}

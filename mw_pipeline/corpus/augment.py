@@ -26,7 +26,7 @@ from mw_pipeline.corpus.contents import (
     write_po_box,
     write_unit,
 )
-from mw_pipeline.corpus.layouts import break_lines, reorder, run_on, separate
+from mw_pipeline.corpus.layouts import bracket, break_lines, reorder, run_on, separate
 from mw_pipeline.corpus.recasing import recase
 from mw_pipeline.corpus.spellings import abbreviate, change_case, expand, mistype, strip_accents, transliterate
 from mw_pipeline.corpus.subsets import as_mailed, cut_down
@@ -54,6 +54,7 @@ METHODS: dict[str, Method] = {
     "case": change_case,
     "order": reorder,
     "run_on": run_on,
+    "brackets": bracket,
     "separators": separate,
     "multi_line": break_lines,
     "client_case": recase,

@@ -6,10 +6,13 @@ Each takes a draft, the rows asked and a generator, and returns the new draft an
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from mw_pipeline.corpus.compose import Draft, drawn_separators, joints, placed_in, sequence
 from mw_pipeline.corpus.conventions import TAG_INDEX, line_separators, separators
@@ -54,6 +57,50 @@ def _run_on_tags(code: str) -> tuple[npt.NDArray[np.float64], Mask]:
     for row, way in zip(joining, ways, strict=True):
         row[[TAG_INDEX[tag] for tag in way["tags"].split()]] = True
     return cumulated(np.array([way["weight"] for way in ways], np.float64)), joining
+
+
+def bracket(draft: Draft, asked: Mask, rng: np.random.Generator) -> tuple[Draft, Mask]:
+    """Rows with one part in brackets behind another: `Reno, NV (Zoo)`, `Nice (France)`.
+
+    A venue goes behind the street or behind all the rest; other parts stay where they are."""
+    habit, every = country(draft.country)["brackets"], np.arange(draft.rows)
+    present = np.take_along_axis(draft.present(), draft.order, axis=1)
+    place = _bracketed(draft, present, habit["weights"], rng)
+    applied, tags = asked & (place >= 0), draft.order[every, place]
+    street = present & (draft.order == TAG_INDEX["street"])
+    of_street = draft.block == draft.block[every, street.argmax(axis=1)][:, None]
+    behind = street.any(axis=1) & (rng.random(draft.rows) < habit["behind_street"])
+    positions = np.arange(draft.order.shape[1])
+    goal = np.where(behind, np.where(of_street, positions, -1).max(axis=1) + 0.5, len(positions))
+    ranks = np.tile(positions.astype(np.float64), (draft.rows, 1))
+    ranks[every, place] = np.where(applied & (tags == TAG_INDEX["venue"]), goal, ranks[every, place])
+    turn = ranks.argsort(axis=1)
+    order, block = np.take_along_axis(draft.order, turn, axis=1), np.take_along_axis(draft.block, turn, axis=1)
+    at = (turn == place[:, None]).argmax(axis=1)
+    ahead = np.take_along_axis(present, turn, axis=1) & (positions < at[:, None])
+    before = np.where(ahead, positions, 0).max(axis=1)
+    block[every, at] = np.where(applied, block[every, before], block[every, at])
+    values = {tag: _enclosed(draft.values[tag], applied & (tags == TAG_INDEX[tag])) for tag in draft.values}
+    return replace(draft, order=order, block=block, values=values), applied
+
+
+def _bracketed(
+    draft: Draft, present: Mask, weights: Mapping[str, float], rng: np.random.Generator
+) -> npt.NDArray[np.int64]:
+    """(N,) the position of the part that a row would have in brackets, drawn by weight; -1 where it has none.
+
+    No row begins with brackets: the first part of one takes none, unless it is a venue, which goes behind the rest."""
+    chances = np.zeros(len(TAG_INDEX))
+    chances[[TAG_INDEX[tag] for tag in weights]] = list(weights.values())
+    first, alone = np.cumsum(present, axis=1) == 1, present.sum(axis=1)[:, None] == 1
+    barred = np.where(draft.order == TAG_INDEX["venue"], alone, first)
+    drawn = np.cumsum(np.where(present & ~barred, chances[draft.order], 0.0), axis=1)
+    place = (drawn > rng.random((draft.rows, 1)) * drawn[:, -1:]).argmax(axis=1)
+    return np.where(drawn[:, -1] > 0, place, -1)
+
+
+def _enclosed(texts: pa.StringArray, rows: Mask) -> pa.StringArray:
+    return pc.if_else(pa.array(rows), pc.binary_join_element_wise("(", texts, ")", ""), texts)
 
 
 def separate(draft: Draft, asked: Mask, rng: np.random.Generator) -> tuple[Draft, Mask]:

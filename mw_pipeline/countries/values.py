@@ -74,6 +74,8 @@ def _checks(tags: tuple[str, ...]) -> dict[str, Check]:
         "written.country_share": _SHARE,
         "written.shares": _weights,
         **{f"written.{about}": _table_of(_SHARE) for about in ("address", "street", "venue", "place")},
+        "brackets.behind_street": _SHARE,
+        "brackets.weights": _weights,
         "run_on": functools.partial(_run_on, tag=tag),
         "crossing.joints": _weighted_some,
         "crossing.leads": _weighted,

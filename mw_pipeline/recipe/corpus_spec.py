@@ -52,6 +52,7 @@ class Augmentations(Section):
     case: Share = 0.0
     order: Share = 0.0
     run_on: Share = 0.0
+    brackets: Share = 0.0
     separators: Share = 0.0
     multi_line: Share = 0.0
     client_case: Share = 0.0
