@@ -38,7 +38,6 @@ import usaddress
 
 from mw_pipeline.digest import JSON
 from mw_pipeline.errors import MwError
-from mw_pipeline.evaluate.checkpoint_parser import checkpoint_parser
 from mw_pipeline.failures import EXIT_BAD_INPUT
 from mw_pipeline.parse import ParsedAddress, Parser, onnx_logits
 from mw_pipeline.parser_files import ParserFiles
@@ -196,6 +195,8 @@ def changed_answers(package: Path, texts: Sequence[str]) -> dict[str, JSON]:
 
 def rounded_away(package: Path, checkpoint: Path, texts: Sequence[str]) -> dict[str, JSON]:
     """What int8 changed: addresses that the package reads otherwise than the float32 network, with both readings."""
+    from mw_pipeline.evaluate.checkpoint_parser import checkpoint_parser  # torch stays out of a process that times
+
     float32, int8 = (parser.parse_many(texts) for parser in (checkpoint_parser(checkpoint), Parser.load(package)))
     readings: list[JSON] = [
         {"raw": one.raw, "float32": dict(one.components), "package": dict(other.components)}
