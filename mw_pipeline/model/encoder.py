@@ -29,8 +29,9 @@ class Encoder(nn.Module):
     """Pre-norm transformer with rotary positions; no learned position table, so no length is out of range.
 
     Attention is two plain batched matmuls: at a dozen positions a row they are about three times faster on a CPU than
-    `scaled_dot_product_attention`. Dropout acts on the embeddings only. What begins a word is told by piece ids alone,
-    from buffers that are kept with the weights, so that a package needs no input but them.
+    `scaled_dot_product_attention`. Scores have the queries last, for a CPU takes a softmax of so few numbers three
+    times faster across memory than along it. Dropout acts on the embeddings only. What begins a word is told by piece
+    ids alone, from buffers that are kept with the weights, so that a package needs no input but them.
     """
 
     leads: Tensor
@@ -127,13 +128,13 @@ class Attention(nn.Module):
         self.output = nn.Linear(width, width)
 
     def forward(self, hidden: Tensor, rotation: tuple[Tensor, Tensor], bias: Tensor) -> Tensor:
-        """hidden (B, W, C) -> (B, W, C); bias (B, 1, 1, W) is added to the scores of every query."""
+        """hidden (B, W, C) -> (B, W, C); bias (B, 1, W, 1) is added to the scores of every key."""
         rows, words, width = hidden.shape
         projected = self.query_key_value(hidden).view(rows, words, 3 * self.heads, self.head_width)
         query, key = rotate(projected[:, :, : 2 * self.heads], rotation).transpose(1, 2).chunk(2, dim=1)  # (B, H, W, D)
         value = projected[:, :, 2 * self.heads :].transpose(1, 2)
-        scores = torch.matmul(query, key.transpose(2, 3)) * self.head_width**-0.5 + bias  # (B, H, W, W)
-        mixed = torch.matmul(scores.softmax(dim=-1), value)  # (B, H, W, D)
+        scores = torch.matmul(key, query.transpose(2, 3)) * self.head_width**-0.5 + bias  # (B, H, keys, queries)
+        mixed = torch.matmul(scores.softmax(dim=2).transpose(2, 3), value)  # (B, H, W, D)
         return self.output(mixed.transpose(1, 2).reshape(rows, words, width))  # type: ignore[no-any-return]
 
 
@@ -183,8 +184,8 @@ def rotate(heads: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
 
 
 def attention_bias(there: Tensor, *, like: Tensor) -> Tensor:
-    """(B, W) 1 on real words, else 0 -> (B, 1, 1, W) float: 0 on real words, MASKED_SCORE on the others."""
-    return (1.0 - there.to(like.dtype))[:, None, None, :] * MASKED_SCORE
+    """(B, W) 1 on real words, else 0 -> (B, 1, W, 1) float: 0 on real words, MASKED_SCORE on the others."""
+    return (1.0 - there.to(like.dtype))[:, None, :, None] * MASKED_SCORE
 
 
 def tensors_of(batch: Batch, device: torch.device) -> tuple[Tensor, Tensor, Tensor | None]:

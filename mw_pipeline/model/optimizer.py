@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from mw_pipeline.model.checkpoint import Tagger
+from mw_pipeline.model.threads import threads_of_torch
 from mw_pipeline.recipe import TrainConfig
 
 
@@ -32,14 +33,15 @@ class TaggerOptimizer:
         """One step of every part; it moves nothing where `halt`, () float32 on the parameters' device, is 1.
 
         That is decided there, so nobody has to wait until it is known."""
-        for part in self._parts:
-            if halt is None or isinstance(part, torch.optim.AdamW):
-                part.found_inf = halt  # type: ignore[attr-defined]  # the fused kernels ask for it
-                part.step()
-            elif halt.device.type != "cpu":
-                step_unless(halt, part)
-            elif not halt.numpy():  # a CPU has the answer at once, and the copies would cost a twentieth of a step
-                part.step()
+        with threads_of_torch(1):  # Muon's products are so small that a second thread costs more than it saves
+            for part in self._parts:
+                if halt is None or isinstance(part, torch.optim.AdamW):
+                    part.found_inf = halt  # type: ignore[attr-defined]  # the fused kernels ask for it
+                    part.step()
+                elif halt.device.type != "cpu":
+                    step_unless(halt, part)
+                elif not halt.numpy():  # a CPU has the answer at once, and the copies would cost a twentieth of a step
+                    part.step()
 
     def state_of(self, parameter: nn.Parameter) -> dict[str, Tensor]:
         """What is kept of a parameter between steps, to be read and written; empty before its first step."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +18,7 @@ import torch
 from mw_pipeline.digest import JSON
 from mw_pipeline.errors import ArtifactError, CorpusError, GateError, RecipeError
 from mw_pipeline.model.checkpoint import Checkpoint, load_checkpoint, load_optimizer_state
+from mw_pipeline.model.threads import threads_of_torch
 from mw_pipeline.train.device import machine_of
 from mw_pipeline.train.folder import digests_of
 from mw_pipeline.train.log import BEST, FIRST_STEPS, LAST
@@ -251,7 +251,7 @@ def recompute(plan: RunPlan, device: torch.device) -> dict[str, JSON]:
     Where dropout differs by kind of device the first steps are left out, and said to be: such an answer starts no full
     run, as that runs on the smoke's own kind. Raises GateError with the first rule that does not hold, and why.
     """
-    with _threads(plan.recipe.train.threads):
+    with threads_of_torch(plan.recipe.train.threads):
         try:
             smoke = Reenactment(plan, device)
             asked = [rule for rule in RULES if rule is not first_steps_come_again or smoke.same_dropout]
@@ -267,17 +267,6 @@ def recompute(plan: RunPlan, device: torch.device) -> dict[str, JSON]:
         "tolerance_losses": smoke.tolerance.losses,
         "tolerance_evaluations": smoke.tolerance.evaluations,
     }
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """As many threads as training has: how sums are split decides their last bits."""
-    former = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(former)
 
 
 def _near(logged: JSON, made: JSON, share: float) -> bool:
