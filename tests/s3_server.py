@@ -76,16 +76,17 @@ class Machine:
 
     def store(self, monkeypatch: pytest.MonkeyPatch, said: list[str] | None = None) -> Store:
         """The store as this process sees it when it is this machine."""
-        for name, value in self._surroundings().items():
+        for name, value in self.surroundings().items():
             monkeypatch.setenv(name, value)
         return Store(self.url, say=(said if said is not None else []).append)
 
     def start(self, *command: str, **more: Any) -> subprocess.Popen[str]:
         """A process of this machine."""
-        env = {**os.environ, **self._surroundings(), "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])}
+        env = {**os.environ, **self.surroundings(), "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])}
         return subprocess.Popen([sys.executable, *command], env=env, cwd=ROOT, text=True, **more)
 
-    def _surroundings(self) -> dict[str, str]:
+    def surroundings(self) -> dict[str, str]:
+        """What the environment of this machine's processes has beside that of the tests."""
         return {**self.env, "XDG_CACHE_HOME": str(self.cache), "MW_MACHINE": self.name, "MW_STORE": self.url}
 
 

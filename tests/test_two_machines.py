@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-import random
 import signal
 import time
 from pathlib import Path
 
 import pytest
-from s3_server import Machine, S3Server
+from s3_server import Machine
 
-from mw_pipeline.artifact import MANIFEST, verify_artifact
+from mw_pipeline.artifact import MANIFEST
 from mw_pipeline.bucket import Bucket
 from mw_pipeline.errors import ArtifactError
 from mw_pipeline.stages import line
@@ -28,11 +27,11 @@ import sys
 from pathlib import Path
 from mw_pipeline.errors import ArtifactError
 from mw_pipeline.stages.place import Place
-from tiny_line import run_line, run_stage
+from tiny_line import run_stage
 
 place = Place.of(project=sys.argv[1], data=sys.argv[1])
 try:
-    run_stage(place, sys.argv[2]) if len(sys.argv) == 3 else run_line(place)
+    run_stage(place, sys.argv[2])
 except ArtifactError as error:
     assert "is being made by process" in str(error), error
     sys.exit(3)
@@ -88,30 +87,3 @@ def test_a_smoke_goes_on_elsewhere_when_its_machine_has_vanished(
     assert [smoke.file(name).read_bytes() for name in WEIGHTS] == [unbroken.file(name).read_bytes() for name in WEIGHTS]
     assert bucket.sizes("work") == bucket.sizes("locks") == {}
     assert line.smoke_checkpoint.make(place_of(machines[0], place.project, monkeypatch), "demo").reused
-
-
-def test_a_line_that_is_killed_ten_times_and_goes_on_elsewhere_makes_the_same_weights_once(
-    place: Place, machines: tuple[Machine, Machine], s3: S3Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """M72, M73: the service fails every tenth request on the way."""
-    rng = random.Random(11)
-    s3.fail_every(10)
-    for number in range(10):
-        with machines[number % 2].start("-c", STAGES, str(place.project)) as process:
-            time.sleep(rng.uniform(3, 14))
-            process.kill()
-    limit = time.monotonic() + 2 * PATIENCE_SECONDS
-    while (status := machines[0].start("-c", STAGES, str(place.project)).wait()) == TOLD:
-        assert time.monotonic() < limit
-    s3.fail_every(0)
-    assert status == 0
-
-    there = place_of(machines[1], place.project, monkeypatch)
-    manifests = [path.split("/") for path in Bucket(machines[0].url).sizes("") if path.endswith(f"/{MANIFEST}")]
-    keys = [(kind, digest[:32]) for kind, digest, _ in manifests]
-    assert len(keys) == len(set(keys)) > 10
-    for stage, names in ((line.full_checkpoint, WEIGHTS), (line.packaged_weights, ("en-us/model.onnx",))):
-        mine, theirs = stage.demand(there, "demo"), stage.demand(place, "demo")
-        assert [mine.file(name).read_bytes() for name in names] == [theirs.file(name).read_bytes() for name in names]
-        verify_artifact(mine)
-    assert Bucket(machines[0].url).sizes("work") == {}
