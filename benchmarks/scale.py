@@ -264,8 +264,8 @@ STAGES: dict[str, Callable[[Path], dict[str, Any]]] = {
 
 
 def speedup(streets: pa.Table, size: int, folder: Path) -> dict[str, float]:
-    """How many times as fast as one worker on one core the dataset is made, by who makes it; and `ceiling`, how much more
-    two processes get done that share nothing: what the cores of this machine allow."""
+    """How many times as fast as one worker on one core the dataset is made, by who makes it; and `ceiling`, how much
+    more two processes get done that share nothing: what the cores of this machine allow."""
     write_sources(streets, size, folder)
     for stage in (corpus, exclusions, tokenizer):
         in_a_process_of_its_own(stage, folder)

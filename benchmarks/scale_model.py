@@ -105,8 +105,8 @@ def page_of(figures: Mapping[str, Any]) -> str:
     written = [[text, f"{target['gigabytes'][name]:,.0f}"] for name, text in WRITTEN.items()]
     speed = figures["speedup"] and (
         f"Tokenizing, by the clock: two workers are {figures['speedup']['2']} times as fast as one on one core, two of "
-        f"Ray {figures['speedup']['ray:2']} times. Two processes that share nothing get {figures['speedup']['ceiling']} "
-        "times as much done as one on that machine: no two workers can be faster there."
+        f"Ray {figures['speedup']['ray:2']} times. Two processes that share nothing get "
+        f"{figures['speedup']['ceiling']} times as much done as one on that machine: no two workers can be faster."
     )
     sections = [
         "# The data side at scale",

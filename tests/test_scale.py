@@ -49,7 +49,7 @@ def test_costs_that_fall_as_rows_grow_are_no_gift():
     assert model["seconds_per_million_rows"] == pytest.approx((10 + 19) / 2)
 
 
-@pytest.mark.parametrize("speedup", [{}, {"1": 1.0, "2": 1.85, "ray:2": 1.81}])
+@pytest.mark.parametrize("speedup", [{}, {"1": 1.0, "2": 1.85, "ray:2": 1.81, "ceiling": 1.9}])
 def test_the_page_has_hours_bytes_and_assumptions(speedup: dict[str, float]):
     figures = figures_of(fixed=0.0, per_row=3600 / TARGET_ROWS, share=0.5, sizes=(1_000, 10_000))
 
