@@ -112,7 +112,7 @@ def world_drafts(count: int, rng: np.random.Generator, *, abroad: Sequence[str])
     streets = np.where(english, write("world_street_en", rows), write("world_street_fr", rows))
     with_street = rng.random(count) < 0.62
     numbered = with_street & (rng.random(count) < 0.9)
-    in_town = ~with_street | (rng.random(count) < 0.85)
+    in_town = ~with_street | (rng.random(count) < 0.7)
     return Drafts(
         tags={
             "venue": only_where(rng.random(count) < 0.6, write("world_venue", rows)),
