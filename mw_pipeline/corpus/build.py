@@ -141,6 +141,7 @@ class _Build:
                 self._report_found(READ, len(sound), f" of {count}")
                 self._count(sound)
                 return sound
+        self._progress(f"{self._job.source}: the raw files are read")
         asked = ((portion, (of_portion,)) for portion, of_portion in enumerate(self._portions(reading)))
         receipts = self._run_step(READ, read_portion, asked, None)
         write_json_atomically(marker, {"portions": len(receipts)})
