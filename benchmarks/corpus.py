@@ -8,7 +8,7 @@ places, always the same, and built into two rows per record in a process of its 
 rows_per_cpu_second   rows kept by CPU seconds, of all threads and processes that had a part in it
 ratio_to_floor        those seconds by what pyarrow needs to read the same file and write the same rows, without logic
 peak_mib              the most memory that the process had in use at once
-parallel_share        CPU seconds of the pieces, which any worker can do, by all; the rest is reading and comparing
+parallel_share        CPU seconds of reading and of the pieces, which any worker can do, by all; the rest is comparing
 speedup_bound         what two workers can bring by that share (Amdahl's law), were nothing else done meanwhile
 speedup               wall seconds of one worker on one core by those of two, whose start (a second) is counted in
 """

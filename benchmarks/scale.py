@@ -13,9 +13,9 @@ tokenizer    the texts that it learns from, and the tokenizer
 tokenizing   aligned rows to the files that training reads
 
 seconds are CPU seconds, so that a busy machine counts as an idle one; a model of a fixed part and one for each row is
-fitted to them. parallel_share is what pieces take of a stage, which any worker can do. `--speedup` tokenizes so many
-rows by one worker on one core, by two, by two of Ray, and twice at once by two that share nothing, by the clock: it
-wants an idle machine.
+fitted to them. parallel_share is what portions of raw files and pieces take of a stage, which any worker can do.
+`--speedup` tokenizes so many rows by one worker on one core, by two, by two of Ray, and twice at once by two that share
+nothing, by the clock: it wants an idle machine.
 """
 
 from __future__ import annotations

@@ -25,8 +25,9 @@ ASSUMPTIONS = (
     "Seconds are CPU seconds of one core of the machine that measured; another core has another speed.",
     "A stage costs a fixed part and a part for each row, fitted to the sizes above by least relative squares. "
     "Bytes are those of the largest size, in proportion.",
-    "Pieces share out evenly among workers; what is no piece (reading raw files, comparing hashes, putting files "
-    "together) is done by one process. Joins and checks are counted as if one core did them.",
+    "Portions of raw files and pieces share out evenly among workers; what is neither (where portions begin, comparing "
+    "hashes, putting files together) is done by one process. A packed file is one portion, and the raw files here are "
+    "not packed. Joins and checks are counted as if one core did them.",
     "All rows are of one large source and a smaller one that repeats a fourth of its records. Sources can be built and "
     "checked beside each other, which is not counted.",
     "Disks and network keep up: no stage waits for them. What goes beyond `MW_MEMORY` is spilled to a local disk.",
@@ -124,7 +125,7 @@ def page_of(figures: Mapping[str, Any]) -> str:
         "## The model",
         table(["stage", "fixed seconds", "seconds per million rows", "share that any worker can do"], model),
         "## At 677 million rows",
-        "Hours, by how many workers do the pieces:",
+        "Hours, by how many workers read raw files and do the pieces:",
         table(["stage", *(f"{workers} worker{'s' * (workers > 1)}" for workers in WORKERS)], by_stage),
         "Gigabytes:",
         table(["", "GB"], written),

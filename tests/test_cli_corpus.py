@@ -62,7 +62,7 @@ def test_a_build_that_was_interrupted_goes_on_when_it_is_asked_for_again(
         patch.setattr("mw_pipeline.corpus.build.write_quarantine", interrupt)
         assert main(command) == 130
     (work,) = tmp_path.iterdir()
-    assert len(list(work.glob("*/*.json"))) == 3
+    assert len(list(work.glob("*/*.json"))) == 4
 
     assert main(command) == 0
 

@@ -13,11 +13,10 @@ from hypothesis import strategies as st
 from source_files import drained
 
 from mw_pipeline.errors import CorpusError
-from mw_pipeline.records.tables import Rejects
-from mw_pipeline.sources import delimited, reading
+from mw_pipeline.records.tables import RawFile, Rejects
+from mw_pipeline.sources import quoting, reading
 from mw_pipeline.sources.delimited import read_delimited
 from mw_pipeline.sources.layout import Layout
-from mw_pipeline.sources.reading import RawFile
 
 CSV = Layout(title="a test CSV with A and B", delimiter=",", needed=("A", "B"), optional=("C",))
 TSV = Layout(title="two tabs", delimiter="\t", needed=("x", "z"), names=("x", "y", "z"), quoted=False)
@@ -186,7 +185,7 @@ def test_any_text_below_a_header_is_read_or_quarantined_line_by_line(
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(reading, "BLOCK_BYTES", block_bytes)
-        patch.setattr(delimited, "MAX_RECORD_LINES", 3)
+        patch.setattr(quoting, "MAX_RECORD_LINES", 3)
         rows, rejects = read(tmp_path_factory.mktemp("csv") / "f.csv", "A,B\n" + data)
 
     seen = sorted([row["line"] for row in rows] + [row["line"] for row in rejects.drain().to_pylist()])
@@ -195,3 +194,13 @@ def test_any_text_below_a_header_is_read_or_quarantined_line_by_line(
     assert set(seen) <= {n for n, line in enumerate(lines, 2) if line}
     plain = {n for n, line in enumerate(lines, 2) if line and '"' not in data}
     assert plain <= set(seen)
+
+
+def test_a_line_without_a_quote_is_read_alike_whatever_stands_near_it(path: Path) -> None:
+    line = "a\rb," + "c" * 200_000
+
+    alone, _ = read(path, f"A,B\n{line}\n")
+    beside, rejects = read(path, f'A,B\n{line}\n"1","2"\n')
+
+    assert beside[:1] == alone == [{"source_id": "f:2", "line": 2, "A": "a\rb", "B": "c" * 200_000, "C": None}]
+    assert not rejects.counts

@@ -10,12 +10,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from source_files import drained
 
-from mw_pipeline.records.tables import Rejects
+from mw_pipeline.records.tables import RawFile, Rejects
 from mw_pipeline.sources import delimited, plain_blocks, reading
 from mw_pipeline.sources.delimited import read_delimited
 from mw_pipeline.sources.layout import Header, Layout
 from mw_pipeline.sources.plain_blocks import plain_table
-from mw_pipeline.sources.reading import RawFile, TextBlock
+from mw_pipeline.sources.reading import TextBlock
 
 CSV = Layout(title="a test CSV with A and B", delimiter=",", needed=("A", "B"), optional=("C",))
 TSV = Layout(title="three tabs", delimiter="\t", needed=("A", "B"), names=("A", "x", "B"), quoted=False)

@@ -17,9 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mw_pipeline.errors import CorpusError
-from mw_pipeline.records.tables import Rejects
+from mw_pipeline.records.tables import RawFile, Rejects
 from mw_pipeline.sources import reading
-from mw_pipeline.sources.reading import MAX_LINE_BYTES, RawFile, line_blocks, open_members, raw_files
+from mw_pipeline.sources.reading import MAX_LINE_BYTES, line_blocks, open_members, raw_files
 
 TEXT = b"one\ntwo\nthree\n"
 

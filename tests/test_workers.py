@@ -20,7 +20,7 @@ import pytest
 from small_pieces import PIECE_RECORDS, PIECES, build
 
 from mw_pipeline.corpus import workers as workers_module
-from mw_pipeline.corpus.pieces import PARTS, RECORDS, ROWS
+from mw_pipeline.corpus.pieces import PARTS, READ, RECORDS, ROWS
 from mw_pipeline.corpus.shards import Receipt
 from mw_pipeline.corpus.workers import Workers, WorkersLostError
 from mw_pipeline.digest import sha256_file
@@ -177,7 +177,8 @@ def test_what_has_a_receipt_is_not_done_again(small: Path, capsys: pytest.Captur
 
 @pytest.mark.parametrize(
     ("step", "name"),
-    [(RECORDS, "00003.json"), (RECORDS, "00003.arrow"), (ROWS, "00003.json"), (ROWS, "00003.hashes"),
+    [(READ, "00000.json"), (READ, "00000.0.arrow"), (RECORDS, "00003.json"), (RECORDS, "00003.arrow"),
+     (ROWS, "00003.json"), (ROWS, "00003.hashes"),
      (PARTS, "00003.json"), (PARTS, "00003.parquet")],
 )  # fmt: skip
 @pytest.mark.parametrize("damage", [lambda path: path.unlink(), lambda path: path.write_bytes(b"{")])

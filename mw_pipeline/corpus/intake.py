@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -35,28 +35,6 @@ _UNPRINTABLE = r"[\x{0000}-\x{0008}\x{000E}-\x{001F}\x{007F}-\x{0084}\x{0086}-\x
 _PLACES = ("locality", "dependent_locality")
 
 NO_RECORDS = pa.RecordBatch.from_pylist([], schema=RECORD_SCHEMA)
-
-
-def cut_pieces(
-    batches: Iterable[pa.RecordBatch], rejects: Rejects, size: int
-) -> Iterator[tuple[pa.RecordBatch, Rejects]]:
-    """What an adapter read in pieces of one size, each with what was turned away since the piece before.
-
-    Where an adapter cuts its batches has no say in where the pieces end, but where its columns change one does.
-    """
-    waiting: list[pa.RecordBatch] = []
-    for batch in batches:
-        if waiting and batch.schema != waiting[0].schema:
-            yield pa.concat_batches(waiting), rejects.hand_over()
-            waiting = []
-        waiting.append(batch)
-        while sum(part.num_rows for part in waiting) >= size:
-            joined = pa.concat_batches(waiting)
-            yield joined.slice(0, size), rejects.hand_over()
-            waiting = [joined.slice(size)]
-    rest = rejects.hand_over()
-    if rest.total or any(part.num_rows for part in waiting):
-        yield pa.concat_batches(waiting) if waiting else NO_RECORDS, rest
 
 
 def admit(batch: pa.RecordBatch, countries: Sequence[str], rejects: Rejects) -> pa.RecordBatch:

@@ -1,10 +1,12 @@
-"""The three steps that every piece of a source takes: admitted, composed, written. Files in, files and a receipt out.
+"""Reading a portion of the raw files, and the three steps that every piece of what was read takes: admitted, composed,
+written. Files in, files and a receipt out.
 
 A step reads what the step before left in the work folder and what it was told, nothing else: it can run in any
 process, on any machine that sees the folder, once or again, and leaves the same bytes. Between the steps all pieces are
 compared, so that what a piece repeats of an earlier one is left out.
 
-    records/00012.arrow .hashes .rejects .json     sound records with their split, as the adapter gave them
+    read/00012.0.arrow .rejects .json            what the adapter read of a portion, as it gave it
+    records/00012.arrow .hashes .rejects .json     sound records of a piece with their split
     rows/00012.arrow .hashes .rejects .json        aligned rows of the records that were new
     parts/00012.parquet .keys .json                the rows whose text was new, and their keys
 """
@@ -13,6 +15,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +26,8 @@ import pyarrow.compute as pc
 
 from mw_pipeline.corpus.census import counts_of, summed
 from mw_pipeline.corpus.conventions import LINE_TAGS
-from mw_pipeline.corpus.intake import NO_RECORDS, admit, component_keys, demand_records
+from mw_pipeline.corpus.cuts import Cut, read_cuts, write_runs
+from mw_pipeline.corpus.intake import admit, component_keys, demand_records
 from mw_pipeline.corpus.keys import keys_of, write_keys
 from mw_pipeline.corpus.rows import SPANS_DO_NOT_FIT, Composed, compose_rows, labelled_mask, labelled_rows
 from mw_pipeline.corpus.scripts import OTHER_SCRIPT_COUNTRIES, in_other_script
@@ -30,6 +35,7 @@ from mw_pipeline.corpus.seen import first_seen, rows_hashed, write_hashes
 from mw_pipeline.corpus.shards import (
     PART_ROWS,
     Receipt,
+    arrow_writer,
     read_arrow,
     write_arrow,
     write_receipt,
@@ -41,14 +47,14 @@ from mw_pipeline.corpus.waterfall import MethodFlow, Waterfall
 from mw_pipeline.countries import writer_of
 from mw_pipeline.recipe import CorpusSpec
 from mw_pipeline.records.adapter import Adapter, records_of
-from mw_pipeline.records.tables import RECORD_SCHEMA, ROW_SCHEMA, ReadRequest, Rejects
+from mw_pipeline.records.tables import QUARANTINE_SCHEMA, RECORD_SCHEMA, ROW_SCHEMA, ReadRequest, Rejects
 from mw_pipeline.records.text import hash64, kept, mask_of
 
-RECORDS, ROWS, PARTS = "records", "rows", "parts"
-STEPS = (RECORDS, ROWS, PARTS)
+READ, RECORDS, ROWS, PARTS = "read", "records", "rows", "parts"
 REPEATS = "repeats"
 
 MAX_PIECE_RECORDS = 32_768
+MAX_PENDING = 1_000  # rejected records that are held before they are written
 
 
 @dataclass(frozen=True)
@@ -92,6 +98,10 @@ class Job:
         """A file of a piece."""
         return self.work / step / f"{piece:05d}{suffix}"
 
+    def run_path(self, portion: int, run: int) -> Path:
+        """The file of a run of batches of a portion."""
+        return self.path(READ, portion, f".{run}.arrow")
+
     def repeats_path(self, step: str) -> Path:
         """The folder that says which records, or rows, were there before."""
         return self.work / step / REPEATS
@@ -101,27 +111,55 @@ class Job:
         return Waterfall(self.source, self.spec.sources[self.source].adapter, self.spec.variants)
 
 
-def admit_piece(job: Job, piece: int, raw: pa.RecordBatch, unreadable: Rejects) -> Receipt:
+def read_portion(job: Job, portion: int, reading: ReadRequest) -> Receipt:
+    """What the adapter reads of a portion, in batches as it yields them; what it does not yield is written down.
+
+    Raises CorpusError as the adapter does: for a file of another format before anything is written.
+    """
+    rejects = Rejects(job.source)
+    batches = job.adapter.read(reading, rejects)
+    first = next(batches, None)
+    turned_away = job.path(READ, portion, ".rejects")
+    turned_away.parent.mkdir(parents=True, exist_ok=True)
+    with arrow_writer(turned_away, QUARANTINE_SCHEMA) as writer:
+        whole = chain([] if first is None else [first], batches)
+        runs = write_runs(partial(job.run_path, portion), _writing_rejects(whole, rejects, writer))
+    flow = job.waterfall()
+    flow.records.read = rejects.total
+    flow.records.quarantined, flow.records.filtered = rejects.counts, rejects.filters
+    files = [turned_away, *(job.run_path(portion, run) for run in range(len(runs)))]
+    return _signed(job, READ, portion, files, {"waterfall": flow.as_json(), "runs": runs})
+
+
+def _writing_rejects(
+    batches: Iterator[pa.RecordBatch], rejects: Rejects, writer: pa.ipc.RecordBatchFileWriter
+) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        if rejects.pending >= MAX_PENDING:
+            writer.write_batch(rejects.drain())
+        yield batch
+    if rejects.pending:
+        writer.write_batch(rejects.drain())
+
+
+def admit_piece(job: Job, piece: int, cuts: Sequence[Cut]) -> Receipt:
     """The records of a piece that are sound and wanted, with their split and a hash of each.
 
-    `raw` is what the adapter's `read` yielded, `unreadable` what it did not. Raises CorpusError when the records are
-    not of RECORD_SCHEMA, which is the adapter's mistake and not the file's.
+    Raises CorpusError when the records are not of RECORD_SCHEMA, which is the adapter's mistake and not the file's.
     """
     unread = Rejects(job.source)
-    made = records_of(job.adapter, raw, job.reading(), unread) if raw.num_rows else NO_RECORDS
+    made = records_of(job.adapter, read_cuts(job.run_path, cuts), job.reading(), unread)
     demand_records(made, job.source)
     flow = job.waterfall()
-    flow.records.read = made.num_rows + unread.total + unreadable.total
+    flow.records.read = made.num_rows + unread.total
     admitted = _in_script_dose(job, piece, admit(made, job.spec.countries, unread), unread)
-    flow.records.quarantined = unreadable.counts + unread.counts
-    flow.records.filtered = unreadable.filters + unread.filters
+    flow.records.quarantined, flow.records.filtered = unread.counts, unread.filters
     records, hashes, rejects = (job.path(RECORDS, piece, suffix) for suffix in (".arrow", ".hashes", ".rejects"))
     table = pa.Table.from_batches([admitted]).append_column("split", _splits(job, admitted))
     write_arrow(records, [table], _split_record_schema())
     write_hashes(hashes, component_keys(admitted))
-    files = [records, hashes, *write_rejects(rejects, unreadable, unread)]
-    facts = {"waterfall": flow.as_json(), "admitted": len(table)}
-    return _signed(job, RECORDS, piece, files, facts)
+    files = [records, hashes, *write_rejects(rejects, unread)]
+    return _signed(job, RECORDS, piece, files, {"waterfall": flow.as_json(), "admitted": len(table)})
 
 
 def _splits(job: Job, records: pa.RecordBatch) -> pa.StringArray:

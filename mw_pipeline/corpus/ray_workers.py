@@ -1,6 +1,6 @@
 """The pieces of a build on a Ray cluster: one task per piece, done again when its worker or machine is lost.
 
-Every machine of the cluster needs this package and sees the work folder under the same path.
+Every machine of the cluster needs this package and sees the work folder and the raw files under the same paths.
 """
 
 from __future__ import annotations

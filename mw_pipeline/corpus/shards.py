@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,17 +56,24 @@ def find_receipt(path: Path, *, request: str) -> Receipt | None:
 
 def write_arrow(path: Path, tables: Iterable[pa.Table], schema: pa.Schema) -> None:
     """Work in progress: the tables in their order as one Arrow file, whole or not there."""
-    draft = draft_of(path)
-    options = pa.ipc.IpcWriteOptions(compression="lz4")
-    with pa.OSFile(str(draft), "wb") as sink, pa.ipc.new_file(sink, schema, options=options) as writer:
+    with arrow_writer(path, schema) as writer:
         for table in tables:
             for batch in table.combine_chunks().to_batches():
                 writer.write_batch(batch)
+
+
+@contextmanager
+def arrow_writer(path: Path, schema: pa.Schema) -> Iterator[pa.ipc.RecordBatchFileWriter]:
+    """Takes the batches of an Arrow file, which is there when the block has ended, and not before."""
+    draft = draft_of(path)
+    options = pa.ipc.IpcWriteOptions(compression="lz4")
+    with pa.OSFile(str(draft), "wb") as sink, pa.ipc.new_file(sink, schema, options=options) as writer:
+        yield writer
     draft.replace(path)
 
 
 def read_arrow(path: Path) -> Iterator[pa.RecordBatch]:
-    """The batches that `write_arrow` wrote, one at a time."""
+    """The batches of an Arrow file, one at a time."""
     with pa.OSFile(str(path), "rb") as source, pa.ipc.open_file(source) as reader:
         for number in range(reader.num_record_batches):
             yield reader.get_batch(number)

@@ -1,4 +1,4 @@
-"""Who does the pieces of a build: this process, a pool of processes on this machine, or a Ray cluster.
+"""Who reads portions and does pieces of a build: this process, a pool of processes on this machine, or a Ray cluster.
 
 Which one is a matter of the place, never of the result. Tasks are functions of a module, their arguments can be
 pickled, and doing one twice does no harm: a piece whose worker was killed is simply done again by another.
@@ -36,7 +36,7 @@ Run = Callable[[Task, Calls], Iterator[Receipt]]
 
 MAX_DEATHS = 3
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_QUEUED_PER_WORKER = 2  # pieces per worker that are read before they are asked for
+_QUEUED_PER_WORKER = 2  # calls per worker that are handed out before they are asked for
 
 
 class WorkersLostError(CorpusError):

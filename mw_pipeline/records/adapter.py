@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 
 import pyarrow as pa
 
-from mw_pipeline.records.tables import ReadRequest, Rejects
+from mw_pipeline.records.tables import Portion, ReadRequest, Rejects
 
 
 class Adapter(Protocol):
@@ -52,9 +52,21 @@ class Adapter(Protocol):
 
 
 @runtime_checkable
+class ReadsPortions(Protocol):
+    """An adapter whose files can be read in any order, by any worker: what `read` yields without a portion is what it
+    yields for all of them, one after the other."""
+
+    def portions(self, request: ReadRequest) -> Iterator[Portion]:
+        """The files, and stretches of large ones, in order: told by them and `portion_bytes` alone.
+
+        Raises CorpusError as `read` does, before the first.
+        """
+        ...
+
+
+@runtime_checkable
 class MakesRecords(Protocol):
-    """An adapter whose `read` cuts its files into columns and does no more: one process reads a source, and any worker
-    makes its records."""
+    """An adapter whose `read` cuts its files into columns and does no more; any worker makes records of these."""
 
     def records(self, raw: pa.RecordBatch, request: ReadRequest, rejects: Rejects) -> pa.RecordBatch:
         """The RECORD_SCHEMA records of a batch that `read` yielded, told from it and the request alone, without files.

@@ -12,6 +12,7 @@ import pyarrow as pa
 from mw_pipeline.labels import STAGE3_TAGS
 
 RECORD_BATCH_ROWS = 65_536
+PORTION_BYTES = 16 << 20
 
 TAG_COLUMNS: tuple[str, ...] = STAGE3_TAGS
 
@@ -101,11 +102,31 @@ def record_batch(columns: Mapping[str, pa.Array | Sequence[object]]) -> pa.Recor
 
 
 @dataclass(frozen=True)
+class RawFile:
+    """One raw file, or a stretch of it: where it lies, and the short name that source ids and messages use for it.
+
+    A stretch goes from byte `begin`, where a record begins, to byte `end`, where one ends; `first_line` is the number
+    of its first line in the file. Without an `end` it is the whole file.
+    """
+
+    path: Path
+    label: str
+    begin: int = 0
+    end: int | None = None
+    first_line: int = 1
+
+
+Portion = tuple[RawFile, ...]
+"""What is read at once by one worker: some files, or a stretch of one."""
+
+
+@dataclass(frozen=True)
 class ReadRequest:
     """What one adapter is asked to read: already resolved paths, and the source's own settings.
 
     `country` is the country of a file that does not say it; `countries` are the ones the corpus wants (empty: all);
-    `streets` is the share of the towns of a list that get a street.
+    `streets` is the share of the towns of a list that get a street. `portion`, where there is one, is what to read of
+    the paths, and `portion_bytes` about how large an adapter cuts them.
     """
 
     paths: tuple[Path, ...]
@@ -117,6 +138,8 @@ class ReadRequest:
     licence: str | None = None
     share_alike_allowed: bool = False
     streets: float = 0.0
+    portion: Portion = ()
+    portion_bytes: int = PORTION_BYTES
 
 
 @dataclass
@@ -142,13 +165,6 @@ class Rejects:
         """Count n records that the named filter left out."""
         if n:
             self.filters[filter_name] += n
-
-    def hand_over(self) -> Rejects:
-        """Everything counted and quarantined since the last hand-over, as a log of its own; this one begins anew."""
-        taken = Rejects(self.source, self.counts.copy(), self.filters.copy(), self._pending.copy())
-        for held in (self.counts, self.filters, self._pending):
-            held.clear()
-        return taken
 
     @property
     def total(self) -> int:

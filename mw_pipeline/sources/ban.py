@@ -25,9 +25,9 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mw_pipeline.records.tables import ReadRequest, Rejects, record_batch
+from mw_pipeline.records.tables import Portion, ReadRequest, Rejects, record_batch
 from mw_pipeline.sources import columns
-from mw_pipeline.sources.delimited import read_request
+from mw_pipeline.sources.delimited import read_request, table_portions
 from mw_pipeline.sources.layout import Layout
 from mw_pipeline.sources.regions import insee_entry, region_keys, without_arrondissements
 
@@ -52,8 +52,12 @@ class Ban:
     needs_input: bool = True
 
     def read(self, request: ReadRequest, rejects: Rejects) -> Iterator[pa.RecordBatch]:
-        """The columns of the layout. Quarantined: what `read_delimited` refuses."""
+        """The columns of the layout. Quarantined: what `read_file` refuses."""
         return read_request(request, LAYOUT, rejects)
+
+    def portions(self, request: ReadRequest) -> Iterator[Portion]:
+        """Stretches of files that are not packed, and all other files whole."""
+        return table_portions(request, LAYOUT)
 
     def records(self, raw: pa.RecordBatch, request: ReadRequest, rejects: Rejects) -> pa.RecordBatch:
         """One record per address point.

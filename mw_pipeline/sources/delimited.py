@@ -6,23 +6,24 @@ does not swallow what follows it.
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from mw_pipeline.errors import CorpusError
-from mw_pipeline.records.tables import ReadRequest, Rejects
-from mw_pipeline.sources.columns import at_most
+from mw_pipeline.records.tables import Portion, RawFile, ReadRequest, Rejects
 from mw_pipeline.sources.layout import Header, Layout, header_of, is_companion_table
 from mw_pipeline.sources.plain_blocks import plain_table
+from mw_pipeline.sources.portions import RecordEnd, after_any_line, portions_of, read_files
+from mw_pipeline.sources.quoting import behind_record, rows_of
 from mw_pipeline.sources.reading import (
     MAX_BLOCK_LINES,
     LineBlock,
-    RawFile,
     TextBlock,
+    is_plain,
     line_blocks,
     lines_of,
     open_members,
@@ -31,44 +32,43 @@ from mw_pipeline.sources.reading import (
 )
 from mw_pipeline.sources.stream_start import ByteStream
 
-MAX_RECORD_LINES = 64
-
 
 def read_request(
     request: ReadRequest, layout: Layout, rejects: Rejects, *, suffixes: tuple[str, ...] = (".csv",)
 ) -> Iterator[pa.RecordBatch]:
-    """What `read_delimited` finds in the files that a request asks for, up to its `max_records`."""
-    return at_most(read_delimited(raw_files(request.paths, suffixes=suffixes), layout, rejects), request.max_records)
+    """What `read_file` finds in the files that a request asks for, up to its `max_records`."""
+    portions = partial(table_portions, layout=layout, suffixes=suffixes)
+    return read_files(request, portions, partial(read_file, layout=layout, rejects=rejects))
+
+
+def table_portions(request: ReadRequest, layout: Layout, *, suffixes: tuple[str, ...] = (".csv",)) -> Iterator[Portion]:
+    """The files that a request asks for, in portions. Raises CorpusError as `demand_tables` does."""
+    files = raw_files(request.paths, suffixes=suffixes)
+    demand_tables(files, layout)
+    yield from portions_of(files, request.portion_bytes, partial(record_end, layout=layout))
 
 
 def read_delimited(files: Sequence[RawFile], layout: Layout, rejects: Rejects) -> Iterator[pa.RecordBatch]:
-    """Batches of at most 32,768 records: `source_id` ("file:line"), `line` (from 1) and every wanted column.
-
-    A column that the file lacks is null throughout; other values are as the file has them. Quarantined: what
-    `lines_of` refuses, and `ragged`, `unclosed_quote`, `bad_quoting`. A record may lack the fields under trailing
-    nameless header columns, and may have further empty ones. Filtered: `no_address_table`, once for each table that the
-    upstream packs beside. Raises CorpusError, before the first batch of any file, when a header lacks a needed column,
-    and at the end when there was no table of the layout.
-    """
-    for file in files[1:]:
-        check_header(file, layout)
-    tables = 0
+    """What `read_file` finds in the files, one after the other. Raises CorpusError as `demand_tables` does."""
+    demand_tables(files, layout)
     for file in files:
-        with open_members(file) as members:
-            for label, stream in members:
-                tables += yield from read_table(stream, label, layout, rejects)
-    if files and not tables:
+        yield from read_file(file, layout, rejects)
+
+
+def demand_tables(files: Sequence[RawFile], layout: Layout) -> None:
+    """Raises CorpusError for a file that begins with a member that is neither of the layout nor of a table beside it,
+    and when no file has a table of the layout."""
+    tables = [_holds_table(file, layout) for file in files]
+    if files and not any(tables):
         raise CorpusError(
             f"{files[0].path}: holds other tables of its upstream alone, with {layout.companion!r}, expected "
             f"{layout.title}. Name the file that is one."
         )
 
 
-def check_header(file: RawFile, layout: Layout) -> None:
-    """Raises CorpusError for a file whose first member is neither of the layout nor of a table beside it."""
+def _holds_table(file: RawFile, layout: Layout) -> bool:
     with open_members(file) as members:
-        label, stream = next(members)
-        is_table(stream, label, layout)
+        return any(is_table(stream, label, layout) for label, stream in members)
 
 
 def is_table(stream: ByteStream, label: str, layout: Layout) -> bool:
@@ -83,11 +83,26 @@ def is_table(stream: ByteStream, label: str, layout: Layout) -> bool:
     return True
 
 
+def read_file(file: RawFile, layout: Layout, rejects: Rejects) -> Iterator[pa.RecordBatch]:
+    """Batches of at most 32,768 records: `source_id` ("file:line"), `line` (from 1) and every wanted column.
+
+    A column that the file lacks is null throughout; other values are as the file has them. Quarantined: what
+    `lines_of` refuses, and `ragged`, `unclosed_quote`, `bad_quoting`. A record may lack the fields under trailing
+    nameless header columns, and may have further empty ones. Filtered: `no_address_table`, once for each table that the
+    upstream packs beside. Raises CorpusError when a header lacks a needed column.
+    """
+    with open_members(file) as members:
+        for label, stream in members:
+            yield from read_table(stream, label, layout, rejects, file=file)
+
+
 def read_table(
-    stream: ByteStream, label: str, layout: Layout, rejects: Rejects
-) -> Generator[pa.RecordBatch, None, bool]:
-    """The batches of one member, as `read_delimited` has them; returns False for a table beside the layout's, which is
-    filtered as `no_address_table`."""
+    stream: ByteStream, label: str, layout: Layout, rejects: Rejects, *, file: RawFile
+) -> Iterator[pa.RecordBatch]:
+    """The batches of one member of a file, or of the stretch of it, as `read_file` has them."""
+    if file.begin:
+        yield from _read_on(stream, file, layout, rejects)
+        return
     blocks = text_blocks(stream, label=label, encoding=layout.encoding)
     first: list[LineBlock] = []
     before = rejects.counts.copy()
@@ -96,7 +111,7 @@ def read_table(
     head = first[0] if first else None
     if is_companion_table(head, layout):
         rejects.filtered("no_address_table")
-        return False
+        return
     records = _Records(header_of(head, label, layout, rejects.counts - before), label, layout, rejects)
     if not layout.names:
         first[0] = LineBlock(first[0].numbers[1:], first[0].lines[1:])
@@ -105,7 +120,33 @@ def read_table(
     for block in blocks:
         yield from records.of_block(block)
     yield from records.unfinished()
-    return True
+
+
+def _read_on(stream: ByteStream, file: RawFile, layout: Layout, rejects: Rejects) -> Iterator[pa.RecordBatch]:
+    """The records of a stretch that is not the first, under the header of its file."""
+    head, encoding = _beginning(file, layout)
+    records = _Records(header_of(head, file.label, layout, {}), file.label, layout, rejects)
+    for block in text_blocks(stream, label=file.label, encoding=encoding, first_line=file.first_line):
+        yield from records.of_block(block)
+    yield from records.unfinished()
+
+
+def _beginning(file: RawFile, layout: Layout) -> tuple[LineBlock | None, str]:
+    """The lines of the first block of a plain file, None where none is text, and their encoding."""
+    with open_members(RawFile(file.path, file.label)) as members:
+        _, stream = next(members)
+        block = next(text_blocks(stream, label=file.label, encoding=layout.encoding))
+        return next(lines_of(block, label=file.label, rejects=Rejects(file.label)), None), block.encoding
+
+
+def record_end(file: RawFile, layout: Layout) -> RecordEnd | None:
+    """Where records of the file surely end, for `portions_of`; None where it is packed or no table of the layout."""
+    if not is_plain(file):
+        return None
+    head, encoding = _beginning(file, layout)
+    if head is None or is_companion_table(head, layout):
+        return None
+    return partial(behind_record, delimiter=layout.delimiter, encoding=encoding) if layout.quoted else after_any_line
 
 
 class _Records:
@@ -127,13 +168,13 @@ class _Records:
     def of_lines(self, lines: LineBlock) -> Iterator[pa.RecordBatch]:
         """The records of these lines, the first of which may end the record that is open."""
         joined = LineBlock(self._open.numbers + lines.numbers, self._open.lines + lines.lines)
-        numbers, rows, self._open = _rows(joined, self._label, self._layout, self._rejects, last=False)
+        numbers, rows, self._open = rows_of(joined, self._label, self._layout, self._rejects, last=False)
         yield from _batches_of(numbers, rows, self._header, self._label, self._rejects)
 
     def unfinished(self) -> Iterator[pa.RecordBatch]:
         """What the end of the member makes of a record that is still open."""
         if self._open.lines:
-            numbers, rows, _ = _rows(self._open, self._label, self._layout, self._rejects, last=True)
+            numbers, rows, _ = rows_of(self._open, self._label, self._layout, self._rejects, last=True)
             yield from _batches_of(numbers, rows, self._header, self._label, self._rejects)
 
     def _numbered(self, table: pa.Table, first: int) -> Iterator[pa.RecordBatch]:
@@ -142,64 +183,6 @@ class _Records:
         ids = pc.binary_join_element_wise(self._label, numbers.cast(pa.string()), ":")
         table = table.add_column(0, "source_id", ids).add_column(1, "line", numbers)
         yield from table.combine_chunks().to_batches(max_chunksize=MAX_BLOCK_LINES)
-
-
-def _rows(
-    block: LineBlock, label: str, layout: Layout, rejects: Rejects, *, last: bool
-) -> tuple[list[int], list[list[str]], LineBlock]:
-    """Line numbers and fields of the records of a block, and the lines of a record that it does not finish."""
-    nothing_open = LineBlock([], [])
-    if not layout.quoted or not any('"' in line for line in block.lines):
-        return block.numbers, [line.split(layout.delimiter) for line in block.lines], nothing_open
-    try:
-        rows = list(csv.reader(block.lines, delimiter=layout.delimiter, strict=True))
-    except csv.Error:
-        rows = []
-    if len(rows) == len(block.lines):
-        return block.numbers, rows, nothing_open
-    return _rows_singly(block, label, layout, rejects, last=last)
-
-
-def _rows_singly(
-    block: LineBlock, label: str, layout: Layout, rejects: Rejects, *, last: bool
-) -> tuple[list[int], list[list[str]], LineBlock]:
-    """As `_rows`, for a block in which some record spans lines or is malformed."""
-    numbers: list[int] = []
-    rows: list[list[str]] = []
-    at = 0
-    while at < len(block.lines):
-        fields, taken, reason = _record(block.lines, at, layout.delimiter)
-        number = block.numbers[at]
-        if reason == "unclosed_quote" and not last and at + MAX_RECORD_LINES > len(block.lines):
-            return numbers, rows, LineBlock(block.numbers[at:], block.lines[at:])
-        if reason:
-            rejects.add(number, f"{label}:{number}", reason, repr(block.lines[at][:80]))
-        else:
-            numbers.append(number)
-            rows.append(fields)
-        at += taken
-    return numbers, rows, LineBlock([], [])
-
-
-def _record(lines: list[str], at: int, delimiter: str) -> tuple[list[str], int, str]:
-    """(fields, lines taken, "") of the record that begins at a line, or ([], 1, reason)."""
-    text = lines[at]
-    taken = 1
-    while True:
-        try:
-            return next(csv.reader((text,), delimiter=delimiter, strict=True)), taken, ""
-        except csv.Error as error:
-            if str(error) != "unexpected end of data":
-                return [], 1, "bad_quoting"
-        # only a line that holds a quote can close the field
-        while True:
-            if taken == MAX_RECORD_LINES or at + taken == len(lines):
-                return [], 1, "unclosed_quote"
-            line = lines[at + taken]
-            text += "\n" + line
-            taken += 1
-            if '"' in line:
-                break
 
 
 def _batches_of(

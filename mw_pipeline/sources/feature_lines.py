@@ -20,16 +20,18 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def read_features(
-    stream: ByteStream, names: tuple[str, ...], *, label: str, rejects: Rejects
+    stream: ByteStream, names: tuple[str, ...], *, label: str, rejects: Rejects, first_line: int = 1
 ) -> Iterator[pa.RecordBatch]:
     """Batches of at most 32,768 records: `source_id` ("file:line"), `line` (from 1) and the named properties.
+
+    The stream begins at that line of its file.
 
     Properties are found by the lower-case name; numbers become text. Quarantined: what `line_blocks` refuses, and
     `bad_json`, `not_a_feature`, `bad_value` (a list, an object, a lone surrogate or NUL). Raises CorpusError for
     a file that is one large document: no line of its first block is a Feature, or it begins as a FeatureCollection.
     """
-    first = True
-    for block in line_blocks(stream, label=label, encoding="utf-8", rejects=rejects):
+    first = first_line == 1
+    for block in line_blocks(stream, label=label, encoding="utf-8", rejects=rejects, first_line=first_line):
         if first:
             _check_first(block.lines, label)
             first = False

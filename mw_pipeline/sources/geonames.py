@@ -93,8 +93,8 @@ class Geonames:
         files = raw_files(request.paths, suffixes=(".txt", ".tsv"))
         areas = area_names(files)
         places = [file for file in files if not is_companion_table(file.path)] or files
-        checked = demand_country_codes(read_delimited(places, LAYOUT, rejects), LAYOUT.title)
-        for batch in columns.at_most(checked, request.max_records):
+        demand_country_codes(read_delimited(places, LAYOUT, Rejects(request.source)), LAYOUT.title)
+        for batch in columns.at_most(read_delimited(places, LAYOUT, rejects), request.max_records):
             sifted = _sifted(batch, request, rejects)
             if sifted.num_rows:
                 records = _records(sifted, areas, request.licence or self.licence)

@@ -10,11 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mw_pipeline.areas import fr_departements, us_states
-from mw_pipeline.records.tables import Rejects
+from mw_pipeline.records.tables import RawFile, Rejects
 from mw_pipeline.records.text import without_remarks
 from mw_pipeline.sources.delimited import read_delimited
 from mw_pipeline.sources.layout import Layout
-from mw_pipeline.sources.reading import RawFile
 
 _TABLES = ("admin1codesascii.txt", "admin2codes.txt")
 _PACKINGS = ("", ".gz", ".zst")

@@ -20,16 +20,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from mw_pipeline.errors import CorpusError
-from mw_pipeline.records.tables import ReadRequest, Rejects, record_batch
+from mw_pipeline.records.tables import Portion, ReadRequest, Rejects, record_batch
 from mw_pipeline.sources import columns
-from mw_pipeline.sources.delimited import read_delimited
+from mw_pipeline.sources.delimited import read_delimited, read_file, record_end
 from mw_pipeline.sources.drawn_streets import with_streets
 from mw_pipeline.sources.layout import Layout
+from mw_pipeline.sources.portions import portions_of, read_files
 from mw_pipeline.sources.reading import raw_files
 from mw_pipeline.sources.regions import (
     region_keys,
@@ -67,10 +69,14 @@ class GeonamesPostal:
     needs_input: bool = True
 
     def read(self, request: ReadRequest, rejects: Rejects) -> Iterator[pa.RecordBatch]:
-        """The columns of the layout. Quarantined: what `read_delimited` refuses."""
+        """The columns of the layout. Quarantined: what `read_file` refuses."""
+        return read_files(request, self.portions, partial(read_file, layout=LAYOUT, rejects=rejects))
+
+    def portions(self, request: ReadRequest) -> Iterator[Portion]:
+        """Stretches of files that are not packed, and all other files whole."""
         files = raw_files(request.paths, suffixes=(".txt", ".tsv"))
-        checked = demand_country_codes(read_delimited(files, LAYOUT, rejects), LAYOUT.title)
-        yield from columns.at_most(checked, request.max_records)
+        demand_country_codes(read_delimited(files, LAYOUT, Rejects(request.source)), LAYOUT.title)
+        yield from portions_of(files, request.portion_bytes, partial(record_end, layout=LAYOUT))
 
     def records(self, raw: pa.RecordBatch, request: ReadRequest, rejects: Rejects) -> pa.RecordBatch:
         """One record per postcode and place, a share of `request.streets` of them with a street.
@@ -82,15 +88,14 @@ class GeonamesPostal:
         return with_streets(made, request) if request.streets else made
 
 
-def demand_country_codes(batches: Iterator[pa.RecordBatch], title: str) -> Iterator[pa.RecordBatch]:
-    """The batches; raises CorpusError when none of the first has a country code where GeoNames has one."""
-    for index, batch in enumerate(batches):
-        if not index and not pc.any(columns.is_country_code(batch["country"])).as_py():
-            raise CorpusError(
-                f"{batch['source_id'][0]}: the column of the country holds {batch['country'][0].as_py()!r}, expected "
-                f"an ISO country code. Give the adapter {title}."
-            )
-        yield batch
+def demand_country_codes(batches: Iterator[pa.RecordBatch], title: str) -> None:
+    """Raises CorpusError when no record of the first batch has a country code where GeoNames has one."""
+    first = next(batches, None)
+    if first is not None and not pc.any(columns.is_country_code(first["country"])).as_py():
+        raise CorpusError(
+            f"{first['source_id'][0]}: the column of the country holds {first['country'][0].as_py()!r}, expected "
+            f"an ISO country code. Give the adapter {title}."
+        )
 
 
 def _sifted(batch: pa.RecordBatch, request: ReadRequest, rejects: Rejects) -> pa.RecordBatch:

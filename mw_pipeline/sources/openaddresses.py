@@ -18,17 +18,18 @@ between them, and the folders of each table are within.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from mw_pipeline.errors import CorpusError
-from mw_pipeline.records.tables import ReadRequest, Rejects, record_batch
+from mw_pipeline.records.tables import Portion, RawFile, ReadRequest, Rejects, record_batch
 from mw_pipeline.sources import columns
-from mw_pipeline.sources.delimited import is_table, read_table
+from mw_pipeline.sources.delimited import is_table, read_table, record_end
 from mw_pipeline.sources.feature_lines import read_features
 from mw_pipeline.sources.layout import Layout
 from mw_pipeline.sources.openaddresses_cells import corrected_cells
@@ -39,7 +40,8 @@ from mw_pipeline.sources.openaddresses_facts import (
     credit_of,
     facts_of,
 )
-from mw_pipeline.sources.reading import RawFile, open_members, raw_files
+from mw_pipeline.sources.portions import RecordEnd, after_any_line, portions_of, read_files
+from mw_pipeline.sources.reading import is_plain, open_members, raw_files
 from mw_pipeline.sources.regions import region_keys, without_arrondissements
 from mw_pipeline.sources.stream_start import peek
 from mw_pipeline.sources.us_towns import us_towns_and_counties
@@ -54,6 +56,8 @@ LAYOUT = Layout(
     optional=("UNIT", "CITY", "DISTRICT", "REGION", "POSTCODE"),
     companion="count",  # a summary: count,lon,lat,area
 )
+
+_SUFFIXES = (".csv", ".geojson")
 
 # what collections hold beside addresses: us/or/lake-parcels-county.geojson
 _OTHER_LAYERS = re.compile(r"-(?:buildings|parcels|centerlines)(?:-[^/]*)?\.[a-z.]+$")
@@ -76,12 +80,14 @@ class Openaddresses:
         Quarantined: what `read_table` and `read_features` refuse. Raises CorpusError as `facts_of` does, and for a file
         without an address table.
         """
-        files = raw_files(request.paths, suffixes=(".csv", ".geojson"))
-        facts = [_facts_by_member(file, request) for file in files]
-        batches = (
-            batch for file, known in zip(files, facts, strict=True) for batch in _read_file(file, known, rejects)
-        )
-        yield from columns.at_most(batches, request.max_records)
+        return read_files(request, self.portions, partial(_read_file, request=request, rejects=rejects))
+
+    def portions(self, request: ReadRequest) -> Iterator[Portion]:
+        """Stretches of CSV and of GeoJSON that are not packed, and all other files whole."""
+        files = raw_files(request.paths, suffixes=_SUFFIXES)
+        for file in files:
+            _demand_table(file, request)
+        yield from portions_of(files, request.portion_bytes, _record_end)
 
     def records(self, raw: pa.RecordBatch, request: ReadRequest, rejects: Rejects) -> pa.RecordBatch:
         """One record per address point.
@@ -93,7 +99,7 @@ class Openaddresses:
 
     def credits(self, request: ReadRequest) -> tuple[str, ...]:
         """The attribution that the description beside each file asks for."""
-        files = raw_files(request.paths, suffixes=(".csv", ".geojson"))
+        files = raw_files(request.paths, suffixes=_SUFFIXES)
         return tuple(sorted({credit for file in files if (credit := credit_of(file))}))
 
     def companions(self, paths: Sequence[Path]) -> tuple[Path, ...]:
@@ -101,40 +107,55 @@ class Openaddresses:
         return tuple(sorted({found for path in paths if (found := companion_description(path))}))
 
 
-def _facts_by_member(file: RawFile, request: ReadRequest) -> dict[str, FileFacts]:
-    """What is known of each address table of a file, by its label. Raises CorpusError where there is none."""
-    found = {}
+def _demand_table(file: RawFile, request: ReadRequest) -> None:
+    """Raises CorpusError where no member is an address table, or where the facts of one are not told."""
+    found = False
     with open_members(file) as members:
         for label, stream in members:
             start, whole = peek(stream)
             if not _OTHER_LAYERS.search(label) and (_is_json(start) or is_table(whole, label, LAYOUT)):
-                member = label.removeprefix(file.label).lstrip("/") or None
-                found[label] = facts_of(file, request, member)
+                found = True
+                _facts(file, label, request)
     if not found:
         raise CorpusError(
             f"{file.path}: holds no address table, expected {LAYOUT.title}. Check the input of the source."
         )
-    return found
 
 
-def _read_file(file: RawFile, facts: Mapping[str, FileFacts], rejects: Rejects) -> Iterator[pa.RecordBatch]:
+def _facts(file: RawFile, label: str, request: ReadRequest) -> FileFacts:
+    return facts_of(file, request, label.removeprefix(file.label).lstrip("/") or None)
+
+
+def _record_end(file: RawFile) -> RecordEnd | None:
+    return after_any_line if is_plain(file) and _is_json(_start_of(file)) else record_end(file, LAYOUT)
+
+
+def _start_of(file: RawFile) -> bytes:
+    """The first bytes of a plain file, whichever stretch of it is read."""
+    with open_members(RawFile(file.path, file.label)) as members:
+        return peek(next(members)[1])[0]
+
+
+def _read_file(file: RawFile, request: ReadRequest, rejects: Rejects) -> Iterator[pa.RecordBatch]:
     with open_members(file) as members:
         for label, stream in members:
-            if label not in facts:
+            if _OTHER_LAYERS.search(label):
                 rejects.filtered("no_address_table")
                 continue
-            start, whole = peek(stream)
+            start, whole = (_start_of(file), stream) if file.begin else peek(stream)
             if _is_json(start):
-                batches: Iterator[pa.RecordBatch] = read_features(whole, _NAMES, label=label, rejects=rejects)
+                batches = read_features(whole, _NAMES, label=label, rejects=rejects, first_line=file.first_line)
             else:
-                batches = read_table(whole, label, LAYOUT, rejects)
-            yield from _with_facts(batches, facts[label])
+                batches = read_table(whole, label, LAYOUT, rejects, file=file)
+            yield from _with_facts(batches, partial(_facts, file, label, request))
 
 
-def _with_facts(batches: Iterator[pa.RecordBatch], known: FileFacts) -> Iterator[pa.RecordBatch]:
-    """The batches of one table, with what holds for all of its rows as columns."""
-    stated = {"country_code": known.country, "state": known.state, "license": known.licence}
+def _with_facts(batches: Iterator[pa.RecordBatch], facts: Callable[[], FileFacts]) -> Iterator[pa.RecordBatch]:
+    """The batches of one table, with what holds for all of its rows as columns; without rows nothing is asked."""
+    known = None
     for batch in batches:
+        known = known or facts()
+        stated = {"country_code": known.country, "state": known.state, "license": known.licence}
         for name, value in stated.items():
             batch = batch.append_column(name, pa.repeat(pa.scalar(value, pa.string()), batch.num_rows))
         yield batch

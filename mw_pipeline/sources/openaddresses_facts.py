@@ -18,8 +18,7 @@ from mw_pipeline.areas import fr_departements, us_states
 from mw_pipeline.countries import COUNTRY_CODES, TERRITORIES
 from mw_pipeline.errors import CorpusError
 from mw_pipeline.licences import asks_to_share_alike
-from mw_pipeline.records.tables import ReadRequest
-from mw_pipeline.sources.reading import RawFile
+from mw_pipeline.records.tables import RawFile, ReadRequest
 
 UNKNOWN_LICENCE = "unknown (OpenAddresses source)"
 

@@ -20,8 +20,8 @@ from typing import IO
 import pyarrow as pa
 
 from mw_pipeline.errors import CorpusError
-from mw_pipeline.records.tables import Rejects
-from mw_pipeline.sources.stream_start import ByteStream, check_start
+from mw_pipeline.records.tables import RawFile, Rejects
+from mw_pipeline.sources.stream_start import ByteStream, Stretch, check_start
 
 BLOCK_BYTES = 1 << 20
 MAX_LINE_BYTES = 1 << 20
@@ -34,14 +34,6 @@ _PACKED_SUFFIXES = {".gz": _GZIP, ".zst": _ZSTD, ".zip": b"PK"}
 _ENCRYPTED = 0x1  # flag bit 0 of a zip member, APPNOTE 4.4.4
 _NOT_DATA = (".doc", ".docx", ".htm", ".html", ".ini", ".md", ".meta", ".pdf", ".vrt", ".xls", ".xlsx")
 _UTF8_BOM = b"\xef\xbb\xbf"
-
-
-@dataclass(frozen=True)
-class RawFile:
-    """One raw file: where it lies, and the short name that source ids and messages use for it."""
-
-    path: Path
-    label: str
 
 
 @dataclass(frozen=True)
@@ -120,15 +112,24 @@ def open_members(file: RawFile) -> Iterator[Iterator[tuple[str, ByteStream]]]:
 
     Raises CorpusError for an empty file, a truncated or damaged archive, and bytes that deny the file's suffix.
     """
-    with _errors_with_file(file), file.path.open("rb") as raw:
+    with errors_with_file(file), file.path.open("rb") as raw:
         start = raw.read(4)
-        raw.seek(0)
         _check_promise(file, start)
-        yield _members(file, raw, start)
+        raw.seek(file.begin)
+        if file.end is None:
+            yield _members(file, raw, start)
+        else:
+            yield iter([(file.label, Stretch(raw, file.end - file.begin))])
+
+
+def is_plain(file: RawFile) -> bool:
+    """Whether a file is text as it lies there, neither packed nor an archive."""
+    with errors_with_file(file), file.path.open("rb") as raw:
+        return not raw.read(4).startswith((_GZIP, _ZSTD, *_ZIP)) and not _is_tar(file)
 
 
 @contextmanager
-def _errors_with_file(file: RawFile) -> Iterator[None]:
+def errors_with_file(file: RawFile) -> Iterator[None]:
     """Turns what the unpackers raise into one sentence that names the file."""
     try:
         yield
@@ -156,10 +157,14 @@ def _members(file: RawFile, raw: IO[bytes], start: bytes) -> Iterator[tuple[str,
         stream = pa.CompressedInputStream(raw, "gzip")
     elif start.startswith(_ZSTD):
         stream = pa.CompressedInputStream(raw, "zstd")
-    if ".tar" in file.path.suffixes or file.path.suffix == ".tgz":
+    if _is_tar(file):
         yield from _tar_members(file, stream)
     else:
         yield file.label, stream
+
+
+def _is_tar(file: RawFile) -> bool:
+    return ".tar" in file.path.suffixes or file.path.suffix == ".tgz"
 
 
 def _zip_members(file: RawFile, raw: IO[bytes]) -> Iterator[tuple[str, ByteStream]]:
@@ -194,18 +199,20 @@ def _is_data(name: str) -> bool:
     return not (paper or name.startswith("__MACOSX/"))
 
 
-def line_blocks(stream: ByteStream, *, label: str, encoding: str, rejects: Rejects) -> Iterator[LineBlock]:
+def line_blocks(
+    stream: ByteStream, *, label: str, encoding: str, rejects: Rejects, first_line: int = 1
+) -> Iterator[LineBlock]:
     """Every line of a stream, as `lines_of` has them. Raises CorpusError as `text_blocks` does."""
-    for block in text_blocks(stream, label=label, encoding=encoding):
+    for block in text_blocks(stream, label=label, encoding=encoding, first_line=first_line):
         yield from lines_of(block, label=label, rejects=rejects)
 
 
-def text_blocks(stream: ByteStream, *, label: str, encoding: str) -> Iterator[TextBlock]:
-    """A stream in blocks of whole lines, about 1 MiB each, in `encoding`.
+def text_blocks(stream: ByteStream, *, label: str, encoding: str, first_line: int = 1) -> Iterator[TextBlock]:
+    """A stream in blocks of whole lines, about 1 MiB each, in `encoding`; it begins at that line of its file.
 
     A byte order mark is removed, and a UTF-8 one overrules the encoding. Raises CorpusError for UTF-16, with its mark
     or without, and for lines that end in a carriage return alone."""
-    number = 1
+    number = first_line
     for data in _line_aligned(stream):
         if number == 1:
             check_start(data, label, encoding)
@@ -267,7 +274,7 @@ def _decoded_whole(block: bytes, encoding: str) -> list[str] | None:
 def _decoded_singly(block: TextBlock, label: str, rejects: Rejects) -> tuple[list[int], list[str]]:
     numbers, lines = [], []
     for number, line in enumerate(block.data.split(b"\n"), block.first):
-        reason, text = _text_of(line.rstrip(b"\r"), block.encoding)
+        reason, text = text_of(line.rstrip(b"\r"), block.encoding)
         if reason:
             rejects.add(number, f"{label}:{number}", reason, repr(line[:80]))
         elif text:
@@ -276,7 +283,7 @@ def _decoded_singly(block: TextBlock, label: str, rejects: Rejects) -> tuple[lis
     return numbers, lines
 
 
-def _text_of(line: bytes, encoding: str) -> tuple[str, str]:
+def text_of(line: bytes, encoding: str) -> tuple[str, str]:
     """(reason, "") for a line that cannot be used, ("", text) for one that can."""
     if len(line) > MAX_LINE_BYTES:
         return "line_too_long", ""

@@ -1,4 +1,4 @@
-"""How a stream of text begins: by its first bytes it is seen what the rest is."""
+"""How a stream of text begins, by which it is seen what the rest is; and a stretch of one as a stream."""
 
 from __future__ import annotations
 
@@ -34,6 +34,19 @@ def peek(stream: ByteStream) -> tuple[bytes, ByteStream]:
     """The first bytes of a stream, and the stream as if nobody had looked."""
     start = stream.read(_START_BYTES)
     return start, _Peeked(start, stream)
+
+
+class Stretch:
+    """The next so many bytes of a stream, as a stream of their own."""
+
+    def __init__(self, stream: ByteStream, size: int) -> None:
+        self._stream, self._left = stream, size
+
+    def read(self, size: int, /) -> bytes:
+        """The next bytes, at most `size` of them; none at the end."""
+        data = self._stream.read(min(size, self._left))
+        self._left -= len(data)
+        return data
 
 
 def check_start(data: bytes, label: str, encoding: str) -> None:

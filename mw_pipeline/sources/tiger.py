@@ -20,16 +20,18 @@ import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from mw_pipeline.areas import us_states_by_fips
 from mw_pipeline.errors import CorpusError
-from mw_pipeline.records.tables import ReadRequest, Rejects, record_batch
+from mw_pipeline.records.tables import Portion, RawFile, ReadRequest, Rejects, record_batch
 from mw_pipeline.sources import columns
 from mw_pipeline.sources.dbase import read_head, read_records
-from mw_pipeline.sources.reading import RawFile, open_members, raw_files
+from mw_pipeline.sources.portions import portions_of, read_files
+from mw_pipeline.sources.reading import open_members, raw_files
 from mw_pipeline.sources.regions import region_keys
 from mw_pipeline.sources.stream_start import ByteStream
 
@@ -56,13 +58,16 @@ class Tiger:
         Filtered: `deleted_record`. Quarantined: `bad_record`. Raises CorpusError, before the first batch, for a file
         that is not such a table or whose name does not tell the state.
         """
+        return read_files(request, self.portions, partial(_edges, rejects=rejects))
+
+    def portions(self, request: ReadRequest) -> Iterator[Portion]:
+        """The files of some counties together."""
         files = raw_files(request.paths, suffixes=(".dbf",))
         for file in files:
             for label, stream in _tables(file):
                 _state_of(label)
                 read_head(stream, _NEEDED, label=label)
-        batches = (batch for file in files for batch in _edges(file, rejects))
-        yield from columns.at_most(batches, request.max_records)
+        yield from portions_of(files, request.portion_bytes)
 
     def records(self, raw: pa.RecordBatch, request: ReadRequest, rejects: Rejects) -> pa.RecordBatch:
         """One record per side of a road that has a range of numbers.

@@ -14,9 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mw_pipeline.areas import us_states
-from mw_pipeline.records.tables import ReadRequest, Rejects, record_batch
+from mw_pipeline.records.tables import Portion, ReadRequest, Rejects, record_batch
 from mw_pipeline.sources import columns
-from mw_pipeline.sources.delimited import read_request
+from mw_pipeline.sources.delimited import read_request, table_portions
 from mw_pipeline.sources.layout import Layout
 from mw_pipeline.sources.regions import region_keys
 from mw_pipeline.sources.street_line import PARTS, split_column
@@ -67,8 +67,12 @@ class UsRoll:
     needs_input: bool = True
 
     def read(self, request: ReadRequest, rejects: Rejects) -> Iterator[pa.RecordBatch]:
-        """The columns of the layout. Quarantined: what `read_delimited` refuses."""
+        """The columns of the layout. Quarantined: what `read_file` refuses."""
         return read_request(request, self.layout, rejects)
+
+    def portions(self, request: ReadRequest) -> Iterator[Portion]:
+        """Stretches of files that are not packed, and all other files whole."""
+        return table_portions(request, self.layout)
 
     def prepared(self, raw: pa.RecordBatch, rejects: Rejects) -> pa.RecordBatch:
         """The columns of the roll from those of the layout; records that have no address are counted in `rejects`."""

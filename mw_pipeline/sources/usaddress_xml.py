@@ -26,9 +26,9 @@ from itertools import chain, islice, pairwise
 import pyarrow as pa
 
 from mw_pipeline.errors import CorpusError
-from mw_pipeline.records.tables import TAG_COLUMNS, ReadRequest, Rejects, record_batch
+from mw_pipeline.records.tables import TAG_COLUMNS, RawFile, ReadRequest, Rejects, record_batch
 from mw_pipeline.sources import columns
-from mw_pipeline.sources.reading import RawFile, open_members, raw_files
+from mw_pipeline.sources.reading import open_members, raw_files
 from mw_pipeline.sources.regions import region_keys
 from mw_pipeline.sources.token_xml import TokenText, check_collection, read_token_texts
 

@@ -25,9 +25,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mw_pipeline.areas import us_states
-from mw_pipeline.records.tables import ReadRequest, Rejects, record_batch
+from mw_pipeline.records.tables import Portion, ReadRequest, Rejects, record_batch
 from mw_pipeline.sources import columns
-from mw_pipeline.sources.delimited import read_request
+from mw_pipeline.sources.delimited import read_request, table_portions
 from mw_pipeline.sources.layout import Layout
 from mw_pipeline.sources.regions import region_keys
 from mw_pipeline.sources.street_line import number_letter, written_unit
@@ -59,6 +59,8 @@ LAYOUT = Layout(
     ),
 )
 
+_SUFFIXES = (".txt", ".csv")
+
 
 @dataclass(frozen=True)
 class UsgovNad:
@@ -71,8 +73,12 @@ class UsgovNad:
     needs_input: bool = True
 
     def read(self, request: ReadRequest, rejects: Rejects) -> Iterator[pa.RecordBatch]:
-        """The columns of the layout. Quarantined: what `read_delimited` refuses."""
-        return read_request(request, LAYOUT, rejects, suffixes=(".txt", ".csv"))
+        """The columns of the layout. Quarantined: what `read_file` refuses."""
+        return read_request(request, LAYOUT, rejects, suffixes=_SUFFIXES)
+
+    def portions(self, request: ReadRequest) -> Iterator[Portion]:
+        """Stretches of files that are not packed, and all other files whole."""
+        return table_portions(request, LAYOUT, suffixes=_SUFFIXES)
 
     def records(self, raw: pa.RecordBatch, request: ReadRequest, rejects: Rejects) -> pa.RecordBatch:
         """One record per address point.
