@@ -20,6 +20,7 @@ from mw_pipeline.decode import (
     Floats,
     Ids,
     Mask,
+    Moves,
     Posterior,
     Span,
     Words,
@@ -108,8 +109,10 @@ class Parser:
         self.max_length = max_length
         self.threads = threads
         self._logits_of = logits_of
-        self._transitions = blank_transitions if transitions is None else transitions + blank_transitions
-        self._starts = blank_starts if starts is None else starts + blank_starts
+        self._moves = Moves.of(
+            blank_transitions if transitions is None else transitions + blank_transitions,
+            blank_starts if starts is None else starts + blank_starts,
+        )
         self._ends = ends if ends is not None and ends.any() else None
 
     @classmethod
@@ -137,8 +140,8 @@ class Parser:
 
         def answer(rows: Ids) -> _Found:
             batch, words = self._scored(read, rows)
-            labels = constrained_viterbi(words, self._transitions, self._starts)
-            return self._spans(read, batch, labels, Posterior.of(words, self._transitions, self._starts))
+            labels = constrained_viterbi(words, self._moves)
+            return self._spans(read, batch, labels, Posterior.of(words, self._moves))
 
         spans_of: _Found = {}
         for found in self._map(answer, list(read.batches(batch_size))):
@@ -156,8 +159,8 @@ class Parser:
         if len(read.pieces.ids) == 0:
             return [Candidate(ParsedAddress(text, (), {}, truncated), 1.0)]
         batch, words = self._scored(read, np.zeros(1, dtype=np.int64))
-        posterior = Posterior.of(words, self._transitions, self._starts)
-        paths, scores = best_paths(words, self._transitions, self._starts, 4 * count)
+        posterior = Posterior.of(words, self._moves)
+        paths, scores = best_paths(words, self._moves, 4 * count)
         found: dict[tuple[tuple[str, int, int], ...], Candidate] = {}
         for path, log_probability in zip(paths, scores - posterior.log_total[0], strict=True):
             spans = self._spans(read, batch, path[None, :], posterior).get(0, ())
@@ -183,7 +186,7 @@ class Parser:
         if self._ends is not None:
             logits = logits.astype(np.float64)
             logits[np.arange(len(rows)), batch.mask.sum(axis=1) - 1] += self._ends
-        return batch, Words.of(logits, batch.mask, batch.kinds, self._transitions)
+        return batch, Words.of(logits, batch.mask, batch.kinds, self._moves)
 
     def _spans(self, read: ReadTexts, batch: PieceBatch, labels: Ids, posterior: Posterior) -> _Found:
         """Number of a text → its spans, for every text of the batch that has any; labels (B, S) are of words."""

@@ -146,10 +146,14 @@ class Tokenizer:
         """Pieces of every text, with code-point ranges into that text. Lone surrogates count as U+FFFD."""
         readable = list(texts)
         try:
-            rows = self._model.encode(readable, return_type="numpy", num_threads=1)
-        except TypeError:  # the binding refuses every batch that holds a lone surrogate
-            readable = [_SURROGATE.sub("\ufffd", text) for text in readable]
-            rows = self._model.encode(readable, return_type="numpy", num_threads=1)
+            encoded = [text.encode() for text in readable]
+        except UnicodeEncodeError:
+            readable = [_SURROGATE.sub("\ufffd", text) for text in texts]
+            encoded = [text.encode() for text in readable]
+        if len(encoded) == 1:  # a list is handed to a thread, which is started for it and takes longer than the text
+            rows = [self._model.encode(encoded[0], return_type="numpy")]
+        else:
+            rows = self._model.encode(encoded, return_type="numpy", num_threads=1)
         offsets = np.zeros(len(rows) + 1, dtype=np.int64)
         np.cumsum([len(row) for row in rows], out=offsets[1:])
         ids = np.concatenate(rows) if rows else np.empty(0, dtype=np.int32)

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mw_pipeline.decode.steps import Ids, Mask
+from mw_pipeline.decode.moves import Ids
+from mw_pipeline.decode.steps import Mask
 
 
 @dataclass(frozen=True)
