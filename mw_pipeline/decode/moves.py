@@ -83,9 +83,10 @@ class Moves:
         onward = np.full((size // 2, 2, 1), -np.inf)
         onward[1:, 0, 0] = np.diagonal(self.transitions, offset=1)[BEGIN]
         onward[1:, 1, 0] = np.diagonal(self.transitions)[INSIDE_LABELS]
-        fresh = moves.reshape(size // 2, 2, size // 2, 2)[..., :1]
+        fresh = moves.reshape(size // 2, 2, size // 2, 2)[..., :1].copy()
+        fresh[0, 1] = fresh[0, 0]  # a word of several pieces that is O may be left as what is behind it in its pair
         into = leaving.transpose(1, 0, 2).reshape(size, 2 * size)
-        return pairs(self.starts, (0,))[:, None], np.ascontiguousarray(fresh), onward, into
+        return pairs(self.starts, (0,))[:, None], fresh, onward, into
 
     @cached_property
     def as_weights(self) -> tuple[Floats, Floats, Floats]:

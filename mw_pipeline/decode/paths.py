@@ -21,32 +21,31 @@ def constrained_viterbi(words: Words, moves: Moves) -> Ids:
     if steps == 0:
         return np.zeros((rows, 0), dtype=np.int64)
     starts, fresh, onward, into = moves.in_pairs
-    # Arithmetic over the batch runs along memory. At first these are scores, then those of the best paths up to here.
-    best = np.full((steps, len(starts), rows), -np.inf)
-    best[:, 0], best[:, 2:] = words.scores[:, :, 0].T, words.scores[:, :, 1:].transpose(1, 2, 0)
-    best[0] += starts
+    # (S, 2·P, B): arithmetic over the batch runs along memory.
+    scores = np.full((steps, len(starts), rows), -np.inf)
+    scores[:, 0], scores[:, 2:] = words.scores[:, :, 0].T, words.scores[:, :, 1:].transpose(1, 2, 0)
     real, long = np.ascontiguousarray(words.mask.T), np.ascontiguousarray(words.long.T)
     ending, several = np.logical_not(real.all(axis=1)).tolist(), np.logical_or.reduce(long, axis=1).tolist()
-    state = best.reshape(steps, len(fresh), 2, rows)
-    arriving, found = np.empty((len(starts), len(fresh), rows)), np.empty(state.shape[1:])
+    leaving = np.where(np.stack((long, ~long), axis=1), -np.inf, 0.0)  # (S, 2, B) as its first label, as what goes on
+    best = np.empty_like(scores)  # score of the best path whose word here has this label
+    np.add(scores[0], starts, out=best[0])
+    in_pairs = best.reshape(steps, len(fresh), 2, rows)
+    arriving, going = np.empty((*fresh.shape[:3], rows)), np.empty((len(fresh), 2, rows))
+    from_any = arriving.reshape(len(starts), len(fresh), rows)
     for t in range(1, steps):
-        left = _left(state[t - 1], long[t - 1]) if several[t - 1] else state[t - 1]
-        np.add(left[:, :, None], fresh, out=arriving.reshape(*fresh.shape[:3], rows))
-        arriving.max(axis=0, out=found[:, 0])
-        (left + onward).max(axis=1, out=found[:, 1])
-        state[t] += found
+        left, here = in_pairs[t - 1], in_pairs[t]
+        if several[t - 1]:
+            left = left[:, :1] + leaving[t - 1]
+            np.maximum(left[:, 1], in_pairs[t - 1, :, 1], out=left[:, 1])
+        np.add(left[:, :, None], fresh, out=arriving)
+        np.maximum.reduce(from_any, axis=0, out=here[:, 0])
+        np.add(left, onward, out=going)
+        np.maximum(going[:, 0], going[:, 1], out=here[:, 1])
+        best[t] += scores[t]
         if ending[t]:
-            np.copyto(state[t], state[t - 1], where=~real[t])
+            np.copyto(best[t], best[t - 1], where=~real[t])
     path = _backtrace(best, real, ending, long * len(starts), into)
     return np.where(words.mask, (path - (path > 0)).T, 0)
-
-
-def _left(state: Floats, long: Mask) -> Floats:
-    """(P, 2, B) the scores of labels with which words are left: what began with B-tag leaves long ones as I-tag."""
-    left = state.copy()
-    np.maximum(state[1:, 0], state[1:, 1], out=left[1:, 1], where=long)
-    np.copyto(left[1:, 0], -np.inf, where=long)
-    return left
 
 
 def _backtrace(best: Floats, real: Mask, ending: list[bool], kind: Ids, into: Floats) -> Ids:
@@ -54,10 +53,10 @@ def _backtrace(best: Floats, real: Mask, ending: list[bool], kind: Ids, into: Fl
 
     No back pointers are kept: the best predecessor of the one label on the path is cheaper to find again."""
     path = np.empty(real.shape, dtype=np.int64)
-    path[-1] = best[-1].argmax(axis=0)
+    path[-1] = here = best[-1].argmax(axis=0)
     for t in range(len(path) - 1, 0, -1):
-        before = (best[t - 1] + into.take(kind[t - 1] + path[t], axis=1)).argmax(axis=0)
-        path[t - 1] = np.where(real[t], before, path[t]) if ending[t] else before
+        before = (best[t - 1] + into.take(kind[t - 1] + here, axis=1)).argmax(axis=0)
+        path[t - 1] = here = np.where(real[t], before, here) if ending[t] else before
     return path
 
 

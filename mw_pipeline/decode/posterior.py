@@ -13,6 +13,9 @@ from mw_pipeline.decode.moves import Floats, Ids, Moves, relative_weights
 from mw_pipeline.decode.spans import LabelSpans
 from mw_pipeline.decode.steps import Words
 
+# A move makes vectors smaller by e^-120 at most, and float64 ends at e^-708.
+_MOVES_A_SCALE = 4
+
 
 @dataclass(frozen=True)
 class Posterior:
@@ -76,12 +79,14 @@ class Posterior:
         inside = along[row, last] - along[row, first] + np.log(self.weights[row, first, begin])
         outside = self.scales[first, 0, row] + self.scales[left, 1, row] - self.log_sum[row]
         weight = self.sweeps[first, 0, row, begin] * np.exp(inside + outside)
-        found: Floats = np.clip(weight * self._ending(labels, row, last, left, begin), 0.0, 1.0)
+        weight *= self._ending(labels, row, last, left, begin)
+        found: Floats = np.minimum(np.maximum(weight, 0.0), 1.0)
         return found
 
     def _along(self, labels: Ids) -> Floats:
         """(B, S) log of the weight of the label sequences from step 0, up to and with each step."""
-        steps = np.take_along_axis(self.weights, labels[:, :, None], axis=2)[:, :, 0]
+        rows, count = labels.shape
+        steps = self.weights[np.arange(rows)[:, None], np.arange(count), labels]
         _, leaving, _ = self.moves.as_weights
         steps[:, 1:] *= leaving[self.words.long[:, :-1].view(np.uint8), labels[:, :-1], labels[:, 1:]]
         along: Floats = np.log(steps).cumsum(axis=1)
@@ -101,7 +106,7 @@ class Posterior:
 
 
 def _swept(words: Words, weights: Floats, back: Ids, moves: Moves) -> tuple[Floats, Floats]:
-    """Both sweeps (S, 2, B, K), each vector of sum 1, and the log of what they were divided by (S, 2, B).
+    """Both sweeps (S, 2, B, K), and the log of what they were divided by, up to each step (S, 2, B).
 
     A move is one product with a matrix of 2·K rows: the labels of words of one piece, and of several, which are left
     with other moves. numpy makes a product of its own of each row: company does not change the order of its sums."""
@@ -114,11 +119,13 @@ def _swept(words: Words, weights: Floats, back: Ids, moves: Moves) -> tuple[Floa
     sweeps, sums = np.empty((steps, 2, rows, 1, labels)), np.ones((steps, 2, rows, 1, 1))
     sweeps[0, 0], sweeps[0, 1] = firsts, 1.0
     carried = np.empty((2, rows, 2, labels))
-    for t in range(1, steps):
-        here = sweeps[t]
-        np.multiply(sweeps[t - 1], loads[:, :, t - 1], out=carried)
-        np.matmul(carried.reshape(2, rows, 1, 2 * labels), matrices, out=here)
-        np.add.reduce(here, axis=-1, keepdims=True, out=sums[t])
-        here /= sums[t]
+    as_rows = carried.reshape(2, rows, 1, 2 * labels)
+    before = sweeps[0]
+    for t, here in enumerate(sweeps[1:]):
+        np.multiply(before, loads[:, :, t], out=carried)
+        np.matmul(as_rows, matrices, out=here)
+        if t % _MOVES_A_SCALE == 0:
+            here /= np.add.reduce(here, axis=-1, keepdims=True, out=sums[t + 1])
+        before = here
     scales: Floats = np.log(sums[..., 0, 0]).cumsum(axis=0)
     return sweeps[:, :, :, 0], scales
