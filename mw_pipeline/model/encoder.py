@@ -40,7 +40,7 @@ class Encoder(nn.Module):
     def __init__(self, config: ModelConfig, vocab_size: int, label_count: int) -> None:
         """Every piece is a word of its own until `know_words` says otherwise."""
         super().__init__()
-        self.head_width = config.width // config.heads
+        self.heads, self.head_width = config.heads, config.width // config.heads
         self.register_buffer("leads", torch.ones(vocab_size, dtype=torch.bool))
         self.register_buffer("joins", torch.zeros(vocab_size, dtype=torch.bool))
         self.register_buffer("open", torch.zeros(vocab_size, dtype=torch.bool))
@@ -66,8 +66,9 @@ class Encoder(nn.Module):
         pieces = self.embedding(input_ids) * rows_of(self.piece_scale, place) + rows_of(self.piece_shift, place)
         member = membership(begins, attention_mask, words).to(pieces.dtype)  # (B, W, T)
         hidden = self.dropout(torch.matmul(member, pieces).to(pieces.dtype))  # (B, W, C)
-        rotation = rotary_angles(member.shape[1], self.head_width, like=hidden)
-        bias = attention_bias(member.amax(2), like=hidden)
+        # Each is laid out once for all queries and keys: in a package, short runs of numbers are repeated slowly.
+        rotation = rotary_angles(member.shape[1], self.head_width, heads=2 * self.heads, like=hidden)
+        bias = attention_bias(member.amax(2), like=hidden).expand(-1, -1, member.shape[1], -1)
         for layer in self.layers:
             hidden = layer(hidden, rotation, bias)
         hidden = torch.matmul(member.transpose(1, 2), hidden) + pieces
@@ -127,7 +128,7 @@ class Attention(nn.Module):
         self.output = nn.Linear(width, width)
 
     def forward(self, hidden: Tensor, rotation: tuple[Tensor, Tensor], bias: Tensor) -> Tensor:
-        """hidden (B, W, C) -> (B, W, C); bias (B, 1, 1, W) is added to the scores of every query."""
+        """hidden (B, W, C) -> (B, W, C); bias (B, 1, W, W) is added to the scores of every head."""
         rows, words, width = hidden.shape
         projected = self.query_key_value(hidden).view(rows, words, 3 * self.heads, self.head_width)
         query_key, value = projected.split((2 * self.heads, self.heads), dim=2)
@@ -159,13 +160,14 @@ def membership(begins: Tensor, attention_mask: Tensor | None, words: int | None)
     return word[:, None, :] == numbers[None, :, None]
 
 
-def rotary_angles(positions: int, head_width: int, *, like: Tensor) -> tuple[Tensor, Tensor]:
-    """Cosines and signed sines, (W, 1, D) each, of position × frequency (Su et al. 2021, the half-split layout)."""
+def rotary_angles(positions: int, head_width: int, *, heads: int = 1, like: Tensor) -> tuple[Tensor, Tensor]:
+    """Cosines and signed sines, (W, heads, D) each, of position × frequency (Su et al. 2021, the half-split layout)."""
     half = torch.arange(head_width // 2, device=like.device, dtype=torch.float32)
     frequencies = torch.exp(half * (-2.0 * math.log(ROTARY_BASE) / head_width))
     places = torch.arange(positions, device=like.device, dtype=torch.float32)[:, None, None]
     cosine = (places * torch.cat((frequencies, frequencies))).cos()
-    return cosine, (places * torch.cat((-frequencies, frequencies))).sin()
+    sine = (places * torch.cat((-frequencies, frequencies))).sin()
+    return cosine.expand(-1, heads, -1), sine.expand(-1, heads, -1)
 
 
 def rotate(heads: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
