@@ -60,9 +60,9 @@ class Moves:
 
     @cached_property
     def within(self) -> Floats:
-        """(3, K) what a move within a word adds to it, by its label: before its first, its second, any later piece."""
+        """(2, K) what a move within a word adds to it, by its label: to its second, and to any later piece."""
         second = self.transitions[np.arange(len(self.starts)), self.goes_on]
-        return np.stack((np.zeros(len(self.starts)), second, np.diagonal(self.transitions)[self.goes_on]))
+        return np.stack((second, np.diagonal(self.transitions)[self.goes_on]))
 
     @cached_property
     def leaving(self) -> Floats:

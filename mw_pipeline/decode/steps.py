@@ -41,20 +41,20 @@ class Words:
     def of(cls, logits: Floats, mask: Mask, kinds: PieceKinds, moves: Moves) -> Words:
         """logits (B, T, K), mask (B, T) and kinds (B, T) of pieces; no row begins with an INSIDE piece."""
         row, column = mask.nonzero()  # of all real pieces
-        kind = kinds[row, column]
-        inside = kind == INSIDE
-        begin = np.flatnonzero(~inside)  # of each word, among these
-        sizes = np.append(begin[1:], len(row)) - begin
-        kind, row, first = kind[begin], row[begin], column[begin]
-        found = _word_scores(logits[mask], inside, begin, moves)
+        kind = kinds[mask]
+        begin = kind.nonzero()[0]  # of each word, among these: INSIDE is 0
+        last = np.empty_like(begin)
+        last[:-1], last[-1:] = begin[1:] - 1, len(row) - 1
+        found = _word_scores(logits[mask], kind == INSIDE, begin, moves)
+        kind = kind[begin]
         if kind.max(initial=0) >= BARRED:
             found[kind >= BARRED, BEGIN] = -np.inf
             found[kind == UNREAD, 1:] = -np.inf
-        counts = np.bincount(row, minlength=len(mask))
+        counts = np.bincount(row[begin], minlength=len(mask))
         real = np.arange(counts.max(initial=0)) < counts[:, None]
         scores = np.zeros((*real.shape, logits.shape[2]))
         firsts, lasts = np.zeros((2, *real.shape), dtype=np.int64)
-        scores[real], firsts[real], lasts[real] = found, first, first + sizes - 1
+        scores[real], firsts[real], lasts[real] = found, column[begin], column[last]
         return cls(scores, real, lasts > firsts, firsts, lasts)
 
     @classmethod
@@ -76,8 +76,10 @@ class Words:
 
 def _word_scores(logits: Floats, inside: Mask, begin: Ids, moves: Moves) -> Floats:
     """(W, K) scores of words from the logits (N, K) of all pieces, which of these go on, and where each word begins."""
-    place = inside.astype(np.int64)
-    place[1:] += inside[:-1] & inside[1:]
-    scores = np.where(inside[:, None], logits[:, moves.goes_on], logits) + moves.within[place]
-    found: Floats = np.add.reduceat(scores, begin, axis=0) if len(begin) else scores
-    return found
+    on = inside.nonzero()[0]
+    scores: Floats = logits.astype(np.float64)
+    if len(on):
+        later = inside[on - 1].view(np.uint8)  # than the second of its word: no row begins inside one
+        scores[on] = logits[on[:, None], moves.goes_on] + moves.within[later]
+        scores = np.add.reduceat(scores, begin, axis=0)
+    return scores
