@@ -253,6 +253,23 @@ def test_wild_logits_still_have_a_legal_path_and_probabilities():
     assert 0 <= posterior.of_spans(labels, label_spans(labels, words.mask))[0] <= 1
 
 
+@pytest.mark.parametrize("scale", [10, 1e3, 1e6])
+def test_however_wild_the_scores_of_a_long_row_are_its_spans_have_probabilities(scale):
+    rng = np.random.default_rng(1)
+    transitions, starts = hard_mask(STAGE3)
+    for _ in range(10):
+        moves = Moves.of(transitions + rng.normal(scale=30, size=transitions.shape), starts)
+        logits = rng.normal(scale=scale, size=(3, 128, len(STAGE3))).astype(np.float32)
+        words = Words.of_pieces(logits, np.ones((3, 128), bool))
+
+        posterior = Posterior.of(words, moves)
+        labels = constrained_viterbi(words, moves)
+
+        confidences = posterior.of_spans(labels, label_spans(labels, words.mask))
+        assert len(confidences) and ((confidences >= 0) & (confidences <= 1)).all()
+        assert np.isfinite(posterior.marginals).all() and np.isfinite(posterior.log_total).all()
+
+
 def test_no_rows_and_no_pieces_give_no_labels():
     moves = Moves.of(*hard_mask(STAGE2))
 

@@ -14,6 +14,9 @@ from mw_pipeline.decode.moves import Floats, Ids, Moves
 from mw_pipeline.decode.steps import Mask, Words
 from mw_pipeline.words import PieceKinds
 
+_GOES_ON = np.array([[False], [True]])
+"""A word of one piece is left as the label of its first, one of several as what goes on with that."""
+
 
 def constrained_viterbi(words: Words, moves: Moves) -> Ids:
     """(B, S) the best legal label sequence of every row: the label of each word's first piece; 0 under padding."""
@@ -26,7 +29,7 @@ def constrained_viterbi(words: Words, moves: Moves) -> Ids:
     scores[:, 0], scores[:, 2:] = words.scores[:, :, 0].T, words.scores[:, :, 1:].transpose(1, 2, 0)
     real, long = np.ascontiguousarray(words.mask.T), np.ascontiguousarray(words.long.T)
     ending, several = np.logical_not(real.all(axis=1)).tolist(), np.logical_or.reduce(long, axis=1).tolist()
-    leaving = np.where(np.stack((long, ~long), axis=1), -np.inf, 0.0)  # (S, 2, B) as its first label, as what goes on
+    leaving = np.where(long[:, None] == _GOES_ON, 0.0, -np.inf)  # (S, 2, B)
     best = np.empty_like(scores)  # score of the best path whose word here has this label
     np.add(scores[0], starts, out=best[0])
     in_pairs = best.reshape(steps, len(fresh), 2, rows)

@@ -13,8 +13,8 @@ from mw_pipeline.decode.moves import Floats, Ids, Moves, relative_weights
 from mw_pipeline.decode.spans import LabelSpans
 from mw_pipeline.decode.steps import Words
 
-# A move makes vectors smaller by e^-120 at most, and float64 ends at e^-708.
-_MOVES_A_SCALE = 4
+# A move makes a vector smaller by e^-120 at most, a confidence has one of each sweep, and float64 ends at e^±708.
+_MOVES_A_SCALE = 2
 
 
 @dataclass(frozen=True)
@@ -112,10 +112,10 @@ def _swept(words: Words, weights: Floats, back: Ids, moves: Moves) -> tuple[Floa
     with other moves. numpy makes a product of its own of each row: company does not change the order of its sums."""
     rows, steps, labels = weights.shape
     firsts, _, matrices = moves.as_weights
-    kinds, row = np.stack((~words.long, words.long), axis=2)[..., None], np.arange(rows)[:, None]
-    loads = np.empty((2, rows, steps - 1, 2, labels))
-    np.multiply(weights[:, :-1, None], kinds[:, :-1], out=loads[0])
-    np.multiply(weights[row, back[:, :-1]][:, :, None], kinds[row, back[:, 1:]], out=loads[1])
+    row, move, several = np.arange(rows)[:, None], np.arange(steps - 1), words.long.view(np.uint8)
+    loads = np.zeros((2, rows, steps - 1, 2, labels))
+    loads[0, row, move, several[:, :-1]] = weights[:, :-1]
+    loads[1, row, move, several[row, back[:, 1:]]] = weights[row, back[:, :-1]]
     sweeps, sums = np.empty((steps, 2, rows, 1, labels)), np.ones((steps, 2, rows, 1, 1))
     sweeps[0, 0], sweeps[0, 1] = firsts, 1.0
     carried = np.empty((2, rows, 2, labels))
