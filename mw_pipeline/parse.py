@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TypeAlias
 
@@ -20,6 +21,7 @@ from mw_pipeline.decode import (
     Floats,
     Ids,
     Mask,
+    Moves,
     Posterior,
     Span,
     Words,
@@ -28,12 +30,13 @@ from mw_pipeline.decode import (
     constrained_viterbi,
     hard_mask,
     label_spans,
+    trim,
 )
 from mw_pipeline.digest import JSON
 from mw_pipeline.errors import ArtifactError
 from mw_pipeline.labels import LabelSet
 from mw_pipeline.parser_files import ParserFiles
-from mw_pipeline.tokenizer import Pieces, Tokenizer
+from mw_pipeline.tokenizer import PAD_ID, Pieces, Tokenizer
 from mw_pipeline.words import Characters, PieceKinds
 
 LogitsOf: TypeAlias = Callable[[Ids, Ids], NDArray[np.float32]]
@@ -108,8 +111,10 @@ class Parser:
         self.max_length = max_length
         self.threads = threads
         self._logits_of = logits_of
-        self._transitions = blank_transitions if transitions is None else transitions + blank_transitions
-        self._starts = blank_starts if starts is None else starts + blank_starts
+        self._moves = Moves.of(
+            blank_transitions if transitions is None else transitions + blank_transitions,
+            blank_starts if starts is None else starts + blank_starts,
+        )
         self._ends = ends if ends is not None and ends.any() else None
 
     @classmethod
@@ -137,8 +142,8 @@ class Parser:
 
         def answer(rows: Ids) -> _Found:
             batch, words = self._scored(read, rows)
-            labels = constrained_viterbi(words, self._transitions, self._starts)
-            return self._spans(read, batch, labels, Posterior.of(words, self._transitions, self._starts))
+            labels = constrained_viterbi(words, self._moves)
+            return self._spans(read, batch, labels, Posterior.of(words, self._moves))
 
         spans_of: _Found = {}
         for found in self._map(answer, list(read.batches(batch_size))):
@@ -156,8 +161,8 @@ class Parser:
         if len(read.pieces.ids) == 0:
             return [Candidate(ParsedAddress(text, (), {}, truncated), 1.0)]
         batch, words = self._scored(read, np.zeros(1, dtype=np.int64))
-        posterior = Posterior.of(words, self._transitions, self._starts)
-        paths, scores = best_paths(words, self._transitions, self._starts, 4 * count)
+        posterior = Posterior.of(words, self._moves)
+        paths, scores = best_paths(words, self._moves, 4 * count)
         found: dict[tuple[tuple[str, int, int], ...], Candidate] = {}
         for path, log_probability in zip(paths, scores - posterior.log_total[0], strict=True):
             spans = self._spans(read, batch, path[None, :], posterior).get(0, ())
@@ -183,22 +188,23 @@ class Parser:
         if self._ends is not None:
             logits = logits.astype(np.float64)
             logits[np.arange(len(rows)), batch.mask.sum(axis=1) - 1] += self._ends
-        return batch, Words.of(logits, batch.mask, batch.kinds, self._transitions)
+        return batch, Words.of(logits, batch.mask, batch.kinds, self._moves)
 
     def _spans(self, read: ReadTexts, batch: PieceBatch, labels: Ids, posterior: Posterior) -> _Found:
         """Number of a text → its spans, for every text of the batch that has any; labels (B, S) are of words."""
-        words = posterior.words
+        words, pieces = posterior.words, read.pieces
         found = label_spans(labels, words.mask)
         confidences = posterior.of_spans(labels, found)
-        starts = batch.starts[found.rows, words.firsts[found.rows, found.firsts]]
-        ends = batch.ends[found.rows, words.lasts[found.rows, found.ends - 1]]
         rows = batch.rows[found.rows]
-        starts, ends = read.characters.trimmed(rows, starts, ends)
+        begin = pieces.offsets[rows]
+        starts = pieces.starts[begin + words.firsts[found.rows, found.firsts]]
+        ends = pieces.ends[begin + words.lasts[found.rows, found.ends - 1]]
         columns = (rows.tolist(), found.tags.tolist(), starts.tolist(), ends.tolist(), confidences.tolist())
         by_row: dict[int, list[Span]] = {}
         for row, tag, start, end, confidence in zip(*columns, strict=True):
-            if start < end:
-                span = Span(self.labels.tags[tag], read.texts[row][start:end], start, end, confidence)
+            text = read.texts[row]
+            if kept := trim(text, start, end):
+                span = Span(self.labels.tags[tag], text[slice(*kept)], *kept, confidence)
                 by_row.setdefault(row, []).append(span)
         return {row: tuple(spans) for row, spans in by_row.items()}
 
@@ -208,18 +214,16 @@ class ReadTexts:
     """R texts as the network reads them: at most `max_length` pieces of each, and what these are to its words.
 
     texts       R        what was given
+    tokenizer            what cut them
     pieces      N        their first pieces
-    words       (R,)     words of each, as many as the network makes of its pieces
     kinds       (N,)     INSIDE, BEGINS, BARRED or UNREAD, by mw_pipeline.words
-    characters           their code points
     truncated   R        whether a text is longer than what is read of it
     """
 
     texts: Sequence[str]
+    tokenizer: Tokenizer
     pieces: Pieces
-    words: Ids
     kinds: PieceKinds
-    characters: Characters
     truncated: list[bool]
 
     @classmethod
@@ -228,20 +232,29 @@ class ReadTexts:
         limit = max_length * _CODE_POINTS_PER_PIECE
         near = [text[:limit] for text in checked_texts(texts)]
         pieces = tokenizer.encode(near)
-        long = np.diff(pieces.offsets) > max_length
-        truncated = [bool(cut) or len(text) > limit for cut, text in zip(long, texts, strict=True)]
-        pieces, characters = pieces.head(max_length), Characters(near)
-        kinds = characters.piece_kinds(pieces.starts, pieces.ends, pieces.offsets)
-        return cls(texts, pieces, tokenizer.words_of(pieces), kinds, characters, truncated)
+        truncated = [
+            cut or len(text) > limit for cut, text in zip((pieces.lengths > max_length).tolist(), texts, strict=True)
+        ]
+        pieces = pieces.head(max_length)
+        kinds = Characters(near).piece_kinds(pieces.starts, pieces.ends, pieces.offsets)
+        return cls(texts, tokenizer, pieces, kinds, truncated)
+
+    @cached_property
+    def words(self) -> Ids:
+        """(R,) words of each, as many as the network makes of its pieces."""
+        return self.tokenizer.words_of(self.pieces)
 
     def batches(self, batch_size: int) -> Iterator[Ids]:
         """Numbers of texts in batches of about as many words, fewest first; texts without pieces are in none."""
-        return batches_of(self.words, np.diff(self.pieces.offsets), batch_size)
+        lengths = self.pieces.lengths
+        if len(lengths) == 1:  # nobody asks how many words a lone text has
+            return iter([np.flatnonzero(lengths)] if lengths[0] else [])
+        return batches_of(self.words, lengths, batch_size)
 
 
 @dataclass(frozen=True)
 class PieceBatch:
-    """Rows of similar length, padded with piece 0: ids, mask, kinds and code-point ranges (B, T) of their pieces.
+    """Rows of similar length, padded with piece 0: ids, mask and kinds (B, T) of their pieces.
 
     `rows` (B,) are the numbers of their texts."""
 
@@ -249,21 +262,17 @@ class PieceBatch:
     input_ids: Ids
     mask: Mask
     kinds: PieceKinds
-    starts: Ids
-    ends: Ids
 
     @classmethod
     def of(cls, read: ReadTexts, rows: Ids) -> PieceBatch:
         """Some of the texts that were read."""
         pieces = read.pieces
-        lengths = np.diff(pieces.offsets)[rows]
+        lengths = pieces.lengths[rows]
         columns = np.arange(lengths.max())
         mask = columns < lengths[:, None]
-        where = np.where(mask, pieces.offsets[rows][:, None] + columns, 0)
-        ids, starts, ends = (
-            np.where(mask, flat[where], 0).astype(np.int64) for flat in (pieces.ids, pieces.starts, pieces.ends)
-        )
-        return cls(rows, ids, mask, np.where(mask, read.kinds[where], 0), starts, ends)
+        where = np.minimum(pieces.offsets[rows][:, None] + columns, len(pieces.ids) - 1)
+        ids: Ids = np.where(mask, pieces.ids[where], np.int64(PAD_ID))
+        return cls(rows, ids, mask, read.kinds[where])
 
 
 def batches_of(words: Ids, lengths: Ids, batch_size: int) -> Iterator[Ids]:

@@ -64,13 +64,18 @@ class Pieces:
         return len(self.offsets) - 1
 
     @property
+    def lengths(self) -> NDArray[np.int64]:
+        """(R,) pieces of every row."""
+        return self.offsets[1:] - self.offsets[:-1]
+
+    @property
     def row_of(self) -> NDArray[np.int64]:
         """(N,) the row of every piece."""
-        return np.repeat(np.arange(len(self), dtype=np.int64), np.diff(self.offsets))
+        return np.repeat(np.arange(len(self), dtype=np.int64), self.lengths)
 
     def head(self, count: int) -> Pieces:
         """The first `count` pieces of every text, or all that it has."""
-        lengths = np.diff(self.offsets)
+        lengths = self.lengths
         if lengths.max(initial=0) <= count:
             return self
         kept = np.arange(len(self.ids)) - np.repeat(self.offsets[:-1], lengths) < count
@@ -146,10 +151,14 @@ class Tokenizer:
         """Pieces of every text, with code-point ranges into that text. Lone surrogates count as U+FFFD."""
         readable = list(texts)
         try:
-            rows = self._model.encode(readable, return_type="numpy", num_threads=1)
-        except TypeError:  # the binding refuses every batch that holds a lone surrogate
-            readable = [_SURROGATE.sub("\ufffd", text) for text in readable]
-            rows = self._model.encode(readable, return_type="numpy", num_threads=1)
+            encoded = [text.encode() for text in readable]
+        except UnicodeEncodeError:
+            readable = [_SURROGATE.sub("\ufffd", text) for text in texts]
+            encoded = [text.encode() for text in readable]
+        if len(encoded) == 1:  # a list is handed to a thread, which is started for it and takes longer than the text
+            rows = [self._model.encode(encoded[0], return_type="numpy")]
+        else:
+            rows = self._model.encode(encoded, return_type="numpy", num_threads=1)
         offsets = np.zeros(len(rows) + 1, dtype=np.int64)
         np.cumsum([len(row) for row in rows], out=offsets[1:])
         ids = np.concatenate(rows) if rows else np.empty(0, dtype=np.int32)
@@ -164,11 +173,12 @@ class Tokenizer:
         self, ids: NDArray[np.int32], offsets: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
         """Starts (N,), ends (N,) and code points covered per row (R,), from cumulative piece lengths."""
-        counts = np.diff(offsets)
-        cumulative = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(self._lengths[ids])])
+        counts, lengths = offsets[1:] - offsets[:-1], self._lengths[ids]
+        cumulative = np.zeros(len(ids) + 1, dtype=np.int64)
+        lengths.cumsum(out=cumulative[1:])
         base = cumulative[offsets[:-1]] + self._dummy
-        ends = cumulative[1:] - np.repeat(base, counts)
-        starts = ends - self._lengths[ids] + self._leading[ids]
+        ends = cumulative[1:] - base.repeat(counts)
+        starts = ends - lengths + self._leading[ids]
         totals = cumulative[offsets[1:]] - base
         return starts, ends, np.where(counts == 0, 0, totals)
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,6 +77,14 @@ def character_kinds() -> NDArray[np.uint8]:
     return kinds
 
 
+@cache
+def _joints_of_pairs() -> Mask:
+    """(8, 8) True where a word ends between characters of two kinds, or none is there."""
+    before, after = np.arange(8)[:, None], np.arange(8)
+    joints: Mask = (before == 0) | (after == 0) | (((after & _MARK) == 0) & (((before | after) & _UNSPACED) > 0))
+    return joints
+
+
 @lru_cache(maxsize=64)
 def word_edges(text: str) -> Mask:
     """(length + 1,) True where a word may begin or end: position p lies before code point p. Read only."""
@@ -90,26 +98,45 @@ class Characters:
 
     lengths  (R,)    int64  code points of each text
     offsets  (R+1,)  int64  its first position in C
+    kinds    (C,)    uint8  those of `character_kinds`
     joints   (C+1,)  bool   True between two words, or outside any: position p lies before code point p
-    in_word  (C,)    bool   True for letters, marks and digits; `unspaced` for those of scripts without spaces
+
+    What only some texts need is made when it is asked for.
     """
 
     def __init__(self, texts: Sequence[str]) -> None:
         joined = "".join(texts).encode("utf-32-le", "surrogatepass")
         self.lengths: Positions = np.fromiter(map(len, texts), dtype=np.int64, count=len(texts))
-        self.offsets: Positions = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(self.lengths)])
-        kinds = character_kinds()[np.frombuffer(joined, dtype=np.uint32)]
-        self.in_word: Mask = kinds > 0
-        is_core, is_mark, self.unspaced = ((kinds & bit) > 0 for bit in (_CORE, _MARK, _UNSPACED))
-        self.joints: Mask = np.ones(len(kinds) + 1, dtype=bool)
-        self.joints[1:-1] = ~(self.in_word[:-1] & self.in_word[1:])
-        self.joints[1:-1] |= self.in_word[:-1] & ~is_mark[1:] & (self.unspaced[:-1] | self.unspaced[1:])
+        self.offsets: Positions = np.zeros(len(texts) + 1, dtype=np.int64)
+        self.lengths.cumsum(out=self.offsets[1:])
+        self.kinds = character_kinds()[np.frombuffer(joined, dtype=np.uint32)]
+        self.joints: Mask = np.ones(len(self.kinds) + 1, dtype=bool)
+        self.joints[1:-1] = _joints_of_pairs()[self.kinds[:-1], self.kinds[1:]]
         self.joints[self.offsets] = True
-        count = len(kinds)
-        places = np.arange(count, dtype=np.int64)
-        self._next_core = _next_of(is_core)
-        self._next_other = _next_of(~is_mark)
-        self._last_core = np.maximum.accumulate(np.where(is_core, places, -1))
+
+    @property
+    def in_word(self) -> Mask:
+        """(C,) True for letters, marks and digits."""
+        found: Mask = self.kinds > 0
+        return found
+
+    @property
+    def unspaced(self) -> Mask:
+        """(C,) True for those of scripts that are written without spaces."""
+        found: Mask = (self.kinds & _UNSPACED) > 0
+        return found
+
+    @cached_property
+    def _next_core(self) -> Positions:
+        return _next_of((self.kinds & _CORE) > 0)
+
+    @cached_property
+    def _next_other(self) -> Positions:
+        return _next_of((self.kinds & _MARK) == 0)
+
+    @cached_property
+    def _last_core(self) -> Positions:
+        return np.maximum.accumulate(np.where((self.kinds & _CORE) > 0, np.arange(len(self.kinds)), -1))
 
     def next_core(self, positions: Positions) -> Positions:
         """The first letter or digit at or after each position, C where there is none in any text."""
@@ -146,23 +173,24 @@ class Characters:
         Spans of whole words, trimmed, begin and end at joints: a word is the pieces from one that is not INSIDE to the
         next such, so a piece that holds the end of one word and the start of another binds both together.
         """
-        counts = np.diff(offsets)
-        base = np.repeat(self.offsets[:-1], counts)
+        counts = offsets[1:] - offsets[:-1]
+        base = self.offsets[:-1].repeat(counts)
         first, end = base + starts, base + ends
-        opens = self.joints[first]
+        joint, empty = self.joints[first], first == end
+        opens, leads = joint.copy(), joint & ~empty
         opens[1:] &= self.joints[end[:-1]]
-        bare = np.flatnonzero((first == end) & (ends > 0))
-        opens[bare] &= ~self.in_word[end[bare] - 1]
+        bare = (empty & (ends > 0)).nonzero()[0]
+        opens[bare] &= self.kinds[end[bare] - 1] == 0
         filled = counts > 0
-        head = offsets[:-1][filled]
-        opens[head] = True
-        core = self._next_core[first]
-        leads = self.joints[first] & (self.joints[core] | (core >= np.repeat(self.offsets[1:], counts))) & (first < end)
+        opens[offsets[:-1][filled]] = True
+        if (self.kinds & _MARK).any():  # only after a mark that belongs to no letter is the next one not at a joint
+            leads &= self.joints[np.minimum(self._next_core[first], self.offsets[1:].repeat(counts))]
         kinds = np.where(opens, np.where(leads, BEGINS, BARRED), INSIDE).astype(np.uint8)
         tail = offsets[1:][filled] - 1
         cut = ~self.joints[end[tail]]
-        word = np.maximum.accumulate(np.where(opens, np.arange(len(opens)), 0))
-        kinds[word[tail[cut]]] = UNREAD
+        if cut.any():
+            word = np.maximum.accumulate(np.where(opens, np.arange(len(opens)), 0))
+            kinds[word[tail[cut]]] = UNREAD
         return kinds
 
 

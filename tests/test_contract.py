@@ -14,7 +14,7 @@ import pytest
 from gold_rows import golden_of
 
 from mw_pipeline.checksums import write_sums
-from mw_pipeline.decode import Words, constrained_viterbi
+from mw_pipeline.decode import Moves, Words, constrained_viterbi
 from mw_pipeline.digest import sha256_file
 from mw_pipeline.golden.recased import as_client_reads, typed_in_one_case
 from mw_pipeline.labels import STAGE2
@@ -384,7 +384,7 @@ def test_a_client_that_adds_the_scores_up_as_they_are_finds_our_best_paths(tiny_
         timeout=60,
     )
 
-    assert json.loads(said.stdout) == constrained_viterbi(words, files.transitions, files.starts).tolist()
+    assert json.loads(said.stdout) == constrained_viterbi(words, Moves.of(files.transitions, files.starts)).tolist()
 
 
 def npm(folder: Path, *words: str) -> str:

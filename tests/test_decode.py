@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mw_pipeline.decode import (
+    Moves,
     Posterior,
     Span,
     Words,
@@ -86,17 +87,18 @@ class Batch:
         self.kinds[self.mask] = [kind for row in rows for kind in (row[0] or BEGINS, *row[1:])]
         self.logits = self.rng.normal(scale=2, size=(*self.mask.shape, K)).astype(np.float32)
         self.transitions, self.starts = crf(self.rng)
-        self.words = Words.of(self.logits, self.mask, self.kinds, self.transitions)
+        self.moves = Moves.of(self.transitions, self.starts)
+        self.words = Words.of(self.logits, self.mask, self.kinds, self.moves)
 
     def paths(self, row: int) -> dict[Path, float]:
         length = self.mask[row].sum()
         return all_paths(self.logits[row, :length], self.kinds[row, :length], self.transitions, self.starts)
 
     def decoded(self) -> np.ndarray:
-        return constrained_viterbi(self.words, self.transitions, self.starts)
+        return constrained_viterbi(self.words, self.moves)
 
     def posterior(self) -> Posterior:
-        return Posterior.of(self.words, self.transitions, self.starts)
+        return Posterior.of(self.words, self.moves)
 
     def pieces(self, row: int, first: int, end: int) -> tuple[int, int]:
         """The pieces of a run of words."""
@@ -108,7 +110,7 @@ class Batch:
 def test_viterbi_finds_the_best_of_all_legal_sequences_in_ragged_batches(case):
     batch = Batch(case)
 
-    labels = word_viterbi(batch.logits, batch.mask, batch.kinds, batch.transitions, batch.starts)
+    labels = word_viterbi(batch.logits, batch.mask, batch.kinds, batch.moves)
 
     for row, length in enumerate(batch.mask.sum(axis=1)):
         scores = batch.paths(row)
@@ -149,7 +151,7 @@ def test_the_best_paths_are_the_head_of_the_sorted_list_of_all(seed, kinds, coun
     known = batch.paths(0)
     expected = sorted(known.values(), reverse=True)[:count]
 
-    paths, scores = best_paths(batch.words, batch.transitions, batch.starts, count)
+    paths, scores = best_paths(batch.words, batch.moves, count)
 
     np.testing.assert_allclose(scores, expected, atol=1e-4)
     found = [tuple(batch.words.piece_labels(path[None], batch.mask, batch.kinds)[0].tolist()) for path in paths]
@@ -165,12 +167,12 @@ def test_neither_the_batch_nor_its_padding_changes_a_bit_of_an_answer(labels):
     logits = rng.normal(scale=3, size=(*mask.shape, len(labels))).astype(np.float32)
     kinds = rng.choice([INSIDE, BEGINS, BEGINS, BARRED], size=mask.shape).astype(np.uint8)
     kinds[:, 0] = BEGINS
-    transitions, starts = crf(rng, labels)
+    moves = Moves.of(*crf(rng, labels))
 
     def answers(rows, pieces: int):
-        words = Words.of(logits[rows, :pieces], mask[rows, :pieces], kinds[rows, :pieces], transitions)
-        found = constrained_viterbi(words, transitions, starts)
-        posterior = Posterior.of(words, transitions, starts)
+        words = Words.of(logits[rows, :pieces], mask[rows, :pieces], kinds[rows, :pieces], moves)
+        found = constrained_viterbi(words, moves)
+        posterior = Posterior.of(words, moves)
         spans = label_spans(found, words.mask)
         by_row: dict[int, list[tuple[object, ...]]] = {row: [] for row in range(len(words.mask))}
         for (row, *span), confidence in zip(spans, posterior.of_spans(found, spans).tolist(), strict=True):
@@ -187,14 +189,14 @@ def test_neither_the_batch_nor_its_padding_changes_a_bit_of_an_answer(labels):
 
 def test_a_value_that_would_be_half_a_word_is_not_found():
     """M67: `MERIDIAN TRADING ROBERT J HAL` of `… HALLORAN`, and the network likes HAL alone."""
-    transitions, starts = hard_mask(TWO_TAGS)
+    moves = Moves.of(*hard_mask(TWO_TAGS))
     logits = np.zeros((1, 3, K), dtype=np.float32)
     logits[0, 0, 1] = logits[0, 1, 2] = 4.0  # J HAL is an a
     logits[0, 2, 0] = 3.0  # LORAN is none
     mask = np.ones((1, 3), dtype=bool)
 
     def labels(*kinds: int) -> list[int]:
-        return word_viterbi(logits, mask, np.array([kinds], np.uint8), transitions, starts)[0].tolist()
+        return word_viterbi(logits, mask, np.array([kinds], np.uint8), moves)[0].tolist()
 
     assert labels(BEGINS, BEGINS, INSIDE) == [1, 2, 2]
     assert labels(BEGINS, BEGINS, BEGINS) == [1, 2, 0]  # were LORAN a word of its own
@@ -213,13 +215,14 @@ def test_two_paths_that_are_nearly_equal_are_told_apart_by_viterbi_posterior_and
     transitions[better, better + 1] += gap
     transitions[1:, 1:5:2] -= 100  # one span of forty pieces beats forty of one
     mask, piece_kinds = np.ones((1, 40), bool), np.array([kinds], np.uint8)
-    words = Words.of(logits, mask, piece_kinds, transitions)
+    moves = Moves.of(transitions, starts)
+    words = Words.of(logits, mask, piece_kinds, moves)
 
-    labels = word_viterbi(logits, mask, piece_kinds, transitions, starts)
-    posterior = Posterior.of(words, transitions, starts)
-    spans = label_spans(constrained_viterbi(words, transitions, starts), words.mask)
-    (confidence,) = posterior.of_spans(constrained_viterbi(words, transitions, starts), spans)
-    paths, scores = best_paths(words, transitions, starts, 2)
+    labels = word_viterbi(logits, mask, piece_kinds, moves)
+    posterior = Posterior.of(words, moves)
+    spans = label_spans(constrained_viterbi(words, moves), words.mask)
+    (confidence,) = posterior.of_spans(constrained_viterbi(words, moves), spans)
+    paths, scores = best_paths(words, moves, 2)
 
     assert labels.tolist() == [[better] + [better + 1] * 39]
     assert paths[:, 0].tolist() == [better, other]
@@ -228,33 +231,50 @@ def test_two_paths_that_are_nearly_equal_are_told_apart_by_viterbi_posterior_and
 
 
 def test_without_a_crf_a_lone_inside_label_is_never_chosen():
-    transitions, starts = hard_mask(TWO_TAGS)
+    moves = Moves.of(*hard_mask(TWO_TAGS))
     logits = np.zeros((1, 2, K), dtype=np.float32)
     logits[0, :, 2] = 5.0  # I-a is the best label of both pieces and may not begin
 
     words = Words.of_pieces(logits, np.ones((1, 2), bool))
-    assert constrained_viterbi(words, transitions, starts).tolist() == [[1, 2]]
+    assert constrained_viterbi(words, moves).tolist() == [[1, 2]]
 
 
 def test_wild_logits_still_have_a_legal_path_and_probabilities():
-    transitions, starts = hard_mask(TWO_TAGS)
+    moves = Moves.of(*hard_mask(TWO_TAGS))
     logits = np.full((1, 3, K), -1e6, dtype=np.float32)
     logits[0, :, 4] = 1e6  # only I-b has any weight, and nothing may lead into it
     words = Words.of_pieces(logits, np.ones((1, 3), bool))
 
-    posterior = Posterior.of(words, transitions, starts)
-    labels = constrained_viterbi(words, transitions, starts)
+    posterior = Posterior.of(words, moves)
+    labels = constrained_viterbi(words, moves)
 
     assert labels.tolist() == [[3, 4, 4]]
     assert np.isfinite(posterior.marginals).all()
     assert 0 <= posterior.of_spans(labels, label_spans(labels, words.mask))[0] <= 1
 
 
+@pytest.mark.parametrize("scale", [10, 1e3, 1e6])
+def test_however_wild_the_scores_of_a_long_row_are_its_spans_have_probabilities(scale):
+    rng = np.random.default_rng(1)
+    transitions, starts = hard_mask(STAGE3)
+    for _ in range(10):
+        moves = Moves.of(transitions + rng.normal(scale=30, size=transitions.shape), starts)
+        logits = rng.normal(scale=scale, size=(3, 128, len(STAGE3))).astype(np.float32)
+        words = Words.of_pieces(logits, np.ones((3, 128), bool))
+
+        posterior = Posterior.of(words, moves)
+        labels = constrained_viterbi(words, moves)
+
+        confidences = posterior.of_spans(labels, label_spans(labels, words.mask))
+        assert len(confidences) and ((confidences >= 0) & (confidences <= 1)).all()
+        assert np.isfinite(posterior.marginals).all() and np.isfinite(posterior.log_total).all()
+
+
 def test_no_rows_and_no_pieces_give_no_labels():
-    transitions, starts = hard_mask(STAGE2)
+    moves = Moves.of(*hard_mask(STAGE2))
 
     none = np.zeros((2, 0))
-    labels = word_viterbi(np.zeros((2, 0, 21), np.float32), none.astype(bool), none.astype("u1"), transitions, starts)
+    labels = word_viterbi(np.zeros((2, 0, 21), np.float32), none.astype(bool), none.astype("u1"), moves)
 
     assert labels.shape == (2, 0)
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from tiny_package import CONFIG, TEXTS, tiny_checkpoint
 
-from mw_pipeline.decode import hard_mask
+from mw_pipeline.decode import Moves, hard_mask
 from mw_pipeline.errors import ArtifactError
 from mw_pipeline.labels import STAGE2
 from mw_pipeline.model.checkpoint import load_checkpoint
@@ -135,7 +135,7 @@ def never_in_a_span(read: ReadTexts) -> int:
 
 
 def test_the_comparison_counts_differing_labels_and_the_largest_difference(tokenizer):
-    transitions, starts = hard_mask(STAGE2)
+    moves = Moves.of(*hard_mask(STAGE2))
 
     def constant(label: int):
         def logits_of(input_ids, attention_mask):
@@ -154,8 +154,7 @@ def test_the_comparison_counts_differing_labels_and_the_largest_difference(token
         tokenizer=tokenizer,
         texts=texts,
         max_length=32,
-        transitions=transitions,
-        starts=starts,
+        moves=moves,
     )
 
     read = ReadTexts.of(tokenizer, texts, 32)
@@ -167,7 +166,7 @@ def test_the_comparison_counts_differing_labels_and_the_largest_difference(token
 
 
 def test_a_comparison_over_nothing_is_refused(tokenizer):
-    transitions, starts = hard_mask(STAGE2)
+    moves = Moves.of(*hard_mask(STAGE2))
 
     with pytest.raises(ArtifactError, match="the 1 texts to compare on hold no piece"):
         compare(
@@ -176,13 +175,12 @@ def test_a_comparison_over_nothing_is_refused(tokenizer):
             tokenizer=tokenizer,
             texts=[""],
             max_length=32,
-            transitions=transitions,
-            starts=starts,
+            moves=moves,
         )
 
 
 def test_a_comparison_with_nan_is_refused_and_not_taken_for_agreement(tokenizer):
-    transitions, starts = hard_mask(STAGE2)
+    moves = Moves.of(*hard_mask(STAGE2))
 
     with pytest.raises(ArtifactError, match="are NaN or infinite"):
         compare(
@@ -191,8 +189,7 @@ def test_a_comparison_with_nan_is_refused_and_not_taken_for_agreement(tokenizer)
             tokenizer=tokenizer,
             texts=TEXTS[:2],
             max_length=32,
-            transitions=transitions,
-            starts=starts,
+            moves=moves,
         )
 
 
@@ -200,7 +197,7 @@ def test_a_drifted_export_is_seen_by_its_parity(checkpoint, tokenizer, exported)
     drifted = load_checkpoint(checkpoint.path)
     with torch.no_grad():
         drifted.model.head.bias += 0.01 * torch.arange(21)
-    transitions, starts = hard_mask(STAGE2)
+    moves = Moves.of(*hard_mask(STAGE2))
 
     found = compare(
         torch_logits(drifted.model),
@@ -208,8 +205,7 @@ def test_a_drifted_export_is_seen_by_its_parity(checkpoint, tokenizer, exported)
         tokenizer=tokenizer,
         texts=TEXTS[:5],
         max_length=32,
-        transitions=transitions,
-        starts=starts,
+        moves=moves,
     )
 
     assert found.max_logit_difference == pytest.approx(0.2, abs=1e-3)

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mw_pipeline.decode import Words, constrained_viterbi, hard_mask
+from mw_pipeline.decode import Moves, Words, constrained_viterbi, hard_mask
 from mw_pipeline.errors import RecipeError
 from mw_pipeline.labels import LabelSet
 from mw_pipeline.model.crf import LinearChainCrf
@@ -104,7 +104,9 @@ def test_a_piece_leaves_o_exactly_where_a_score_is_above_its_threshold(seed, a, 
     logits = torch.randn(1, 1, 5, generator=torch.Generator().manual_seed(seed))
     relative = by_threshold(logits, {"a": a, "b": b}, TAGS).numpy()
 
-    (label,) = constrained_viterbi(Words.of_pieces(relative, np.ones((1, 1), dtype=bool)), *hard_mask(TAGS))[0]
+    (label,) = constrained_viterbi(Words.of_pieces(relative, np.ones((1, 1), dtype=bool)), Moves.of(*hard_mask(TAGS)))[
+        0
+    ]
 
     margins = {1: float(logits[0, 0, 1]) - a, 3: float(logits[0, 0, 3]) - b}
     best = max(margins, key=lambda key: margins[key])

@@ -6,16 +6,18 @@ these: all three run over the steps of `Words`.
 
 from __future__ import annotations
 
-from mw_pipeline.decode.paths import best_paths, constrained_viterbi, hard_mask, word_viterbi
+from mw_pipeline.decode.moves import Floats, Ids, Moves, hard_mask
+from mw_pipeline.decode.paths import best_paths, constrained_viterbi, word_viterbi
 from mw_pipeline.decode.posterior import Posterior
 from mw_pipeline.decode.spans import LabelSpans, Span, components_of, label_spans, trim
-from mw_pipeline.decode.steps import Floats, Ids, Mask, Words
+from mw_pipeline.decode.steps import Mask, Words
 
 __all__ = [
     "Floats",
     "Ids",
     "LabelSpans",
     "Mask",
+    "Moves",
     "Posterior",
     "Span",
     "Words",

@@ -9,56 +9,61 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mw_pipeline.decode.paths import batch_last, last_piece_labels, moves_by_kind
+from mw_pipeline.decode.moves import Floats, Ids, Moves, relative_weights
 from mw_pipeline.decode.spans import LabelSpans
-from mw_pipeline.decode.steps import BEGIN, INSIDE_LABELS, Floats, Ids, Mask, Words
+from mw_pipeline.decode.steps import Words
 
-# Scores further than this below the best of their step count as this far below: it changes no probability by more
-# than 1e-26, and without it one wild logit could leave a row with no legal path of non-zero weight.
-_DEEPEST_NATS = 60.0
+# A move makes a vector smaller by e^-120 at most, a confidence has one of each sweep, and float64 ends at e^±708.
+_MOVES_A_SCALE = 2
 
 
 @dataclass(frozen=True)
 class Posterior:
     """Scaled forward and backward vectors of a batch (Rabiner 1989, §V.A), in float64.
 
-    words                 what the vectors are of
-    weights    (S, K, B)  exp of the scores, largest 1 in each step
-    moves      (K, K)     exp of the transitions, largest 1
-    ahead      (S, K, B)  forward vectors, each of sum 1
-    behind     (S, K, B)  backward vectors: ahead · behind is the marginal of each label
-    scales     (S, B)     what each forward vector was divided by; 1 under padding
-    log_total  (B,)       log of the partition function, nats
+    Both are sweeps over the steps of a row that begin at an end of that row, so that what pads it comes after them.
+
+    words                    what the vectors are of
+    moves                    what moves between their labels score
+    weights   (B, S, K)      exp of the scores, largest 1 in each step
+    back      (B, S)         the step at which the backward sweep is after t moves; 0 when it is through
+    sweeps    (S, 2, B, K)   [t, 0] weight of all ways into step t, without its own; [t, 1] out of step `back`
+    scales    (S, 2, B)      log of what these were divided by
+    log_sum   (B,)           log of the weight of all label sequences, nats
     """
 
     words: Words
+    moves: Moves
     weights: Floats
-    moves: Floats
-    ahead: Floats
-    behind: Floats
+    back: Ids
+    sweeps: Floats
     scales: Floats
-    log_total: Floats
+    log_sum: Floats
 
     @classmethod
-    def of(cls, words: Words, transitions: Floats, starts: Floats) -> Posterior:
-        """The posterior over legal label sequences; transitions and starts as in `constrained_viterbi`, S ≥ 1."""
-        # einsum adds up the labels of a lone row in another order than those of rows in company: two of it are company.
-        scores, real, long = batch_last(words if len(words) > 1 else words.repeated(2))
-        weights, peaks = _relative(scores, axis=1)
-        moves, move_peak = _relative(transitions.astype(np.float64), axis=None)
-        first, first_peak = _relative(starts.astype(np.float64), axis=None)
-        ahead, scales = _forward(weights, real, long, moves, first)
-        behind = _backward(weights, real, long, moves, scales)
-        lengths = real.sum(axis=0)
-        log_total = np.where(real, np.log(scales) + peaks[:, 0], 0.0).sum(axis=0)
-        log_total += move_peak * np.maximum(lengths - 1, 0) + first_peak * (lengths > 0)
-        weights, ahead, behind, scales = (part[..., : len(words)] for part in (weights, ahead, behind, scales))
-        return cls(words, weights, moves, ahead, behind, scales, log_total[: len(words)])
+    def of(cls, words: Words, moves: Moves) -> Posterior:
+        """The posterior over legal label sequences; every row has a step."""
+        weights = relative_weights(words.scores, axis=2)
+        rows, last = np.arange(len(words)), words.mask.sum(axis=1) - 1
+        back = np.maximum(last[:, None] - np.arange(weights.shape[1]), 0)
+        sweeps, scales = _swept(words, weights, back, moves)
+        log_sum = np.log((sweeps[last, 0, rows] * weights[rows, last]).sum(axis=1)) + scales[last, 0, rows]
+        return cls(words, moves, weights, back, sweeps, scales, log_sum)
+
+    @property
+    def log_total(self) -> Floats:
+        """(B,) log of the partition function, nats."""
+        peaks = np.where(self.words.mask, self.words.scores.max(axis=2), 0.0).sum(axis=1)
+        total: Floats = self.log_sum + peaks + self.moves.transitions.max() * self.back[:, 0] + self.moves.starts.max()
+        return total
 
     @property
     def marginals(self) -> Floats:
         """(B, S, K) the probability of each label at each real step."""
-        return (self.ahead * self.behind).transpose(2, 0, 1)
+        ahead, behind = self.sweeps[:, 0].swapaxes(0, 1), self.sweeps[self.back, 1, np.arange(len(self.words))[:, None]]
+        joint = ahead * self.weights * behind
+        found: Floats = joint / joint.sum(axis=2, keepdims=True)
+        return found
 
     def of_spans(self, labels: Ids, spans: LabelSpans) -> Floats:
         """(N,) the probability that exactly this span, both boundaries and the tag, is in the label sequence.
@@ -69,65 +74,58 @@ class Posterior:
         if not len(spans):
             return np.zeros(0)
         row, first, last, begin = spans.rows, spans.firsts, spans.ends - 1, 2 * spans.tags + 1
-        first_labels, last_labels = labels.T, last_piece_labels(labels, self.words.long).T
-        steps = self.moves[last_labels[:-1], first_labels[1:]] / self.scales[1:]
-        steps = steps * np.take_along_axis(self.weights[1:], first_labels[1:, None], axis=1)[:, 0]
-        path_weights = np.zeros(first_labels.shape)  # (S, B) log weight of the path from step 0
-        np.cumsum(np.log(np.where(self.words.mask.T[1:], steps, 1.0)), axis=0, out=path_weights[1:])
-        inside = np.exp(path_weights[last, row] - path_weights[first, row])
-        ending = self._ending(last_labels[last, row], row, last, begin)
-        return np.clip(self.ahead[first, begin, row] * inside * ending, 0.0, 1.0)
+        left = self.back[row, last]  # moves from the last step of a span to the end of its row
+        along = self._along(labels)
+        inside = along[row, last] - along[row, first] + np.log(self.weights[row, first, begin])
+        outside = self.scales[first, 0, row] + self.scales[left, 1, row] - self.log_sum[row]
+        weight = self.sweeps[first, 0, row, begin] * np.exp(inside + outside)
+        weight *= self._ending(labels, row, last, left, begin)
+        found: Floats = np.minimum(np.maximum(weight, 0.0), 1.0)
+        return found
 
-    def _ending(self, last_labels: Ids, row: Ids, last: Ids, begin: Ids) -> Floats:
-        """(N,) backward weight of spans that leave their last step with these labels: all moves but the one into I
-        of the same tag."""
-        steps = len(self.scales)
-        after = np.minimum(last + 1, steps - 1)
-        onward = self.moves[last_labels].copy()  # (N, K)
-        onward[np.arange(len(row)), begin + 1] = 0.0
-        weight = (onward * self.weights[after, :, row] * self.behind[after, :, row]).sum(axis=1)
-        goes_on = (last + 1 < steps) & self.words.mask[row, after]
-        return np.where(goes_on, weight / self.scales[after, row], 1.0)
+    def _along(self, labels: Ids) -> Floats:
+        """(B, S) log of the weight of the label sequences from step 0, up to and with each step."""
+        rows, count = labels.shape
+        steps = self.weights[np.arange(rows)[:, None], np.arange(count), labels]
+        _, leaving, _ = self.moves.as_weights
+        steps[:, 1:] *= leaving[self.words.long[:, :-1].view(np.uint8), labels[:, :-1], labels[:, 1:]]
+        along: Floats = np.log(steps).cumsum(axis=1)
+        return along
 
-
-def _forward(weights: Floats, real: Mask, long: Mask, moves: Floats, first: Floats) -> tuple[Floats, Floats]:
-    """Forward vectors (S, K, B), each of sum 1, and what they were divided by (S, B)."""
-    fresh, enter, stay = moves_by_kind(moves)
-    ahead, scales = np.empty_like(weights), np.ones(real.shape)
-    state = first[:, None] * weights[0]
-    for t in range(len(weights)):
-        if t:
-            left = ahead[t - 1].copy()
-            np.add(left[BEGIN], left[INSIDE_LABELS], out=left[INSIDE_LABELS], where=long[t - 1])
-            np.copyto(left[BEGIN], 0.0, where=long[t - 1])
-            arriving = np.einsum("kb,kj->jb", left, fresh)
-            state = np.empty_like(left)
-            state[0], state[BEGIN] = arriving[0], arriving[1:]
-            state[INSIDE_LABELS] = left[BEGIN] * enter[:, None] + left[INSIDE_LABELS] * stay[:, None]
-            state *= weights[t]
-        total = state.sum(axis=0)
-        np.copyto(scales[t], total, where=real[t])
-        ahead[t] = np.where(real[t], state / total, ahead[t - 1])
-    return ahead, scales
+    def _ending(self, labels: Ids, row: Ids, last: Ids, left: Ids, begin: Ids) -> Floats:
+        """(N,) backward weight at the last steps of spans, of all moves but the one into I of the same tag."""
+        _, leaving, _ = self.moves.as_weights
+        label, long = labels[row, last], self.words.long[row, last].view(np.uint8)
+        after, before = np.minimum(last + 1, labels.shape[1] - 1), np.maximum(left - 1, 0)
+        onward = leaving[long, label, begin + 1] * self.weights[row, after, begin + 1]
+        onward *= self.sweeps[before, 1, row, begin + 1] * np.exp(
+            self.scales[before, 1, row] - self.scales[left, 1, row]
+        )
+        ending: Floats = self.sweeps[left, 1, row, label] - np.where(left > 0, onward, 0.0)
+        return ending
 
 
-def _backward(weights: Floats, real: Mask, long: Mask, moves: Floats, scales: Floats) -> Floats:
-    """Backward vectors (S, K, B), scaled like the forward ones."""
-    fresh, enter, stay = moves_by_kind(moves)
-    into_fresh = np.ascontiguousarray(fresh.T)
-    behind = np.ones_like(weights)
-    for t in range(len(weights) - 1, 0, -1):
-        onward = behind[t] * weights[t] / scales[t]
-        carried = np.einsum("jb,jk->kb", np.concatenate((onward[:1], onward[BEGIN])), into_fresh)
-        carried[BEGIN] += onward[INSIDE_LABELS] * enter[:, None]
-        carried[INSIDE_LABELS] += onward[INSIDE_LABELS] * stay[:, None]
-        np.copyto(carried[BEGIN], carried[INSIDE_LABELS], where=long[t - 1])
-        np.copyto(behind[t - 1], carried, where=real[t])
-    return behind
+def _swept(words: Words, weights: Floats, back: Ids, moves: Moves) -> tuple[Floats, Floats]:
+    """Both sweeps (S, 2, B, K), and the log of what they were divided by, up to each step (S, 2, B).
 
-
-def _relative(scores: Floats, axis: int | None) -> tuple[Floats, Floats]:
-    """exp(scores - peak), floored for finite scores, and the peak: with its axes kept, or a scalar for axis None."""
-    peak = scores.max(axis=axis, keepdims=axis is not None)
-    weights = np.exp(np.maximum(scores - peak, -_DEEPEST_NATS))
-    return np.where(np.isneginf(scores), 0.0, weights), peak
+    A move is one product with a matrix of 2·K rows: the labels of words of one piece, and of several, which are left
+    with other moves. numpy makes a product of its own of each row: company does not change the order of its sums."""
+    rows, steps, labels = weights.shape
+    firsts, _, matrices = moves.as_weights
+    row, move, several = np.arange(rows)[:, None], np.arange(steps - 1), words.long.view(np.uint8)
+    loads = np.zeros((2, rows, steps - 1, 2, labels))
+    loads[0, row, move, several[:, :-1]] = weights[:, :-1]
+    loads[1, row, move, several[row, back[:, 1:]]] = weights[row, back[:, :-1]]
+    sweeps, sums = np.empty((steps, 2, rows, 1, labels)), np.ones((steps, 2, rows, 1, 1))
+    sweeps[0, 0], sweeps[0, 1] = firsts, 1.0
+    carried = np.empty((2, rows, 2, labels))
+    as_rows = carried.reshape(2, rows, 1, 2 * labels)
+    before = sweeps[0]
+    for t, here in enumerate(sweeps[1:]):
+        np.multiply(before, loads[:, :, t], out=carried)
+        np.matmul(as_rows, matrices, out=here)
+        if t % _MOVES_A_SCALE == 0:
+            here /= np.add.reduce(here, axis=-1, keepdims=True, out=sums[t + 1])
+        before = here
+    scales: Floats = np.log(sums[..., 0, 0]).cumsum(axis=0)
+    return sweeps[:, :, :, 0], scales

@@ -9,9 +9,8 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
-
-from mw_pipeline.decode.steps import Ids, Mask
+from mw_pipeline.decode.moves import Ids
+from mw_pipeline.decode.steps import Mask
 
 
 @dataclass(frozen=True)
@@ -36,13 +35,11 @@ class LabelSpans:
 
 def label_spans(labels: Ids, mask: Mask) -> LabelSpans:
     """The spans of legal label sequences (B, S)."""
-    real = np.where(mask, labels, 0)
-    begins = real % 2 == 1
-    inside_next = np.zeros_like(begins)
-    inside_next[:, :-1] = (real[:, 1:] > 0) & (real[:, 1:] % 2 == 0)
-    rows, firsts = np.nonzero(begins)
-    _, lasts = np.nonzero((real > 0) & ~inside_next)
-    return LabelSpans(rows, (real[rows, firsts] - 1) // 2, firsts, lasts + 1)
+    real = labels * mask
+    begins, ending = real % 2 == 1, real > 0
+    ending[:, :-1] &= begins[:, 1:] | ~ending[:, 1:]
+    rows, firsts = begins.nonzero()
+    return LabelSpans(rows, (real[rows, firsts] - 1) // 2, firsts, ending.nonzero()[1] + 1)
 
 
 def trim(raw: str, start: int, end: int) -> tuple[int, int] | None:

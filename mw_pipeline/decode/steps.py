@@ -14,18 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mw_pipeline.decode.moves import BEGIN, Floats, Ids, Moves
 from mw_pipeline.words import BARRED, INSIDE, UNREAD, PieceKinds
 
-Floats = NDArray[np.floating]
-Ids = NDArray[np.int64]
 Mask = NDArray[np.bool_]
-
-ON = slice(0, None, 2)
-"""The ids of O and of every I- label: what a piece inside a word can have."""
-BEGIN = slice(1, None, 2)
-"""The ids of every B- label."""
-INSIDE_LABELS = slice(2, None, 2)
-"""The ids of every I- label."""
 
 
 @dataclass(frozen=True)
@@ -46,20 +38,23 @@ class Words:
     lasts: Ids
 
     @classmethod
-    def of(cls, logits: Floats, mask: Mask, kinds: PieceKinds, transitions: Floats) -> Words:
+    def of(cls, logits: Floats, mask: Mask, kinds: PieceKinds, moves: Moves) -> Words:
         """logits (B, T, K), mask (B, T) and kinds (B, T) of pieces; no row begins with an INSIDE piece."""
-        begin = np.flatnonzero(kinds[mask] != INSIDE)  # of each word, among all real pieces
-        sizes = np.diff(begin, append=int(mask.sum()))
-        row, first = (found[begin] for found in np.nonzero(mask))
-        counts = np.bincount(row, minlength=len(mask))
+        row, column = mask.nonzero()  # of all real pieces
+        kind = kinds[mask]
+        begin = kind.nonzero()[0]  # of each word, among these: INSIDE is 0
+        last = np.empty_like(begin)
+        last[:-1], last[-1:] = begin[1:] - 1, len(row) - 1
+        found = _word_scores(logits[mask], kind == INSIDE, begin, moves)
+        kind = kind[begin]
+        if kind.max(initial=0) >= BARRED:
+            found[kind >= BARRED, BEGIN] = -np.inf
+            found[kind == UNREAD, 1:] = -np.inf
+        counts = np.bincount(row[begin], minlength=len(mask))
         real = np.arange(counts.max(initial=0)) < counts[:, None]
-        found = _word_scores(logits[mask], begin, sizes, transitions)
-        kind = kinds[mask][begin]
-        found[kind >= BARRED, BEGIN] = -np.inf
-        found[kind == UNREAD, 1:] = -np.inf
         scores = np.zeros((*real.shape, logits.shape[2]))
-        firsts, lasts = np.zeros(real.shape, dtype=np.int64), np.zeros(real.shape, dtype=np.int64)
-        scores[real], firsts[real], lasts[real] = found, first, first + sizes - 1
+        firsts, lasts = np.zeros((2, *real.shape), dtype=np.int64)
+        scores[real], firsts[real], lasts[real] = found, column[begin], column[last]
         return cls(scores, real, lasts > firsts, firsts, lasts)
 
     @classmethod
@@ -71,11 +66,6 @@ class Words:
     def __len__(self) -> int:
         return len(self.mask)
 
-    def repeated(self, times: int) -> Words:
-        """The rows so many times each."""
-        rows = np.repeat(np.arange(len(self)), times)
-        return Words(self.scores[rows], self.mask[rows], self.long[rows], self.firsts[rows], self.lasts[rows])
-
     def piece_labels(self, labels: Ids, mask: Mask, kinds: PieceKinds) -> Ids:
         """(B, T) the labels of the pieces, given those of the words (B, S); mask and kinds as given to `of`."""
         inside = kinds == INSIDE
@@ -84,15 +74,12 @@ class Words:
         return np.where(mask, of_word + (inside & (of_word % 2 == 1)), 0)
 
 
-def _word_scores(logits: Floats, begin: Ids, sizes: Ids, transitions: Floats) -> Floats:
-    """(W, K) scores of words from the logits (N, K) of all pieces: word w is the `sizes[w]` pieces from `begin[w]`."""
-    scores: Floats = logits[begin].astype(np.float64)
-    moves = transitions.astype(np.float64)
-    stay = np.diagonal(moves)[ON]
-    enter = np.diagonal(moves, offset=1)[BEGIN]  # from B- to I- of the same tag
-    for step in range(1, int(sizes.max(initial=1))):
-        longer = np.flatnonzero(sizes > step)
-        onward = logits[begin[longer] + step, ON]
-        scores[longer, ON] += onward + stay
-        scores[longer, BEGIN] += onward[:, 1:] + (enter if step == 1 else stay[1:])
+def _word_scores(logits: Floats, inside: Mask, begin: Ids, moves: Moves) -> Floats:
+    """(W, K) scores of words from the logits (N, K) of all pieces, which of these go on, and where each word begins."""
+    on = inside.nonzero()[0]
+    scores: Floats = logits.astype(np.float64)
+    if len(on):
+        later = inside[on - 1].view(np.uint8)  # than the second of its word: no row begins inside one
+        scores[on] = logits[on[:, None], moves.goes_on] + moves.within[later]
+        scores = np.add.reduceat(scores, begin, axis=0)
     return scores

@@ -41,7 +41,7 @@ class Encoder(nn.Module):
     def __init__(self, config: ModelConfig, vocab_size: int, label_count: int) -> None:
         """Every piece is a word of its own until `know_words` says otherwise."""
         super().__init__()
-        self.head_width = config.width // config.heads
+        self.heads, self.head_width = config.heads, config.width // config.heads
         self.register_buffer("leads", torch.ones(vocab_size, dtype=torch.bool))
         self.register_buffer("joins", torch.zeros(vocab_size, dtype=torch.bool))
         self.register_buffer("open", torch.zeros(vocab_size, dtype=torch.bool))
@@ -67,8 +67,9 @@ class Encoder(nn.Module):
         pieces = self.embedding(input_ids) * rows_of(self.piece_scale, place) + rows_of(self.piece_shift, place)
         member = membership(begins, attention_mask, words).to(pieces.dtype)  # (B, W, T)
         hidden = self.dropout(torch.matmul(member, pieces).to(pieces.dtype))  # (B, W, C)
-        rotation = rotary_angles(member.shape[1], self.head_width, like=hidden)
-        bias = attention_bias(member.amax(2), like=hidden)
+        # Each is laid out once for all queries and keys: in a package, short runs of numbers are repeated slowly.
+        rotation = rotary_angles(member.shape[1], self.head_width, heads=2 * self.heads, like=hidden)
+        bias = attention_bias(member.amax(2), like=hidden).expand(-1, -1, -1, member.shape[1])
         for layer in self.layers:
             hidden = layer(hidden, rotation, bias)
         hidden = torch.matmul(member.transpose(1, 2), hidden) + pieces
@@ -81,9 +82,9 @@ class Encoder(nn.Module):
 
     def word_begins(self, input_ids: Tensor) -> Tensor:
         """(B, T) bool, true for the first piece of each word, from ids (B, T) int64."""
-        after_open = shifted(self.open[input_ids], 1)
-        begins = self.leads[input_ids] | (self.joins[input_ids] & ~after_open)
-        return begins | ~shifted(torch.ones_like(begins), 1)
+        urge = 2 * self.leads.long() + (self.joins & ~self.leads)  # one that joins gives way to an open word before it
+        open_before = nn.functional.pad(self.open.long()[input_ids], (1, -1), value=-1)  # to nothing, at the front
+        return urge[input_ids] > open_before
 
     def _initialise(self, layers: int) -> None:
         """Normal(0, 0.02) everywhere; projections back into the residual stream are shrunk by sqrt(2 layers)."""
@@ -128,13 +129,13 @@ class Attention(nn.Module):
         self.output = nn.Linear(width, width)
 
     def forward(self, hidden: Tensor, rotation: tuple[Tensor, Tensor], bias: Tensor) -> Tensor:
-        """hidden (B, W, C) -> (B, W, C); bias (B, 1, W, 1) is added to the scores of every key."""
+        """hidden (B, W, C) -> (B, W, C); bias (B, 1, keys, queries), W each, is added to the scores of every head."""
         rows, words, width = hidden.shape
         projected = self.query_key_value(hidden).view(rows, words, 3 * self.heads, self.head_width)
-        query, key = rotate(projected[:, :, : 2 * self.heads], rotation).transpose(1, 2).chunk(2, dim=1)  # (B, H, W, D)
-        value = projected[:, :, 2 * self.heads :].transpose(1, 2)
+        query_key, value = projected.split((2 * self.heads, self.heads), dim=2)
+        query, key = rotate(query_key, rotation).transpose(1, 2).chunk(2, dim=1)  # (B, H, W, D)
         scores = torch.matmul(key, query.transpose(2, 3)) * self.head_width**-0.5 + bias  # (B, H, keys, queries)
-        mixed = torch.matmul(scores.softmax(dim=2).transpose(2, 3), value)  # (B, H, W, D)
+        mixed = torch.matmul(scores.softmax(dim=2).transpose(2, 3), value.transpose(1, 2))  # (B, H, W, D)
         return self.output(mixed.transpose(1, 2).reshape(rows, words, width))  # type: ignore[no-any-return]
 
 
@@ -143,37 +144,31 @@ def rows_of(table: Tensor, rows: Tensor) -> Tensor:
     return nn.functional.embedding(rows, table)
 
 
-def shifted(values: Tensor, by: int) -> Tensor:
-    """(B, T) bool moved right by so many places, with false before."""
-    return nn.functional.pad(values, (by, 0))[:, : values.shape[1]]
-
-
 def place_in_word(begins: Tensor) -> Tensor:
     """(B, T) int64: 0 for the first piece of a word, 1 for the second, and the last place for all after it."""
-    goes_on = ~begins
-    place = goes_on.long()
-    run = goes_on
-    for back in range(1, PLACES_IN_WORD - 1):
-        run = run & shifted(goes_on, back)
-        place = place + run
+    place = goes_on = (~begins).long()
+    for _ in range(PLACES_IN_WORD - 2):
+        place = goes_on * (1 + nn.functional.pad(place, (1, -1)))
     return place
 
 
 def membership(begins: Tensor, attention_mask: Tensor | None, words: int | None) -> Tensor:
     """(B, W, T) bool: which pieces each word is made of; none in a word that only longer rows have."""
-    word = begins.long().cumsum(1) - 1
-    numbers = torch.arange(word.max() + 1 if words is None else words, device=begins.device)  # type: ignore[arg-type]
-    member: Tensor = word[:, None, :] == numbers[None, :, None]
-    return member if attention_mask is None else member & attention_mask.bool()[:, None, :]
+    word = begins.long().cumsum(1)
+    count = word.max() if words is None else words
+    numbers = torch.arange(1, count + 1, device=begins.device)  # type: ignore[arg-type]
+    word = word if attention_mask is None else word * attention_mask
+    return word[:, None, :] == numbers[None, :, None]
 
 
-def rotary_angles(positions: int, head_width: int, *, like: Tensor) -> tuple[Tensor, Tensor]:
-    """Cosines and signed sines, (W, 1, D) each, of position × frequency (Su et al. 2021, the half-split layout)."""
+def rotary_angles(positions: int, head_width: int, *, heads: int = 1, like: Tensor) -> tuple[Tensor, Tensor]:
+    """Cosines and signed sines, (W, heads, D) each, of position × frequency (Su et al. 2021, the half-split layout)."""
     half = torch.arange(head_width // 2, device=like.device, dtype=torch.float32)
     frequencies = torch.exp(half * (-2.0 * math.log(ROTARY_BASE) / head_width))
-    angles = torch.arange(positions, device=like.device, dtype=torch.float32)[:, None, None] * frequencies
-    cosine, sine = angles.cos(), angles.sin()
-    return torch.cat((cosine, cosine), dim=-1), torch.cat((-sine, sine), dim=-1)
+    places = torch.arange(positions, device=like.device, dtype=torch.float32)[:, None, None]
+    cosine = (places * torch.cat((frequencies, frequencies))).cos()
+    sine = (places * torch.cat((-frequencies, frequencies))).sin()
+    return cosine.expand(-1, heads, -1), sine.expand(-1, heads, -1)
 
 
 def rotate(heads: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:

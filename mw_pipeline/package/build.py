@@ -15,7 +15,7 @@ from pathlib import Path
 from mw_pipeline import __version__
 from mw_pipeline.checksums import write_sums
 from mw_pipeline.client.npm import Imprint
-from mw_pipeline.decode import Floats
+from mw_pipeline.decode import Floats, Moves
 from mw_pipeline.digest import JSON, sha256_file, toolchain
 from mw_pipeline.errors import ArtifactError
 from mw_pipeline.model.checkpoint import Checkpoint
@@ -83,7 +83,7 @@ def export_model(
     export_onnx(checkpoint.model, fp32_path)
     max_length = checkpoint.facts.config.max_length
     quantise(fp32_path, int8_path, calibration=calibration_feeds(tokenizer, calibration, max_length))
-    transitions, starts = crf_scores(checkpoint)
+    moves = Moves.of(*crf_scores(checkpoint))
 
     def agreement(path: Path) -> Agreement:
         return compare(
@@ -92,8 +92,7 @@ def export_model(
             tokenizer=tokenizer,
             texts=texts,
             max_length=max_length,
-            transitions=transitions,
-            starts=starts,
+            moves=moves,
         )
 
     return ExportedModel(checkpoint, tokenizer_path, int8_path, agreement(fp32_path), agreement(int8_path))

@@ -30,7 +30,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mw_pipeline.decode import Floats, Ids, word_viterbi
+from mw_pipeline.decode import Ids, Moves, word_viterbi
 from mw_pipeline.errors import ArtifactError
 from mw_pipeline.model.encoder import PLACES_IN_WORD
 from mw_pipeline.parse import LogitsOf, PieceBatch, ReadTexts
@@ -238,8 +238,7 @@ def compare(
     tokenizer: Tokenizer,
     texts: Sequence[str],
     max_length: int,
-    transitions: Floats,
-    starts: Floats,
+    moves: Moves,
 ) -> Agreement:
     """Runs both over the texts and decodes both.
 
@@ -253,7 +252,7 @@ def compare(
             raise ArtifactError(
                 f"logits of {texts[rows[0]]!r:.80} or its neighbours are NaN or infinite. Use an earlier checkpoint."
             )
-        labels = [word_viterbi(logits, batch.mask, batch.kinds, transitions, starts) for logits in both]
+        labels = [word_viterbi(logits, batch.mask, batch.kinds, moves) for logits in both]
         count += int(batch.mask.sum())
         equal += int(((labels[0] == labels[1]) & batch.mask).sum())
         largest = max(largest, float(np.abs(both[0] - both[1])[batch.mask].max()))

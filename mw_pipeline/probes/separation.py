@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mw_pipeline.dataset.batches import Batch, fixed_batches
 from mw_pipeline.dataset.tokenized import TokenizedDataset
-from mw_pipeline.decode import Posterior, Words
+from mw_pipeline.decode import Moves, Posterior, Words
 from mw_pipeline.digest import JSON
 from mw_pipeline.errors import CorpusError
 from mw_pipeline.metrics.resampling import RESAMPLES, interval, resampled_sums
@@ -169,8 +169,8 @@ def _probabilities(checkpoint: Checkpoint, answer: Answer) -> Floats:
     if kind == "softmax":
         labels = logits.softmax(dim=2).cpu().numpy()
     else:
-        moves, starts = (part.detach().cpu().numpy() for part in _scores(checkpoint))
-        labels = Posterior.of(Words.of_pieces(logits.cpu().numpy(), mask), moves, starts).marginals
+        moves = Moves.of(*(part.detach().cpu().numpy() for part in _scores(checkpoint)))
+        labels = Posterior.of(Words.of_pieces(logits.cpu().numpy(), mask), moves).marginals
     found: Floats = labels[mask][:, 1:].reshape(int(mask.sum()), -1, 2).sum(axis=2)
     return found
 

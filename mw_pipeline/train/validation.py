@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mw_pipeline.dataset.batches import Batch
-from mw_pipeline.decode import word_viterbi
+from mw_pipeline.decode import Moves, word_viterbi
 from mw_pipeline.digest import JSON
 from mw_pipeline.labels import LabelSet
 from mw_pipeline.metrics.row_losses import RowLosses
@@ -190,12 +190,11 @@ def of_tag(
 
 def _decoded(tagger: Tagger, answers: Sequence[Answer], labels: LabelSet) -> dict[str, JSON]:
     """val_macro_f1, and f1 by tag, of what constrained Viterbi over whole words makes of the answers."""
-    transitions = tagger.crf.masked_transitions().cpu().numpy()
-    starts = tagger.crf.masked_start().cpu().numpy()
+    moves = Moves.of(tagger.crf.masked_transitions().cpu().numpy(), tagger.crf.masked_start().cpu().numpy())
     nothing = np.zeros(len(labels.tags), dtype=np.int64)
     counts = SpanCounts(nothing, nothing, nothing)
     for answer in answers:
         mask = answer.batch.attention_mask
-        predicted = word_viterbi(answer.logits.cpu().numpy(), mask, answer.batch.kinds, transitions, starts)
+        predicted = word_viterbi(answer.logits.cpu().numpy(), mask, answer.batch.kinds, moves)
         counts += count_spans(np.where(mask, answer.batch.labels, 0), predicted, tags=len(labels.tags))
     return {"val_macro_f1": counts.macro_f1(labels), "f1": counts.f1(labels)}
