@@ -93,6 +93,7 @@ def test_a_folder_is_handed_to_the_adapter_as_it_is(adapter: HandMade, tmp_path:
         (["--adapter", "hand-maid"], "'hand-maid' is not an adapter"),
         (["--adapter", "ban"], "--input is missing: adapter 'ban' reads files"),
         (["--adapter", "hand-made", "--input", "/nowhere/at.all"], "there is no such file or folder"),
+        (["--adapter", "hand-made", "--input", "/dev/zero"], "is neither a file nor a folder"),
         (["--adapter", "hand-made", "--country", "us"], "--country 'us' is not an ISO 3166-1 alpha-2 country code"),
         (["--adapter", "hand-made", "--country", "PR"], "--country 'PR' is a region of 'US' here; say 'US'.\n"),
         (["--adapter", "hand-made", "--variants", "0"], "--variants 0: expected a number from 1 to 2147483647"),

@@ -138,6 +138,15 @@ def test_a_state_that_is_counted_as_another_kind_of_word_is_not_counted(corpus: 
     assert said.startswith(f"the table lacks 1 of {len(words)} closed words of its locales: region code 'VT'")
 
 
+def test_counts_that_the_rows_do_not_have_are_found_by_counting_again(corpus: Build) -> None:
+    # M65: typed counts are the cheapest forgery of all.
+    place = corpus({"VT"})
+    words = line.closed_words.make(place, "demo").artifact.read_json(WORDS_FILE)["words"]
+    enough = [{**word, "rows_by_tag": {word["tags"][0]: 99}, "subsets": 9} for word in words]
+
+    assert "closed_words.json is not what the training rows teach" in problems_with(place, words=enough)
+
+
 def test_a_table_that_was_rewritten_as_it_was_passes(corpus: Build) -> None:
     place = corpus(set())
     words = line.closed_words.make(place, "demo").artifact.read_json(WORDS_FILE)["words"]

@@ -23,7 +23,7 @@ from mw_pipeline.package.inspection import inspect_path
 from mw_pipeline.package.readme import score_table
 from mw_pipeline.parser_files import ParserFiles
 from mw_pipeline.recipe import load_recipe
-from mw_pipeline.stages.packaging import AS_CLIENT_READS, TYPED_IN_ONE_CASE, scores_of_package
+from mw_pipeline.stages.package_scores import AS_CLIENT_READS, TYPED_IN_ONE_CASE, scores_of_package
 
 LOCALES = ("en-us", "fr-fr")
 needs_npm = pytest.mark.skipif(shutil.which("npm") is None, reason="npm is not installed")

@@ -12,11 +12,12 @@ import pytest
 from graph_runs import materialize
 from planted_slips import KIND, RECIPE, SLIPS
 from test_cli_line import CommandLine
-from tiny_project import copy_project, forget, place_at
+from tiny_project import copy_project, edit_json, forget, place_at, rewrite
 
-from mw_pipeline.errors import GateError
+from mw_pipeline.errors import ArtifactError, GateError
 from mw_pipeline.stages import line
 from mw_pipeline.stages.place import Place
+from mw_pipeline.stages.teaching import Teaching
 
 pytestmark = pytest.mark.slow  # two runs have to be trained first
 
@@ -113,3 +114,12 @@ def test_a_text_that_holds_nothing_is_bad_input(run: CommandLine, planted: tuple
 
     assert (code, nothing) == (2, None)
     assert "error: the address is ' , ', which has no letter or digit. Ask about a text that has." in said
+
+
+def test_an_index_of_other_checkpoints_is_refused(planted: tuple[Place, dict[str, Any]], tmp_path: Path) -> None:
+    place = copy_project(planted[0].project, tmp_path / "project")
+    index = line.teaching_index.demand(place, place.recipe(RECIPE))
+    rewrite(index, "index.json", edit_json(checkpoints__best=7))
+
+    with pytest.raises(ArtifactError, match="is of other checkpoints than its full run has kept"):
+        Teaching.open(place, RECIPE)

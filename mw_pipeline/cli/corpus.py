@@ -126,6 +126,8 @@ def _spec(args: argparse.Namespace) -> CorpusSpec:
         )
     if args.input is not None and not args.input.exists():
         raise CorpusError(f"--input {str(args.input)!r}: there is no such file or folder. Check the path.")
+    if args.input is not None and not (args.input.is_file() or args.input.is_dir()):
+        raise CorpusError(f"--input {str(args.input)!r}: is neither a file nor a folder. Write to a file first.")
     if args.country is not None and (problem := country_problem(args.country)):
         raise CorpusError(f"--country {problem}.")
     _check_numbers(args)

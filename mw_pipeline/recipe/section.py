@@ -10,9 +10,13 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 MOST = 2**31 - 1
 """No count in a config file is larger: what is has slipped a digit, and would end in a crash far from its key."""
 
+MOST_AT_ONCE = 2**16
+"""No size of what memory, threads or processes are made for is larger."""
+
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Weight = Annotated[float, Field(ge=0.0)]
 Positive = Annotated[int, Field(gt=0, le=MOST)]
+Size = Annotated[int, Field(gt=0, le=MOST_AT_ONCE)]
 NotNegative = Annotated[int, Field(ge=0, le=MOST)]
 Name = Annotated[str, Field(min_length=1)]
 

@@ -23,7 +23,18 @@ from mw_pipeline.client.npm import (
 )
 from mw_pipeline.digest import JSON, digest_of
 from mw_pipeline.labels import LabelSet, label_set
-from mw_pipeline.recipe.section import Name, NotNegative, Positive, Section, SetName, Share, Weight, each_once, tuple_of
+from mw_pipeline.recipe.section import (
+    Name,
+    NotNegative,
+    Positive,
+    Section,
+    SetName,
+    Share,
+    Size,
+    Weight,
+    each_once,
+    tuple_of,
+)
 
 LearningRate = Annotated[float, Field(gt=0.0, lt=1e3)]
 _WordKind = Literal[
@@ -105,11 +116,11 @@ class ModelConfig(Section):
     its pieces, and twice as many addresses in the same time; with "pieces", one for each piece."""
 
     positions: Literal["words", "pieces"] = "words"
-    width: Positive
-    layers: Positive
-    heads: Positive
-    feed_forward: Positive
-    max_length: Positive = 128
+    width: Size
+    layers: Size
+    heads: Size
+    feed_forward: Size
+    max_length: Size = 128
     dropout: Share = 0.1
 
     @field_validator("max_length")
@@ -156,9 +167,9 @@ class TrainConfig(Section):
     steps: Positive
     peak_lr: LearningRate
     warmup_steps: NotNegative
-    batch_size: Positive
-    accumulation: Positive = 1
-    processes: Positive = 1
+    batch_size: Size
+    accumulation: Size = 1
+    processes: Size = 1
     schedule: Literal["cosine", "constant", "linear_cooldown"] = "cosine"
     cooldown_from: NotNegative | None = None
     optimizer: Literal["adamw", "muon"] = "adamw"
@@ -170,7 +181,7 @@ class TrainConfig(Section):
     eval_rows: Positive = 2000
     checkpoint_every: Positive = 250
     log_every: Positive = 10
-    threads: Positive = 2
+    threads: Size = 2
     patience_evals: Positive | None = None
     patience_margin_share: Share = 0.01
     device: Annotated[str, Field(pattern="^(auto|cpu|cuda|cuda:[0-9]+)$")] = "auto"
@@ -200,8 +211,8 @@ class SmokeConfig(Section):
     steps: Positive
     mode: Literal["constant", "long-tail", "cosine"] = "constant"
     eval_every: Positive = 100
-    batch_size: Positive | None = None
-    accumulation: Positive | None = None
+    batch_size: Size | None = None
+    accumulation: Size | None = None
 
     @model_validator(mode="after")
     def _tail_is_long(self) -> Self:

@@ -22,11 +22,9 @@ SUMMARY_FILE = "kinds.md"
 def build_closed_words(request: Request, out: Path, progress: Progress) -> Metrics:
     """Every closed word of the recipe's locales with the training rows that label it: `closed_words.json`, the same as
     a TSV table and as a page, and `kinds.md`, a line for each kind."""
-    recipe, manifest = request.recipe, request.input("corpus_manifest")
-    used = row_files(manifest, recipe.sources_in_use)
-    words = closed_words_of(recipe.package.locales, recipe.label_set.tags)
-    progress(f"closed words: counting {len(words):,} of them")
-    counted = worst_first(taught_words(used, words, excluded=exclusions_of(manifest).of))
+    recipe = request.recipe
+    progress("closed words: counting the rows that teach them")
+    counted = counted_words(request)
     facts: JSON = {
         "recipe": {"name": recipe.name, "digest": recipe.digest},
         "corpus": recipe.corpus,
@@ -41,6 +39,14 @@ def build_closed_words(request: Request, out: Path, progress: Progress) -> Metri
     render_closed_words(out / PAGE_FILE, facts)
     lacking = sum(not found.is_taught for found in counted)
     return {"words": len(counted), "lacking": lacking, "findings": len(facts["findings"])}
+
+
+def counted_words(request: Request) -> list[Taught]:
+    """Every closed word with the training rows that teach it, the worst first."""
+    recipe, manifest = request.recipe, request.input("corpus_manifest")
+    used = row_files(manifest, recipe.sources_in_use)
+    words = closed_words_of(recipe.package.locales, recipe.label_set.tags)
+    return worst_first(taught_words(used, words, excluded=exclusions_of(manifest).of))
 
 
 def _write_table(path: Path, words: Sequence[Taught]) -> None:

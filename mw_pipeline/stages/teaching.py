@@ -11,6 +11,7 @@ from mw_pipeline.artifact import Artifact
 from mw_pipeline.dataset.build import read_dataset_json
 from mw_pipeline.dataset.tokenized import TokenizedDataset
 from mw_pipeline.digest import JSON
+from mw_pipeline.errors import ArtifactError
 from mw_pipeline.evaluate.checkpoint_parser import checkpoint_parser
 from mw_pipeline.model.checkpoint import Checkpoint, load_checkpoint
 from mw_pipeline.model.losses import TaggingLoss
@@ -68,16 +69,23 @@ class Teaching:
 
     @classmethod
     def open(cls, place: Place, recipe_name: str, *, progress: Progress = quiet) -> Teaching:
-        """The index is made where there is none. Raises GateError behind the lock."""
+        """The index is made where there is none. Raises GateError behind the lock, ArtifactError for an index of other
+        checkpoints."""
         recipe = place.recipe(recipe_name)
         made = _found(place, recipe) or line.teaching_index.make(place, recipe_name, progress=progress).artifact
         tokenizer_path = line.tokenizer.demand(place, recipe).file(MODEL_NAME)
         full = line.full_checkpoint.demand(place, recipe)
+        checkpoints, index = _checkpoints(full, recipe), TeachingIndex.read(made.folder())
+        if index.facts["checkpoints"] != {name: checkpoint.step for name, checkpoint in checkpoints.items()}:
+            raise ArtifactError(
+                f"the teaching index of {recipe_name!r} is of other checkpoints than its full run has kept. Remove "
+                f"{line.teaching_index.name}/{made.digest} from the store, and ask again."
+            )
         return cls(
             checkpoint_parser(full.folder(), tokenizer_path),
-            _checkpoints(full, recipe),
+            checkpoints,
             _loss(recipe, line.tokenized_dataset.demand(place, recipe)),
-            RowList(TeachingIndex.read(made.folder()), recipe.label_set, _lineage(place, recipe)),
+            RowList(index, recipe.label_set, _lineage(place, recipe)),
             made.file(SHAPES_FILE),
         )
 

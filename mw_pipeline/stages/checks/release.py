@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from mw_pipeline.digest import JSON
+from mw_pipeline.package.inspection import inspect_path
 from mw_pipeline.recipe import OWN_GOLD, EvalConfig
 from mw_pipeline.report.cells import Table
 from mw_pipeline.report.evaluation.axes import axes_text
@@ -12,12 +13,15 @@ from mw_pipeline.stages import line, release_gates
 from mw_pipeline.stages.comparison import comparison_of
 from mw_pipeline.stages.diagnosis import SCORES_FILE
 from mw_pipeline.stages.findings import Findings, bullets, found
-from mw_pipeline.stages.golden import facts_of, golden_of
+from mw_pipeline.stages.golden import facts_of, golden_of, golden_sets_of
+from mw_pipeline.stages.package_scores import scores_of_package
 from mw_pipeline.stages.place import Place
 
 PARITY_FILE = "parity.json"
 MAX_LOGIT_DIFFERENCE = 1e-3
 """Largest difference (nats) between a checkpoint and its unquantised export that float32 rounding explains."""
+_QUOTED = ("core_macro_f1", "exact_match")
+_ROUNDING = 0.01
 
 
 def eval_is_comparable(place: Place, partition: str) -> Findings:
@@ -34,12 +38,15 @@ def eval_is_comparable(place: Place, partition: str) -> Findings:
 
 
 def package_matches_checkpoint(place: Place, partition: str) -> Findings:
-    """The exported network gives the checkpoint's logits before it is quantised."""
+    """The exported network gives the checkpoint's logits before it is quantised, and nothing is wrong with the files of
+    any package."""
+    packages, locales = line.packaged_weights.demand(place, partition), place.recipe(partition).package.locales
+    damaged = [f"{locale}: {said}" for locale in locales for said in inspect_path(packages.folder(locale)).findings]
     parity = _parity(place, partition)["fp32_against_checkpoint"]
     far = parity["max_logit_difference"]
     sentence = f"logits differ by at most {far:.1e} nats over {parity['pieces']:,} pieces"
     within = far <= MAX_LOGIT_DIFFERENCE  # false for NaN too
-    return found([] if within else [f"{sentence}, allowed {MAX_LOGIT_DIFFERENCE:g}"], sentence, **parity)
+    return found(damaged + ([] if within else [f"{sentence}, allowed {MAX_LOGIT_DIFFERENCE:g}"]), sentence, **parity)
 
 
 def quantisation_costs_little(place: Place, partition: str) -> Findings:
@@ -47,7 +54,7 @@ def quantisation_costs_little(place: Place, partition: str) -> Findings:
     recipe = place.recipe(partition)
     parity = _parity(place, partition)["int8_against_checkpoint"]
     before = line.eval_report.demand(place, recipe).read_json(SCORES_FILE)["core_macro_f1"]
-    cost = before - _packaged_scores(place, partition)["core_macro_f1"]
+    cost = before - next(iter(_measured(place, partition).values()))[OWN_GOLD]["core_macro_f1"]
     problems = []
     if not cost <= recipe.eval.max_quantisation_cost:  # written so that NaN fails
         problems.append(
@@ -68,7 +75,7 @@ def release_beats_its_gates(place: Place, partition: str) -> Findings:
     judges nothing (M55, M78, M86). More axes than `eval.axes_may_worsen` allows must not get worse (M79).
     """
     recipe = place.recipe(partition)
-    cards = {locale: _card(place, partition, locale)["metrics"] for locale in recipe.package.locales}
+    cards = _measured(place, partition)
     axes = comparison_of(line.packaged_weights.request(place, recipe), line.baseline(place, recipe))
     found_gates = release_gates.reached(recipe.eval, cards)
     sets = facts_of(line.golden_set.demand(place, recipe))["sets"]
@@ -77,6 +84,7 @@ def release_beats_its_gates(place: Place, partition: str) -> Findings:
     return found(
         [
             *_stale(recipe.eval, axes),
+            *_misquoted(place, partition, cards),
             *problems,
             *(str(reach) for reach in found_gates if not reach.passes),
             *release_gates.badly_calibrated(recipe.eval, cards),
@@ -117,10 +125,34 @@ def _parity(place: Place, partition: str) -> JSON:
     return line.packaged_weights.demand(place, partition).read_json(PARITY_FILE)
 
 
-def _packaged_scores(place: Place, partition: str) -> JSON:
-    recipe = place.recipe(partition)
-    return _card(place, partition, recipe.package.locales[0])["metrics"][OWN_GOLD]
+def _measured(place: Place, partition: str) -> dict[str, dict[str, JSON]]:
+    """Locale → scores of its packaged bytes, measured now: a card could say anything."""
+    recipe, gold = place.recipe(partition), line.golden_set.demand(place, partition)
+    packages, golden, sets = line.packaged_weights.demand(place, partition), golden_of(gold), golden_sets_of(gold)
+    return {
+        locale: scores_of_package(packages.folder(locale), recipe=recipe, golden=golden, sets=sets, locale=locale)
+        for locale in recipe.package.locales
+    }
 
 
-def _card(place: Place, partition: str, locale: str) -> JSON:
-    return line.packaged_weights.demand(place, partition).read_json(f"{locale}/model-card.json")
+def _misquoted(place: Place, partition: str, measured: Mapping[str, Mapping[str, JSON]]) -> list[str]:
+    """A sentence for each locale whose card has other scores than its bytes."""
+    packages, problems = line.packaged_weights.demand(place, partition), []
+    for locale, scores in measured.items():
+        quoted = packages.read_json(f"{locale}/model-card.json")["metrics"]
+        other = [
+            f"{name}: {quoted.get(name, {}).get(key)} for {part[key]}"
+            for name, part in scores.items()
+            for key in _QUOTED
+            if not _same(quoted.get(name, {}).get(key), part[key])
+        ]
+        if other:
+            problems.append(f"{locale}: its card quotes what its bytes do not score ({'; '.join(other[:3])})")
+    return problems
+
+
+def _same(quoted: JSON, measured: float | None) -> bool:
+    """Whether a score is the one that was measured, but for a row that another processor decides otherwise."""
+    if measured is None or not isinstance(quoted, int | float):
+        return quoted is measured
+    return abs(quoted - measured) <= _ROUNDING
