@@ -91,6 +91,12 @@ class MixSampler:
         turns += np.bincount(self._arrangement(block)[0][:rest], minlength=len(self.sources))
         return dict(zip(self.sources, turns.tolist(), strict=True))
 
+    def passes_of(self, sample: int) -> dict[str, float]:
+        """Passes over each source in samples 0 … sample − 1, or rounds where places are capped, as `draw` counts them.
+        A round is shorter than a pass, so more of them give as many samples."""
+        slots = dict(zip(self.sources, self._slots.tolist(), strict=True))
+        return {name: turns / slots[name] for name, turns in self.turns(sample).items() if slots[name]}
+
     def demand_rows(self, samples: int) -> None:
         """Raises CorpusError when one of the samples 0 … samples − 1 finds its source dry, and it must not cycle."""
         used = [] if self._cycle else np.flatnonzero(self._quotas).tolist()

@@ -56,9 +56,8 @@ class TrainingData:
         return self.train.lengths_of(rows)
 
     def passes_after(self, samples: int) -> dict[str, float]:
-        """Source → passes over its rows in the first `samples` samples."""
-        turns = self.sampler.turns(samples)
-        return {name: turns[name] / rows for name, rows in self.rows_per_source.items() if rows}
+        """Source → passes over its rows in the first `samples` samples, rounds where places are capped."""
+        return self.sampler.passes_of(samples)
 
 
 def _rows_like(held_out: TokenizedDataset, validation: Sequence[Batch], train: TokenizedDataset) -> NDArray[np.int64]:
