@@ -5,9 +5,10 @@
 
 The sets are those of `corpora/us-fr.toml`: the project's own rows, the further sets below MW_DATA, and of the labelled
 sets of the usaddress project the half, by street and place, that no recipe trains on. Of several packages of one NAME,
-which are runs with other seeds, the table shows each. Each set is scored on the tags that its
-labels are complete for, under the policy `normalised`, with 95 % intervals by families. `--export` writes the further
-sets as files of gold instead, for a folder outside the checkout.
+which are runs with other seeds, the table shows each. DIR may be the folder of a full run as well: its best checkpoint
+is asked in float32. Each set is scored on the tags that its labels are complete for, under the policy `normalised`,
+with 95 % intervals by families. `--export` writes the further sets as files of gold instead, for a folder outside the
+checkout.
 """
 
 from __future__ import annotations
@@ -18,10 +19,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mw_pipeline.digest import JSON
+from mw_pipeline.evaluate.checkpoint_parser import checkpoint_parser
 from mw_pipeline.evaluate.evaluation import CONSTRAINED_DECODER, evaluate
 from mw_pipeline.evaluate.predictions import predictions_of
 from mw_pipeline.golden.gold import GoldenSet
 from mw_pipeline.parse import Parser
+from mw_pipeline.parser_files import FACTS_NAME
 from mw_pipeline.stages.golden import judged_gold
 from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.slices import gold_files
@@ -84,7 +87,7 @@ def main() -> None:
 
 def scores_of(package: Path, golden: Mapping[str, GoldenSet]) -> Scores:
     """The averages with their intervals, set by set."""
-    parser = Parser.load(package)
+    parser = Parser.load(package) if (package / FACTS_NAME).exists() else checkpoint_parser(package)
     found = {}
     for name, rows in golden.items():
         predictions = predictions_of(parser, rows)

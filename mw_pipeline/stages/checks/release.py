@@ -127,7 +127,8 @@ def _parity(place: Place, partition: str) -> JSON:
 
 def _measured(place: Place, partition: str) -> dict[str, dict[str, JSON]]:
     """Locale → scores of its packaged bytes, measured now: a card could say anything."""
-    recipe, gold = place.recipe(partition), line.golden_set.demand(place, partition)
+    recipe = place.recipe(partition)
+    gold = line.golden_set.demand(place, recipe)
     packages, golden, sets = line.packaged_weights.demand(place, partition), golden_of(gold), golden_sets_of(gold)
     return {
         locale: scores_of_package(packages.folder(locale), recipe=recipe, golden=golden, sets=sets, locale=locale)
