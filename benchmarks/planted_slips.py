@@ -72,7 +72,7 @@ max_length = 64
 
 [train]
 steps = 240
-peak_lr = 5e-3
+peak_lr = 4e-3
 warmup_steps = 60
 batch_size = 64
 eval_every = 24
