@@ -80,6 +80,7 @@ class Job:
             licence=settings.licence,
             share_alike_allowed=settings.share_alike_allowed,
             streets=settings.streets,
+            other_names=settings.other_names,
         )
 
     @property

@@ -98,7 +98,8 @@ class SourceSpec(Section):
     """One raw source: which adapter reads which files, under which licence.
 
     `input` is a path or pattern below MW_DATA, or an https URL, which takes the `sha256` of its bytes. `streets` is the
-    share of the towns of a list (geonames-postal) that get a street, drawn as the built-in source writes them."""
+    share of the towns of a list (geonames-postal) that get a street, drawn as the built-in source writes them.
+    `other_names` is how many times more each labelled text (usaddress-xml) is told, with names and numbers drawn so."""
 
     adapter: Name
     input: str | None = None
@@ -109,12 +110,14 @@ class SourceSpec(Section):
     max_records: Positive | None = None
     share_alike_allowed: bool = False
     streets: Share = 0.0
+    other_names: Annotated[int, Field(ge=0, le=1_000)] = 0
     budgets: SourceBudgets = SourceBudgets()
 
     @model_validator(mode="after")
-    def _streets_are_for_lists_of_towns(self) -> Self:
-        if self.streets and self.adapter != "geonames-postal":
-            raise ValueError(f"streets = {self.streets:g}: only geonames-postal takes it, {self.adapter!r} does not")
+    def _draws_are_for_who_takes_them(self) -> Self:
+        for key, adapter in (("streets", "geonames-postal"), ("other_names", "usaddress-xml")):
+            if (given := getattr(self, key)) and self.adapter != adapter:
+                raise ValueError(f"{key} = {given:g}: only {adapter} takes it, {self.adapter!r} does not")
         return self
 
     @model_validator(mode="after")

@@ -125,7 +125,8 @@ class ReadRequest:
     """What one adapter is asked to read: already resolved paths, and the source's own settings.
 
     `country` is the country of a file that does not say it; `countries` are the ones the corpus wants (empty: all);
-    `streets` is the share of the towns of a list that get a street. `portion`, where there is one, is what to read of
+    `streets` is the share of the towns of a list that get a street; `other_names` how many times more each labelled
+    text is told, of addresses of others. `portion`, where there is one, is what to read of
     the paths, and `portion_bytes` about how large an adapter cuts them.
     """
 
@@ -138,6 +139,7 @@ class ReadRequest:
     licence: str | None = None
     share_alike_allowed: bool = False
     streets: float = 0.0
+    other_names: int = 0
     portion: Portion = ()
     portion_bytes: int = PORTION_BYTES
 

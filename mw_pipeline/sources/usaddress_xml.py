@@ -12,6 +12,9 @@ po_box; BuildingName, LandmarkName and Recipient → venue; PlaceName → locali
 → postcode; CountryName → country; the streets on both sides of an IntersectionSeparator → intersection_a and
 intersection_b. CornerOf and NotAddress stay without a label.
 
+With `other_names` each text is told again that many times, of addresses of others (`other_names.py`), under the base id
+of the address that was labelled: what is left out of training takes what was made of it along.
+
 Oddities: an address that writes two values for one tag is quarantined: one given twice, two towns ("Brooklyn, New
 York"), a Recipient and the building that it is in, which are two venues even side by side.
 """
@@ -23,11 +26,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice, pairwise
 
+import numpy as np
 import pyarrow as pa
 
 from mw_pipeline.errors import CorpusError
 from mw_pipeline.records.tables import TAG_COLUMNS, RawFile, ReadRequest, Rejects, record_batch
 from mw_pipeline.sources import columns
+from mw_pipeline.sources.other_names import with_other_names
 from mw_pipeline.sources.reading import open_members, raw_files
 from mw_pipeline.sources.regions import region_keys
 from mw_pipeline.sources.token_xml import TokenText, check_collection, read_token_texts
@@ -104,8 +109,10 @@ class UsaddressXml:
         while part := list(islice(texts, BATCH_RECORDS)):
             if request.countries and "US" not in request.countries:
                 rejects.filtered("country_not_wanted", len(part))
-            elif found := [record for text in part if (record := _labelled(*text, rejects))]:
-                yield _records(found)
+            elif found := [(text, record) for text in part if (record := _labelled(*text, rejects))]:
+                own = _records([record for _, record in found])
+                yield own
+                yield from _of_others([text for text, _ in found], own, request)
 
 
 def _licence_of(file: RawFile, request: ReadRequest, default: str) -> str:
@@ -124,6 +131,25 @@ def _texts(file: RawFile, licence: str, rejects: Rejects) -> Iterator[tuple[str,
         for label, stream in members:
             for number, text in enumerate(read_token_texts(stream, label=label, rejects=rejects), 1):
                 yield licence, f"{label}:{number}", text
+
+
+def _of_others(
+    texts: Sequence[tuple[str, str, TokenText]], own: pa.RecordBatch, request: ReadRequest
+) -> Iterator[pa.RecordBatch]:
+    """The same texts with other names, `request.other_names` times: records of the families of the `own` ones."""
+    for again in range(1, request.other_names + 1):
+        rng = np.random.default_rng([request.seed, again, *texts[0][1].encode()])
+        told = with_other_names([text for _, _, text in texts], rng)
+        unread = Rejects(request.source)  # nothing of the file, so nothing to account for
+        found = [
+            (record, family)
+            for (licence, source_id, _), text, family in zip(texts, told, own["base_id"], strict=True)
+            if (record := _labelled(licence, f"{source_id}~{again}", text, unread))
+        ]
+        if found:
+            made = _records([record for record, _ in found])
+            families = pa.array([family for _, family in found])
+            yield made.set_column(made.schema.get_field_index("base_id"), made.schema.field("base_id"), families)
 
 
 def _labelled(licence: str, source_id: str, text: TokenText, rejects: Rejects) -> Labelled | None:
