@@ -34,14 +34,22 @@ def releases_of(project: Path, recipe_name: str) -> Path:
 def publish(source: Path, target: Path, locales: tuple[str, ...]) -> Path:
     """Copies the packages in `source` to a recipe's releases, keeps them by version, and returns where they are kept.
 
-    What was released before stays kept by its own version. Each folder is there whole or not at all."""
+    What was released before stays kept by its own version. Each folder is there whole or not at all; all are copied
+    before the first takes its place, so that a kill hardly finds locales of two releases at hand, and the next call
+    puts right what it finds."""
     target.mkdir(parents=True, exist_ok=True)
     with _alone_in(target):
+        _clear(target)
         if at_hand := _unkept(target):
             _keep(target, target, at_hand)
         kept = _keep(source, target, locales)
         for locale in locales:
-            _replace(source / locale, target / locale)
+            shutil.copytree(source / locale, target / f".{locale}.new")
+        for locale in locales:
+            if (target / locale).exists():
+                (target / locale).rename(target / f".{locale}.old")
+            (target / f".{locale}.new").rename(target / locale)
+        _clear(target)
     return kept
 
 
@@ -117,7 +125,6 @@ def _keep(source: Path, target: Path, locales: tuple[str, ...]) -> Path:
     name = _name_of(source, locales)
     kept, draft = target / name, target / f".{name}.new"
     if not kept.exists():
-        shutil.rmtree(draft, ignore_errors=True)
         for locale in locales:
             shutil.copytree(source / locale, draft / locale)
         draft.rename(kept)
@@ -147,15 +154,12 @@ def _order(folder: Path) -> list[str]:
     return names
 
 
-def _replace(source: Path, target: Path) -> None:
-    draft, old = (target.with_name(f".{target.name}.{end}") for end in ("new", "old"))
-    for leftover in (draft, old):
-        shutil.rmtree(leftover, ignore_errors=True)
-    shutil.copytree(source, draft)
-    if target.exists():
-        target.rename(old)
-    draft.rename(target)
-    shutil.rmtree(old, ignore_errors=True)
+def _clear(target: Path) -> None:
+    """Removes what a release replaced, and what a kill left half made."""
+    for folder in (*target.glob(".*.new"), *target.glob(".*.old")):
+        shutil.rmtree(folder)
+    for draft in target.glob(f".{ORDER_FILE}.*"):
+        draft.unlink()
 
 
 @contextmanager
