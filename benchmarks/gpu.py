@@ -33,7 +33,7 @@ from mw_pipeline.model.encoder import tensors_of
 from mw_pipeline.recipe import load_recipe
 from mw_pipeline.train.loop import Run
 from mw_pipeline.train.plan import RunPlan
-from mw_pipeline.train.processes import Processes
+from mw_pipeline.train.processes import ALONE
 from mw_pipeline.train.step import FIRST_STEPS_LOGGED
 
 GEOMETRIES = {
@@ -121,7 +121,7 @@ def measured(plan: RunPlan, device: torch.device) -> dict[str, object]:
 
 def opened(plan: RunPlan, device: torch.device) -> Run:
     """A run past the steps that it logs one by one."""
-    run = Run(plan, device, Processes(0, 1), lambda event: None)
+    run = Run(plan, device, ALONE, lambda event: None)
     for _ in range(FIRST_STEPS_LOGGED):
         run.advance()
     return run

@@ -27,7 +27,7 @@ from mw_pipeline.native import SETTINGS
 from mw_pipeline.recipe import Recipe, load_recipe
 from mw_pipeline.train.data import TrainingData
 from mw_pipeline.train.plan import RunPlan
-from mw_pipeline.train.processes import Processes
+from mw_pipeline.train.processes import ALONE
 from mw_pipeline.train.step import Stepper
 
 NAME = "GOMP_SPINCOUNT"
@@ -86,7 +86,7 @@ def time_steps(folder: Path) -> float:
     recipe = Recipe.model_validate_json((folder / "recipe.json").read_text())
     torch.set_num_threads(CORES)
     plan = RunPlan("full", recipe, folder / "dataset", folder / "tokenizer.model", folder / "run", {"code": "0" * 64})
-    stepper = Stepper(plan, TrainingData.open(plan), device=torch.device("cpu"), processes=Processes(0, 1))
+    stepper = Stepper(plan, TrainingData.open(plan), device=torch.device("cpu"), processes=ALONE)
     for step in range(1, WARM_STEPS + 1):
         stepper.take(step)
     begun = time.perf_counter()

@@ -38,7 +38,7 @@ from mw_pipeline.tokenizer import Tokenizer, train_tokenizer
 from mw_pipeline.train.device import device_as_asked
 from mw_pipeline.train.loop import Run
 from mw_pipeline.train.plan import RunPlan
-from mw_pipeline.train.processes import Processes
+from mw_pipeline.train.processes import ALONE
 
 PROJECT = Path(__file__).resolve().parent.parent
 RECORDS = 6_000
@@ -101,7 +101,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         plan = plan_in(Path(folder), recipe)
         plan.out.mkdir()
-        run = Run(plan, device_as_asked(plan.recipe.train.device), Processes(0, 1), lambda event: None)
+        run = Run(plan, device_as_asked(plan.recipe.train.device), ALONE, lambda event: None)
         run.open()
         print(json.dumps(take_turns(run)))
 

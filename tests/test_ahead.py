@@ -15,7 +15,7 @@ from mw_pipeline.dataset.ahead import Ahead
 from mw_pipeline.dataset.batches import BatchStream
 from mw_pipeline.errors import CorpusError
 from mw_pipeline.train.loop import Run
-from mw_pipeline.train.processes import Processes
+from mw_pipeline.train.processes import ALONE
 
 ENDLESS = """
 import threading
@@ -53,7 +53,7 @@ def test_what_goes_wrong_in_the_thread_is_raised_by_the_step_that_needs_it_and_n
         return batches_of(self, pool)
 
     monkeypatch.setattr(BatchStream, "_batches_of", dry)
-    run = Run(toy_plan(toy, tmp_path), torch.device("cpu"), Processes(0, 1), lambda event: None)
+    run = Run(toy_plan(toy, tmp_path), torch.device("cpu"), ALONE, lambda event: None)
     for step in (1, 128):
         run.stepper.take(step)
 
@@ -62,7 +62,7 @@ def test_what_goes_wrong_in_the_thread_is_raised_by_the_step_that_needs_it_and_n
 
 
 def test_the_thread_of_a_run_ends_and_leaves_none_behind(toy, tmp_path):
-    run = Run(toy_plan(toy, tmp_path), torch.device("cpu"), Processes(0, 1), lambda event: None)
+    run = Run(toy_plan(toy, tmp_path), torch.device("cpu"), ALONE, lambda event: None)
 
     run.stepper.take(1)
     run.stepper.take(129)

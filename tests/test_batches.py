@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,6 +21,7 @@ from mw_pipeline.labels import STAGE2
 from mw_pipeline.mix.sampler import MixSampler
 from mw_pipeline.recipe import Recipe
 from mw_pipeline.tokenizer import Tokenizer
+from mw_pipeline.train.plan import RunPlan
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +44,18 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def train(folder):
     return TokenizedDataset(folder, "train")
+
+
+class CountedDataset(TokenizedDataset):
+    """Keeps how many rows were read at a time."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.read = []
+
+    def rows(self, indices):
+        self.read.append(len(indices))
+        return super().rows(indices)
 
 
 def stream_of(train, *, weights=None, seed=0, **options):
@@ -76,6 +91,22 @@ def test_a_batch_depends_on_its_number_alone(train):
     forward = [as_lists(one.batch(i)) for i in range(130)]
 
     assert [as_lists(other.batch(i)) for i in reversed(range(130))] == forward[::-1]
+
+
+@pytest.mark.parametrize("ranks", [2, 4])
+def test_each_process_reads_the_rows_of_its_own_batches_alone_and_all_have_what_one_has(folder, train, ranks):
+    recipe = toy_recipe(train={"accumulation": 4, "batch_size": 32})
+    course = RunPlan("full", recipe, dataset_path=Path(), tokenizer_path=Path(), out=Path()).course
+    alone, together = stream_of(train), {}
+    for rank in range(ranks):
+        counted = CountedDataset(folder, "train")
+        own = stream_of(counted, own=partial(course.is_of_rank, rank=rank, ranks=ranks))
+        indices = [index for step in range(1, 33) for index in course.micro_batches(step, rank=rank, ranks=ranks)]
+        together |= {index: as_lists(own.batch(index)) for index in indices}
+        assert counted.read[0] == 128 * 32 // ranks
+    assert together == {index: as_lists(alone.batch(index)) for index in range(128)}
+    with pytest.raises(KeyError):
+        own.batch(0)
 
 
 def capped_recipe(cap: int) -> Recipe:

@@ -102,8 +102,8 @@ def test_the_same_seed_tells_the_same_and_another_seed_others(labelled: Path) ->
     [
         ([("StreetName", "OAK"), ("", " "), ("StreetNamePostType", "ST")], r"[^a-zß-ÿ]+ ST"),
         ([("StreetName", "oak"), ("", " "), ("StreetNamePostType", "st")], r"[^A-Z]+ st"),
-        ([("StreetName", "(Oak"), ("", " "), ("StreetName", "Hill)"), ("", ", "), ("PlaceName", "Reno")], r"\(.+\), Reno"),
-        ([("Recipient", "Attn:"), ("", " "), ("Recipient", "Jane"), ("", " "), ("Recipient", "Roe")], "Attn: Jane Roe"),
+        ([("StreetName", "(Oak"), ("", " "), ("StreetName", "Hill)"), ("", ", "), ("PlaceName", "A")], r"\(.+\), A"),
+        ([("Recipient", "Attn:"), ("", " "), ("Recipient", "Jane Roe")], "Attn: Jane Roe"),
         ([("StreetName", "B"), ("", " "), ("PlaceName", "Reno")], "B Reno"),
         ([("OccupancyIdentifier", "#C-14"), ("", "\n")], r"#C-[1-9]\d\n"),
         ([("USPSBoxID", "9" * 40)], r"[1-9]\d{39}"),

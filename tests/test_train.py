@@ -16,7 +16,7 @@ from mw_pipeline.labels import STAGE2
 from mw_pipeline.model.checkpoint import load_checkpoint, load_optimizer_state
 from mw_pipeline.model.encoder import tensors_of
 from mw_pipeline.train.loop import Run, train
-from mw_pipeline.train.processes import Processes
+from mw_pipeline.train.processes import ALONE
 from mw_pipeline.verdict.runlog import read_run
 
 STEP_KEYS = [
@@ -184,7 +184,7 @@ def test_the_logged_loss_is_the_mean_over_the_accumulation_window(toy, tmp_path)
         model={"dropout": 0.0}, train={"steps": 1, "warmup_steps": 0, "batch_size": 8, "accumulation": 3}
     )
     plan = toy_plan(toy, tmp_path, recipe=recipe)
-    run = Run(plan, torch.device("cpu"), Processes(0, 1), lambda event: None)
+    run = Run(plan, torch.device("cpu"), ALONE, lambda event: None)
     ce = crf = pieces = 0.0
     with torch.no_grad():
         for index in range(3):
@@ -266,9 +266,9 @@ def test_a_log_row_is_the_mean_over_all_pieces_since_the_row_before(toy: Toy, tm
 @pytest.mark.parametrize("loss", [{"kind": "ce+crf"}, {"kind": "soft-span"}])
 def test_lengths_rounded_up_as_for_a_gpu_change_no_loss_but_for_rounding(toy, tmp_path, monkeypatch, loss):
     recipe = toy_recipe(loss=loss, model={"dropout": 0.0})
-    plain = Run(toy_plan(toy, tmp_path, recipe=recipe), torch.device("cpu"), Processes(0, 1), lambda event: None)
+    plain = Run(toy_plan(toy, tmp_path, recipe=recipe), torch.device("cpu"), ALONE, lambda event: None)
     monkeypatch.setattr("mw_pipeline.train.loop.width_multiple", lambda device: 8)
-    wide = Run(toy_plan(toy, tmp_path, recipe=recipe), torch.device("cpu"), Processes(0, 1), lambda event: None)
+    wide = Run(toy_plan(toy, tmp_path, recipe=recipe), torch.device("cpu"), ALONE, lambda event: None)
 
     for step in range(1, 6):
         ours, theirs = plain.stepper.take(step), wide.stepper.take(step)

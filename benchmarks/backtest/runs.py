@@ -19,7 +19,7 @@ from mw_pipeline.train.data import TrainingData
 from mw_pipeline.train.folder import digests_of
 from mw_pipeline.train.log import EVALS, STEPS, TrainingLog
 from mw_pipeline.train.plan import RunKind, RunPlan
-from mw_pipeline.train.processes import Processes
+from mw_pipeline.train.processes import ALONE
 from mw_pipeline.train.step import Stepper
 from mw_pipeline.train.validation import validate
 from mw_pipeline.train.window import LossWindow
@@ -68,7 +68,7 @@ class _Unwatched:
         data = TrainingData.open(plan)
         stream = Corrupted(data.stream, fault, tags=len(plan.recipe.label_set.tags))
         self.data = dataclasses.replace(data, stream=stream)
-        self.stepper = Stepper(plan, self.data, device=torch.device("cpu"), processes=Processes(0, 1))
+        self.stepper = Stepper(plan, self.data, device=torch.device("cpu"), processes=ALONE)
 
     def go(self) -> int:
         """Trains to the end; returns the last step."""

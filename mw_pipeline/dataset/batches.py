@@ -5,6 +5,7 @@ Shape letters: B rows, T pieces of the longest of them or, on a GPU, the next mu
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,22 +75,26 @@ class BatchStream:
         seed: int,
         pool_batches: int = 128,
         multiple: int = 1,
+        own: Callable[[NDArray[np.int64]], NDArray[np.bool_]] | None = None,
     ) -> None:
         """Batches are as many pieces wide, and said to have as many words, as the next `multiple` above their longest
-        row. Raises RecipeError when the sampler has sources that the dataset lacks."""
+        row. `own` says of batch numbers (N,) which will be asked for: the rows of others are drawn and never read.
+
+        Raises RecipeError when the sampler has sources that the dataset lacks."""
         self._dataset = dataset
         self._sampler = sampler
         self._batch_size = batch_size
         self._seed = seed
         self._multiple = multiple
+        self._own = own
         self.pool_batches = pool_batches
-        self._ahead: Ahead[list[Batch]] = Ahead()
-        self._pool: tuple[int, list[Batch]] | None = None
+        self._ahead: Ahead[Mapping[int, Batch]] = Ahead()
+        self._pool: tuple[int, Mapping[int, Batch]] | None = None
         self._sample_pool: tuple[int, SamplePool] | None = None
         self._bounds = _source_bounds(dataset, sampler)
 
     def batch(self, index: int) -> Batch:
-        """Batch `index` of the run, counted from 0."""
+        """Batch `index` of the run, counted from 0. KeyError for one that is another's."""
         pool, position = divmod(index, self.pool_batches)
         if self._pool is None or self._pool[0] != pool:
             self._pool = (pool, self._ahead.take(self._batches_of, pool))
@@ -106,15 +111,19 @@ class BatchStream:
         begin = int(samples.order[position]) * self._batch_size
         return samples.rows[begin : begin + self._batch_size]
 
-    def _batches_of(self, pool: int) -> list[Batch]:
+    def _batches_of(self, pool: int) -> Mapping[int, Batch]:
+        """Position in the pool to batch, of those that are our own."""
         samples, size = self._sample_pool_of(pool), self._batch_size
-        token_rows = self._dataset.rows(samples.rows)
-        begins = range(0, len(samples.rows), size)
-        batches = [
-            padded(token_rows, begin, begin + size, samples.rows, samples.passes, multiple=self._multiple)
-            for begin in begins
-        ]
-        return [batches[i] for i in samples.order]
+        positions = np.arange(self.pool_batches)
+        if self._own is not None:
+            positions = positions[self._own(pool * self.pool_batches + positions)]
+        chosen = (samples.order[positions, None] * size + np.arange(size)).ravel()
+        rows, passes = samples.rows[chosen], samples.passes[chosen]
+        token_rows = self._dataset.rows(rows)
+        return {
+            position: padded(token_rows, begin, begin + size, rows, passes, multiple=self._multiple)
+            for position, begin in zip(positions.tolist(), range(0, len(rows), size), strict=True)
+        }
 
     def _sample_pool_of(self, pool: int) -> SamplePool:
         samples = self.pool_batches * self._batch_size

@@ -1,9 +1,9 @@
 """Labelled texts told of other addresses: their own shape, with the names and numbers of others in it.
 
-A set that people labelled holds a few hundred texts, and shows what no grammar does: in which order, with which marks and
-which words of closed classes people write. Met often enough to teach that, its few streets and persons are learned by
-heart. So street names, people, firms, buildings and numbers are drawn as the built-in source draws them, while types,
-directions, kinds of unit and all marks stay; so do town, state and ZIP code, which belong together.
+A set that people labelled holds a few hundred texts, and shows what no grammar does: in which order, with which marks
+and which words of closed classes people write. Met often enough to teach that, its few streets and persons are learned
+by heart. So street names, people, firms, buildings and numbers are drawn as the built-in source draws them, while
+types, directions, kinds of unit and all marks stay; so do town, state and ZIP code, which belong together.
 """
 
 from __future__ import annotations

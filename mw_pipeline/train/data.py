@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from mw_pipeline.digest import JSON, sha256_file
 from mw_pipeline.errors import ArtifactError
 from mw_pipeline.mix.sampler import MixSampler
 from mw_pipeline.train.plan import RunPlan
+from mw_pipeline.train.processes import ALONE, Processes
 
 TRAIN_SAMPLE_ROWS = 500
 
@@ -36,8 +38,8 @@ class TrainingData:
     summary: Mapping[str, JSON]
 
     @classmethod
-    def open(cls, plan: RunPlan, *, multiple: int = 1) -> TrainingData:
-        """The data of a plan; `multiple` is that of its training batches' lengths.
+    def open(cls, plan: RunPlan, *, multiple: int = 1, processes: Processes = ALONE) -> TrainingData:
+        """The data of a plan for one of its processes; `multiple` is that of its training batches' lengths.
 
         Raises ArtifactError when it was made for other labels or another tokenizer (M32)."""
         summary = read_dataset_json(plan.dataset_path)
@@ -45,7 +47,8 @@ class TrainingData:
         train, recipe, course = TokenizedDataset(plan.dataset_path, "train"), plan.recipe, plan.course
         sampler = training_sampler(train, recipe)
         size, seed = course.batch_size, recipe.train.seed
-        stream = BatchStream(train, sampler, batch_size=size, seed=seed, multiple=multiple)
+        own = partial(course.is_of_rank, rank=processes.rank, ranks=processes.count) if processes.count > 1 else None
+        stream = BatchStream(train, sampler, batch_size=size, seed=seed, multiple=multiple, own=own)
         held_out = TokenizedDataset(plan.dataset_path, "validation")
         validation = tuple(fixed_batches(held_out, recipe.train.eval_rows))
         sample = tuple(batches_of(train, _rows_like(held_out, validation, train)))

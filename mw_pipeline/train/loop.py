@@ -70,7 +70,7 @@ class Run:
 
     def __init__(self, plan: RunPlan, device: torch.device, processes: Processes, emit: Listener) -> None:
         self.plan, self.course, self.processes, self.emit = plan, plan.course, processes, emit
-        self.data = TrainingData.open(plan, multiple=width_multiple(device))
+        self.data = TrainingData.open(plan, multiple=width_multiple(device), processes=processes)
         self.folder = RunFolder(plan, vocab_size=self.data.summary["vocab_size"])
         self.stepper = Stepper(plan, self.data, device=device, processes=processes)
         self.state = TrainState()

@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from mw_pipeline.digest import JSON
 from mw_pipeline.recipe import Recipe
 from mw_pipeline.schedule import lr_share
@@ -129,6 +132,11 @@ class Course:
         share = self.micro_batches_per_step // ranks
         first = (step - 1) * self.micro_batches_per_step + rank * share
         return range(first, first + share)
+
+    def is_of_rank(self, indices: NDArray[np.int64], *, rank: int, ranks: int) -> NDArray[np.bool_]:
+        """(N,): which batches are among the `micro_batches` of one process of `ranks`, in whichever step."""
+        share = self.micro_batches_per_step // ranks
+        return np.equal(indices % self.micro_batches_per_step // share, rank)
 
     def as_json(self) -> dict[str, JSON]:
         """The fields of `run.json` that describe the course."""

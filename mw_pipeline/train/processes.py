@@ -113,3 +113,7 @@ class Processes:
     def wait(self) -> None:
         """Returns when all processes have come here."""
         self.any(False)
+
+
+ALONE = Processes(rank=0, count=1)
+"""The one process of a run that has no others."""

@@ -24,7 +24,7 @@ from mw_pipeline.train.folder import digests_of
 from mw_pipeline.train.log import BEST, FIRST_STEPS, LAST
 from mw_pipeline.train.loop import Run
 from mw_pipeline.train.plan import RunPlan
-from mw_pipeline.train.processes import Processes
+from mw_pipeline.train.processes import ALONE
 from mw_pipeline.train.step import FIRST_STEPS_LOGGED, TERMS, row_hash
 from mw_pipeline.train.validation import examine, row_losses
 from mw_pipeline.train.window import LossWindow
@@ -60,7 +60,7 @@ class Reenactment:
     @cached_property
     def run(self) -> Run:
         """The run before its first step, with weights, data, loss and optimizer as the trainer makes them."""
-        return Run(self.plan, self.device, Processes(rank=0, count=1), lambda event: None)
+        return Run(self.plan, self.device, ALONE, lambda event: None)
 
     @cached_property
     def checkpoints(self) -> dict[str, Checkpoint]:
