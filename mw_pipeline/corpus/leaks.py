@@ -56,20 +56,22 @@ _CONFLICTS = (
     from ranked left join texts using (text) left join families using (family) where reason is not null""",
 )
 
-# Only rows that nothing else speaks against can stay, or give way: what they repeat is sure to be there.
+# Only rows that nothing else speaks against can stay, or give way: what they repeat is sure to be there. A source has
+# no text twice, so one row of the first source has it.
+_REPEATS = (
+    "create table shared as select raw from keys group by 1 having min(source) <> max(source)",
+    """create table rivals as select row_id, source, part, split, raw from ranked semi join shared using (raw)
+    anti join conflicts using (row_id)""",
+    """create table firsts as select raw, min(source) as source from rivals group by 1
+    having min(source) <> max(source)""",
+    "create table kept as select raw, source, row_id from rivals semi join firsts using (raw, source)",
+    """create table repeats as select rivals.row_id, rivals.source, part, split, kept.row_id as repeats
+    from rivals join kept using (raw) where rivals.source <> kept.source""",
+)
+
 _EXCLUDED = """
-    with shared as (select raw from keys group by 1 having min(source) <> max(source)),
-    rivals as (
-        select row_id, source, part, split, raw from ranked semi join shared using (raw)
-        anti join conflicts using (row_id)
-    ),
-    firsts as (
-        select raw, min(source) as first_source, arg_min(row_id, source) as first_id
-        from rivals group by 1 having min(source) <> max(source)
-    )
-    select row_id, source, part, split, reason, null as repeats from conflicts union all
-    select row_id, source, part, split, 'other_source', first_id
-    from rivals join firsts using (raw) where source <> first_source order by source, part, row_id
+    select row_id, source::varchar as source, part, split, reason, null as repeats from conflicts union all
+    select row_id, source::varchar, part, split, 'other_source', repeats from repeats order by source, part, row_id
 """
 
 
@@ -86,7 +88,7 @@ def write_exclusions(
     """
     reasons = Counter[str]()
     with _joined(keys, None, gold_texts, gold_families, path.parent) as connection:
-        for step in _CONFLICTS:
+        for step in (*_CONFLICTS, *_REPEATS):
             connection.execute(step)
 
         def counted() -> Iterator[pa.RecordBatch]:
@@ -227,7 +229,10 @@ def _joined(
     """A connection with keys, gold_texts and gold_families; what it keeps in `folder` is removed after."""
     with tempfile.TemporaryDirectory(dir=folder) as kept, bounded_connection(Path(kept)) as connection:
         connection.execute("set preserve_insertion_order = false")  # else every thread keeps what it has read
-        connection.execute(f"create view keys as select * from {rows_in(keys, but=exclusions)}")
+        rows = rows_in(keys, but=exclusions)
+        # The state of a group holds a number and no name, which would lie where nothing can be spilled.
+        connection.execute(f"create type source_name as enum (select distinct source from {rows} order by 1)")
+        connection.execute(f"create view keys as select * replace (source::source_name as source) from {rows}")
         texts, families = (pa.array(list(values), pa.string()) for values in (gold_texts, gold_families))
         connection.register("gold_texts", pa.table({"text": text_keys(texts)}))
         connection.register("gold_families", pa.table({"family": hashed(families)}))
