@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from toy_run import build_toy, toy_plan, toy_recipe
+from toy_run import build_toy, rows, toy_plan, toy_recipe
 
 from mw_pipeline.errors import UnfinishedError
 from mw_pipeline.model.checkpoint import load_checkpoint
@@ -108,3 +108,39 @@ def test_two_processes_train_what_one_trains_by_accumulation(tmp_path):
     weights = load_checkpoint(tmp_path / "one" / "last").tagger.state_dict()
     for name, value in load_checkpoint(tmp_path / "two" / "last").tagger.state_dict().items():
         torch.testing.assert_close(value, weights[name], atol=2e-2, rtol=1e-2)
+
+
+def test_what_is_shared_out_comes_together_in_its_order(monkeypatch):
+    """Seven things among three processes, each of which hands in what it made of its own."""
+    items = list("abcdefg")
+    shares = [Processes(rank, 3).share(items) for rank in range(3)]
+
+    def gather(parts: list[list[str]], own: list[str]) -> None:
+        assert own == [item.upper() for item in shares[1]]
+        parts[:] = [[item.upper() for item in share] for share in shares]
+
+    monkeypatch.setattr("torch.distributed.all_gather_object", gather)
+    assert Processes(1, 3).together([item.upper() for item in shares[1]]) == list("ABCDEFG")
+    assert Processes(0, 1).together(Processes(0, 1).share(items)) == items
+
+
+def test_an_evaluation_that_loses_a_process_is_made_by_the_one_that_writes(toy, tmp_path, monkeypatch):
+    def lose(self: Processes, own: list[object]) -> list[object]:
+        if self.count > 1:
+            raise PeerLostError("connection closed")
+        return own
+
+    monkeypatch.setattr(Processes, "together", lose)
+    recipe = toy_recipe(train={"steps": 20, "eval_every": 10, "accumulation": 2})
+    run = Run(toy_plan(toy, tmp_path, recipe=recipe), torch.device("cpu"), Processes(0, 1), lambda event: None)
+    run.open()
+    run.processes = Processes(0, 2)
+    for _ in range(9):
+        run.advance()
+    with pytest.raises(PeerLostError):
+        run.advance()
+
+    (row,) = rows(tmp_path / "evals.jsonl")
+    assert row["step"] == 10
+    assert row["pieces"] == sum(int(batch.attention_mask.sum()) for batch in run.data.validation)
+    assert load_checkpoint(tmp_path / "best").step == 10

@@ -54,6 +54,14 @@ def test_two_ranks_take_the_rows_and_the_losses_of_one(toy: Toy, tmp_path: Path)
     for ours, theirs in zip(one, two, strict=True):
         assert (ours["row_hash"], ours["rows"], ours["pass"]) == (theirs["row_hash"], theirs["rows"], theirs["pass"])
         assert ours["loss"] == pytest.approx(theirs["loss"], rel=1e-5)
+    for name, keys in (
+        ("evals.jsonl", ("step", "val_loss", "val_macro_f1", "pieces")),
+        ("row_losses.jsonl", ("nats",)),
+    ):
+        one, two = (rows(tmp_path / run / name) for run in ("one", "two"))
+        assert len(one) == len(two) == 2
+        for ours, theirs in zip(one, two, strict=True):
+            assert [ours[key] for key in keys] == [pytest.approx(theirs[key], rel=1e-3) for key in keys]
 
 
 def test_the_death_of_a_rank_ends_the_other_cleanly_and_one_rank_goes_on(toy: Toy, tmp_path: Path) -> None:

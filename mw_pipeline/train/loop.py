@@ -16,6 +16,7 @@ import torch
 
 from mw_pipeline.digest import JSON
 from mw_pipeline.errors import GateError, UnfinishedError
+from mw_pipeline.metrics.row_losses import RowLosses
 from mw_pipeline.model.checkpoint import load_checkpoint, load_optimizer_state
 from mw_pipeline.train.clock import RunClock
 from mw_pipeline.train.data import TrainingData
@@ -27,12 +28,12 @@ from mw_pipeline.train.memory import memory_by_name
 from mw_pipeline.train.permit import demand_permit
 from mw_pipeline.train.plan import RunPlan, RunResult, Status
 from mw_pipeline.train.preflight import PREFLIGHT_STEPS, Preflight
-from mw_pipeline.train.processes import PeerLostError, Processes
+from mw_pipeline.train.processes import ALONE, PeerLostError, Processes
 from mw_pipeline.train.progress import Listener
 from mw_pipeline.train.signals import stop_signals
 from mw_pipeline.train.state import TrainState
 from mw_pipeline.train.step import FIRST_STEPS_LOGGED, StepOutcome, Stepper
-from mw_pipeline.train.validation import examine, row_losses, validate
+from mw_pipeline.train.validation import Validation, examine, row_losses
 
 PROGRESS_SECONDS = 2.0
 
@@ -162,12 +163,17 @@ class Run:
     def _initial_val_loss(self) -> float | None:
         """Validation loss before the first step, which also shows what an evaluation takes."""
         former = self.folder.log.read_run() or {}
-        if self.state.step or not self.processes.writes:
+        if self.state.step:
             return former.get("initial_val_loss")
         begun = time.perf_counter()
-        found = validate(self.stepper.tagger, self.data.validation, self.plan.recipe.label_set, loss=self.stepper.loss)
+        try:
+            found, _ = self._examined(self.processes)
+        except PeerLostError as error:
+            raise UnfinishedError(
+                f"{self.plan.out}: a process of the run went before its first step ({error}). Start the run again."
+            ) from error
         self.clock.eval_seconds = time.perf_counter() - begun
-        return float(found["val_loss"])
+        return float(found.scores["val_loss"])
 
     def _close(self, status: Status) -> RunResult:
         step, rows = self.state.step, self.state.step * self.course.effective_batch
@@ -261,20 +267,34 @@ class Run:
         self._emit_step(row)
 
     def _evaluate(self) -> None:
-        """The row of an evaluation; last/ is saved before best/, so that best/ is never ahead of what can resume."""
-        if not self.processes.writes:
-            return
-        begun, labels = time.perf_counter(), self.plan.recipe.label_set
-        found = examine(self.stepper.tagger, self.data.validation, labels, loss=self.stepper.loss)
-        seen = row_losses(self.stepper.tagger, self.data.train_sample, labels, loss=self.stepper.loss)
-        of_train = {"train_eval_loss": seen.mean, "train_eval_loss_se": seen.standard_error}
+        """The row of an evaluation; last/ is saved before best/, so that best/ is never ahead of what can resume.
+
+        A process that goes meanwhile takes its part along: the one that writes does all of it, and then says so."""
+        begun, lost = time.perf_counter(), None
+        try:
+            found, seen = self._examined(self.processes)
+        except PeerLostError as error:
+            if not self.processes.writes:
+                raise
+            lost = error
+            found, seen = self._examined(ALONE)
         self.clock.eval_seconds = time.perf_counter() - begun
-        row = {"step": self.state.step, **found.scores, **of_train, "seconds": self.clock.eval_seconds}
-        is_best = self.folder.log_eval(row, found.losses)
-        if is_best:
-            self._save(LAST)
-            self._save(BEST)
-        self.emit({"event": "evaluated", "steps": self.course.steps, "is_best": is_best, **row})
+        if self.processes.writes:
+            of_train = {"train_eval_loss": seen.mean, "train_eval_loss_se": seen.standard_error}
+            row = {"step": self.state.step, **found.scores, **of_train, "seconds": self.clock.eval_seconds}
+            is_best = self.folder.log_eval(row, found.losses)
+            if is_best:
+                self._save(LAST)
+                self._save(BEST)
+            self.emit({"event": "evaluated", "steps": self.course.steps, "is_best": is_best, **row})
+        if lost is not None:
+            raise lost
+
+    def _examined(self, processes: Processes) -> tuple[Validation, RowLosses]:
+        """The scores of the weights as they are, and the losses of rows that they were trained on."""
+        tagger, labels, loss = self.stepper.tagger, self.plan.recipe.label_set, self.stepper.loss
+        found = examine(tagger, self.data.validation, labels, loss=loss, processes=processes)
+        return found, row_losses(tagger, self.data.train_sample, labels, loss=loss, processes=processes)
 
     def _emit_step(self, row: dict[str, JSON]) -> None:
         if not self.clock.report_is_due(PROGRESS_SECONDS) and self.state.step < self.course.steps:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
@@ -15,6 +16,7 @@ from mw_pipeline.errors import RecipeError
 from mw_pipeline.model.losses import Extent
 
 _HASHES = 2**64
+T = TypeVar("T")
 
 
 class PeerLostError(Exception):
@@ -70,7 +72,7 @@ class Processes:
 
     @property
     def writes(self) -> bool:
-        """True in the one process that writes files and evaluates."""
+        """True in the one process that writes files."""
         return self.rank == 0
 
     def total(self, extent: Extent) -> Extent:
@@ -90,6 +92,19 @@ class Processes:
     def sum_values(self, values: Tensor) -> Tensor:
         """The sum of a tensor over all processes, in its place."""
         return self._reduce(values, dist.ReduceOp.SUM)
+
+    def share(self, items: Sequence[T]) -> Sequence[T]:
+        """This process's part of what all share out."""
+        return items[self.rank :: self.count]
+
+    def together(self, own: Sequence[T]) -> list[T]:
+        """What all processes have made of their shares, in the order of what they shared out. Objects go by pickle."""
+        if self.count == 1:
+            return list(own)
+        parts: list[list[T]] = [[] for _ in range(self.count)]
+        with _raising_peer_lost():
+            dist.all_gather_object(parts, list(own))
+        return [parts[at % self.count][at // self.count] for at in range(sum(map(len, parts)))]
 
     def any(self, *flags: bool) -> list[bool]:
         """Each flag as True in all processes when it is true in one, so that they stop at the same step."""

@@ -23,6 +23,7 @@ from mw_pipeline.model.checkpoint import Tagger
 from mw_pipeline.model.encoder import tensors_of
 from mw_pipeline.model.losses import TaggingLoss
 from mw_pipeline.model.soft_span import by_threshold
+from mw_pipeline.train.processes import ALONE, Processes
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,11 @@ class SpanCounts:
 
     def __add__(self, other: SpanCounts) -> SpanCounts:
         return SpanCounts(self.gold + other.gold, self.predicted + other.predicted, self.correct + other.correct)
+
+    @classmethod
+    def none(cls, tags: int) -> SpanCounts:
+        """No span of any tag."""
+        return cls(*(np.zeros(tags, dtype=np.int64) for _ in range(3)))
 
     def f1(self, labels: LabelSet) -> dict[str, float | None]:
         """F1 by tag; None for a tag that neither gold nor prediction holds."""
@@ -88,48 +94,73 @@ def validate(tagger: Tagger, batches: Sequence[Batch], labels: LabelSet, *, loss
     return examine(tagger, batches, labels, loss=loss).scores
 
 
-def examine(tagger: Tagger, batches: Sequence[Batch], labels: LabelSet, *, loss: TaggingLoss) -> Validation:
+def examine(
+    tagger: Tagger, batches: Sequence[Batch], labels: LabelSet, *, loss: TaggingLoss, processes: Processes = ALONE
+) -> Validation:
     """val_loss, val_ce, val_crf (nats per piece, without weights or smoothing), val_macro_f1, f1 by tag, and more.
 
     val_loss is the negative log-likelihood of the model that decodes: the CRF's where the loss has one, else CE. A
     soft-span tagger decodes its scores above `thresholds`, which are chosen here and are in the answer: its val_loss is
     the CE of these, so that it too can be held against the entropy of the labels. `nonfinite_parameters` counts weights
     that are NaN or infinite, for those of pieces that these batches lack show in no loss.
+
+    Each of the `processes` takes its part of the batches and all get the scores, which are those of one to the last
+    bit. Raises PeerLostError when one of them is gone.
     """
     tagger.eval()
     with torch.inference_mode():
-        answers = answers_of(tagger, batches)
-        thresholds: dict[str, float] = {}
-        if loss.positive_weights is not None:
-            thresholds = choose_thresholds(answers, labels)
-            answers = [answer.above(thresholds, labels) for answer in answers]
-        ce = [answer.ce_rows() for answer in answers]
-        crf = [answer.crf_rows(tagger) for answer in answers] if loss.crf_weight else None
-        losses = _rows_of(answers, crf or ce)
-        found = {"val_loss": losses.mean, **_decoded(tagger, answers, labels)}
-        found |= {"val_ce": _rows_of(answers, ce).mean, "val_crf": losses.mean if crf else None}
-        found |= {"pieces": int(losses.pieces.sum()), "val_loss_se": losses.standard_error}
-        found["nonfinite_parameters"] = sum(int((~weights.isfinite()).sum()) for weights in tagger.parameters())
+        answers, thresholds = _answers_to_decode(tagger, batches, labels, loss, processes)
+        moves = Moves.of(tagger.crf.masked_transitions().cpu().numpy(), tagger.crf.masked_start().cpu().numpy())
+        spans = processes.together([_spans_of(answer, moves, labels) for answer in answers])
+        ce = _rows_of(processes.together([(answer.ce_rows(), answer.lengths()) for answer in answers]))
+        crf = None
+        if loss.crf_weight:
+            crf = _rows_of(processes.together([(answer.crf_rows(tagger), answer.lengths()) for answer in answers]))
+        nonfinite = sum(int((~weights.isfinite()).sum()) for weights in tagger.parameters())
     tagger.train()
+    losses, counts = crf or ce, sum(spans, start=SpanCounts.none(len(labels.tags)))
+    found = {
+        "val_loss": losses.mean,
+        "val_macro_f1": counts.macro_f1(labels),
+        "f1": counts.f1(labels),
+        "val_ce": ce.mean,
+        "val_crf": crf.mean if crf else None,
+        "pieces": int(losses.pieces.sum()),
+        "val_loss_se": losses.standard_error,
+        "nonfinite_parameters": nonfinite,
+    }
     return Validation(found | ({"thresholds": thresholds} if thresholds else {}), losses)
 
 
-def row_losses(tagger: Tagger, batches: Sequence[Batch], labels: LabelSet, *, loss: TaggingLoss) -> RowLosses:
+def row_losses(
+    tagger: Tagger, batches: Sequence[Batch], labels: LabelSet, *, loss: TaggingLoss, processes: Processes = ALONE
+) -> RowLosses:
     """What `examine` calls val_loss, row by row, without decoding; a soft-span tagger's thresholds are chosen here."""
     tagger.eval()
     with torch.inference_mode():
-        answers = answers_of(tagger, batches)
-        if loss.positive_weights is not None:
-            thresholds = choose_thresholds(answers, labels)
-            answers = [answer.above(thresholds, labels) for answer in answers]
+        answers, _ = _answers_to_decode(tagger, batches, labels, loss, processes)
         nats = [answer.crf_rows(tagger) if loss.crf_weight else answer.ce_rows() for answer in answers]
+        lengths = [answer.lengths() for answer in answers]
+        found = _rows_of(processes.together(list(zip(nats, lengths, strict=True))))
     tagger.train()
-    return _rows_of(answers, nats)
+    return found
 
 
-def _rows_of(answers: Sequence[Answer], nats: Sequence[NDArray[np.float64]]) -> RowLosses:
-    pieces = [answer.batch.attention_mask.sum(1) for answer in answers]
-    return RowLosses(np.concatenate(nats), np.concatenate(pieces).astype(np.int64))
+def _answers_to_decode(
+    tagger: Tagger, batches: Sequence[Batch], labels: LabelSet, loss: TaggingLoss, processes: Processes
+) -> tuple[list[Answer], dict[str, float]]:
+    """What the tagger says to this process's part of the batches, and the thresholds of all where the loss has some."""
+    answers = answers_of(tagger, processes.share(batches))
+    if loss.positive_weights is None:
+        return answers, {}
+    scores, gold = zip(*processes.together([pieces_of([answer]) for answer in answers]), strict=True)
+    thresholds = choose_thresholds(np.concatenate(scores), np.concatenate(gold), labels)
+    return [answer.above(thresholds, labels) for answer in answers], thresholds
+
+
+def _rows_of(found: Sequence[tuple[NDArray[np.float64], NDArray[np.int64]]]) -> RowLosses:
+    nats, pieces = zip(*found, strict=True)
+    return RowLosses(np.concatenate(nats), np.concatenate(pieces))
 
 
 @dataclass(frozen=True)
@@ -144,6 +175,11 @@ class Answer:
     def above(self, thresholds: Mapping[str, float], labels: LabelSet) -> Answer:
         """The same with its scores above the thresholds."""
         return replace(self, logits=by_threshold(self.logits, thresholds, labels))
+
+    def lengths(self) -> NDArray[np.int64]:
+        """(B,) real pieces of each row."""
+        pieces: NDArray[np.int64] = np.count_nonzero(self.batch.attention_mask, axis=1)
+        return pieces
 
     def ce_rows(self) -> NDArray[np.float64]:
         """(B,) cross-entropy of each row, in nats."""
@@ -167,9 +203,9 @@ def answers_of(tagger: Tagger, batches: Sequence[Batch]) -> list[Answer]:
     return found
 
 
-def choose_thresholds(answers: Sequence[Answer], labels: LabelSet) -> dict[str, float]:
-    """Tag → logit with the best F1 over pieces that lie inside a value of the tag, by whichever label (M60)."""
-    scores, gold = pieces_of(answers)
+def choose_thresholds(scores: NDArray[np.float32], gold: NDArray[np.int64], labels: LabelSet) -> dict[str, float]:
+    """Tag → logit with the best F1 over pieces that lie inside a value of the tag, by whichever label (M60); logits
+    (N, K) and gold labels (N,) as `pieces_of` gives them."""
     return {tag: choose_threshold(*of_tag(scores, gold, number)) for number, tag in enumerate(labels.tags)}
 
 
@@ -188,13 +224,8 @@ def of_tag(
     return scores[:, begin : begin + 2].max(axis=1), (gold == begin) | (gold == begin + 1)
 
 
-def _decoded(tagger: Tagger, answers: Sequence[Answer], labels: LabelSet) -> dict[str, JSON]:
-    """val_macro_f1, and f1 by tag, of what constrained Viterbi over whole words makes of the answers."""
-    moves = Moves.of(tagger.crf.masked_transitions().cpu().numpy(), tagger.crf.masked_start().cpu().numpy())
-    nothing = np.zeros(len(labels.tags), dtype=np.int64)
-    counts = SpanCounts(nothing, nothing, nothing)
-    for answer in answers:
-        mask = answer.batch.attention_mask
-        predicted = word_viterbi(answer.logits.cpu().numpy(), mask, answer.batch.kinds, moves)
-        counts += count_spans(np.where(mask, answer.batch.labels, 0), predicted, tags=len(labels.tags))
-    return {"val_macro_f1": counts.macro_f1(labels), "f1": counts.f1(labels)}
+def _spans_of(answer: Answer, moves: Moves, labels: LabelSet) -> SpanCounts:
+    """The spans that constrained Viterbi over whole words makes of an answer, beside the gold's."""
+    mask = answer.batch.attention_mask
+    predicted = word_viterbi(answer.logits.cpu().numpy(), mask, answer.batch.kinds, moves)
+    return count_spans(np.where(mask, answer.batch.labels, 0), predicted, tags=len(labels.tags))
