@@ -35,11 +35,35 @@ def test_a_town_lies_in_the_country_of_its_row():
 @pytest.mark.parametrize("country", ["DE", "ES", "IT", "NL", "BR"])
 def test_an_area_is_one_of_the_country(country: str):
     areas = pycountry.subdivisions.get(country_code=country)
-    known = {area.name.partition(" [")[0] for area in areas} | {area.code[3:] for area in areas}
+    known = {name for area in areas for name in (area.code[3:], *neighbours.names_in(area.name))}
     named = {area for area in DRAFTS.tags["region"][rows_of(country)] if area is not None}
 
     assert named and named <= known
     assert "Curaçao" not in named
+
+
+@pytest.mark.parametrize(
+    ("entry", "names"),
+    [
+        ("Toscana", ["Toscana"]),
+        ("Illes Balears [Islas Baleares]", ["Illes Balears", "Islas Baleares"]),
+        ("Murcia, Región de", ["Región de Murcia", "Murcia"]),
+        ("Navarra, Comunidad Foral de", ["Comunidad Foral de Navarra", "Navarra"]),
+        ("Valenciana, Comunidad", ["Comunidad Valenciana"]),
+        ("wallonne, Région", ["Région wallonne"]),
+        ("San Andrés, Providencia y Santa Catalina", ["San Andrés, Providencia y Santa Catalina"]),
+    ],
+)
+def test_an_entry_of_the_standard_is_written_as_people_write_it(entry: str, names: list[str]):
+    assert neighbours.names_in(entry) == names
+
+
+def test_regions_provinces_and_their_letters_are_met_as_often_as_each_other():
+    regions = [area for area in DRAFTS.tags["region"][rows_of("IT")] if area is not None]
+    shares = [np.isin(regions, areas).mean() for areas in neighbours.areas_of("IT")]
+
+    assert len(shares) == 3
+    assert min(shares) > 0.27 and sum(shares) > 0.99
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ def test_a_country_without_a_file_is_written_by_the_defaults():
 
 
 def test_every_file_is_of_a_country():
-    assert set(KNOWN_COUNTRIES) == {"FR", "US"} <= COUNTRY_CODES
+    assert set(KNOWN_COUNTRIES) == {"FR", "IT", "US"} <= COUNTRY_CODES
 
 
 @pytest.mark.parametrize(

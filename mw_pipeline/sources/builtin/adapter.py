@@ -23,7 +23,7 @@ DEFAULT_RECORDS = 400_000
 # Percent of the records, beside the kinds of the two countries.
 SCRIPT_SHARE = 16.0
 WORLD_SHARE = 13.0
-NEIGHBOUR_SHARE = 9.0
+NEIGHBOUR_SHARE = 11.0
 # Every country of the world is met within the first four batches.
 _COUNTRIES_A_BATCH = 60
 

@@ -4,6 +4,7 @@ name out."""
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Mapping
 
 import numpy as np
@@ -23,7 +24,7 @@ COUNTRIES_OF: Mapping[str, tuple[str, ...]] = {
     "nl": ("NL", "NL", "BE"),
     "pt": ("PT", "BR"),
 }
-_VENUES, _STREETS, _NUMBERS, _UNITS, _POSTCODES, _REGIONS, _COUNTRIES = 0.2, 0.88, 0.93, 0.1, 0.85, 0.4, 0.25
+_VENUES, _STREETS, _NUMBERS, _UNITS, _POSTCODES, _REGIONS, _COUNTRIES = 0.2, 0.88, 0.93, 0.1, 0.85, 0.55, 0.25
 # Countries whose areas people also write by the letters of their code: `Roma RM`, `São Paulo - SP`.
 _AREAS_BY_CODE = frozenset({"IT", "BR"})
 # Parts of a kingdom overseas, which are countries of their own.
@@ -47,13 +48,28 @@ def neighbour_grammar() -> Grammar:
 
 
 @functools.cache
-def areas_of(country: str) -> Strings:
-    """The names of a country's areas in ISO 3166-2, and their codes where people write those; in order."""
+def areas_of(country: str) -> tuple[Strings, ...]:
+    """The names of a country's areas in ISO 3166-2, the highest and those within them, and their codes where people
+    write these; each in order, and none empty."""
     known = pycountry.subdivisions.get(country_code=country)  # type: ignore[no-untyped-call]
     areas = [area for area in known if area.type not in _ELSEWHERE]
-    names = [area.name.partition(" [")[0] for area in areas if "," not in area.name]
+    ranks = [
+        [name for area in areas if bool(area.parent_code) == lower for name in names_in(area.name)] for lower in (0, 1)
+    ]
     codes = [area.code.partition("-")[2] for area in areas] if country in _AREAS_BY_CODE else []
-    return np.array([*sorted(names), *sorted(code for code in codes if code.isalpha())], dtype=object)
+    found = (*ranks, [code for code in codes if code.isalpha()])
+    return tuple(np.array(sorted({*names}), dtype=object) for names in found if names)
+
+
+def names_in(entry: str) -> list[str]:
+    """The names that an entry of ISO 3166-2 stands for: `Illes Balears [Islas Baleares]` for both, `Murcia, Región de`
+    for Región de Murcia and for Murcia."""
+    if both := re.fullmatch(r"(.+) \[(.+)\]", entry):
+        return list(both.groups())
+    if turned := re.fullmatch(r"(.+), (\S+|.+ d[eo]l?)", entry):
+        name, kind = turned.groups()
+        return [f"{kind} {name}", name] if " " in kind else [f"{kind} {name}"]
+    return [entry]
 
 
 def _towns() -> ScriptNames:
@@ -95,6 +111,8 @@ def _areas(countries: Strings, rng: np.random.Generator) -> Strings:
     found = np.empty(len(countries), dtype=object)
     for country in sorted(set(countries.tolist())):
         rows = np.flatnonzero(countries == country)
-        options = areas_of(country)
-        found[rows] = options[rng.integers(len(options), size=len(rows))]
+        of_rank = rng.integers(len(areas_of(country)), size=len(rows))
+        for rank, positions in groups_of(of_rank):
+            options = areas_of(country)[rank]
+            found[rows[positions]] = options[rng.integers(len(options), size=len(positions))]
     return found
