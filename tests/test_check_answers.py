@@ -17,11 +17,12 @@ from mw_pipeline.stages.check_answers import ask, demand_upstream
 from mw_pipeline.stages.findings import Check, Findings, found
 from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.reuse import find_made
+from mw_pipeline.stages.road import is_before_lock
 
 pytestmark = pytest.mark.slow
 
 TIGHT = ("variants = 1\n", "variants = 1\nbudgets = { filter_share = 0.01 }\n")
-CHECKS = [name for stage in line.STAGES.values() if line.is_before_lock(stage) for name in stage.blocks]
+CHECKS = [name for stage in line.STAGES.values() if is_before_lock(stage) for name in stage.blocks]
 
 
 @pytest.mark.parametrize("asset", BEHIND_THE_LOCK)

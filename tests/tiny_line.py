@@ -9,8 +9,9 @@ from tiny_project import place_at
 
 from mw_pipeline.artifact import Artifact
 from mw_pipeline.stages.findings import Check
-from mw_pipeline.stages.line import STAGES, packaged_weights, road_to
+from mw_pipeline.stages.line import STAGES, packaged_weights
 from mw_pipeline.stages.place import Place
+from mw_pipeline.stages.road import road_to
 from mw_pipeline.stages.upstream import prepare_dataset
 
 
