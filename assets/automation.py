@@ -12,6 +12,7 @@ import dagster as dg
 from assets.partitions import SETS, sources
 from mw_pipeline.stages import line
 from mw_pipeline.stages.raw_files import SeenFiles, state_of
+from mw_pipeline.stages.road import road_to
 from mw_pipeline.stages.stage import Per, Stage
 from resources.dead_runs import end_dead_runs
 from resources.place import PlaceResource
@@ -32,9 +33,9 @@ _JOBS: Mapping[str, tuple[list[Stage], str]] = {
         _in("mix"),
         "Dry-run a recipe's sampler, count its closed words, and show what its sources hold, lost and give.",
     ),
-    "smoke": (_of("recipe", line.road_to(line.smoke_checkpoint)), "Everything up to the smoke and its verdict."),
+    "smoke": (_of("recipe", road_to(line.smoke_checkpoint)), "Everything up to the smoke and its verdict."),
     "release": (
-        _of("recipe", line.road_to(line.packaged_weights)),
+        _of("recipe", road_to(line.packaged_weights)),
         "Everything for one recipe, from its mix to its packages.",
     ),
     "campaign": (

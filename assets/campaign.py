@@ -14,6 +14,7 @@ from mw_pipeline.stages import campaign, line
 from mw_pipeline.stages.campaign_runs import train_campaign
 from mw_pipeline.stages.check_answers import ask
 from mw_pipeline.stages.place import Place, Progress
+from mw_pipeline.stages.road import upstream_of
 from mw_pipeline.stages.stage import Stage
 from resources.trainer import Trainer
 
@@ -42,7 +43,7 @@ def events_of(
 ) -> Iterator[dg.AssetMaterialization | dg.AssetCheckEvaluation]:
     """All that the runs of a campaign stand on, then each smoke and full run with what its check found."""
     names = [member.recipe.name for member in asked.members]
-    for stage, partition in dict.fromkeys(pair for name in names for pair in line.upstream_of(place, name)):
+    for stage, partition in dict.fromkeys(pair for name in names for pair in upstream_of(place, name)):
         artifact = stage.demand(place, partition)
         yield _recorded(
             stage, partition, artifact, materialized(artifact, reused=True, row_count=SHOWN[stage.name].counted)

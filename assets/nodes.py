@@ -12,8 +12,9 @@ from mw_pipeline.artifact import Artifact
 from mw_pipeline.digest import code_digest
 from mw_pipeline.stages.check_answers import ask
 from mw_pipeline.stages.findings import Check
-from mw_pipeline.stages.line import STAGES, stands_on
+from mw_pipeline.stages.line import STAGES
 from mw_pipeline.stages.place import Place
+from mw_pipeline.stages.road import stands_on
 from mw_pipeline.stages.stage import Stage
 from resources.place import PlaceResource
 from resources.trainer import Trainer

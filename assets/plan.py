@@ -8,9 +8,10 @@ import sys
 from itertools import groupby
 
 from mw_pipeline.errors import MwError
-from mw_pipeline.stages.line import packaged_weights, road_to
+from mw_pipeline.stages.line import packaged_weights
 from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.recipe_fit import demand_gates_known
+from mw_pipeline.stages.road import road_to
 from mw_pipeline.stages.stage import materialize_command
 from resources.place import PlaceResource
 

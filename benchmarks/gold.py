@@ -18,6 +18,8 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from marked_pages import write_between
+
 from mw_pipeline.digest import JSON
 from mw_pipeline.evaluate.checkpoint_parser import checkpoint_parser
 from mw_pipeline.evaluate.evaluation import CONSTRAINED_DECODER, evaluate
@@ -25,13 +27,14 @@ from mw_pipeline.evaluate.predictions import predictions_of
 from mw_pipeline.golden.gold import GoldenSet
 from mw_pipeline.parse import Parser
 from mw_pipeline.parser_files import FACTS_NAME
+from mw_pipeline.stages.diagnosis import POLICY
 from mw_pipeline.stages.golden import judged_gold
 from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.slices import gold_files
 from mw_pipeline.stages.stage import Subject
 
 PROJECT, CORPUS = Path(__file__).resolve().parent.parent, "us-fr"
-BEGIN, END = "<!-- scores: begin -->\n", "<!-- scores: end -->"
+MARKS = ("<!-- scores: begin -->", "<!-- scores: end -->")
 AVERAGES = ("core_macro_f1", "micro_f1", "exact_match")
 SETS = {
     "golden": "the project's own, written from memory",
@@ -53,13 +56,7 @@ Scores = Mapping[str, Mapping[str, JSON]]
 
 def main() -> None:
     """Score the packages on every set, or write the sets down."""
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("data", type=Path, metavar="MW_DATA")
-    what = arguments.add_mutually_exclusive_group(required=True)
-    what.add_argument("--package", action="append", metavar="NAME=DIR")
-    what.add_argument("--export", type=Path, metavar="FOLDER")
-    arguments.add_argument("--write", type=Path, metavar="PAGE", help="the page whose table of scores is written anew")
-    args = arguments.parse_args()
+    args = _arguments()
     place = Place.of(project=str(PROJECT), data=str(args.data))
     judged = judged_gold(gold_files(Subject(place, CORPUS, CORPUS)))
     golden = {Path(name).stem: rows for name, rows in judged.golden.items()}
@@ -75,14 +72,26 @@ def main() -> None:
         for name, rows in golden.items():
             (args.export / f"{name}.jsonl").write_text(rows.as_jsonl(), encoding="utf-8")
     else:
-        named = [text.partition("=")[::2] for text in args.package]
-        runs = [(name, scores_of(Path(folder), golden)) for name, folder in named]
+        runs = [(name, scores_of(folder, golden)) for name, folder in args.package]
         facts["packages"] = [{"name": name, "scores": scores} for name, scores in runs]
         if args.write:
-            page = args.write.read_text(encoding="utf-8")
-            before, after = page.partition(BEGIN)[0], page.partition(END)[2]
-            args.write.write_text(f"{before}{BEGIN}{table_of(golden, runs)}{END}{after}", encoding="utf-8")
+            write_between(args.write, MARKS, table_of(golden, runs))
     print(json.dumps(facts))
+
+
+def _arguments() -> argparse.Namespace:
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("data", type=Path, metavar="MW_DATA")
+    what = arguments.add_mutually_exclusive_group(required=True)
+    what.add_argument("--package", action="append", type=_named_folder, metavar="NAME=DIR")
+    what.add_argument("--export", type=Path, metavar="FOLDER")
+    arguments.add_argument("--write", type=Path, metavar="PAGE", help="the page whose table of scores is written anew")
+    return arguments.parse_args()
+
+
+def _named_folder(text: str) -> tuple[str, Path]:
+    name, _, folder = text.partition("=")
+    return name, Path(folder)
 
 
 def scores_of(package: Path, golden: Mapping[str, GoldenSet]) -> Scores:
@@ -91,9 +100,8 @@ def scores_of(package: Path, golden: Mapping[str, GoldenSet]) -> Scores:
     found = {}
     for name, rows in golden.items():
         predictions = predictions_of(parser, rows)
-        report = evaluate(
-            rows, predictions, decoder=CONSTRAINED_DECODER, labels=parser.labels, policy="normalised"
-        ).report
+        evaluation = evaluate(rows, predictions, decoder=CONSTRAINED_DECODER, labels=parser.labels, policy=POLICY)
+        report = evaluation.report
         averages = {key: [round(report[key], 4), *report["intervals"][key]] for key in AVERAGES}
         f1 = {tag: score["f1"] for tag, score in report["per_tag"].items() if score["support"]}
         found[name] = {**averages, "f1": f1}
@@ -112,7 +120,7 @@ def table_of(golden: Mapping[str, GoldenSet], runs: Sequence[tuple[str, Scores]]
             for average in ("core_macro_f1", "exact_match")
         ]
         lines.append(f"| {SETS.get(key, key)} | {len(golden[key].rows):,} | {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines)
 
 
 def _cell(found: Sequence[Sequence[float]]) -> str:

@@ -270,11 +270,10 @@ def speedup(streets: pa.Table, size: int, folder: Path) -> dict[str, float]:
     for stage in (corpus, exclusions, tokenizer):
         in_a_process_of_its_own(stage, folder)
     pa.set_cpu_count(1)
-    twin = folder / "twin"
+    made, twin = [*folder.iterdir()], folder / "twin"
     twin.mkdir()
-    for path in [*folder.iterdir()]:
-        if path != twin:
-            (twin / path.name).symlink_to(path)
+    for path in made:
+        (twin / path.name).symlink_to(path)
     seconds = {workers: seconds_by(workers, folder) for workers in ("1", "2", "ray:2")}
     with ThreadPoolExecutor(2) as both:
         together = max(both.map(functools.partial(seconds_by, "1"), (folder, twin)))

@@ -28,6 +28,7 @@ from backtest.gates import GATES, watched
 from backtest.runs import is_done, run_path, train_unwatched
 from backtest.shapes import right_shares
 from backtest.truth import end_f1, ending_of
+from marked_pages import write_between
 
 from mw_pipeline.verdict.exposure import facts_of_run
 from mw_pipeline.verdict.runlog import read_run
@@ -51,7 +52,7 @@ def main() -> None:
     found = {"campaign": shapes, "real": figures, "cases": [dataclasses.asdict(t) for t in tried]}
     print(json.dumps(found, indent=2, ensure_ascii=False))
     if args.write:
-        tables.write_between_marks(args.write, tables.markdown(figures, shapes))
+        write_between(args.write, tables.MARKS, tables.markdown(figures, shapes))
 
 
 def _arguments() -> argparse.Namespace:

@@ -18,6 +18,8 @@ from tiny_project import place_at
 from mw_pipeline.stages.place import Place
 
 ROOT = Path(__file__).resolve().parent.parent
+BEHIND_THE_LOCK = ("full_checkpoint", "eval_report", "packaged_weights")
+"""What a person may select alone, once there is a smoke."""
 
 
 @cache

@@ -17,6 +17,7 @@ from backtest.figures import Tried, figures_of
 from backtest.runs import is_done, run_path, shifted, slipped, train_unwatched
 from backtest.shapes import SHAPES, right_shares
 from backtest.truth import ending_of
+from marked_pages import write_between
 from run_logs import FULL, HEALTHY_F1, HEALTHY_LOSS, SMOKE, diverging, eval_rows, run_json, step_rows
 from toy_run import Toy
 
@@ -247,9 +248,9 @@ def test_a_watchdog_counts_for_what_the_smoke_let_through_and_against_what_it_st
 
 def test_tables_replace_what_stands_between_the_marks_of_a_page(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
-    page.write_text(f"before\n{tables.BEGIN}\nold\n{tables.END}\nafter\n")
+    page.write_text("before\n{}\nold\n{}\nafter\n".format(*tables.MARKS))
     shapes = [{"loss_noise": 0.02, "f1_noise": 0.0, "logs": 10, "right": 9, "by_row": {"1": 0.9, "2": 1.0}}]
-    tables.write_between_marks(page, tables.markdown(figures_of([tried("a", "collapsed", False)]), shapes))
+    write_between(page, tables.MARKS, tables.markdown(figures_of([tried("a", "collapsed", False)]), shapes))
     text = page.read_text()
 
     assert text.startswith("before\n") and text.endswith("after\n") and "old" not in text
@@ -260,4 +261,4 @@ def test_tables_replace_what_stands_between_the_marks_of_a_page(tmp_path: Path) 
     bare = tmp_path / "bare.md"
     bare.write_text("no marks")
     with pytest.raises(ValueError, match="Put both where the tables shall stand"):
-        tables.write_between_marks(bare, "")
+        write_between(bare, tables.MARKS, "")

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 from s3_server import Machine
-from text_makers import Made, make, never, wait_until
+from text_makers import Made, make, never
+from waiting import wait_until
 
 from mw_pipeline.artifact import MANIFEST
 from mw_pipeline.bucket import Bucket

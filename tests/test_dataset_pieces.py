@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import errno
-import os
 import shutil
-import signal
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from build_processes import built, bytes_of, demand_ray, ended, kill_worker, receipts, running
 from small_dataset import PIECE_ROWS, PIECES, build, prepare
-from test_workers import bytes_of, descendants, name_of, ray_worker_below, receipts, running, wait_until
+from waiting import wait_until
 
 from mw_pipeline.corpus.workers import WorkersLostError
 from mw_pipeline.dataset.build import read_dataset_json
@@ -107,12 +106,7 @@ def test_a_build_that_cannot_end_leaves_no_work_and_lost_workers_and_disks_leave
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", ["2", "ray:2"])
 def test_two_workers_leave_the_bytes_of_one(unbroken: Path, fresh: Path, workers: str) -> None:
-    if workers.startswith("ray"):
-        pytest.importorskip("ray", reason="Ray is not installed")
-    with running(fresh, workers, SCRIPT) as process:
-        process.communicate()
-
-    assert bytes_of(fresh / "out") == bytes_of(unbroken / "out")
+    assert built(fresh, workers, SCRIPT) == bytes_of(unbroken / "out")
 
 
 @pytest.mark.slow
@@ -125,7 +119,7 @@ def test_tokenizing_that_was_killed_loses_no_piece_that_was_done(unbroken: Path,
             process.wait()
     there = receipts(fresh)
     with running(fresh, workers, SCRIPT) as process:
-        said, _ = process.communicate()
+        said = ended(process)
 
     assert f"tokenizing: {there} of {ALL} pieces are there already" in said or there == ALL
     assert said.count("tokenized ") == ALL - there
@@ -135,16 +129,10 @@ def test_tokenizing_that_was_killed_loses_no_piece_that_was_done(unbroken: Path,
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", ["2", "ray:2"])
 def test_a_killed_worker_of_tokenizing_costs_a_piece_at_most(unbroken: Path, fresh: Path, workers: str) -> None:
-    if workers.startswith("ray"):
-        pytest.importorskip("ray", reason="Ray is not installed")
+    demand_ray(workers)
     with running(fresh, workers, SCRIPT) as process:
         wait_until(lambda: receipts(fresh) >= 2)
-        if workers.startswith("ray"):
-            os.kill(ray_worker_below(process.pid), signal.SIGKILL)
-        else:
-            at_work = [pid for pid in descendants(process.pid) if "spawn_main" in name_of(pid)]
-            os.kill(at_work[0], signal.SIGKILL)
-        process.communicate()
-        assert process.wait() == 0
+        kill_worker(process, workers)
+        ended(process)
 
     assert bytes_of(fresh / "out") == bytes_of(unbroken / "out")

@@ -7,16 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from graph_runs import checks_of, environment, failure_of, materialize, shell
-from tiny_project import change, edit_json, forget, rewrite
+from graph_runs import BEHIND_THE_LOCK, checks_of, environment, failure_of, materialize, shell
+from tiny_project import change, edit_json, forget, rewrite, stored
 
 from mw_pipeline.artifact import Artifact
-from mw_pipeline.digest import JSON, toolchain, write_json_atomically
-from mw_pipeline.errors import ArtifactError, GateError
-from mw_pipeline.seal import KEY_VARIABLE
-from mw_pipeline.stages import checks, line
-from mw_pipeline.stages.check_answers import ask, demand_upstream
-from mw_pipeline.stages.findings import Check, Findings, found
+from mw_pipeline.digest import toolchain
+from mw_pipeline.errors import GateError
+from mw_pipeline.stages import line
 from mw_pipeline.stages.lock import unlock
 from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.reuse import find_made
@@ -27,17 +24,12 @@ from mw_pipeline.verdict import binding
 pytestmark = pytest.mark.slow
 
 HOT = ("peak_lr = 5e-3", "peak_lr = 0.5")
-BEHIND_THE_LOCK = ("full_checkpoint", "eval_report", "packaged_weights")
-
-
-def kinds_of(place: Place, kind: str) -> set[str]:
-    return {path.name for path in (place.store.root / kind).glob("[0-9a-f]*")}
 
 
 def test_a_recipe_that_diverges_stops_at_its_smoke_with_one_sentence_and_exit_code_1(place: Place) -> None:
     # M03, M61
     change(place.project, *HOT)
-    made = kinds_of(place, "full_checkpoint")
+    made = stored(place, "full_checkpoint")
 
     done = shell(
         "dagster asset materialize -m assets.definitions --partition demo "
@@ -46,7 +38,7 @@ def test_a_recipe_that_diverges_stops_at_its_smoke_with_one_sentence_and_exit_co
     )
 
     assert done.returncode == 1
-    assert kinds_of(place, "full_checkpoint") == made
+    assert stored(place, "full_checkpoint") == made
     (sentence,) = {
         line.partition("smoke_verdict: ")[2] for line in done.stderr.splitlines() if "smoke_verdict: fail" in line
     }
@@ -136,11 +128,11 @@ def test_a_verdict_opens_the_lock_only_for_the_recipe_data_and_bytes_that_it_was
     assert line.STAGES[stage].make(place, "demo").reused
 
     tamper(place)
-    made = kinds_of(place, stage)
+    made = stored(place, stage)
 
     with pytest.raises(GateError, match=reason):
         line.STAGES[stage].make(place, "demo")
-    assert kinds_of(place, stage) == made
+    assert stored(place, stage) == made
 
 
 def test_a_smoke_that_cannot_be_read_does_not_keep_the_lock_from_saying_that_there_is_none(place: Place) -> None:
@@ -195,137 +187,6 @@ def test_a_full_run_that_diverged_is_evaluated_by_no_run_at_all(place: Place) ->
         "run_is_sound does not hold for 'demo': the run ended as 'DIVERGED' at step 240 of 240, expected 'COMPLETED'. "
         "Train the recipe again, or change it."
     )
-
-
-TIGHT = ("variants = 1\n", "variants = 1\nbudgets = { filter_share = 0.01 }\n")
-CHECKS = [name for stage in line.STAGES.values() if line.is_before_lock(stage) for name in stage.blocks]
-
-
-@pytest.mark.parametrize("asset", BEHIND_THE_LOCK)
-def test_a_check_of_the_corpus_that_failed_in_an_earlier_run_refuses_each_later_asset_alone(
-    place: Place, asset: str
-) -> None:
-    change(place.project, *TIGHT, file="corpora/builtin.toml")
-    earlier = materialize(place.project, "corpus_shards", partition="builtin:builtin")
-    assert [name for name, passed in checks_of(earlier).items() if not passed] == ["quarantine_within_budget"]
-
-    result = materialize(place.project, asset)
-
-    assert not result.success
-    said = failure_of(result, asset)
-    assert said.startswith("quarantine_within_budget does not hold for 'builtin:builtin': ")
-    assert said.endswith(
-        "Repair this, then run `dagster asset materialize -m assets.definitions --select corpus_shards "
-        "--partition builtin:builtin`."
-    )
-
-    change(place.project, *reversed(TIGHT), file="corpora/builtin.toml")
-    assert materialize(place.project, asset).success
-
-
-def test_a_check_that_no_run_has_asked_is_asked_by_the_library(place: Place) -> None:
-    change(place.project, *TIGHT, file="corpora/builtin.toml")
-
-    with pytest.raises(GateError, match="quarantine_within_budget does not hold for 'builtin:builtin'"):
-        demand_upstream(place, "demo")
-
-
-def answers(place: Place) -> dict[str, Artifact]:
-    """What is kept of every check, by its name."""
-    kept = [place.store.load("check_answer", digest) for digest in kinds_of(place, "check_answer")]
-    return {artifact.manifest.config["check"]: artifact for artifact in kept}
-
-
-def test_the_answers_of_all_blocking_checks_are_kept_once(place: Place) -> None:
-    kept = kinds_of(place, "check_answer")
-    assert set(answers(place)) == set(CHECKS)
-
-    demand_upstream(place, "demo")
-    assert kinds_of(place, "check_answer") == kept
-
-    forget(place, "check_answer")
-    demand_upstream(place, "demo")
-    assert kinds_of(place, "check_answer") == kept
-
-
-@pytest.mark.parametrize("check", CHECKS)
-def test_every_blocking_check_that_is_found_wanting_refuses_the_full_run(
-    place: Place, check: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    forget(place, "check_answer")
-    wanting = finding("a row is wrong")
-    wanting.__name__ = check
-    monkeypatch.setattr(checks, check, wanting)
-
-    for _ in range(2):  # it is not kept, and asked again
-        with pytest.raises(GateError, match=rf"{check} does not hold for '[a-z:]+': a row is wrong\. Repair this"):
-            demand_upstream(place, "demo")
-    assert check not in answers(place)
-
-
-def finding(*problems: str, asked: list[str] | None = None) -> Check:
-    """A check that finds these problems, and lists what it was asked about."""
-
-    def check(place: Place, partition: str) -> Findings:
-        if asked is not None:
-            asked.append(partition)
-        return found(problems, "as it should be", share=float("nan"), table="| a |\n|---|")
-
-    return check
-
-
-def test_what_has_held_is_shown_again_without_being_asked_and_a_problem_is_asked_again(
-    place: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    forget(place, "check_answer")
-    for problems, times in ((("a row is wrong",), 2), ((), 1)):
-        asked: list[str] = []
-        check = finding(*problems, asked=asked)
-        check.__name__ = "rows_match_schema"
-        monkeypatch.setattr(checks, "rows_match_schema", check)
-        first, again = (ask(place, line.corpus_shards, check, "builtin:builtin") for _ in range(2))
-        assert len(asked) == times
-        assert repr(again) == repr(first)
-
-
-def test_an_answer_edited_by_hand_is_no_answer(place: Place) -> None:
-    edit_json(summary="all is well")(answers(place)["rows_match_schema"].path / "answer.json")
-
-    with pytest.raises(ArtifactError, match=r"answer\.json: has \d+ bytes, the manifest says"):
-        demand_upstream(place, "demo")
-
-
-@pytest.mark.parametrize("content", [{"summary": "as it should be", "evidence": "{}"}, {"summary": ""}, []])
-def test_a_whole_answer_that_no_check_has_given_is_refused(place: Place, content: JSON) -> None:
-    # M68: consistent digests, the right inputs and code, and no seal, or that of another answer
-    answer = answers(place)["rows_match_schema"]
-    other = answers(place)["rows_are_conserved"].read_json("answer.json")["seal"]
-    forged = {**content, "seal": other} if isinstance(content, dict) else content
-    rewrite(answer, "answer.json", lambda path: write_json_atomically(path, forged))
-
-    with pytest.raises(GateError, match=r"was not given by a check under the key of this user.* Delete it"):
-        demand_upstream(place, "demo")
-
-
-def test_the_answer_of_another_check_stands_for_none_though_it_names_what_it_was_of(place: Place) -> None:
-    answer, other = (answers(place)[name] for name in ("rows_match_schema", "rows_are_conserved"))
-    forged = {**other.read_json("answer.json"), "key": other.manifest.key}
-    rewrite(answer, "answer.json", lambda path: write_json_atomically(path, forged))
-
-    with pytest.raises(GateError, match="was not given by a check under the key of this user"):
-        demand_upstream(place, "demo")
-
-
-def test_what_another_key_has_sealed_is_asked_again(
-    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    kept = kinds_of(place, "check_answer")
-    monkeypatch.setenv(KEY_VARIABLE, str(tmp_path / "another"))
-
-    demand_upstream(place, "demo")
-
-    assert kinds_of(place, "check_answer") > kept
-    assert find_made(line.eval_report, place, "demo") is None
 
 
 def permit(place: Place) -> Artifact:

@@ -14,6 +14,7 @@ from graph_runs import graph
 from mw_pipeline.digest import code_digest
 from mw_pipeline.stages import line
 from mw_pipeline.stages.place import Place
+from mw_pipeline.stages.road import is_before_lock
 from resources.place import PlaceResource
 
 ASSETS = {
@@ -123,7 +124,7 @@ def test_every_check_is_there_and_blocks_as_designed(checks: list[dg.AssetCheckS
 
 
 def test_what_blocks_before_training_blocks_later_runs_too() -> None:
-    upstream = {kind for kind in BLOCKING_CHECKS if line.is_before_lock(line.STAGES[kind])}
+    upstream = {kind for kind in BLOCKING_CHECKS if is_before_lock(line.STAGES[kind])}
 
     assert BLOCKING_CHECKS.keys() - upstream == {
         "full_checkpoint",

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from s3_server import Machine, S3Server
-from text_makers import wait_until
+from waiting import wait_until
 
 from mw_pipeline.bucket import Bucket, TakenError
 from mw_pipeline.corpus.workers import WorkersLostError, working_in

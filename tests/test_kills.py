@@ -16,28 +16,16 @@ from pathlib import Path
 import dagster as dg
 import pytest
 from graph_runs import ROOT, environment, failure_of, materialize, shell
+from tiny_line import made
 from tiny_project import forget
+from waiting import PATIENCE_SECONDS, wait_until
 
-from mw_pipeline.artifact import Artifact
 from mw_pipeline.stages import line
 from mw_pipeline.stages.place import Place
 
 pytestmark = pytest.mark.slow
 
 SCRIPT = Path(__file__).parent / "tiny_line.py"
-PATIENCE_SECONDS = 180.0
-
-
-def made(place: Place, kind: str) -> Artifact:
-    return line.STAGES[kind].demand(place, "builtin:builtin" if kind == "corpus_shards" else "demo")
-
-
-def wait_until(true: Callable[[], bool]) -> None:
-    """Returns as soon as the condition holds."""
-    limit = time.monotonic() + PATIENCE_SECONDS
-    while not true():
-        assert time.monotonic() < limit, "it never came to that"
-        time.sleep(0.002)
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from mw_pipeline.stages.check_answers import demand_upstream
 from mw_pipeline.stages.findings import Findings, found
 from mw_pipeline.stages.lock import unlock
 from mw_pipeline.stages.place import Place, Progress
+from mw_pipeline.stages.road import as_table, road_to
 from mw_pipeline.stages.stage import Metrics, Request, Stage
 from mw_pipeline.store import Store
 
@@ -93,7 +94,7 @@ def test_the_plan_makes_it_before_what_waits_for_it(project: Path) -> None:
 
 @pytest.mark.usefixtures("with_toy")
 def test_the_page_of_the_line_has_a_row_for_it() -> None:
-    assert "| `source_count` | How many sources the mix has. | recipe | `source_mix` |" in line.as_table()
+    assert "| `source_count` | How many sources the mix has. | recipe | `source_mix` |" in as_table()
 
 
 @pytest.mark.slow
@@ -149,7 +150,7 @@ def test_no_stage_behind_the_lock_is_made_without_a_verdict(project: Path, tmp_p
 def test_the_line_is_declared_in_the_order_of_making() -> None:
     names = list(line.STAGES)
 
-    assert [stage.name for stage in line.road_to(*line.STAGES.values())] == names
+    assert [stage.name for stage in road_to(*line.STAGES.values())] == names
 
 
 @pytest.mark.slow

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
 from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from build_processes import built, bytes_of, descendants, ended, kill_worker, running, workers_among
 from corpus_sources import HandMade, spec_of
 from small_portions import BAD_LINES, PORTION_BYTES, SPEC, build, write_raw
-from test_workers import bytes_of, descendants, name_of, running, wait_until
+from waiting import wait_until
 
 from mw_pipeline.corpus.build import build_from
 from mw_pipeline.corpus.pieces import READ
@@ -73,23 +72,15 @@ def test_a_bad_line_in_the_middle_of_a_portion_is_quarantined_by_its_file_and_li
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", ["3", "ray:2"])
 def test_any_number_of_workers_leaves_the_bytes_of_one(unbroken: Path, tmp_path: Path, workers: str) -> None:
-    if workers.startswith("ray"):
-        pytest.importorskip("ray", reason="Ray is not installed")
-    with running(tmp_path, workers, SCRIPT) as process:
-        process.communicate()
-        assert process.wait() == 0
-
-    assert bytes_of(tmp_path / "out") == bytes_of(unbroken / "out")
+    assert built(tmp_path, workers, SCRIPT) == bytes_of(unbroken / "out")
 
 
 @pytest.mark.slow
 def test_a_worker_that_is_killed_while_it_reads_costs_nothing(unbroken: Path, tmp_path: Path) -> None:
     with running(tmp_path, "2", SCRIPT) as process:
         wait_until(lambda: portions_read(tmp_path) >= 2)
-        at_work = [pid for pid in descendants(process.pid) if "spawn_main" in name_of(pid)]
-        os.kill(at_work[0], signal.SIGKILL)
-        process.communicate()
-        assert process.wait() == 0
+        kill_worker(process, "2")
+        ended(process)
 
     assert bytes_of(tmp_path / "out") == bytes_of(unbroken / "out")
 
@@ -103,10 +94,10 @@ def test_a_build_that_is_killed_while_it_reads_goes_on_behind_the_portions_that_
         below = descendants(process.pid)
         process.kill()
         process.wait()
-    wait_until(lambda: not any("spawn_main" in name_of(pid) for pid in below))
+    wait_until(lambda: not workers_among(below))
     read = {path: path.stat().st_mtime_ns for path in (tmp_path / "work" / READ).glob("*.json")}
     with running(tmp_path, "1", SCRIPT) as process:
-        said, _ = process.communicate()
+        said = ended(process)
 
     assert len(read) < portions_read(unbroken)
     assert {path: path.stat().st_mtime_ns for path in read} == read

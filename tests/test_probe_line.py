@@ -12,10 +12,10 @@ import dagster as dg
 import pytest
 from graph_runs import materialize
 from test_cli_line import CommandLine
+from tiny_line import made
 from tiny_project import forget, place_at
 
-from mw_pipeline.artifact import Artifact
-from mw_pipeline.stages import checks, line, views
+from mw_pipeline.stages import checks, views
 from mw_pipeline.stages.place import Place
 
 pytestmark = pytest.mark.slow  # a whole line has to run first
@@ -29,10 +29,6 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 @pytest.fixture(scope="module")
 def finished(tiny_line: Path) -> Place:
     return place_at(tiny_line)
-
-
-def made(place: Place, stage: str) -> Artifact:
-    return line.STAGES[stage].demand(place, "demo")
 
 
 def test_gradients_of_a_run_folder_need_no_more_than_its_name(

@@ -13,6 +13,7 @@ import pytest
 from mw_pipeline.recipe import Recipe
 from mw_pipeline.stages import line
 from mw_pipeline.stages.place import Place
+from mw_pipeline.stages.road import as_table
 from mw_pipeline.stages.stage import Stage, Subject
 
 _CODE = re.compile(r"`([^`]+)`")
@@ -74,7 +75,7 @@ def test_the_page_of_the_house_has_the_table_of_the_line(project: Path) -> None:
     page = (project / "docs" / "house.md").read_text(encoding="utf-8")
     begin, end = "<!-- line: begin -->\n", "<!-- line: end -->"
 
-    assert page.split(begin)[1].split(end)[0] == f"{line.as_table()}\n", "write line.as_table() between the marks"
+    assert page.split(begin)[1].split(end)[0] == f"{as_table()}\n", "write road.as_table() between the marks"
 
 
 CHANGES: dict[str, list[dict[str, object]]] = {

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 from s3_server import Machine, S3Server
-from text_makers import MANY, Made, make, never, wait_until
+from text_makers import MANY, Made, make, never
+from waiting import wait_until
 
 from mw_pipeline.artifact import MANIFEST, verify_artifact
 from mw_pipeline.bucket import Bucket

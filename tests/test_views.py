@@ -7,9 +7,9 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from tiny_line import made
 from tiny_project import place_at
 
-from mw_pipeline.artifact import Artifact
 from mw_pipeline.dataset.tokenized import TOKENIZED_MEANINGS, TOKENIZED_SCHEMA
 from mw_pipeline.records.tables import ROW_MEANINGS, ROW_SCHEMA
 from mw_pipeline.stages import checks, line, views
@@ -22,11 +22,6 @@ pytestmark = pytest.mark.slow  # a whole line has to run first
 @pytest.fixture(scope="module")
 def place(tiny_line: Path) -> Place:
     return place_at(tiny_line)
-
-
-def made(place: Place, stage: str) -> Artifact:
-    """The artifact of a stage of the demo recipe."""
-    return line.STAGES[stage].demand(place, "demo")
 
 
 def decoded(picture: str) -> str:

@@ -8,16 +8,15 @@ import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from build_processes import bytes_of, descendants, ended, kill_worker, receipts, running, workers_among
 from small_pieces import PIECE_RECORDS, PIECES, build
+from waiting import wait_until
 
 from mw_pipeline.corpus import workers as workers_module
 from mw_pipeline.corpus.pieces import PARTS, READ, RECORDS, ROWS
@@ -28,63 +27,7 @@ from mw_pipeline.errors import CorpusError
 from mw_pipeline.stages.place import Place
 from resources.place import PlaceResource
 
-ROOT = Path(__file__).resolve().parent.parent
-PATIENCE_SECONDS = 60.0
-
-
-def bytes_of(folder: Path) -> dict[str, str]:
-    return {str(p.relative_to(folder)): sha256_file(p) for p in sorted(folder.rglob("*")) if p.is_file()}
-
-
-def receipts(folder: Path) -> int:
-    work = folder / "work"
-    return len([*work.glob("*.json"), *work.glob("*/*.json")])
-
-
-def wait_until(true: Callable[[], bool]) -> None:
-    limit = time.monotonic() + PATIENCE_SECONDS
-    while not true():
-        assert time.monotonic() < limit, "it never came to that"
-        time.sleep(0.005)
-
-
-@contextmanager
-def running(folder: Path, workers: str, script: str = "small_pieces.py") -> Iterator[subprocess.Popen[str]]:
-    """A build in a process of its own, which is gone afterwards."""
-    command = [sys.executable, str(Path(__file__).parent / script), str(folder), workers]
-    env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    with subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-def descendants(pid: int) -> list[int]:
-    """All processes below one."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            parent = int(path.read_text().rpartition(")")[2].split()[1])
-        except OSError:
-            continue
-        if parent == pid:
-            found += [int(path.parent.name), *descendants(int(path.parent.name))]
-    return found
-
-
-def name_of(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
-    except OSError:
-        return ""
-
-
-def ray_worker_below(pid: int) -> int:
-    """A process of Ray that does a piece just now; its agents, whose death is the machine's, are left alone."""
-    found: list[int] = []
-    wait_until(lambda: bool(found.extend(p for p in descendants(pid) if "_run_on_one_core" in name_of(p)) or found))
-    return found[0]
+SCRIPT = "small_pieces.py"
 
 
 @pytest.fixture(scope="module")
@@ -103,14 +46,14 @@ def test_a_build_killed_at_random_moments_goes_on_and_ends_with_the_same_bytes(
 ) -> None:
     rng = random.Random(workers)
     for least in [rng.randrange(PIECES), rng.randrange(PIECES, 2 * PIECES), rng.randrange(2 * PIECES, 3 * PIECES)]:
-        with running(tmp_path, workers) as process:
+        with running(tmp_path, workers, SCRIPT) as process:
             wait_until(lambda least=least: receipts(tmp_path) >= least)  # type: ignore[misc]
             time.sleep(rng.uniform(0, 0.02))
             process.kill()
             process.wait()
     done = receipts(tmp_path)
-    with running(tmp_path, workers) as process:
-        said, _ = process.communicate()
+    with running(tmp_path, workers, SCRIPT) as process:
+        said = ended(process)
 
     assert bytes_of(tmp_path / "out") == unbroken
     assert done >= PIECES
@@ -119,25 +62,23 @@ def test_a_build_killed_at_random_moments_goes_on_and_ends_with_the_same_bytes(
 
 @pytest.mark.slow
 def test_workers_do_not_outlive_a_killed_build(tmp_path: Path) -> None:
-    with running(tmp_path, "2") as process:
+    with running(tmp_path, "2", SCRIPT) as process:
         wait_until(lambda: receipts(tmp_path) >= 2)
         below = descendants(process.pid)
         process.kill()
         process.wait()
 
     assert below
-    wait_until(lambda: not any("spawn_main" in name_of(pid) for pid in below))
+    wait_until(lambda: not workers_among(below))
 
 
 @pytest.mark.slow
 def test_a_killed_worker_costs_nothing(tmp_path: Path, unbroken: dict[str, str]) -> None:
-    with running(tmp_path, "2") as process:
+    with running(tmp_path, "2", SCRIPT) as process:
         for least in (3, PIECES + 3):
             wait_until(lambda least=least: receipts(tmp_path) >= least)  # type: ignore[misc]
-            at_work = [pid for pid in descendants(process.pid) if "spawn_main" in name_of(pid)]
-            os.kill(at_work[0], signal.SIGKILL)
-        process.communicate()
-        assert process.wait() == 0
+            kill_worker(process, "2")
+        ended(process)
 
     assert bytes_of(tmp_path / "out") == unbroken
 
@@ -145,11 +86,10 @@ def test_a_killed_worker_costs_nothing(tmp_path: Path, unbroken: dict[str, str])
 @pytest.mark.slow
 def test_a_killed_ray_worker_costs_nothing(tmp_path: Path, unbroken: dict[str, str]) -> None:
     pytest.importorskip("ray", reason="Ray is not installed")
-    with running(tmp_path, "ray:2") as process:
+    with running(tmp_path, "ray:2", SCRIPT) as process:
         wait_until(lambda: receipts(tmp_path) >= 3)
-        os.kill(ray_worker_below(process.pid), signal.SIGKILL)
-        process.communicate()
-        assert process.wait() == 0
+        kill_worker(process, "ray:2")
+        ended(process)
 
     assert bytes_of(tmp_path / "out") == unbroken
 

@@ -1,8 +1,7 @@
-"""What tests have stores make, and how long they wait for what others do."""
+"""What tests have stores make."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,11 +26,3 @@ def make(**files: str) -> Callable[[Path], Made]:
 def never(folder: Path) -> Made:
     """A maker that must not be asked."""
     pytest.fail("made again")
-
-
-def wait_until(true: Callable[[], bool], seconds: float = 60.0) -> None:
-    """Returns as soon as the condition holds."""
-    limit = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < limit, "it never came to that"
-        time.sleep(0.02)

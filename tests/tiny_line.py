@@ -1,4 +1,4 @@
-"""Runs the line of a tiny project, or one stage of it, in a process of its own: what the tests start, and kill."""
+"""The line of a tiny project: all of it or one stage, run in a process that tests may kill, and what it has made."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from pathlib import Path
 
 from tiny_project import place_at
 
-from mw_pipeline.stages.line import STAGES, packaged_weights, road_to
+from mw_pipeline.artifact import Artifact
+from mw_pipeline.stages.findings import Check
+from mw_pipeline.stages.line import STAGES, packaged_weights
 from mw_pipeline.stages.place import Place
+from mw_pipeline.stages.road import road_to
 from mw_pipeline.stages.upstream import prepare_dataset
 
 
@@ -25,6 +28,23 @@ def run_line(place: Place) -> None:
     for stage in road_to(packaged_weights):
         if stage.maker and stage.node == stage.name:
             stage.make(place, *stage.partitions(packaged_weights.subject(place, "demo")))
+
+
+def made(place: Place, stage: str) -> Artifact:
+    """The artifact of a stage of the recipe, or of the one source of its corpus."""
+    return STAGES[stage].demand(place, "builtin:builtin" if stage == "corpus_shards" else "demo")
+
+
+def remade_release(place: Place) -> Artifact:
+    """Report, diagnosis, matrix and packages of the recipe, after a change of what they read of it."""
+    for name in ("eval_report", "regression_diagnosis", "capability_matrix"):
+        STAGES[name].make(place, "demo")
+    return packaged_weights.make(place, "demo").artifact
+
+
+def problems(check: Check, place: Place, partition: str = "demo") -> str:
+    """All that a check finds wanting, as one text."""
+    return "; ".join(check(place, partition).problems)
 
 
 if __name__ == "__main__":

@@ -94,6 +94,8 @@ untaught = [
 ]
 """
 GOLD_ROWS = 20
+LOCALES = ("en-us", "fr-fr")
+"""Those of its packages."""
 
 
 def write_project(folder: Path, *, golden: Path) -> Path:
@@ -115,6 +117,12 @@ def change(folder: Path, old: str, new: str, *, file: str = "recipes/demo.toml")
     text = (folder / file).read_text()
     assert old in text
     (folder / file).write_text(text.replace(old, new))
+
+
+def with_baseline(place: Place, baseline: str) -> Place:
+    """The place, whose recipe names a baseline now."""
+    change(place.project, "[eval]", f'[eval]\nbaseline = "{baseline}"')
+    return place
 
 
 def place_at(folder: Path) -> Place:
@@ -149,6 +157,11 @@ def edit_json(**values: JSON) -> Callable[[Path], None]:
         write_json_atomically(path, content)
 
     return edit
+
+
+def stored(place: Place, kind: str) -> set[str]:
+    """The names of all artifacts of a kind in the store."""
+    return {path.name for path in (place.store.root / kind).glob("[0-9a-f]*")}
 
 
 def forget(place: Place, *kinds: str) -> None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from backtest.figures import Figures, interval
 
-BEGIN, END = "<!-- backtest: written by benchmarks/verdict.py -->", "<!-- end of the backtest -->"
+MARKS = ("<!-- backtest: written by benchmarks/verdict.py -->", "<!-- end of the backtest -->")
 
 
 def markdown(figures: Figures, shapes: Sequence[Figures]) -> str:
@@ -114,12 +113,3 @@ def _with_intervals(found: Figures) -> str:
         for part, whole in (("caught", "bad"), ("false_alarms", "healthy"))
     )
     return f"With 95 % intervals, the verdict stopped {caught} of the bad runs and {stopped} of the healthy ones."
-
-
-def write_between_marks(page: Path, text: str) -> None:
-    """Replaces what stands between the two marks of a page. Raises ValueError when the page lacks them."""
-    content = page.read_text(encoding="utf-8")
-    if BEGIN not in content or END not in content:
-        raise ValueError(f"{page}: has no {BEGIN!r} followed by {END!r}. Put both where the tables shall stand.")
-    before, after = content.split(BEGIN)[0], content.split(END)[1]
-    page.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}", encoding="utf-8")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -44,23 +45,27 @@ def write_runs(path_of: Callable[[int], Path], batches: Iterable[pa.RecordBatch]
 def cut_pieces(portions: Iterable[Sequence[JSON]], size: int) -> Iterator[tuple[Cut, ...]]:
     """Where the records of each piece lie, from the runs of all portions in order: pieces of `size` records, but for
     the last and those behind which columns change."""
-    columns, cuts, missing = None, list[Cut](), size
-    for portion, number, run in ((p, r, run) for p, runs in enumerate(portions) for r, run in enumerate(runs)):
-        if cuts and run["columns"] != columns:
-            yield tuple(cuts)
-            cuts, missing = [], size
-        columns = run["columns"]
-        for batch, records in enumerate(run["batches"]):
+    for _, batches in groupby(_batches(portions), key=itemgetter(0)):
+        cuts, missing = list[Cut](), size
+        for _, batch in batches:
             first = 0
-            while first < records:
-                taken = min(missing, records - first)
-                cuts.append(Cut(portion, number, batch, first, taken))
+            while first < batch.records:
+                taken = min(missing, batch.records - first)
+                cuts.append(batch._replace(first=first, records=taken))
                 first, missing = first + taken, missing - taken
                 if not missing:
                     yield tuple(cuts)
                     cuts, missing = [], size
-    if cuts:
-        yield tuple(cuts)
+        if cuts:
+            yield tuple(cuts)
+
+
+def _batches(portions: Iterable[Sequence[JSON]]) -> Iterator[tuple[list[str], Cut]]:
+    """The columns of each batch, and the whole of it."""
+    for portion, runs in enumerate(portions):
+        for number, run in enumerate(runs):
+            for batch, records in enumerate(run["batches"]):
+                yield run["columns"], Cut(portion, number, batch, 0, records)
 
 
 def read_cuts(path_of: Callable[[int, int], Path], cuts: Sequence[Cut]) -> pa.RecordBatch:

@@ -5,7 +5,7 @@ A step reads what the step before left in the work folder and what it was told, 
 process, on any machine that sees the folder, once or again, and leaves the same bytes. Between the steps all pieces are
 compared, so that what a piece repeats of an earlier one is left out.
 
-    read/00012.0.arrow .rejects .json            what the adapter read of a portion, as it gave it
+    read/00012.0.arrow .rejects .json              what the adapter read of a portion, as it gave it
     records/00012.arrow .hashes .rejects .json     sound records of a piece with their split
     rows/00012.arrow .hashes .rejects .json        aligned rows of the records that were new
     parts/00012.parquet .keys .json                the rows whose text was new, and their keys
@@ -54,7 +54,7 @@ READ, RECORDS, ROWS, PARTS = "read", "records", "rows", "parts"
 REPEATS = "repeats"
 
 MAX_PIECE_RECORDS = 32_768
-MAX_PENDING = 1_000  # rejected records that are held before they are written
+_MAX_HELD_REJECTS = 1_000  # before they are written
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ def _writing_rejects(
     batches: Iterator[pa.RecordBatch], rejects: Rejects, writer: pa.ipc.RecordBatchFileWriter
 ) -> Iterator[pa.RecordBatch]:
     for batch in batches:
-        if rejects.pending >= MAX_PENDING:
+        if rejects.pending >= _MAX_HELD_REJECTS:
             writer.write_batch(rejects.drain())
         yield batch
     if rejects.pending:

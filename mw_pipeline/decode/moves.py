@@ -71,14 +71,14 @@ class Moves:
 
     @cached_property
     def in_pairs(self) -> tuple[Floats, Floats, Floats, Floats]:
-        """What Viterbi adds, labels in the order of `pairs`.
+        """What Viterbi adds, labels as `_paired` lays them out.
 
         starts  (2·P, 1)        score of each on the first step
         fresh   (P, 2, P, 1)    moves from each to O and to every B-
         onward  (P, 2, 1)       moves to every I-, from its B- and from itself; BIO has no others
         into    (2·P, 2·2·P)    moves from each, after a word of one piece and after one of several, to each
         """
-        moves, leaving = pairs(self.transitions, (0, 1)), pairs(self.leaving, (1, 2))
+        moves, leaving = _paired(self.transitions, (0, 1)), _paired(self.leaving, (1, 2))
         size = len(moves)
         onward = np.full((size // 2, 2, 1), -np.inf)
         onward[1:, 0, 0] = np.diagonal(self.transitions, offset=1)[BEGIN]
@@ -86,25 +86,28 @@ class Moves:
         fresh = moves.reshape(size // 2, 2, size // 2, 2)[..., :1].copy()
         fresh[0, 1] = fresh[0, 0]  # a word of several pieces that is O may be left as what is behind it in its pair
         into = leaving.transpose(1, 0, 2).reshape(size, 2 * size)
-        return pairs(self.starts, (0,))[:, None], fresh, onward, into
+        return _paired(self.starts, (0,))[:, None], fresh, onward, into
 
     @cached_property
-    def as_weights(self) -> tuple[Floats, Floats, Floats]:
-        """What posteriors multiply: exp of the scores, largest 1.
+    def start_weights(self) -> Floats:
+        """(K,) exp of the starts, largest 1."""
+        return relative_weights(self.starts)
 
-        firsts   (K,)            of the starts
-        leaving  (2, K, K)       of `leaving`
-        sweeps   (2, 1, 2·K, K)  of `leaving` as a matrix: forward, and backward
-        """
-        weights = relative_weights(self.leaving)
-        sweeps = np.stack((weights, weights.transpose(0, 2, 1))).reshape(2, 1, -1, len(self.starts))
-        return relative_weights(self.starts), weights, sweeps
+    @cached_property
+    def leaving_weights(self) -> Floats:
+        """(2, K, K) exp of `leaving`, largest 1."""
+        return relative_weights(self.leaving)
+
+    @cached_property
+    def sweep_weights(self) -> Floats:
+        """(2, 1, 2·K, K) `leaving_weights` as matrices, for a sweep forward and for one backward."""
+        weights = self.leaving_weights
+        return np.stack((weights, weights.transpose(0, 2, 1))).reshape(2, 1, -1, len(self.starts))
 
 
-def pairs(scores: Floats, axes: tuple[int, ...]) -> Floats:
-    """Axes of K labels as 2·P: behind O an I- of no tag, which no path has.
-
-    Even places are then what may follow any label, each with what it goes on as behind it; the order is that of ids."""
+def _paired(scores: Floats, axes: tuple[int, ...]) -> Floats:
+    """The scores with axes of 2·P places for K labels, in the order of ids: an I- of no tag, which no path has, is
+    behind O. Even places are then what may follow any label, each with what it goes on as behind it."""
     for axis in axes:
         scores = np.insert(scores, 1, -np.inf, axis=axis)
     return scores

@@ -52,7 +52,7 @@ def constrained_viterbi(words: Words, moves: Moves) -> Ids:
 
 
 def _backtrace(best: Floats, real: Mask, ending: list[bool], kind: Ids, into: Floats) -> Ids:
-    """(S, B) the places in `pairs` of the best paths; `kind` (S, B) is where `into` has the moves that leave a word.
+    """(S, B) the places among 2·P of the best paths; `kind` (S, B) is where `into` has the moves that leave a word.
 
     No back pointers are kept: the best predecessor of the one label on the path is cheaper to find again."""
     path = np.empty(real.shape, dtype=np.int64)

@@ -87,17 +87,16 @@ class Posterior:
         """(B, S) log of the weight of the label sequences from step 0, up to and with each step."""
         rows, count = labels.shape
         steps = self.weights[np.arange(rows)[:, None], np.arange(count), labels]
-        _, leaving, _ = self.moves.as_weights
-        steps[:, 1:] *= leaving[self.words.long[:, :-1].view(np.uint8), labels[:, :-1], labels[:, 1:]]
+        several = self.words.long[:, :-1].view(np.uint8)
+        steps[:, 1:] *= self.moves.leaving_weights[several, labels[:, :-1], labels[:, 1:]]
         along: Floats = np.log(steps).cumsum(axis=1)
         return along
 
     def _ending(self, labels: Ids, row: Ids, last: Ids, left: Ids, begin: Ids) -> Floats:
         """(N,) backward weight at the last steps of spans, of all moves but the one into I of the same tag."""
-        _, leaving, _ = self.moves.as_weights
         label, long = labels[row, last], self.words.long[row, last].view(np.uint8)
         after, before = np.minimum(last + 1, labels.shape[1] - 1), np.maximum(left - 1, 0)
-        onward = leaving[long, label, begin + 1] * self.weights[row, after, begin + 1]
+        onward = self.moves.leaving_weights[long, label, begin + 1] * self.weights[row, after, begin + 1]
         onward *= self.sweeps[before, 1, row, begin + 1] * np.exp(
             self.scales[before, 1, row] - self.scales[left, 1, row]
         )
@@ -111,19 +110,18 @@ def _swept(words: Words, weights: Floats, back: Ids, moves: Moves) -> tuple[Floa
     A move is one product with a matrix of 2·K rows: the labels of words of one piece, and of several, which are left
     with other moves. numpy makes a product of its own of each row: company does not change the order of its sums."""
     rows, steps, labels = weights.shape
-    firsts, _, matrices = moves.as_weights
     row, move, several = np.arange(rows)[:, None], np.arange(steps - 1), words.long.view(np.uint8)
     loads = np.zeros((2, rows, steps - 1, 2, labels))
     loads[0, row, move, several[:, :-1]] = weights[:, :-1]
     loads[1, row, move, several[row, back[:, 1:]]] = weights[row, back[:, :-1]]
     sweeps, sums = np.empty((steps, 2, rows, 1, labels)), np.ones((steps, 2, rows, 1, 1))
-    sweeps[0, 0], sweeps[0, 1] = firsts, 1.0
+    sweeps[0, 0], sweeps[0, 1] = moves.start_weights, 1.0
     carried = np.empty((2, rows, 2, labels))
     as_rows = carried.reshape(2, rows, 1, 2 * labels)
     before = sweeps[0]
     for t, here in enumerate(sweeps[1:]):
         np.multiply(before, loads[:, :, t], out=carried)
-        np.matmul(as_rows, matrices, out=here)
+        np.matmul(as_rows, moves.sweep_weights, out=here)
         if t % _MOVES_A_SCALE == 0:
             here /= np.add.reduce(here, axis=-1, keepdims=True, out=sums[t + 1])
         before = here

@@ -115,6 +115,11 @@ class RawFile:
     end: int | None = None
     first_line: int = 1
 
+    @property
+    def whole(self) -> RawFile:
+        """The file that this is a stretch of."""
+        return RawFile(self.path, self.label)
+
 
 Portion = tuple[RawFile, ...]
 """What is read at once by one worker: some files, or a stretch of one."""

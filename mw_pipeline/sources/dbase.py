@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from mw_pipeline.errors import CorpusError
 from mw_pipeline.records.tables import Rejects
-from mw_pipeline.sources.stream_start import ByteStream
+from mw_pipeline.sources.streams import ByteStream
 
 BATCH_RECORDS = 16_384
 

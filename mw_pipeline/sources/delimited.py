@@ -30,7 +30,7 @@ from mw_pipeline.sources.reading import (
     raw_files,
     text_blocks,
 )
-from mw_pipeline.sources.stream_start import ByteStream
+from mw_pipeline.sources.streams import ByteStream
 
 
 def read_request(
@@ -133,7 +133,7 @@ def _read_on(stream: ByteStream, file: RawFile, layout: Layout, rejects: Rejects
 
 def _beginning(file: RawFile, layout: Layout) -> tuple[LineBlock | None, str]:
     """The lines of the first block of a plain file, None where none is text, and their encoding."""
-    with open_members(RawFile(file.path, file.label)) as members:
+    with open_members(file.whole) as members:
         _, stream = next(members)
         block = next(text_blocks(stream, label=file.label, encoding=layout.encoding))
         return next(lines_of(block, label=file.label, rejects=Rejects(file.label)), None), block.encoding

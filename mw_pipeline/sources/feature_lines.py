@@ -13,7 +13,7 @@ import pyarrow as pa
 from mw_pipeline.errors import CorpusError
 from mw_pipeline.records.tables import Rejects
 from mw_pipeline.sources.reading import LineBlock, line_blocks
-from mw_pipeline.sources.stream_start import ByteStream
+from mw_pipeline.sources.streams import ByteStream
 
 RECORD_SEPARATOR = "\x1e"
 _SURROGATE = re.compile("[\ud800-\udfff]")

@@ -43,7 +43,7 @@ from mw_pipeline.sources.openaddresses_facts import (
 from mw_pipeline.sources.portions import RecordEnd, after_any_line, portions_of, read_files
 from mw_pipeline.sources.reading import is_plain, open_members, raw_files
 from mw_pipeline.sources.regions import region_keys, without_arrondissements
-from mw_pipeline.sources.stream_start import peek
+from mw_pipeline.sources.streams import peek
 from mw_pipeline.sources.us_towns import us_towns_and_counties
 
 _NAMES = ("NUMBER", "STREET", "UNIT", "CITY", "DISTRICT", "REGION", "POSTCODE")
@@ -132,7 +132,7 @@ def _record_end(file: RawFile) -> RecordEnd | None:
 
 def _start_of(file: RawFile) -> bytes:
     """The first bytes of a plain file, whichever stretch of it is read."""
-    with open_members(RawFile(file.path, file.label)) as members:
+    with open_members(file.whole) as members:
         return peek(next(members)[1])[0]
 
 

@@ -22,7 +22,7 @@ RecordEnd = Callable[[bytes], int | None]
 _LINE_END = ord("\n")
 
 
-def at_once(file: RawFile) -> RecordEnd | None:
+def nowhere(file: RawFile) -> RecordEnd | None:
     """For files that are not cut."""
     return None
 
@@ -33,7 +33,7 @@ def after_any_line(lines: bytes) -> int:
 
 
 def portions_of(
-    files: Sequence[RawFile], size: int, record_end: Callable[[RawFile], RecordEnd | None] = at_once
+    files: Sequence[RawFile], size: int, record_end: Callable[[RawFile], RecordEnd | None] = nowhere
 ) -> Iterator[Portion]:
     """The files in their order, in portions of about `size` bytes.
 

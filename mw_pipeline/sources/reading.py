@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from mw_pipeline.errors import CorpusError
 from mw_pipeline.records.tables import RawFile, Rejects
-from mw_pipeline.sources.stream_start import ByteStream, Stretch, check_start
+from mw_pipeline.sources.streams import ByteStream, Stretch, check_start
 
 BLOCK_BYTES = 1 << 20
 MAX_LINE_BYTES = 1 << 20

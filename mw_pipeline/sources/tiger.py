@@ -33,7 +33,7 @@ from mw_pipeline.sources.dbase import read_head, read_records
 from mw_pipeline.sources.portions import portions_of, read_files
 from mw_pipeline.sources.reading import open_members, raw_files
 from mw_pipeline.sources.regions import region_keys
-from mw_pipeline.sources.stream_start import ByteStream
+from mw_pipeline.sources.streams import ByteStream
 
 _NEEDED = ("TLID", "FULLNAME", "LFROMHN", "LTOHN", "RFROMHN", "RTOHN")
 _NAMES = (*_NEEDED, "ZIPL", "ZIPR", "PLUS4L", "PLUS4R", "PARITYL", "PARITYR")

@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 from mw_pipeline.errors import CorpusError
 from mw_pipeline.records.tables import Rejects
 from mw_pipeline.sources.reading import line_blocks
-from mw_pipeline.sources.stream_start import ByteStream
+from mw_pipeline.sources.streams import ByteStream
 
 # no address is longer; memory stays flat where one is never closed
 MAX_ADDRESS = 20_000

@@ -13,8 +13,9 @@ from mw_pipeline.digest import JSON, toolchain
 from mw_pipeline.errors import GateError
 from mw_pipeline.seal import key_name
 from mw_pipeline.stages.findings import Check, Findings, found
-from mw_pipeline.stages.line import is_before_lock, smoke_checkpoint, upstream_of
+from mw_pipeline.stages.line import smoke_checkpoint
 from mw_pipeline.stages.place import Place
+from mw_pipeline.stages.road import is_before_lock, upstream_of
 from mw_pipeline.stages.sealed import keep, kept
 from mw_pipeline.stages.stage import Request, Stage
 

@@ -7,10 +7,8 @@ here needs torch, and nothing else lists stages by name.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from graphlib import TopologicalSorter
 
 from mw_pipeline.artifact import Artifact
-from mw_pipeline.campaign.folder import Campaign
 from mw_pipeline.digest import JSON
 from mw_pipeline.errors import RecipeError
 from mw_pipeline.package.layout import layout_hashes
@@ -18,20 +16,19 @@ from mw_pipeline.recipe import Recipe
 from mw_pipeline.stages import slices
 from mw_pipeline.stages.baseline import Baseline, baseline_of
 from mw_pipeline.stages.place import Place
-from mw_pipeline.stages.slices import COMPARED_SEEDS, RunsMade
-from mw_pipeline.stages.stage import A_MOMENT_SECONDS, Stage, Subject
+from mw_pipeline.stages.slices import COMPARED_SEEDS
+from mw_pipeline.stages.stage import A_MOMENT_SECONDS, Given, Stage, Subject
 from mw_pipeline.train import permit
 from mw_pipeline.verdict.binding import BINDING_SECTIONS, VERDICT_FILE
-
-
-def _last_audit(subject: Subject, *, since: Artifact | None = None, lost: str | None = None) -> Iterator[Artifact]:
-    if since is not None:
-        yield since
 
 
 def baseline(place: Place, recipe: Recipe) -> Baseline:
     """The packages that a recipe's own are compared with. Its full run is there: no release of that is a baseline."""
     return baseline_of(place, recipe, weights=full_checkpoint.demand(place, recipe).digest)
+
+
+def _with_baseline(subject: Subject) -> Given:
+    return {"baseline": baseline(subject.place, subject.recipe)}
 
 
 def _has_baseline(subject: Subject) -> bool:
@@ -57,11 +54,6 @@ def _compared_runs(subject: Subject, *, seeds: int = COMPARED_SEEDS) -> Iterator
             yield verdict
             if verdict.read_json(VERDICT_FILE)["outcome"] == "pass":
                 yield full_checkpoint.demand(subject.place, recipe)
-
-
-def _runs_made(subject: Subject, *, campaign: Campaign, made: RunsMade) -> Iterator[Artifact]:
-    for member in campaign.members:
-        yield from made[member.name].values()
 
 
 corpus_shards = Stage(
@@ -177,7 +169,7 @@ source_audit = Stage(
     procedure="mw_pipeline.stages.audit:build_audit",
     inputs=(corpus_manifest, source_mix),
     optional_inputs=(tokenized_dataset,),
-    extra_inputs=_last_audit,
+    extra_inputs=slices.last_audit,
     config=slices.of_audit,
     code=("mw_pipeline.mix.changes", "mw_pipeline.report.audit.page", "mw_pipeline.corpus.waterfall"),
     warns=("sources_stay",),
@@ -299,7 +291,7 @@ release_axes = Stage(
     per="recipe",
     maker="mw_pipeline.stages.axes:compare_with_baseline",
     tensors=True,
-    given=lambda of: {"baseline": baseline(of.place, of.recipe)},
+    given=_with_baseline,
     inputs=(full_checkpoint, tokenizer, golden_set),
     config=_config_of_axes,
     code=("mw_pipeline.evaluate.against_baseline", "mw_pipeline.package.build", "mw_pipeline.dataset.text_sample"),
@@ -313,7 +305,7 @@ eval_report = Stage(
     group="eval",
     per="recipe",
     maker="mw_pipeline.stages.evaluation:build_report",
-    given=lambda of: {"baseline": baseline(of.place, of.recipe)},
+    given=_with_baseline,
     procedure="mw_pipeline.stages.evaluation:eval_report",
     inputs=(full_checkpoint, tokenized_dataset, golden_set, smoke_verdict, source_mix, release_axes),
     config=slices.sections("eval"),
@@ -333,7 +325,7 @@ regression_diagnosis = Stage(
     group="eval",
     per="recipe",
     maker="mw_pipeline.stages.diagnosis:build_diagnosis",
-    given=lambda of: {"baseline": baseline(of.place, of.recipe)},
+    given=_with_baseline,
     inputs=(eval_report, release_axes),
     config=slices.sections("eval"),
     code=("mw_pipeline.evaluate.diagnose",),
@@ -365,7 +357,7 @@ packaged_weights = Stage(
     group="release",
     per="recipe",
     maker="mw_pipeline.stages.packaging:build_packages",
-    given=lambda of: {"baseline": baseline(of.place, of.recipe)},
+    given=_with_baseline,
     inputs=(
         full_checkpoint,
         capability_matrix,
@@ -426,7 +418,7 @@ campaign_report = Stage(
     maker="mw_pipeline.stages.campaign:build_report",
     procedure="mw_pipeline.stages.campaign:campaign_report_of",
     after=(campaign_runs, smoke_checkpoint, full_checkpoint),
-    extra_inputs=_runs_made,
+    extra_inputs=slices.runs_made,
     config=slices.of_campaign,
     code=("mw_pipeline.campaign.report", "mw_pipeline.report.campaign.page"),
 )
@@ -440,50 +432,3 @@ def stage_named(name: str) -> Stage:
     if name not in STAGES:
         raise RecipeError(f"{name!r} is no stage of the line: there are {', '.join(STAGES)}.")
     return STAGES[name]
-
-
-def stands_on(stage: Stage) -> list[Stage]:
-    """The stages that must be made, and whose blocking checks must hold, before this one."""
-    return [*stage.inputs, *stage.after, *(found for found in STAGES.values() if stage.name in found.before)]
-
-
-def road_to(*ends: Stage) -> list[Stage]:
-    """Everything that some stages stand on, and themselves: each once, in the order of making."""
-    there: dict[Stage, None] = {}
-    for end in ends:
-        there |= dict.fromkeys([*road_to(*stands_on(end)), end])
-    rank = {name: number for number, name in enumerate(STAGES)}
-    order = TopologicalSorter({stage: stands_on(stage) for stage in there})
-    order.prepare()
-    made, ready = list[Stage](), list[Stage]()
-    while order.is_active():
-        ready = sorted([*ready, *order.get_ready()], key=lambda stage: rank[stage.name])
-        made.append(ready.pop(0))
-        order.done(made[-1])
-    return made
-
-
-def upstream_of(place: Place, recipe_name: str) -> list[tuple[Stage, str]]:
-    """Stage and partition of everything that the training of a recipe stands on, in the order of making."""
-    subject = smoke_checkpoint.subject(place, recipe_name)
-    before = road_to(*stands_on(smoke_checkpoint))
-    return [(stage, partition) for stage in before for partition in stage.partitions(subject)]
-
-
-def is_before_lock(stage: Stage) -> bool:
-    """Whether the lock asks its blocking checks again: a smoke's, and those of all that it stands on."""
-    return stage in road_to(smoke_checkpoint)
-
-
-def as_table() -> str:
-    """The line for a page of the docs: what each stage makes, per what, from what, and behind which checks."""
-    lines = [
-        "| stage | makes | one per | stands on | checks that block | checks that warn |",
-        "|---|---|---|---|---|---|",
-    ]
-    for stage in STAGES.values():
-        on = ", ".join(f"`{before.name}`" for before in stands_on(stage)) or "raw files"
-        behind = ", behind the lock" if stage.locked else ""
-        checks = [", ".join(f"`{name}`" for name in names) for names in (stage.blocks, stage.warns)]
-        lines.append(f"| `{stage.name}` | {stage.makes} | {stage.per}{behind} | {on} | {' | '.join(checks)} |")
-    return "\n".join(lines)

@@ -15,10 +15,10 @@ from mw_pipeline.recipe import OWN_GOLD, Recipe
 from mw_pipeline.stages.diagnosis import POLICY
 from mw_pipeline.stages.release_gates import country_of, own_rows
 
-_HEADLINE = ("slices", "calibration")
 AS_CLIENT_READS = f"{OWN_GOLD}, as the client reads it"
 TYPED_IN_ONE_CASE = f"{OWN_GOLD} typed in one case, as the client reads it"
 """The names of the corpus's gold under the client's recasing among the metrics of a card."""
+_LEFT_TO_THE_REPORT = ("slices", "calibration")
 
 
 def scores_of_package(
@@ -37,4 +37,4 @@ def _headline(recipe: Recipe, golden: GoldenSet, parser: Parser) -> dict[str, JS
     """The report without its slices: the card says what the package scores, the eval report says where."""
     predictions = predictions_of(parser, golden)
     report = evaluate(golden, predictions, decoder=CONSTRAINED_DECODER, labels=recipe.label_set, policy=POLICY).report
-    return {key: value for key, value in report.items() if key not in _HEADLINE}
+    return {key: value for key, value in report.items() if key not in _LEFT_TO_THE_REPORT}

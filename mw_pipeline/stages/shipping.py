@@ -14,6 +14,7 @@ from mw_pipeline.stages.findings import demand
 from mw_pipeline.stages.lock import demand_no_region_withheld, unlock
 from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.releases import publish, releases_of
+from mw_pipeline.stages.road import is_before_lock, road_to
 
 _REMEDY = "Train better weights, or change the gate in the recipe's [eval] and say why."
 _MORE_EXAMPLES = ("Empire State Building, 350 5th Ave, New York, NY 10118",)
@@ -22,8 +23,8 @@ _MORE_EXAMPLES = ("Empire State Building, 350 5th Ave, New York, NY 10118",)
 def demand_gates(place: Place, recipe_name: str) -> None:
     """Returns when the recipe may be packaged and every release gate passes. Raises GateError with the first reason."""
     demand_no_region_withheld(place, recipe_name)
-    for stage in line.road_to(line.packaged_weights):
-        for gate in () if line.is_before_lock(stage) else stage.checks(blocking=True):
+    for stage in road_to(line.packaged_weights):
+        for gate in () if is_before_lock(stage) else stage.checks(blocking=True):
             demand(gate, place, recipe_name, remedy=_REMEDY)
 
 

@@ -1,9 +1,9 @@
-"""What each stage reads of recipe, corpus spec and files: the config in its artifact's key, and what its function is
-given of the place."""
+"""What each stage reads of recipe, corpus spec, files and store: the config in its artifact's key, what its function is
+given of the place, and artifacts that no declaration names."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
 from mw_pipeline.artifact import Artifact
@@ -115,6 +115,12 @@ def of_audit(subject: Subject, *, since: Artifact | None = None, lost: str | Non
     return {"budgets": {name: spec.budgets_of(name).model_dump(mode="json") for name in spec.sources}, "lost": lost}
 
 
+def last_audit(subject: Subject, *, since: Artifact | None = None, lost: str | None = None) -> Iterator[Artifact]:
+    """The audit that this one is compared with, where the store has one."""
+    if since is not None:
+        yield since
+
+
 def of_tokenizer(subject: Subject) -> JSON:
     """How it is learnt, and from which sources."""
     return {**subject.recipe.slice("tokenizer"), "sources": subject.recipe.sources_in_use}
@@ -162,3 +168,9 @@ def of_campaign(subject: Subject, *, campaign: Campaign, made: RunsMade) -> JSON
     """Each recipe by its digest."""
     recipes = {member.recipe.name: member.recipe.digest for member in campaign.members}
     return {"campaign": campaign.name, "base": campaign.base.digest, "recipes": recipes}
+
+
+def runs_made(subject: Subject, *, campaign: Campaign, made: RunsMade) -> Iterator[Artifact]:
+    """All that the store has of the campaign's recipes."""
+    for member in campaign.members:
+        yield from made[member.name].values()

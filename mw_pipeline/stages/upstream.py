@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from mw_pipeline.stages.check_answers import demand_checks
-from mw_pipeline.stages.line import corpus_manifest, road_to, upstream_of
+from mw_pipeline.stages.line import corpus_manifest
 from mw_pipeline.stages.place import Place, Progress, quiet
 from mw_pipeline.stages.recipe_fit import demand_gates_known
+from mw_pipeline.stages.road import road_to, upstream_of
 
 
 def prepare_corpus(place: Place, corpus: str, *, progress: Progress = quiet) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from mw_pipeline.errors import CorpusError
 from mw_pipeline.records.tables import RawFile
 from mw_pipeline.sources.reading import files_below, open_members, written_name
-from mw_pipeline.sources.stream_start import ByteStream
+from mw_pipeline.sources.streams import ByteStream
 
 MAGIC = b"SQLite format 3\0"
 

@@ -1,4 +1,4 @@
-"""How a stream of text begins, by which it is seen what the rest is; and a stretch of one as a stream."""
+"""Streams of bytes: by its beginning it is seen what one is, and a stretch of one is a stream."""
 
 from __future__ import annotations
 
@@ -30,12 +30,6 @@ class _Peeked:
         return taken or self._rest.read(size)
 
 
-def peek(stream: ByteStream) -> tuple[bytes, ByteStream]:
-    """The first bytes of a stream, and the stream as if nobody had looked."""
-    start = stream.read(_START_BYTES)
-    return start, _Peeked(start, stream)
-
-
 class Stretch:
     """The next so many bytes of a stream, as a stream of their own."""
 
@@ -47,6 +41,12 @@ class Stretch:
         data = self._stream.read(min(size, self._left))
         self._left -= len(data)
         return data
+
+
+def peek(stream: ByteStream) -> tuple[bytes, ByteStream]:
+    """The first bytes of a stream, and the stream as if nobody had looked."""
+    start = stream.read(_START_BYTES)
+    return start, _Peeked(start, stream)
 
 
 def check_start(data: bytes, label: str, encoding: str) -> None:
