@@ -426,7 +426,9 @@ def test_a_further_set_that_the_recipe_names_gates_the_release_and_one_that_is_a
 def test_a_gate_on_a_set_that_the_corpus_does_not_name_is_refused_by_the_lock(place: Place) -> None:
     change(place.project, "[eval]", "[eval.gates.ekstra]\nmin_exact_match = 0.1\n\n[eval]")
 
-    with pytest.raises(RecipeError, match=r"eval\.gates\.ekstra names no golden set of corpus 'builtin': it has extra"):
+    with pytest.raises(
+        RecipeError, match=r"eval\.gates\.ekstra is no golden set of corpus 'builtin'; the nearest is 'extra'"
+    ):
         unlock(place, "demo")
 
 

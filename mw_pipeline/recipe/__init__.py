@@ -14,6 +14,7 @@ from mw_pipeline.recipe.corpus_spec import (
 )
 from mw_pipeline.recipe.input_patterns import url_problem
 from mw_pipeline.recipe.mix_wishes import MixWishes, Wish
+from mw_pipeline.recipe.names import corpus_problem
 from mw_pipeline.recipe.reading import (
     as_written,
     base_chain,
@@ -75,6 +76,7 @@ __all__ = [
     "as_written",
     "base_chain",
     "config_files",
+    "corpus_problem",
     "differences",
     "load_corpus_spec",
     "load_mix_wishes",

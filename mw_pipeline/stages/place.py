@@ -17,7 +17,15 @@ from mw_pipeline.capability.habits import locale_problem
 from mw_pipeline.corpus.memory_limit import memory_megabytes
 from mw_pipeline.corpus.workers import HERE, Workers
 from mw_pipeline.errors import CorpusError, RecipeError
-from mw_pipeline.recipe import CorpusSpec, Recipe, config_files, load_corpus_spec, load_recipe, with_seed
+from mw_pipeline.recipe import (
+    CorpusSpec,
+    Recipe,
+    config_files,
+    corpus_problem,
+    load_corpus_spec,
+    load_recipe,
+    with_seed,
+)
 from mw_pipeline.recipe.reading import CAMPAIGNS_FOLDER, CORPORA_FOLDER, RECIPES_FOLDER
 from mw_pipeline.sources.registry import get_adapter
 from mw_pipeline.store import Store
@@ -124,7 +132,8 @@ class Place:
     def recipe(self, name: str) -> Recipe:
         """The recipe of this name or TOML file; NAME@7 is the same with train.seed = 7.
 
-        Raises RecipeError with the nearest name when there is none, and for a locale that is not there."""
+        Raises RecipeError with the nearest name when there is none, for a locale that is not there, and for whatever it
+        names that its corpus does not have. A file from elsewhere may name a corpus that this project lacks."""
         memory = {} if self.memory is None else self.memory
         if ("recipe", name) not in memory:
             memory["recipe", name] = self._read_recipe(name)
@@ -136,7 +145,18 @@ class Place:
         path = self._recipe_path(stem)
         recipe = load_recipe(path)
         _demand_locales(recipe, path)
+        self._demand_corpus(recipe, path)
         return recipe if seed is None else with_seed(recipe, seed)
+
+    def _demand_corpus(self, recipe: Recipe, path: Path) -> None:
+        there = self.names(CORPORA_FOLDER)
+        if recipe.corpus in there:
+            if problem := corpus_problem(recipe, self.corpus_spec(recipe.corpus)):
+                raise RecipeError(f"{path}: {problem}")
+        elif path.absolute().is_relative_to(self.project):
+            near = difflib.get_close_matches(recipe.corpus, there, n=1, cutoff=0.0)
+            hint = f"did you mean {near[0]!r}?" if near else f"{self.project / CORPORA_FOLDER} has no TOML files."
+            raise RecipeError(f"{path}: corpus is {recipe.corpus!r}, and there is no such corpus; {hint}")
 
     def corpus_spec(self, name: str) -> CorpusSpec:
         """The corpus spec of this name. Raises RecipeError with the nearest name when there is none, and for an adapter
