@@ -23,6 +23,7 @@ from mw_pipeline.recipe.reading import (
     load_mix_wishes,
     load_recipe,
 )
+from mw_pipeline.recipe.section import MOST, length_problem
 from mw_pipeline.recipe.smoke_log import (
     MAX_REQUIRED_STEPS,
     REQUIRED_EVALS,
@@ -51,6 +52,7 @@ __all__ = [
     "LAST_RELEASE",
     "LEAST_PLACES_SHARE",
     "MAX_REQUIRED_STEPS",
+    "MOST",
     "OWN_GOLD",
     "REQUIRED_EVALS",
     "REQUIRED_LOSSES",
@@ -78,6 +80,7 @@ __all__ = [
     "config_files",
     "corpus_problem",
     "differences",
+    "length_problem",
     "load_corpus_spec",
     "load_mix_wishes",
     "load_recipe",

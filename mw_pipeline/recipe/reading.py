@@ -201,7 +201,7 @@ def _validated(model: type[Model], document: dict[str, Any], path: Path) -> Mode
 
 def _sentence(model: type[Section], error: Any) -> str:
     location: tuple[int | str, ...] = tuple(part for part in error["loc"] if part != "[key]")
-    key = ".".join(str(part) for part in location) or "the file"
+    key = ".".join(f"{part!s:.80}" for part in location) or "the file"
     if error["type"] == "extra_forbidden":
         known = _known_keys(model, location[:-1])
         near = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.0)
