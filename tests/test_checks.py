@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tiny_project import change, edit_json, place_at, rewrite
+from tiny_project import add_source_without_training_rows, change, edit_json, place_at, rewrite
 
 from mw_pipeline.artifact import Artifact
 from mw_pipeline.corpus.keys import keys_of, keys_path, write_keys
@@ -25,6 +25,7 @@ from mw_pipeline.stages.findings import Findings
 from mw_pipeline.stages.lock import unlock
 from mw_pipeline.stages.package_scores import scores_of_package
 from mw_pipeline.stages.place import Place
+from mw_pipeline.stages.upstream import prepare_corpus
 
 pytestmark = pytest.mark.slow
 
@@ -131,13 +132,12 @@ def test_a_row_that_went_missing_is_found(place: Place) -> None:
 
 
 def test_rows_that_must_be_shared_alike_need_the_leave_of_their_source(place: Place) -> None:
-    manifest = line.corpus_manifest.demand(place, "builtin")
-    bound = {"CC-BY-4.0": 5, "ODbL-1.0": 2}
-    rewrite(manifest, "census.json", edit_json(sources__builtin__counts__licence=bound))
+    edit_rows(shards(place), lambda rows: [row.update(license="ODbL-1.0") for row in rows[:2]])
+    line.corpus_manifest.make(place, "builtin")
 
-    assert "builtin: 2 rows are under 'ODbL-1.0', a share-alike" in problems(
-        checks.licences_are_allowed, place, "builtin"
-    )
+    told = problems(checks.licences_are_allowed, place, "builtin")
+    assert "builtin: 2 rows are under 'ODbL-1.0', a share-alike" in told
+    assert "builtin: census.json says its licences are {'CC-BY-4.0'" in told
 
 
 def test_a_source_that_loses_a_fifth_of_its_records_to_one_reason_is_found(place: Place) -> None:
@@ -251,7 +251,8 @@ def test_invalid_gold_scores_nothing_whichever_run_asks(place: Place) -> None:
 
 def test_a_weighted_source_without_rows_is_found(place: Place) -> None:
     # M09
-    change(place.project, "builtin = 1.0", "builtin = 1.0\nghost = 1.0")
+    add_source_without_training_rows(place.project)
+    prepare_corpus(place, "builtin")
     line.source_mix.make(place, "demo")
 
     assert "ghost" in problems(checks.mix_is_as_declared, place)
@@ -260,7 +261,8 @@ def test_a_weighted_source_without_rows_is_found(place: Place) -> None:
 def test_a_mix_that_says_of_itself_that_it_is_as_declared_is_drawn_again(place: Place) -> None:
     # M68: a whole artifact, whose mix.json has no finding
     assert checks.mix_is_as_declared(place, "demo").problems == ()
-    change(place.project, "builtin = 1.0", "builtin = 1.0\nghost = 1.0")
+    add_source_without_training_rows(place.project)
+    prepare_corpus(place, "builtin")
     forged = rewrite(line.source_mix.make(place, "demo").artifact, "mix.json", edit_json(findings=[]))
 
     found = checks.mix_is_as_declared(place, "demo").problems

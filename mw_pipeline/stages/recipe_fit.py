@@ -23,7 +23,7 @@ def demand_fit(place: Place, recipe: Recipe) -> None:
     The gold has been built. Raises what `demand_baseline` raises, and GateError for a row whose country is no code: it
     would be counted for no locale, and nobody would miss it (M78)."""
     demand_baseline(place, recipe)
-    facts = facts_of(line.golden_set.demand(place, recipe))
+    facts = facts_of(line.golden_set.demand(place, recipe), sets=recipe.eval.gates)
     asked = {f"eval.gates.{name}": facts["sets"][name] for name in recipe.eval.gates}
     if recipe.eval.min_core_macro_f1 > 0:
         asked["eval.min_core_macro_f1"] = facts
