@@ -8,9 +8,9 @@ import sys
 from itertools import groupby
 
 from mw_pipeline.errors import MwError
+from mw_pipeline.stages.baseline import demand_baseline
 from mw_pipeline.stages.line import packaged_weights
 from mw_pipeline.stages.place import Place
-from mw_pipeline.stages.recipe_fit import demand_gates_known
 from mw_pipeline.stages.road import road_to
 from mw_pipeline.stages.stage import materialize_command
 from resources.place import PlaceResource
@@ -19,7 +19,7 @@ from resources.place import PlaceResource
 def commands(place: Place, name: str) -> list[str]:
     """The commands, in order. Raises RecipeError when the recipe or its corpus is not there, or they do not fit."""
     recipe = place.recipe(name)
-    demand_gates_known(place, recipe)
+    demand_baseline(place, recipe)
     subject = packaged_weights.subject(place, recipe)
     road = [stage for stage in road_to(packaged_weights) if stage.node == stage.name]
     return [

@@ -5,12 +5,14 @@ Every case ends in one sentence and exit code 2, and leaves nothing half-done be
 
 from __future__ import annotations
 
+import argparse
 import gzip
+import importlib
 import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -82,6 +84,39 @@ def test_no_argument_is_bad_input_and_a_misspelt_command_names_the_nearest(capsy
 def test_no_package_is_needed_to_be_told_what_is_missing(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["inspect", "/nowhere/at/all"]) == 2
     assert "/nowhere/at/all: there is no such file or folder" in capsys.readouterr().err
+
+
+def options_of(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
+    """Every option of a command and of its subcommands."""
+    for action in parser._actions:
+        yield action
+        for below in action.choices.values() if isinstance(action, argparse._SubParsersAction) else ():
+            yield from options_of(below)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_an_empty_path_is_refused_by_every_option_that_takes_one(command: str) -> None:
+    parser = argparse.ArgumentParser(prog=command)
+    importlib.import_module(f"mw_pipeline.cli.{command}").add_arguments(parser)
+
+    for option in options_of(parser):
+        if callable(option.type) and takes_paths(option.type):
+            with pytest.raises(argparse.ArgumentTypeError, match=r"is empty, expected a path\. Write it out"):
+                option.type("")
+
+
+def takes_paths(kind: Callable[[str], object]) -> bool:
+    try:
+        return isinstance(kind("here"), Path)
+    except (ValueError, argparse.ArgumentTypeError):
+        return False
+
+
+def test_an_empty_input_is_a_sentence_and_never_the_current_folder(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["corpus", "--adapter", "ban", "--input", "", "--out", "out"])
+
+    assert "argument --input: is empty, expected a path. Write it out" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
 import json
+import lzma
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -44,6 +47,44 @@ UNUSABLE = {
     "a zip of another format": ("fruit.zip", zipped("fruit.csv", OTHER)),
     "a name that lies": ("plain.csv.gz", OTHER),
 }
+
+
+def tarred(name: str, data: bytes) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        member = tarfile.TarInfo(name)
+        member.size = len(data)
+        archive.addfile(member, io.BytesIO(data))
+    return buffer.getvalue()
+
+
+PACKED_TWICE = {
+    "a gzip in a gzip": ("ban.csv.gz", lambda text: gzip.compress(gzip.compress(text)), "ban.csv.gz", "a gzip file"),
+    "a zip in a gzip": ("ban.csv.gz", lambda text: gzip.compress(zipped("ban.csv", text)), "gz", "a zip archive"),
+    "a zstd in a gzip": ("ban.csv.gz", lambda text: gzip.compress(zstandard.compress(text)), "gz", "a zstd file"),
+    "a gzip in a zip": ("b.zip", lambda text: zipped("b.csv.gz", gzip.compress(text)), "b.zip/b.csv.gz", "a gzip file"),
+    "a zip in a zip": ("b.zip", lambda text: zipped("c.zip", zipped("b.csv", text)), "b.zip/c.zip", "a zip archive"),
+    "an xz in a tar": ("b.tar", lambda text: tarred("b.xz", lzma.compress(text)), "b.tar/b.xz", "an xz file"),
+    "a tar that is not called one": (
+        "ban.csv.gz",
+        lambda text: gzip.compress(tarred("b.csv", text)),
+        "gz",
+        "a tar arch",
+    ),
+    "bzip2, which is not read": ("ban.csv.bz2", bz2.compress, "ban.csv.bz2", "a bzip2 file"),
+}
+
+
+@pytest.mark.parametrize("case", sorted(PACKED_TWICE))
+def test_what_is_packed_in_what_was_unpacked_is_named_for_what_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], case: str
+) -> None:
+    name, packed, label, kind = PACKED_TWICE[case]
+    (tmp_path / name).write_bytes(packed(SOUND["ban"]))
+
+    assert corpus("ban", tmp_path / name, tmp_path / "out") == 2
+    said = capsys.readouterr().err
+    assert f"{label}: what was to be read as text begins as {kind}" in said and "Unpack it first" in said
 
 
 def country_of(adapter: str) -> str:

@@ -16,6 +16,7 @@ from test_rows_schema import row
 
 from mw_pipeline.corpus.census import (
     counts_of,
+    licence_counts,
     licences_are_allowed,
     query,
     row_ids_are_unique,
@@ -348,3 +349,14 @@ def test_training_rows_are_counted_by_place_excluded_ones_left_aside(shards: Any
         "b": ([1], "FR::brest", 0),
         "made": ([3, 1], "FR:a:lyon", 1),
     }
+
+
+def test_licences_are_counted_in_the_rows_of_each_source(tmp_path: Path) -> None:
+    rows = {"a1": ["MIT", "ODbL"], "a2": ["MIT"], "b": ["CC0"]}
+    for name, licences in rows.items():
+        pq.write_table(pa.table({"license": licences}), tmp_path / name)
+
+    found = licence_counts({"a": [tmp_path / "a1", tmp_path / "a2"], "b": [tmp_path / "b"], "empty": []})
+
+    assert found == {"a": {"MIT": 2, "ODbL": 1}, "b": {"CC0": 1}, "empty": {}}
+    assert licence_counts({}) == {}

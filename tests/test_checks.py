@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from tiny_line import made, problems, remade_release
-from tiny_project import change, edit_json, place_at, rewrite
+from tiny_project import add_source_without_training_rows, change, edit_json, place_at, rewrite
 
 from mw_pipeline.digest import JSON
 from mw_pipeline.errors import RecipeError
@@ -20,6 +20,7 @@ from mw_pipeline.stages.findings import Check
 from mw_pipeline.stages.lock import unlock
 from mw_pipeline.stages.package_scores import scores_of_package
 from mw_pipeline.stages.place import Place
+from mw_pipeline.stages.upstream import prepare_corpus
 
 pytestmark = pytest.mark.slow
 
@@ -67,7 +68,8 @@ def test_the_tiny_project_passes_every_check(tiny_line: Path, check: Check, part
 
 def test_a_weighted_source_without_rows_is_found(place: Place) -> None:
     # M09
-    change(place.project, "builtin = 1.0", "builtin = 1.0\nghost = 1.0")
+    add_source_without_training_rows(place.project)
+    prepare_corpus(place, "builtin")
     line.source_mix.make(place, "demo")
 
     assert "ghost" in problems(checks.mix_is_as_declared, place)
@@ -76,7 +78,8 @@ def test_a_weighted_source_without_rows_is_found(place: Place) -> None:
 def test_a_mix_that_says_of_itself_that_it_is_as_declared_is_drawn_again(place: Place) -> None:
     # M68: a whole artifact, whose mix.json has no finding
     assert checks.mix_is_as_declared(place, "demo").problems == ()
-    change(place.project, "builtin = 1.0", "builtin = 1.0\nghost = 1.0")
+    add_source_without_training_rows(place.project)
+    prepare_corpus(place, "builtin")
     forged = rewrite(line.source_mix.make(place, "demo").artifact, "mix.json", edit_json(findings=[]))
 
     found = checks.mix_is_as_declared(place, "demo").problems
@@ -233,7 +236,9 @@ def test_a_further_set_that_the_recipe_names_gates_the_release_and_one_that_is_a
 def test_a_gate_on_a_set_that_the_corpus_does_not_name_is_refused_by_the_lock(place: Place) -> None:
     change(place.project, "[eval]", "[eval.gates.ekstra]\nmin_exact_match = 0.1\n\n[eval]")
 
-    with pytest.raises(RecipeError, match=r"eval\.gates\.ekstra names no golden set of corpus 'builtin': it has extra"):
+    with pytest.raises(
+        RecipeError, match=r"eval\.gates\.ekstra is no golden set of corpus 'builtin'; the nearest is 'extra'"
+    ):
         unlock(place, "demo")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_project import change, edit_json, rewrite
+from tiny_project import add_source_without_training_rows, change, edit_json, rewrite
 
 from mw_pipeline.cli import main
 from mw_pipeline.stages import line
@@ -123,7 +123,7 @@ def test_the_audit_of_a_mix_with_a_source_without_rows_names_it_with_exit_code_1
     run: CommandLine, place: Place
 ) -> None:
     # M09
-    change(place.project, "builtin = 1.0", "builtin = 1.0\nghost = 1.0")
+    add_source_without_training_rows(place.project)
 
     code, shown, said = run(place, "audit", "--recipe", "demo")
 

@@ -95,6 +95,13 @@ def test_what_is_no_lineage_is_found(broken):
     assert "not a lineage of this version" in lineage_findings(broken)[0]
 
 
+def test_a_config_that_no_digest_can_be_of_is_found(store, chain):
+    lineage = lineage_of([chain["model"]])
+    lineage["nodes"][0]["config"] = float("nan")
+
+    assert "not a lineage of this version" in lineage_findings(lineage)[0]
+
+
 def test_an_ancestor_that_left_the_store_is_an_error(store, chain):
     shutil.rmtree(chain["corpus"].path)
 

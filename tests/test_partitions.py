@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,11 +13,12 @@ import pytest
 from graph_runs import ROOT, environment
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_project import CORPUS, RECIPE, place_at, write_project
+from tiny_project import CORPUS, RECIPE, change, place_at, write_project
 
 from mw_pipeline.campaign.folder import read_campaign
 from mw_pipeline.errors import MwError, RecipeError
 from mw_pipeline.recipe import load_corpus_spec, load_recipe
+from mw_pipeline.stages.line import STAGES
 from mw_pipeline.stages.partitions import Partitions, partitions_of
 from mw_pipeline.stages.place import Place
 
@@ -66,14 +68,15 @@ def test_a_recipe_that_is_no_valid_one_still_hangs_on_the_corpus_that_it_names(s
     assert partitions_of(sound).corpus_of == {"demo": "builtin", "half": "builtin", "cut": ""}
 
 
-def test_a_broken_base_costs_the_recipes_that_stand_on_it(sound: Place) -> None:
+def test_a_broken_base_costs_the_recipes_that_stand_on_it_and_is_told_once(sound: Place) -> None:
     write(sound.project / "recipes" / "child.toml", 'base = "parent.toml"\n')
     write(sound.project / "recipes" / "parent.toml", BROKEN["cut short"])
 
     known = partitions_of(sound)
 
     assert set(known.corpus_of) == {"child", "demo", "parent"}
-    assert len(known.problems) == 2 and all("parent.toml: not readable as TOML" in p for p in known.problems)
+    (problem,) = known.problems
+    assert "parent.toml: not readable as TOML" in problem
 
 
 def test_a_base_that_cannot_be_looked_for_costs_its_own_recipe(sound: Place) -> None:
@@ -215,3 +218,60 @@ def test_the_code_location_loads_beside_broken_files_and_names_them_on_stderr(so
     assert done.stdout.strip() == "['demo', 'half', 'builtin:builtin']"
     said = done.stderr.splitlines()
     assert len(said) == 3 and all(any(part in line for line in said) for part in ("half.toml", "a...b", "cut.toml"))
+
+
+LONG = "x" * 300
+
+
+@pytest.mark.parametrize("name", [LONG, f"a/{LONG}", f"campaigns/{LONG}/base", "é" * 51])
+def test_a_name_that_no_file_can_have_is_refused_wherever_it_is_asked_for(sound: Place, name: str) -> None:
+    for ask in (sound.recipe, sound.corpus_spec, lambda name: STAGES["golden_set"].make(sound, name)):
+        with pytest.raises(
+            RecipeError, match=r"the name '.* has \d+ bytes, expected 100 characters at most.*Correct it"
+        ):
+            ask(name)
+    with pytest.raises(RecipeError, match="there is no such campaign"):
+        sound.campaign_path(name)
+    with pytest.raises(RecipeError, match=r"File name too long|there is no such file"):
+        sound.recipe(f"{name}.toml")
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "key"),
+    [
+        ("corpora/builtin.toml", "[sources.builtin]", r"sources\.x{80}"),
+        ("corpora/builtin.toml", "[golden_sets.extra]", r"golden_sets\.x{80}"),
+        ("recipes/demo.toml", "builtin = 1.0", r"mix\.weights\.x{80}"),
+        ("recipes/demo.toml", '"builtin"', "corpus"),
+    ],
+)
+def test_a_name_in_a_config_file_that_is_too_long_is_refused_where_it_stands(
+    sound: Place, file: str, old: str, key: str
+) -> None:
+    change(sound.project, old, re.sub('[a-z]+(?=[]" ])', LONG, old), file=file)
+
+    with pytest.raises(RecipeError, match=rf"{file}: {key} is 'x+'?: the name has 300 bytes, expected 100 characters"):
+        sound.recipe("demo")
+
+
+def test_a_file_of_too_long_a_name_is_no_partition_and_says_so(sound: Place) -> None:
+    write(sound.project / "recipes" / f"{'y' * 101}.toml", RECIPE)
+
+    known = partitions_of(sound)
+
+    assert set(known.corpus_of) == {"demo"}
+    (problem,) = known.problems
+    assert "has 101 bytes, expected 100 characters at most" in problem and problem.endswith("Rename it.")
+
+
+@pytest.mark.parametrize("partition", ["builtin:bultin", "builtin", f"builtin:{LONG}"])
+def test_a_source_that_the_corpus_has_not_is_named_with_the_nearest(sound: Place, partition: str) -> None:
+    with pytest.raises(RecipeError, match=r"corpora/builtin\.toml: has no source '.*; did you mean 'builtin'\?"):
+        STAGES["corpus_shards"].make(sound, partition)
+
+
+@pytest.mark.parametrize("seed", [str(2**31), "9" * 5000])
+def test_a_seed_that_no_recipe_may_have_is_part_of_a_name(sound: Place, seed: str) -> None:
+    with pytest.raises(RecipeError, match=r"did you mean 'demo'\?|expected 100 characters at most"):
+        sound.recipe(f"demo@{seed}")
+    assert sound.recipe(f"demo@{2**31 - 1}").train.seed == 2**31 - 1

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from tiny_project import change, place_at, write_project
 
 from assets.plan import commands
+from mw_pipeline.campaign.folder import read_campaign
 from mw_pipeline.errors import GateError, RecipeError
 from mw_pipeline.stages import line
+from mw_pipeline.stages.campaign_runs import train_campaign
 from mw_pipeline.stages.golden import facts_of
 from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.recipe_fit import demand_fit
-from mw_pipeline.stages.upstream import prepare_corpus, prepare_dataset
+from mw_pipeline.stages.upstream import prepare_dataset
 
 EXTRA_GATE = "[eval.gates.extra]\nmin_exact_match = 0.5\n\n[package]"
 
@@ -99,29 +102,55 @@ def test_a_set_whose_pattern_matches_a_folder_alone_is_refused_even_where_it_may
         line.golden_set.make(project, "builtin")
 
 
-GATES = [
+TYPOS = [
     (
+        "builtin = 1.0",
+        "builtin = 1.0\nbultin = 0.5",
+        r"demo\.toml: mix\.weights\.bultin is no source of corpus 'builtin'; the nearest is 'builtin'\. Correct .*, or "
+        r"add \[sources\.bultin\] to corpora/builtin\.toml",
+    ),
+    ("builtin = 1.0", "builtin = 1.0\nfr = 0", r"mix\.weights\.fr is no source of corpus 'builtin'"),
+    (
+        "[package]",
         EXTRA_GATE.replace("extra", "extras"),
-        r"recipe 'demo': eval\.gates\.extras names no golden set of corpus 'builtin': it has extra, absent\. Name one",
+        r"demo\.toml: eval\.gates\.extras is no golden set of corpus 'builtin'; the nearest is 'extra'\.",
+    ),
+    ("[package]", EXTRA_GATE.replace("extra", "golden"), r"eval\.gates\.golden is no golden set of corpus 'builtin'"),
+    (
+        'corpus = "builtin"',
+        'corpus = "bultin"',
+        r"demo\.toml: corpus is 'bultin', and there is no such corpus; did you mean 'builtin'\?",
     ),
     (
-        EXTRA_GATE.replace("extra", "golden"),
-        r"eval\.gates\.golden names no golden set of corpus 'builtin'",
+        "[train]",
+        "[loss.class_weights]\nB-strete = 2.0\n\n[train]",
+        r"demo\.toml: loss\.class_weights\.B-strete is no label of labels = 3; the nearest is 'B-street'\.",
     ),
 ]
 
 
-@pytest.mark.parametrize(("gate", "message"), GATES)
-def test_a_gate_on_a_set_that_the_corpus_does_not_name_is_refused_before_anything_is_made(
-    project: Place, gate: str, message: str
+@pytest.mark.parametrize(("old", "new", "message"), TYPOS)
+def test_a_recipe_that_names_what_its_corpus_has_not_is_refused_before_anything_is_made(
+    project: Place, old: str, new: str, message: str
 ) -> None:
-    change(project.project, "[package]", gate)
+    change(project.project, old, new)
 
-    with pytest.raises(RecipeError, match=message):
-        commands(project, "demo")
-    with pytest.raises(RecipeError, match=message):
-        prepare_dataset(project, "demo")
+    asked: list[Callable[[], object]] = [
+        lambda: project.recipe("demo"),
+        lambda: project.recipe(str(project.project / "recipes" / "demo.toml")),
+        lambda: commands(project, "demo"),
+        lambda: prepare_dataset(project, "demo"),
+        lambda: train_campaign(project, read_campaign(project.project / "recipes"), never),
+        *(lambda stage=stage: stage.make(project, "demo") for stage in line.STAGES.values() if stage.per == "recipe"),
+    ]
+    for ask in asked:
+        with pytest.raises(RecipeError, match=message):
+            ask()
     assert not project.store.root.exists() or not list(project.store.root.iterdir())
+
+
+def never(*_: object) -> None:
+    raise AssertionError("nothing is trained")
 
 
 def test_a_gate_on_a_set_of_which_the_labels_have_no_tag_is_refused(project: Place) -> None:
@@ -134,6 +163,37 @@ def test_a_gate_on_a_set_of_which_the_labels_have_no_tag_is_refused(project: Pla
     change(project.project, 'corpus = "builtin"', 'corpus = "builtin"\nlabels = 2')
     with pytest.raises(RecipeError, match=r"eval\.gates\.extra would score nothing: the set is complete for unit"):
         commands(project, "demo")
+
+
+def test_a_locale_of_whose_country_the_corpus_keeps_no_row_is_refused_unless_nothing_is_promised(
+    project: Place,
+) -> None:
+    change(project.project, '["US", "FR"]', '["US"]', file="corpora/builtin.toml")
+    assert project.recipe("demo")  # every kind of word is untaught
+
+    change(project.project, '"region name", ', "")
+    with pytest.raises(RecipeError, match=r"package\.locales has 'fr-fr', and corpus 'builtin' keeps no row of FR"):
+        project.recipe("demo")
+    change(project.project, '["US"]', "[]", file="corpora/builtin.toml")
+    assert project.recipe("demo")  # a corpus of any country
+
+
+def test_a_file_from_elsewhere_may_name_a_corpus_that_the_project_lacks(project: Place, tmp_path: Path) -> None:
+    change(project.project, 'corpus = "builtin"', 'corpus = "theirs"')
+    elsewhere = (project.project / "recipes" / "demo.toml").rename(tmp_path / "demo.toml")
+
+    assert project.recipe(str(elsewhere)).corpus == "theirs"
+
+
+def test_a_campaign_with_a_typo_in_its_last_recipe_trains_none(project: Place) -> None:
+    folder = project.project / "campaigns" / "mine"
+    folder.mkdir(parents=True)
+    (folder / "0-base.toml").write_text('base = "../../recipes/demo.toml"\n')
+    (folder / "1-typo.toml").write_text('base = "0-base.toml"\n[mix.weights]\nbultin = 1.0\n')
+
+    with pytest.raises(RecipeError, match=r"1-typo\.toml: mix\.weights\.bultin"):
+        train_campaign(project, read_campaign(folder), never)
+    assert not project.store.root.exists()
 
 
 def with_country(place: Place, code: str, *, file: str = "extra/hand.jsonl") -> None:
@@ -172,12 +232,3 @@ def test_rows_of_a_country_or_of_none_said_are_gold_that_a_gate_may_ask(project:
 
     demand_fit(project, project.recipe("demo"))
     assert facts_of(line.golden_set.demand(project, "builtin"))["sets"]["extra"]["findings"] == []
-
-
-def test_the_first_stage_of_a_recipe_refuses_what_its_gates_cannot_ask(project: Place) -> None:
-    change(project.project, "max_records = 3000", "max_records = 60", file="corpora/builtin.toml")
-    prepare_corpus(project, "builtin")
-    change(project.project, "[package]", GATES[0][0])
-
-    with pytest.raises(RecipeError, match=GATES[0][1]):
-        line.source_mix.make(project, "demo")

@@ -44,6 +44,14 @@ input = "nowhere/*.jsonl"
 optional = true
 """
 
+GHOST = """[sources.ghost]
+adapter = "ban"
+input = "ghost.csv"
+"""
+GHOST_CSV = """id;numero;rep;nom_voie;code_postal;code_insee;nom_commune
+x;4;;Rue Haute;01640;01002;Ambronay
+"""
+
 EXTRA = """
 {"raw": "12 Oak Street, Denver", "components": {"house_number": "12", "street": "Oak Street"}, "country": "US"}
 {"raw": "7 rue Haute, 75001 Paris", "components": {"postcode": "75001", "locality": "Paris"}, "country": "FR"}
@@ -123,6 +131,13 @@ def with_baseline(place: Place, baseline: str) -> Place:
     """The place, whose recipe names a baseline now."""
     change(place.project, "[eval]", f'[eval]\nbaseline = "{baseline}"')
     return place
+
+
+def add_source_without_training_rows(folder: Path) -> None:
+    """A weighted source `ghost` of one row, which falls into the test split."""
+    (folder / "ghost.csv").write_text(GHOST_CSV)
+    change(folder, "[sources.builtin]", f"{GHOST}\n[sources.builtin]", file="corpora/builtin.toml")
+    change(folder, "builtin = 1.0", "builtin = 1.0\nghost = 1.0")
 
 
 def place_at(folder: Path) -> Place:

@@ -47,6 +47,13 @@ def path_on_this_machine(text: str, *, otherwise: str) -> Path:
     if is_url(text) or meant:
         what = f"is the URL {meant!r} with a slash missing" if meant else "is a URL"
         raise argparse.ArgumentTypeError(f"{text!r} {what}, expected a path on this machine. {otherwise}")
+    return named_path(text)
+
+
+def named_path(text: str) -> Path:
+    """A path, for argparse: an empty one, as an unset variable leaves it, would be the current folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("is empty, expected a path. Write it out; '.' is the current folder")
     return Path(text)
 
 
@@ -58,7 +65,9 @@ def _whole_number(text: str, *, least: int) -> int:
 
 def add_gold_arguments(parser: argparse.ArgumentParser) -> None:
     """--golden FILE... and how to compare with it."""
-    parser.add_argument("--golden", type=Path, nargs="+", required=True, metavar="FILE", help="gold rows as JSON lines")
+    parser.add_argument(
+        "--golden", type=named_path, nargs="+", required=True, metavar="FILE", help="gold rows as JSON lines"
+    )
     parser.add_argument(
         "--tags",
         nargs="+",
@@ -74,7 +83,7 @@ def add_gold_arguments(parser: argparse.ArgumentParser) -> None:
 def add_prediction_arguments(parser: argparse.ArgumentParser, *, decoder: str) -> None:
     """--predictions FILE and what is known of it."""
     parser.add_argument(
-        "--predictions", type=Path, required=True, help='JSON lines {"raw", "components"}, one per text'
+        "--predictions", type=named_path, required=True, help='JSON lines {"raw", "components"}, one per text'
     )
     parser.add_argument("--decoder", default=decoder, help="how values were decoded; compared with other scores")
     parser.add_argument("--stage", type=int, choices=(2, 3), default=3, help="label set whose tags are looked at")

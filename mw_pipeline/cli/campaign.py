@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
 
 from mw_pipeline.campaign.folder import Campaign, Member, read_campaign
 from mw_pipeline.campaign.logs import outcomes_in
@@ -12,7 +11,7 @@ from mw_pipeline.campaign.next_runs import write_proposals
 from mw_pipeline.campaign.outcomes import RunOutcome
 from mw_pipeline.campaign.report import campaign_report, proposals_of
 from mw_pipeline.cli import EXIT_OK, say
-from mw_pipeline.cli.arguments import local_path
+from mw_pipeline.cli.arguments import local_path, named_path
 from mw_pipeline.cli.project import place_in_use
 from mw_pipeline.report.campaign.page import as_text, render_campaign
 from mw_pipeline.stages.campaign import all_made, outcomes_of
@@ -23,12 +22,14 @@ from mw_pipeline.stages.stage import Stage
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """--folder DIR [--train | --runs DIR] [--page FILE] [--propose DIR]."""
-    parser.add_argument("--folder", type=Path, required=True, metavar="DIR", help="recipes that share a base")
+    parser.add_argument("--folder", type=named_path, required=True, metavar="DIR", help="recipes that share a base")
     parser.add_argument("--page", type=local_path, metavar="FILE", help="also write the page for people here, as HTML")
     parser.add_argument("--propose", type=local_path, metavar="DIR", help="write the proposed runs here, as recipes")
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--train", action="store_true", help="first run every smoke, and full run licensed by one")
-    source.add_argument("--runs", type=Path, metavar="DIR", help="one folder of logs per recipe, instead of the store")
+    source.add_argument(
+        "--runs", type=named_path, metavar="DIR", help="one folder of logs per recipe, instead of the store"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

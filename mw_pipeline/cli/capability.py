@@ -9,7 +9,7 @@ from pathlib import Path
 from mw_pipeline.capability.matrix import CapabilityMatrix
 from mw_pipeline.capability.packages import measure_package
 from mw_pipeline.cli import EXIT_OK, EXIT_REFUSED, say
-from mw_pipeline.cli.arguments import local_path, seed_number, share
+from mw_pipeline.cli.arguments import local_path, named_path, seed_number, share
 from mw_pipeline.parser_files import package_at
 from mw_pipeline.recipe import EvalConfig
 
@@ -18,7 +18,9 @@ _TRAINING_UNKNOWN = "the training rows are not known here: no row is left out fo
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """--package DIR [--locale L] [--page FILE] [--seed N] [--min-cell X]."""
-    parser.add_argument("--package", type=Path, required=True, metavar="DIR", help="a package, or a release folder")
+    parser.add_argument(
+        "--package", type=named_path, required=True, metavar="DIR", help="a package, or a release folder"
+    )
     parser.add_argument("--locale", help="which package of a release folder, such as fr-fr")
     parser.add_argument("--page", type=local_path, metavar="FILE", help="also write the page for people here, as HTML")
     parser.add_argument("--seed", type=seed_number, default=0, help="other rows of the same cells")

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
 
 from mw_pipeline.cli import EXIT_OK, say
-from mw_pipeline.cli.arguments import add_gold_arguments, add_prediction_arguments, gold_of
+from mw_pipeline.cli.arguments import add_gold_arguments, add_prediction_arguments, gold_of, named_path
 from mw_pipeline.evaluate.diagnose import as_table, diagnose
 from mw_pipeline.evaluate.evaluation import EXTERNAL_DECODER
 from mw_pipeline.evaluate.predictions import read_predictions
@@ -18,7 +17,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """--golden FILE... --predictions FILE [--baseline FILE] [--compat]."""
     add_gold_arguments(parser)
     add_prediction_arguments(parser, decoder=EXTERNAL_DECODER)
-    parser.add_argument("--baseline", type=Path, metavar="FILE", help="predictions to compare with, decoded alike")
+    parser.add_argument(
+        "--baseline", type=named_path, metavar="FILE", help="predictions to compare with, decoded alike"
+    )
     parser.add_argument("--compat", action="store_true", help="count every accent as non-Latin, as old tables did")
 
 

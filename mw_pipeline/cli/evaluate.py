@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import cast
 
-from mw_pipeline.cli.arguments import add_gold_arguments, gold_of, local_path
+from mw_pipeline.cli.arguments import add_gold_arguments, gold_of, local_path, named_path
 from mw_pipeline.cli.score import print_scores
 from mw_pipeline.errors import ArtifactError
 from mw_pipeline.evaluate.evaluation import CONSTRAINED_DECODER
@@ -21,13 +21,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """--package DIR | --checkpoint DIR, --golden FILE..."""
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument(
-        "--package", type=Path, metavar="DIR", help="a package, or a release folder: its own bytes are measured"
+        "--package", type=named_path, metavar="DIR", help="a package, or a release folder: its own bytes are measured"
     )
     source.add_argument(
-        "--checkpoint", type=Path, metavar="DIR", help="checkpoint or run folder; needs the train extra"
+        "--checkpoint", type=named_path, metavar="DIR", help="checkpoint or run folder; needs the train extra"
     )
     parser.add_argument("--locale", help="which package of a release folder, such as fr-fr")
-    parser.add_argument("--tokenizer", type=Path, metavar="FILE", help="the checkpoint's tokenizer, if not beside it")
+    parser.add_argument(
+        "--tokenizer", type=named_path, metavar="FILE", help="the checkpoint's tokenizer, if not beside it"
+    )
     add_gold_arguments(parser)
     parser.add_argument(
         "--predictions-out", type=local_path, metavar="FILE", help="also write the predictions as JSON lines"

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mw_pipeline.cli import EXIT_OK, EXIT_REFUSED, say
+from mw_pipeline.cli.arguments import named_path
 from mw_pipeline.errors import CorpusError
 from mw_pipeline.golden.gold import write_manifest
 from mw_pipeline.golden.judge import judge_golden
@@ -18,7 +19,9 @@ _SHOWN = 50
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """PATH... and whether to write manifests."""
-    parser.add_argument("paths", type=Path, nargs="+", metavar="PATH", help="a file of gold rows, or a folder of them")
+    parser.add_argument(
+        "paths", type=named_path, nargs="+", metavar="PATH", help="a file of gold rows, or a folder of them"
+    )
     parser.add_argument(
         "--write-manifest", action="store_true", help="write the manifest.json of each folder anew before judging it"
     )

@@ -5,15 +5,15 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from pathlib import Path
 
 from mw_pipeline.cli import EXIT_BAD_INPUT, EXIT_OK
+from mw_pipeline.cli.arguments import named_path
 from mw_pipeline.package.inspection import inspect_path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """PATH [--json]."""
-    parser.add_argument("path", type=Path, metavar="PATH", help="a folder or a .safetensors file")
+    parser.add_argument("path", type=named_path, metavar="PATH", help="a folder or a .safetensors file")
     parser.add_argument("--json", action="store_true", help="only the JSON on stdout, no summary on stderr")
 
 

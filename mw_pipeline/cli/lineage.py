@@ -5,15 +5,15 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from pathlib import Path
 
 from mw_pipeline.cli import EXIT_OK
+from mw_pipeline.cli.arguments import named_path
 from mw_pipeline.package.lineage import lineage_tree, read_lineage
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """PATH."""
-    parser.add_argument("path", type=Path, metavar="PATH", help="a package, or an artifact's folder in a store")
+    parser.add_argument("path", type=named_path, metavar="PATH", help="a package, or an artifact's folder in a store")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mw_pipeline.artifact import Artifact
 from mw_pipeline.cli import EXIT_OK, say
-from mw_pipeline.cli.arguments import local_path
+from mw_pipeline.cli.arguments import local_path, named_path
 from mw_pipeline.cli.new_folder import new_folder
 from mw_pipeline.cli.project import place_in_use
 from mw_pipeline.digest import sha256_file
@@ -25,7 +25,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """--recipe R --checkpoint DIR --out DIR."""
     parser.add_argument("--recipe", required=True, metavar="R", help="name below recipes/, or a TOML file")
     parser.add_argument(
-        "--checkpoint", type=Path, required=True, metavar="DIR", help="the full run's folder, or its best checkpoint"
+        "--checkpoint",
+        type=named_path,
+        required=True,
+        metavar="DIR",
+        help="the full run's folder, or its best checkpoint",
     )
     parser.add_argument(
         "--out", type=local_path, required=True, metavar="DIR", help="new folder: one package per locale"

@@ -10,10 +10,9 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from pathlib import Path
 
 from mw_pipeline.cli import EXIT_BAD_INPUT, EXIT_OK, say
-from mw_pipeline.cli.arguments import positive_count
+from mw_pipeline.cli.arguments import named_path, positive_count
 from mw_pipeline.digest import JSON, json_value
 from mw_pipeline.errors import CorpusError
 from mw_pipeline.package.readme import EXAMPLES
@@ -27,7 +26,9 @@ _SINGLES_TIMED = 200
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """--package DIR [ADDRESS... | --jsonl] and how to answer."""
     parser.add_argument("addresses", nargs="*", metavar="ADDRESS", help="texts to parse")
-    parser.add_argument("--package", type=Path, required=True, metavar="DIR", help="a package, or a release folder")
+    parser.add_argument(
+        "--package", type=named_path, required=True, metavar="DIR", help="a package, or a release folder"
+    )
     parser.add_argument("--locale", help="which package of a release folder, such as fr-fr")
     parser.add_argument("--jsonl", action="store_true", help='read {"raw": text} lines from stdin')
     parser.add_argument(

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from mw_pipeline.cli import EXIT_OK, say
-from mw_pipeline.cli.arguments import local_path, positive_count
+from mw_pipeline.cli.arguments import local_path, named_path, positive_count
 from mw_pipeline.cli.project import place_in_use
 from mw_pipeline.digest import JSON
 from mw_pipeline.metrics.resampling import RESAMPLES
@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     asked.add_argument("--recipe", metavar="R", help="whose loss and mix; left out: that of the run")
     asked.add_argument("--batches", type=positive_count, default=gradients.BATCHES, help="at least 5")
     asked = _kind(kinds, "activations", "every stage of the network, and where two checkpoints part")
-    asked.add_argument("--against", type=Path, metavar="OTHER", help="a checkpoint, a run, or a printed trace")
+    asked.add_argument("--against", type=named_path, metavar="OTHER", help="a checkpoint, a run, or a printed trace")
     asked.add_argument("--tokens", choices=TOKEN_SETS, default="all", help="which pieces to look at")
     asked.add_argument("--rows", type=positive_count, default=activations.ROWS, help="validation rows to trace")
     asked.add_argument("--precision", choices=PRECISIONS, default="fp32", help="of the checkpoint's own trace")
@@ -41,8 +41,10 @@ def _kind(kinds: argparse._SubParsersAction, name: str, text: str) -> argparse.A
     parser: argparse.ArgumentParser = kinds.add_parser(
         name, help=text, description=text, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
-    parser.add_argument("--checkpoint", type=Path, required=True, metavar="DIR", help="checkpoint or run folder")
-    parser.add_argument("--dataset", type=Path, metavar="DIR", help="tokenized dataset; left out: the one trained on")
+    parser.add_argument("--checkpoint", type=named_path, required=True, metavar="DIR", help="checkpoint or run folder")
+    parser.add_argument(
+        "--dataset", type=named_path, metavar="DIR", help="tokenized dataset; left out: the one trained on"
+    )
     parser.add_argument("--picture", type=local_path, metavar="FILE", help="draw what was found (.svg or .png)")
     return parser
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mw_pipeline.artifact import Artifact
 from mw_pipeline.cli import EXIT_OK, EXIT_REFUSED, say
-from mw_pipeline.cli.arguments import local_path
+from mw_pipeline.cli.arguments import local_path, named_path
 from mw_pipeline.cli.new_folder import new_folder
 from mw_pipeline.cli.project import place_in_use
 from mw_pipeline.cli.supervise import ChildCommand
@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out", type=local_path, required=True, metavar="DIR", help="new folder for logs and checkpoints"
     )
     parser.add_argument("--smoke", action="store_true", help="the short run at sustained peak rate, and its verdict")
-    parser.add_argument("--resume", type=Path, metavar="DIR", help="folder of an interrupted run to go on from")
+    parser.add_argument("--resume", type=named_path, metavar="DIR", help="folder of an interrupted run to go on from")
     parser.add_argument("--time-limit", metavar="T", help="refuse what cannot end in so long: seconds, 90m or 1.5h")
     parser.add_argument("--in-parts", action="store_true", default=None, help="train up to the limit, go on next time")
     parser.add_argument("--attempts", type=int, default=1, metavar="N", help="start again after what a retry cures")

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from mw_pipeline.cli import EXIT_OK, EXIT_REFUSED, say
-from mw_pipeline.cli.arguments import local_path
+from mw_pipeline.cli.arguments import local_path, named_path
 from mw_pipeline.cli.project import place_in_use
 from mw_pipeline.digest import JSON
 from mw_pipeline.verdict.judge import Verdict, judge_run
@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--recipe", required=True, metavar="R", help="recipe of the full run: a name, or a TOML file")
     parser.add_argument(
         "--run",
-        type=Path,
+        type=named_path,
         required=True,
         metavar="PATH",
         help="folder with steps.jsonl, evals.jsonl, run.json; or a trainer_state.json, CSV, JSON lines or event file",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
 
 from mw_pipeline.cli import EXIT_OK, EXIT_REFUSED, say
+from mw_pipeline.cli.arguments import named_path
 from mw_pipeline.cli.project import place_in_use
 from mw_pipeline.mix.doses import as_toml
 from mw_pipeline.recipe import load_mix_wishes
@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--recipe", required=True, metavar="R", help="name below recipes/, or a TOML file")
     parser.add_argument(
         "--wanted",
-        type=Path,
+        type=named_path,
         required=True,
         metavar="FILE",
         help="TOML: per source `share` (0..1) or `repetitions`, and how the `rest` divides",

@@ -86,6 +86,17 @@ def licences_are_allowed(counts: Mapping[str, Any], allowed: Collection[str]) ->
     ]
 
 
+def licence_counts(files: Mapping[str, Sequence[Path]]) -> dict[str, dict[str, int]]:
+    """Source → licence → rows, counted in its files of rows; a source without rows has none."""
+    source_of = {str(path): source for source, paths in files.items() for path in paths}
+    counts: dict[str, Counter[str]] = {source: Counter() for source in files}
+    if source_of:
+        by_file = f"select filename, license, count(*) from {rows_in([*map(Path, source_of)])} group by all"
+        for name, licence, rows in query(by_file):
+            counts[source_of[name]][licence] += rows
+    return {source: dict(sorted(found.items())) for source, found in counts.items()}
+
+
 def row_ids_are_unique(files: Sequence[Path]) -> list[str]:
     """Findings: row ids that stand more than once, with how often; training excludes rows by id (M24)."""
     doubled = f"select row_id, count(*) from {rows_in(files)} group by 1 having count(*) > 1 order by all limit 5"

@@ -14,6 +14,7 @@ from mw_pipeline.recipe.corpus_spec import (
 )
 from mw_pipeline.recipe.input_patterns import url_problem
 from mw_pipeline.recipe.mix_wishes import MixWishes, Wish
+from mw_pipeline.recipe.names import corpus_problem
 from mw_pipeline.recipe.reading import (
     as_written,
     base_chain,
@@ -22,6 +23,7 @@ from mw_pipeline.recipe.reading import (
     load_mix_wishes,
     load_recipe,
 )
+from mw_pipeline.recipe.section import MOST, length_problem
 from mw_pipeline.recipe.smoke_log import (
     MAX_REQUIRED_STEPS,
     REQUIRED_EVALS,
@@ -50,6 +52,7 @@ __all__ = [
     "LAST_RELEASE",
     "LEAST_PLACES_SHARE",
     "MAX_REQUIRED_STEPS",
+    "MOST",
     "OWN_GOLD",
     "REQUIRED_EVALS",
     "REQUIRED_LOSSES",
@@ -75,7 +78,9 @@ __all__ = [
     "as_written",
     "base_chain",
     "config_files",
+    "corpus_problem",
     "differences",
+    "length_problem",
     "load_corpus_spec",
     "load_mix_wishes",
     "load_recipe",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from mw_pipeline.recipe.section import length_problem
+
 _NOT_OURS = (".", "~", "#")
 """How the names begin that systems and editors give to what they leave beside a file: locks, copies, attributes."""
 _UNNAMEABLE = {
@@ -32,7 +34,7 @@ def _may_be_file(path: Path) -> bool:
 
 def problem_of_name(name: str) -> str | None:
     """Why a config file of this name can be no partition, or None. Rename it; the command line reads it as it is."""
-    return next((problem for form, problem in _UNNAMEABLE.items() if re.search(form, name)), None)
+    return next((problem for form, problem in _UNNAMEABLE.items() if re.search(form, name)), length_problem(name))
 
 
 def _is_left_over(path: Path) -> bool:

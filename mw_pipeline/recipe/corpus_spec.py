@@ -193,7 +193,7 @@ class CorpusSpec(Section):
     version: Name
     seed: NotNegative
     countries: tuple[str, ...]
-    sources: dict[str, SourceSpec] = Field(min_length=1)
+    sources: dict[Name, SourceSpec] = Field(min_length=1)
     variants: Positive = 2
     validation_share: Share = 0.01
     test_share: Share = 0.01

@@ -14,6 +14,7 @@ from mw_pipeline.errors import RecipeError
 from mw_pipeline.recipe.config_files import config_files
 from mw_pipeline.recipe.corpus_spec import CorpusSpec
 from mw_pipeline.recipe.mix_wishes import MixWishes
+from mw_pipeline.recipe.names import label_problem
 from mw_pipeline.recipe.section import Section
 from mw_pipeline.recipe.smoke_log import logging_problem
 from mw_pipeline.recipe.training_recipe import Recipe
@@ -43,11 +44,11 @@ def load_recipe(path: Path) -> Recipe:
     """The effective recipe of a TOML file, after its `base` chain. Raises RecipeError with file and key path.
 
     Its name is its path below `recipes/`; that of a recipe of a campaign begins with `campaigns/`. A recipe whose smoke
-    would log too little for a verdict is refused (M69)."""
+    would log too little for a verdict is refused (M69), and one that weighs a label which it does not train."""
     document, base = _with_base(path, seen=())
     whole = {**document, "name": _recipe_name(path), "changes": _changes(base, document)}
     recipe = _validated(Recipe, whole, path)
-    if (problem := logging_problem(recipe)) is not None:
+    if (problem := logging_problem(recipe) or label_problem(recipe)) is not None:
         raise RecipeError(f"{path}: {problem}")
     return recipe
 
@@ -200,7 +201,7 @@ def _validated(model: type[Model], document: dict[str, Any], path: Path) -> Mode
 
 def _sentence(model: type[Section], error: Any) -> str:
     location: tuple[int | str, ...] = tuple(part for part in error["loc"] if part != "[key]")
-    key = ".".join(str(part) for part in location) or "the file"
+    key = ".".join(f"{part!s:.80}" for part in location) or "the file"
     if error["type"] == "extra_forbidden":
         known = _known_keys(model, location[:-1])
         near = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.0)

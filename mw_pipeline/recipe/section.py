@@ -18,13 +18,32 @@ Weight = Annotated[float, Field(ge=0.0)]
 Positive = Annotated[int, Field(gt=0, le=MOST)]
 Size = Annotated[int, Field(gt=0, le=MOST_AT_ONCE)]
 NotNegative = Annotated[int, Field(ge=0, le=MOST)]
-Name = Annotated[str, Field(min_length=1)]
+
+MOST_NAME_BYTES = 100
+"""No name, and no part of one between slashes, is longer: files and folders are called by it, with more around it."""
+
+
+def length_problem(name: str) -> str | None:
+    """Why a name is too long to call a file by, or None."""
+    longest = max(len(part.encode("utf-8", "surrogateescape")) for part in name.split("/"))
+    if longest <= MOST_NAME_BYTES:
+        return None
+    return f"has {longest} bytes, expected {MOST_NAME_BYTES} characters at most, or fewer where they are not ASCII"
+
+
+def _short(name: str) -> str:
+    if problem := length_problem(name):
+        raise ValueError(f"the name {problem}")
+    return name
+
+
+Name = Annotated[str, Field(min_length=1), AfterValidator(_short)]
 
 
 def _set_name(name: str) -> str:
     if not re.fullmatch("[a-z0-9][a-z0-9-]*", name):
         raise ValueError("expected small letters, digits and hyphens, as in 'real-us'")
-    return name
+    return _short(name)
 
 
 SetName = Annotated[str, AfterValidator(_set_name)]

@@ -105,7 +105,7 @@ class MixConfig(Section):
     `max_repetitions` caps how often the run sees a row, at the cost of its source's share; `max_repetitions_per_place`
     how often it sees any one town of a source, whose other towns take its draws."""
 
-    weights: dict[str, Weight] = Field(min_length=1)
+    weights: dict[Name, Weight] = Field(min_length=1)
     cycle: bool = True
     max_repetitions: Annotated[float, Field(gt=0.0)] | None = None
     max_repetitions_per_place: Positive | None = None
@@ -280,7 +280,7 @@ class PackageConfig(Section):
     untaught: tuple[ClosedKind, ...] = ()
     scope: str = SCOPE
     name: Name = NAME
-    license: Name = UNDECIDED_LICENSE
+    license: Annotated[str, Field(min_length=1)] = UNDECIDED_LICENSE
     optional_channels: tuple[Name, ...] = OPTIONAL_CHANNELS
 
     _lists = field_validator("locales", "untaught", "optional_channels", mode="before")(tuple_of)

@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from mw_pipeline.errors import CorpusError
 from mw_pipeline.records.tables import RawFile, Rejects
-from mw_pipeline.sources.streams import ByteStream, Stretch, check_start
+from mw_pipeline.sources.streams import ByteStream, Stretch, Unpacked, check_start
 
 BLOCK_BYTES = 1 << 20
 MAX_LINE_BYTES = 1 << 20
@@ -110,14 +110,15 @@ def _has_suffix(path: Path, suffixes: tuple[str, ...]) -> bool:
 def open_members(file: RawFile) -> Iterator[Iterator[tuple[str, ByteStream]]]:
     """The text members of a file as (label, stream): one for a plain or packed file, one per data file of an archive.
 
-    Raises CorpusError for an empty file, a truncated or damaged archive, and bytes that deny the file's suffix.
+    Raises CorpusError for an empty file, a truncated or damaged archive, bytes that deny the file's suffix, and when a
+    member is read that is packed itself.
     """
     with errors_with_file(file), file.path.open("rb") as raw:
         start = raw.read(4)
         _check_promise(file, start)
         raw.seek(file.begin)
         if file.end is None:
-            yield _members(file, raw, start)
+            yield ((label, Unpacked(stream, label)) for label, stream in _members(file, raw, start))
         else:
             yield iter([(file.label, Stretch(raw, file.end - file.begin))])
 

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from typing import Protocol
 
 from mw_pipeline.errors import CorpusError
 
 _START_BYTES = 1 << 12
 _UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
+_PACKED = {
+    "a gzip file": rb"\x1f\x8b\x08",
+    "a zstd file": rb"\x28\xb5\x2f\xfd",
+    "a zip archive": rb"PK\x03\x04",
+    "a bzip2 file": rb"BZh[1-9]1AY&SY",
+    "an xz file": rb"\xfd7zXZ\0",
+    "a 7z archive": rb"7z\xbc\xaf\x27\x1c",
+    "a tar archive": rb"(?s:.{257})ustar",
+}
 
 
 class ByteStream(Protocol):
@@ -47,6 +57,25 @@ def peek(stream: ByteStream) -> tuple[bytes, ByteStream]:
     """The first bytes of a stream, and the stream as if nobody had looked."""
     start = stream.read(_START_BYTES)
     return start, _Peeked(start, stream)
+
+
+class Unpacked:
+    """A stream that refuses its first bytes where they are those of a packed file: one layer has been taken off."""
+
+    def __init__(self, stream: ByteStream, label: str) -> None:
+        self._stream, self._label, self._begun = stream, label, False
+
+    def read(self, size: int, /) -> bytes:
+        """The next bytes, at most `size` of them; none at the end. Raises CorpusError for what is packed still."""
+        data = self._stream.read(size)
+        if not self._begun:
+            self._begun = True
+            if kind := next((kind for kind, start in _PACKED.items() if re.match(start, data)), None):
+                raise CorpusError(
+                    f"{self._label}: what was to be read as text begins as {kind} does. Unpack it first: a file may be "
+                    "packed once, with gzip, zstd, zip or tar."
+                )
+        return data
 
 
 def check_start(data: bytes, label: str, encoding: str) -> None:

@@ -19,7 +19,10 @@ def train_campaign(place: Place, campaign: Campaign, train: Train, *, progress: 
     """Leaves every smoke and every licensed full run of a campaign in the store, one after the other.
 
     Smokes come first: they are cheap, and most of what a campaign can tell is known with them. A smoke that fails, or
-    proves nothing, is an outcome and no error. What is there is not trained again; a run that was stopped goes on."""
+    proves nothing, is an outcome and no error. What is there is not trained again; a run that was stopped goes on.
+    Raises RecipeError before all of it for a member that names what is not there."""
+    for member in campaign.members:
+        place.recipe(str(member.path))
     for member in campaign.members:
         _smoke(place.anew(), member, train, _named(progress, member, "smoke"))
     for member in campaign.members:

@@ -7,6 +7,7 @@ from mw_pipeline.digest import JSON
 from mw_pipeline.errors import ArtifactError
 from mw_pipeline.metrics.stability import stability_of
 from mw_pipeline.stages.baseline import Baseline
+from mw_pipeline.stages.evidence import Axes, Run, read_evidence
 from mw_pipeline.stages.stage import Request
 from mw_pipeline.verdict.runlog import read_run
 
@@ -20,11 +21,12 @@ def comparison_of(request: Request, baseline: Baseline, *, model_sha256: str | N
     Raises ArtifactError when a `model_sha256` is given and it was measured on another network (M51)."""
     found: dict[str, JSON] = {"measured_on": model_sha256, "locales": {}}
     if baseline.packages:
-        found = request.input("release_axes").read_json(AXES_FILE)
+        found = read_evidence(request.input("release_axes"), AXES_FILE, Axes)
     if model_sha256 is not None and found["measured_on"] != model_sha256:
         raise ArtifactError(
             f"the comparison of {request.recipe.name!r} with its baseline was measured on network "
-            f"{found['measured_on'][:12]}, and {model_sha256[:12]} is to be packaged. Materialize eval_report again."
+            f"{found['measured_on'][:12]}, and {model_sha256[:12]} is to be packaged. Materialize "
+            "eval_report again."
         )
     return {
         locale: found["locales"].get(locale) or {"sentence": baseline.without.get(locale, baseline.sentence)}
@@ -34,4 +36,4 @@ def comparison_of(request: Request, baseline: Baseline, *, model_sha256: str | N
 
 def stability_of_run(full: Artifact) -> dict[str, JSON] | None:
     """What the card of a recipe's packages says of the stability of its full run."""
-    return stability_of(full.read_json("run.json"), read_run(full.folder()).evals)
+    return stability_of(read_evidence(full, "run.json", Run), read_run(full.folder()).evals)

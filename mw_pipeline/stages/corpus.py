@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mw_pipeline.artifact import Artifact
 from mw_pipeline.corpus.build import SourceSummary, build_from
-from mw_pipeline.corpus.census import licences_are_allowed
+from mw_pipeline.corpus.census import licence_counts, licences_are_allowed
 from mw_pipeline.corpus.exclusions import Exclusions
 from mw_pipeline.corpus.fetch import Fetcher
 from mw_pipeline.corpus.inputs import resolve_inputs
@@ -20,6 +20,8 @@ from mw_pipeline.digest import JSON, write_json_atomically
 from mw_pipeline.licences import share_alike_is_allowed
 from mw_pipeline.recipe import CorpusSpec, SourceSpec
 from mw_pipeline.sources.registry import get_adapter
+from mw_pipeline.stages import evidence
+from mw_pipeline.stages.evidence import demand_names, read_evidence
 from mw_pipeline.stages.golden import gold_texts_and_families
 from mw_pipeline.stages.place import Progress, quiet
 from mw_pipeline.stages.stage import Metrics, Request
@@ -142,32 +144,52 @@ def exclusions_of(manifest: Artifact) -> Exclusions:
 
 def training_rows(manifest: Artifact) -> dict[str, int]:
     """Source → rows of its train split without the excluded ones, from a corpus manifest."""
-    census, lost = manifest.read_json(CENSUS_FILE), excluded_training_rows(manifest.file(EXCLUSIONS_FILE))
+    census, lost = census_of(manifest), excluded_training_rows(manifest.file(EXCLUSIONS_FILE))
     return {
         name: found["counts"]["split"].get("train", 0) - lost.get(name, 0) for name, found in census["sources"].items()
     }
 
 
+def census_of(manifest: Artifact) -> JSON:
+    """What `census.json` of a corpus manifest says. Raises ArtifactError where it is not of that shape, or leaves out
+    one of the sources that it was made of."""
+    census, sources = read_evidence(manifest, CENSUS_FILE, evidence.Census), [*shards_of(manifest)]
+    for key in ("sources", "licences", "flow"):
+        demand_names(manifest, CENSUS_FILE, key, census[key], sources)
+    return census
+
+
 def waterfall_of(artifact: Artifact) -> Waterfall:
     """The row-loss waterfall of a corpus_shards artifact."""
-    return Waterfall.from_json(artifact.read_json("waterfall.json"))
+    return Waterfall.from_json(read_evidence(artifact, "waterfall.json", evidence.Waterfall))
 
 
 def licence_problems(spec: CorpusSpec, manifest: Artifact) -> list[str]:
-    """A sentence for each licence of a source that the corpus does not allow, or that binds what is made from it."""
+    """A sentence for each licence of a source that the corpus does not allow, or that binds what is made from it, and
+    for each source of whose rows `census.json`, which cards quote, says others: rows are counted again."""
+    census, counted = census_of(manifest), licence_counts(row_files(manifest))
     return [
         f"{name}: {problem}"
-        for name, found in manifest.read_json(CENSUS_FILE)["sources"].items()
+        for name, licences in counted.items()
         for problem in (
-            *licences_are_allowed(found["counts"], spec.licences_allowed),
-            *share_alike_is_allowed(found["counts"]["licence"], allowed=spec.sources[name].share_alike_allowed),
+            *licences_are_allowed({"licence": licences}, spec.licences_allowed),
+            *share_alike_is_allowed(licences, allowed=spec.sources[name].share_alike_allowed),
+            *_misquoted(census["licences"][name]["licences"], licences),
         )
+    ]
+
+
+def _misquoted(said: Mapping[str, int], counted: Mapping[str, int]) -> list[str]:
+    if said == counted:
+        return []
+    return [
+        f"{CENSUS_FILE} says its licences are {said}, its rows are under {counted}: materialize corpus_manifest again"
     ]
 
 
 def census_table(manifest: Artifact) -> str:
     """Rows per source and split, and how many of them are left out, as a Markdown table."""
-    census = manifest.read_json(CENSUS_FILE)
+    census = census_of(manifest)
     lines = [
         "| source | train | validation | test | of these left out | because another source has them | licences |",
         "|---|--:|--:|--:|--:|---|---|",

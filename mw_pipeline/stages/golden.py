@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from mw_pipeline.golden.judge import judge_golden
 from mw_pipeline.golden.regions import judged_by_region
 from mw_pipeline.recipe import CorpusSpec
 from mw_pipeline.sources.registry import get_adapter
+from mw_pipeline.stages.evidence import Gold, demand_names, read_evidence
 from mw_pipeline.stages.further_gold import read_set
 from mw_pipeline.stages.place import Progress
 from mw_pipeline.stages.stage import Metrics, Request
@@ -100,9 +101,9 @@ def golden_of(gold: Artifact) -> GoldenSet:
 
 def golden_sets_of(gold: Artifact) -> dict[str, GoldenSet]:
     """The further sets of a corpus by name, without those whose files were not there."""
-    facts = facts_of(gold)["sets"]
     names = sorted(Path(entry.path).stem for entry in gold.manifest.files if entry.path.startswith(_SETS))
-    return {name: load_golden([gold.file(f"{_SETS}{name}.jsonl")], tags=facts[name]["tags"]) for name in names}
+    facts = facts_of(gold, sets=names)["sets"]
+    return {name: load_golden([gold.file(f"{_SETS}{name}.jsonl")], tags=facts[name].get("tags")) for name in names}
 
 
 def gold_texts_and_families(gold: Artifact) -> tuple[list[str], frozenset[str]]:
@@ -112,7 +113,10 @@ def gold_texts_and_families(gold: Artifact) -> tuple[list[str], frozenset[str]]:
     return texts, frozenset(family for golden in everything for family in golden.families)
 
 
-def facts_of(gold: Artifact) -> dict[str, JSON]:
-    """What `golden.json` says: hashes, counts, ceilings, findings by row, and the same of every further set."""
-    facts: dict[str, JSON] = gold.read_json(FACTS_FILE)
+def facts_of(gold: Artifact, *, sets: Iterable[str] = ()) -> dict[str, JSON]:
+    """What `golden.json` says: hashes, counts, ceilings, findings by row, and the same of every further set.
+
+    Raises ArtifactError where it is not of that shape, or says nothing of one of `sets`."""
+    facts: dict[str, JSON] = read_evidence(gold, FACTS_FILE, Gold)
+    demand_names(gold, FACTS_FILE, "sets", facts["sets"], [*sets])
     return facts

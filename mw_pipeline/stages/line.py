@@ -15,6 +15,7 @@ from mw_pipeline.package.layout import layout_hashes
 from mw_pipeline.recipe import Recipe
 from mw_pipeline.stages import slices
 from mw_pipeline.stages.baseline import Baseline, baseline_of
+from mw_pipeline.stages.evidence import Verdict, read_evidence
 from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.slices import COMPARED_SEEDS
 from mw_pipeline.stages.stage import A_MOMENT_SECONDS, Given, Stage, Subject
@@ -52,7 +53,7 @@ def _compared_runs(subject: Subject, *, seeds: int = COMPARED_SEEDS) -> Iterator
             recipe = subject.place.recipe(f"{name}@{seed}")
             verdict = smoke_verdict.demand(subject.place, recipe)
             yield verdict
-            if verdict.read_json(VERDICT_FILE)["outcome"] == "pass":
+            if read_evidence(verdict, VERDICT_FILE, Verdict)["outcome"] == "pass":
                 yield full_checkpoint.demand(subject.place, recipe)
 
 

@@ -10,6 +10,7 @@ from mw_pipeline.digest import JSON, toolchain
 from mw_pipeline.errors import ArtifactError
 from mw_pipeline.recipe import Recipe
 from mw_pipeline.seal import key_name
+from mw_pipeline.stages.evidence import Matrix, read_evidence
 from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.sealed import keep, kept
 from mw_pipeline.stages.stage import Request
@@ -27,7 +28,8 @@ def page_file(locale: str) -> str:
 
 def matrix_of(matrices: Artifact, recipe: Recipe, locale: str) -> CapabilityMatrix:
     """What a recipe's bytes can read of a locale, judged by the recipe's own `eval.min_cell`."""
-    return CapabilityMatrix.from_json(matrices.read_json(matrix_file(locale)), min_cell=recipe.eval.min_cell)
+    value = read_evidence(matrices, matrix_file(locale), Matrix)
+    return CapabilityMatrix.from_json(value, min_cell=recipe.eval.min_cell)
 
 
 def cells_of(place: Place, recipe: Recipe, locale: str) -> tuple[CellKey, ...]:

@@ -14,8 +14,9 @@ from mw_pipeline.recipe import OWN_GOLD
 from mw_pipeline.stages.baseline import Baseline
 from mw_pipeline.stages.checks import PARITY_FILE
 from mw_pipeline.stages.comparison import comparison_of, stability_of_run
-from mw_pipeline.stages.corpus import CENSUS_FILE
+from mw_pipeline.stages.corpus import census_of
 from mw_pipeline.stages.diagnosis import DIAGNOSIS_FILE
+from mw_pipeline.stages.evidence import Diagnosis, Run, read_evidence
 from mw_pipeline.stages.export import exported
 from mw_pipeline.stages.golden import golden_of, golden_sets_of
 from mw_pipeline.stages.matrices import matrix_of, summary_of
@@ -61,8 +62,8 @@ def build_packages(request: Request, out: Path, progress: Progress, *, baseline:
 
 def _evidence(request: Request) -> Evidence:
     full = request.input("full_checkpoint")
-    run, census = full.read_json("run.json"), request.input("corpus_manifest").read_json(CENSUS_FILE)
-    diagnosis = request.input("regression_diagnosis").read_json(DIAGNOSIS_FILE)
+    run, census = read_evidence(full, "run.json", Run), census_of(request.input("corpus_manifest"))
+    diagnosis = read_evidence(request.input("regression_diagnosis"), DIAGNOSIS_FILE, Diagnosis)
     return Evidence(
         run={**{key: run.get(key) for key in _SHOWN_RUN_FACTS}, "stability": stability_of_run(full)},
         corpus={"name": census["corpus"], "version": census["version"], "splits": census["splits"]},

@@ -87,5 +87,5 @@ def _read(read: Callable[[], Config], problems: list[str]) -> Config | None:
     try:
         return read()
     except MwError as error:
-        problems.append(str(error))
+        problems += [] if str(error) in problems else [str(error)]  # a broken corpus is told once, not by each recipe
         return None

@@ -7,7 +7,7 @@ import math
 import os
 import re
 import time
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,7 +17,17 @@ from mw_pipeline.capability.habits import locale_problem
 from mw_pipeline.corpus.memory_limit import memory_megabytes
 from mw_pipeline.corpus.workers import HERE, Workers
 from mw_pipeline.errors import CorpusError, RecipeError
-from mw_pipeline.recipe import CorpusSpec, Recipe, config_files, load_corpus_spec, load_recipe, with_seed
+from mw_pipeline.recipe import (
+    MOST,
+    CorpusSpec,
+    Recipe,
+    config_files,
+    corpus_problem,
+    length_problem,
+    load_corpus_spec,
+    load_recipe,
+    with_seed,
+)
 from mw_pipeline.recipe.reading import CAMPAIGNS_FOLDER, CORPORA_FOLDER, RECIPES_FOLDER
 from mw_pipeline.sources.registry import get_adapter
 from mw_pipeline.store import Store
@@ -124,7 +134,8 @@ class Place:
     def recipe(self, name: str) -> Recipe:
         """The recipe of this name or TOML file; NAME@7 is the same with train.seed = 7.
 
-        Raises RecipeError with the nearest name when there is none, and for a locale that is not there."""
+        Raises RecipeError with the nearest name when there is none, for a locale that is not there, and for whatever it
+        names that its corpus does not have. A file from elsewhere may name a corpus that this project lacks."""
         memory = {} if self.memory is None else self.memory
         if ("recipe", name) not in memory:
             memory["recipe", name] = self._read_recipe(name)
@@ -136,7 +147,17 @@ class Place:
         path = self._recipe_path(stem)
         recipe = load_recipe(path)
         _demand_locales(recipe, path)
+        self._demand_corpus(recipe, path)
         return recipe if seed is None else with_seed(recipe, seed)
+
+    def _demand_corpus(self, recipe: Recipe, path: Path) -> None:
+        there = self.names(CORPORA_FOLDER)
+        if recipe.corpus in there:
+            if problem := corpus_problem(recipe, self.corpus_spec(recipe.corpus)):
+                raise RecipeError(f"{path}: {problem}")
+        elif path.absolute().is_relative_to(self.project):
+            hint = _hint(recipe.corpus, there, f"{self.project / CORPORA_FOLDER} has no TOML files.")
+            raise RecipeError(f"{path}: corpus is {recipe.corpus!r}, and there is no such corpus; {hint}")
 
     def corpus_spec(self, name: str) -> CorpusSpec:
         """The corpus spec of this name. Raises RecipeError with the nearest name when there is none, and for an adapter
@@ -149,6 +170,11 @@ class Place:
             except CorpusError as error:
                 raise RecipeError(f"{path}: {key}: {error}") from None
         return spec
+
+    def demand_source(self, corpus: str, name: str) -> None:
+        """Returns when a corpus has a source of this name. Raises RecipeError with the nearest name otherwise."""
+        if name not in (there := self.corpus_spec(corpus).sources):
+            raise RecipeError(f"corpora/{corpus}.toml: has no source {name!r:.80}; {_hint(name, there, '')}")
 
     def names(self, folder: str) -> list[str]:
         """Names of all config files below `recipes` or `corpora`; the recipes of campaigns are recipes too."""
@@ -179,8 +205,7 @@ class Place:
         """The folder of a campaign. Raises RecipeError with the nearest name when there is none."""
         if name in (there := self.campaigns()):
             return self.project / CAMPAIGNS_FOLDER / name
-        near = difflib.get_close_matches(name, there, n=1, cutoff=0.0)
-        hint = f"did you mean {near[0]!r}?" if near else "there is no campaign yet: write a folder of recipes."
+        hint = _hint(name, there, "there is no campaign yet: write a folder of recipes.")
         raise RecipeError(f"{self.project / CAMPAIGNS_FOLDER / name}: there is no such campaign; {hint}")
 
     def golden_paths(self, spec: CorpusSpec) -> list[Path]:
@@ -216,27 +241,30 @@ class Place:
         return files
 
     def _recipe_path(self, name: str) -> Path:
-        if not name.endswith(".toml"):
-            return self.config_path("recipes", name)
-        if not Path(name).is_file():
-            raise RecipeError(f"{name}: there is no such file. Name a TOML file or a recipe.")
-        return Path(name)
+        return Path(name) if name.endswith(".toml") else self.config_path(RECIPES_FOLDER, name)
 
     def config_path(self, folder: str, name: str) -> Path:
         """The file of a corpus or recipe. Raises RecipeError with the nearest name when there is none."""
+        if problem := length_problem(name):
+            raise RecipeError(f"{self.project / folder}: the name {name!r:.80} {problem}. Correct it.")
         of_campaign = folder == "recipes" and name.startswith(f"{CAMPAIGNS_FOLDER}/")
         path = (self.project if of_campaign else self.project / folder) / f"{name}.toml"
         if not path.is_file():
-            near = difflib.get_close_matches(name, self.names(folder), n=1, cutoff=0.0)
-            hint = f"did you mean {near[0]!r}?" if near else f"{self.project / folder} has no TOML files."
+            hint = _hint(name, self.names(folder), f"{self.project / folder} has no TOML files.")
             raise RecipeError(f"{path}: there is no such file; {hint}")
         return path
 
 
+def _hint(name: str, there: Iterable[str], otherwise: str) -> str:
+    near = difflib.get_close_matches(name, [*there], n=1, cutoff=0.0)
+    return f"did you mean {near[0]!r}?" if near else otherwise
+
+
 def _name_and_seed(name: str) -> tuple[str, int | None]:
-    """The recipe's own name, and the seed of NAME@SEED."""
+    """The recipe's own name, and the seed of NAME@SEED, where that is one that a recipe may have."""
     stem, at, seed = name.rpartition("@")
-    return (stem, int(seed)) if at and seed.isascii() and seed.isdigit() else (name, None)
+    known = re.fullmatch("[0-9]{1,10}", seed) is not None and int(seed) <= MOST
+    return (stem, int(seed)) if at and known else (name, None)
 
 
 def _demand_locales(recipe: Recipe, path: Path) -> None:

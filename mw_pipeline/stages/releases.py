@@ -136,8 +136,9 @@ def _keep(source: Path, target: Path, locales: tuple[str, ...]) -> Path:
 def _name_of(source: Path, locales: tuple[str, ...]) -> str:
     """The version of packages, as the card of the first says it, and eight letters of what their sums hash to."""
     card = source / locales[0] / CARD_NAME
-    said = str(read_json(card).get("version")) if card.is_file() else ""
-    version = said if re.fullmatch(r"[0-9A-Za-z][0-9A-Za-z._+-]*", said) else "unknown"
+    said: JSON = read_json(card) if card.is_file() else None
+    claimed = str(said.get("version")) if isinstance(said, dict) else ""
+    version = claimed if re.fullmatch(r"[0-9A-Za-z][0-9A-Za-z._+-]*", claimed) else "unknown"
     sums: JSON = {locale: sha256_file(source / locale / SUMS_NAME) for locale in locales}
     return f"{version}+{digest_of(sums)[:8]}"
 

@@ -8,8 +8,11 @@ from mw_pipeline.artifact import Artifact
 from mw_pipeline.errors import GateError
 from mw_pipeline.package.readme import EXAMPLES
 from mw_pipeline.parse import Parser
+from mw_pipeline.parser_files import CARD_NAME
 from mw_pipeline.recipe import OWN_GOLD
+from mw_pipeline.report.cells import interval_words, number
 from mw_pipeline.stages import line
+from mw_pipeline.stages.evidence import Card, read_evidence
 from mw_pipeline.stages.findings import demand
 from mw_pipeline.stages.lock import demand_no_region_withheld, unlock
 from mw_pipeline.stages.place import Place
@@ -48,17 +51,16 @@ def announcement(place: Place, recipe_name: str, packages: Artifact) -> str:
     """Verdict, scores, place and three parses of the packages that were just shipped, as lines for a person."""
     recipe = place.recipe(recipe_name)
     locale = recipe.package.locales[0]
-    card = packages.read_json(f"{locale}/model-card.json")
-    scores = card["metrics"][OWN_GOLD]
-    low, high = scores["intervals"]["core_macro_f1"]
+    scores = read_evidence(packages, f"{locale}/{CARD_NAME}", Card)["metrics"][OWN_GOLD]
     parser = Parser.load(packages.folder(locale))
     folders = ", ".join(f"{releases_of(Path(), recipe.name) / name}" for name in recipe.package.locales)
     texts = [*EXAMPLES.values(), *_MORE_EXAMPLES][:3]
     return "\n".join(
         [
             f"smoke verdict  {unlock(place, recipe_name).one_line()}",
-            f"core macro-F1  {scores['core_macro_f1']:.4f} ({low:.4f} to {high:.4f}) on {scores['rows']} gold rows, "
-            f"ceiling {scores['ceiling']['core_macro_f1']:.4f}, exact match {scores['exact_match']:.4f}; "
+            f"core macro-F1  {number(scores['core_macro_f1'])} "
+            f"({interval_words(scores['intervals']['core_macro_f1'])}) on {scores['rows']} gold rows, "
+            f"ceiling {number(scores['ceiling']['core_macro_f1'])}, exact match {number(scores['exact_match'])}; "
             "measured on the packaged int8 bytes",
             f"packages       {folders}",
             *(f"parsed         {text!r} → {parser.parse(text).components}" for text in texts),

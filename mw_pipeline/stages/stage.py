@@ -273,7 +273,7 @@ class Stage:
     def subject(self, place: Place, about: About) -> Subject:
         """A partition of this stage's set, from its key or from something that has exactly one of them.
 
-        Raises RecipeError for a recipe that is not there."""
+        Raises RecipeError for a recipe or a source that is not there."""
         if isinstance(about, Recipe):
             about = Subject(place, about.name, about.corpus, of_recipe=about)
         if isinstance(about, Subject):
@@ -292,8 +292,11 @@ class Stage:
             return Subject(place, partition, recipe.corpus, of_recipe=recipe)
         if self.per == "loss folder":
             return Subject(place, partition, place.recipe(place.recipes_in(partition)[0]).corpus)
-        corpus, _, source = partition.partition(":") if self.per == "source" else (partition, "", "")
-        return Subject(place, partition, corpus if self.per != "campaign" else "", source)
+        if self.per == "source":
+            corpus, _, source = partition.partition(":")
+            place.demand_source(corpus, source)
+            return Subject(place, partition, corpus, source)
+        return Subject(place, partition, partition if self.per == "corpus" else "")
 
     def is_there(self, subject: Subject) -> bool:
         """Whether it, and before it all that goes into it, was made. Raises ArtifactError for what is damaged."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from mw_pipeline.stages.baseline import demand_baseline
 from mw_pipeline.stages.check_answers import demand_checks
 from mw_pipeline.stages.line import corpus_manifest
 from mw_pipeline.stages.place import Place, Progress, quiet
-from mw_pipeline.stages.recipe_fit import demand_gates_known
 from mw_pipeline.stages.road import road_to, upstream_of
 
 
@@ -23,8 +23,8 @@ def prepare_corpus(place: Place, corpus: str, *, progress: Progress = quiet) -> 
 def prepare_dataset(place: Place, recipe_name: str, *, progress: Progress = quiet) -> None:
     """The corpus, mix, closed words, tokenizer and tokenized dataset of a recipe, each behind its blocking checks.
 
-    Raises RecipeError before any of it for a gate that would ask nothing."""
-    demand_gates_known(place, place.recipe(recipe_name))
+    Raises before any of it as `Place.recipe` and `demand_baseline` do."""
+    demand_baseline(place, place.recipe(recipe_name))
     for stage, partition in upstream_of(place, recipe_name):
         stage.make(place, partition, progress=progress)
         demand_checks(place, stage, partition)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from mw_pipeline.digest import JSON
 from mw_pipeline.package.inspection import inspect_path
+from mw_pipeline.parser_files import CARD_NAME
 from mw_pipeline.recipe import OWN_GOLD, EvalConfig
 from mw_pipeline.report.cells import Table
 from mw_pipeline.report.evaluation.axes import axes_text
 from mw_pipeline.stages import line, release_gates
 from mw_pipeline.stages.comparison import comparison_of
 from mw_pipeline.stages.diagnosis import SCORES_FILE
+from mw_pipeline.stages.evidence import Card, Parity, Scores, read_evidence
 from mw_pipeline.stages.findings import Findings, bullets, found
 from mw_pipeline.stages.golden import facts_of, golden_of, golden_sets_of
 from mw_pipeline.stages.package_scores import scores_of_package
@@ -27,7 +30,7 @@ _ROUNDING = 0.01
 def eval_is_comparable(place: Place, partition: str) -> Findings:
     """The report says on which gold and labels its scores stand, and they are those of this recipe."""
     recipe = place.recipe(partition)
-    report = line.eval_report.demand(place, recipe).read_json(SCORES_FILE)
+    report = read_evidence(line.eval_report.demand(place, recipe), SCORES_FILE, Scores)
     expected = {"gold": golden_of(line.golden_set.demand(place, recipe)).hash, "labels": recipe.label_set.hash}
     problems = [
         f"scores.json names {name} {report['hashes'].get(name)!r}, this recipe's is {value!r}: evaluate again"
@@ -53,8 +56,9 @@ def quantisation_costs_little(place: Place, partition: str) -> Findings:
     """The int8 bytes decode to the checkpoint's labels, and cost no more core macro-F1 than the recipe allows."""
     recipe = place.recipe(partition)
     parity = _parity(place, partition)["int8_against_checkpoint"]
-    before = line.eval_report.demand(place, recipe).read_json(SCORES_FILE)["core_macro_f1"]
-    cost = before - next(iter(_measured(place, partition).values()))[OWN_GOLD]["core_macro_f1"]
+    before = read_evidence(line.eval_report.demand(place, recipe), SCORES_FILE, Scores)["core_macro_f1"]
+    after = next(iter(_measured(place, partition).values()))[OWN_GOLD]["core_macro_f1"]
+    cost = math.nan if before is None or after is None else before - after
     problems = []
     if not cost <= recipe.eval.max_quantisation_cost:  # written so that NaN fails
         problems.append(
@@ -78,7 +82,7 @@ def release_beats_its_gates(place: Place, partition: str) -> Findings:
     cards = _measured(place, partition)
     axes = comparison_of(line.packaged_weights.request(place, recipe), line.baseline(place, recipe))
     found_gates = release_gates.reached(recipe.eval, cards)
-    sets = facts_of(line.golden_set.demand(place, recipe))["sets"]
+    sets = facts_of(line.golden_set.demand(place, recipe), sets=recipe.eval.gates)["sets"]
     problems, remarks = release_gates.unasked(recipe.eval, sets, found_gates, recipe.package.locales)
     low = {reach.locale: reach.low for reach in found_gates if reach.gate.gold == OWN_GOLD}
     return found(
@@ -122,7 +126,7 @@ def _stale(asked: EvalConfig, axes: Mapping[str, JSON]) -> list[str]:
 
 
 def _parity(place: Place, partition: str) -> JSON:
-    return line.packaged_weights.demand(place, partition).read_json(PARITY_FILE)
+    return read_evidence(line.packaged_weights.demand(place, partition), PARITY_FILE, Parity)
 
 
 def _measured(place: Place, partition: str) -> dict[str, dict[str, JSON]]:
@@ -140,7 +144,7 @@ def _misquoted(place: Place, partition: str, measured: Mapping[str, Mapping[str,
     """A sentence for each locale whose card has other scores than its bytes."""
     packages, problems = line.packaged_weights.demand(place, partition), []
     for locale, scores in measured.items():
-        quoted = packages.read_json(f"{locale}/model-card.json")["metrics"]
+        quoted = read_evidence(packages, f"{locale}/{CARD_NAME}", Card)["metrics"]
         other = [
             f"{name}: {quoted.get(name, {}).get(key)} for {part[key]}"
             for name, part in scores.items()
