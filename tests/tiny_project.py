@@ -47,6 +47,7 @@ optional = true
 GHOST = """[sources.ghost]
 adapter = "ban"
 input = "ghost.csv"
+licence = "CC-BY-4.0"
 """
 GHOST_CSV = """id;numero;rep;nom_voie;code_postal;code_insee;nom_commune
 x;4;;Rue Haute;01640;01002;Ambronay

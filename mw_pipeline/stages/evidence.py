@@ -89,7 +89,7 @@ class _Finding(Shape):
     rule: str
     value: str
     file: str
-    line: int
+    line: int | None
     remedy: str
 
 
