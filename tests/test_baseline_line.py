@@ -129,6 +129,10 @@ def test_a_release_that_is_worse_in_an_axis_is_refused_unless_the_recipe_lets_th
     remade_release(place)
     assert checks.release_beats_its_gates(place, "demo").problems == ()
 
+    rewrite(made(place, "release_axes"), "axes.json", edit_json(locales={}))  # M68: a comparison that leaves all out
+    with pytest.raises(ArtifactError, match=r"axes\.json: locales\.en-us is missing"):
+        compared(place)
+
 
 def test_a_gate_that_the_baseline_itself_fails_is_stale(place: Place) -> None:
     # M55: asked of the baseline's packaged bytes, on the same rows

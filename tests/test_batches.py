@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from aligned_rows import address, aligned_row, shard, small_tokenizer
 from toy_run import toy_recipe
+from waiting import wait_until
 from yardstick import in_yardsticks
 
 from mw_pipeline.dataset.batches import BatchStream, fixed_batches, stratified_order
@@ -107,6 +108,18 @@ def test_each_process_reads_the_rows_of_its_own_batches_alone_and_all_have_what_
     assert together == {index: as_lists(alone.batch(index)) for index in range(128)}
     with pytest.raises(KeyError):
         own.batch(0)
+
+
+def test_every_process_has_its_next_pool_made_ahead(folder):
+    """Of two that take turns, one has no batch in the very middle of a pool."""
+    for rank in range(2):
+        counted = CountedDataset(folder, "train")
+        own = stream_of(counted, own=lambda indices, rank=rank: indices % 2 == rank)
+        for index in range(rank, 64, 2):
+            own.batch(index)
+        assert len(counted.read) == 1
+        own.batch(64 + rank)
+        wait_until(lambda counted=counted: len(counted.read) == 2)
 
 
 def capped_recipe(cap: int) -> Recipe:

@@ -76,3 +76,28 @@ def test_a_kill_at_any_moment_leaves_whole_packages_and_the_next_release_puts_al
     assert {path.name for path in target.iterdir()} == {*OWN, *order}
     words = [json.loads((target / name / "en-us" / "package.json").read_text())["word"] for name in order]
     assert words == ["one", "two"]
+
+
+def test_what_others_keep_beside_releases_stays(tmp_path: Path) -> None:
+    target = tmp_path / "releases" / "demo"
+    for name in (".mine.old", ".notes.new", ".en-us.old", ".0.1.0+0123abcd.new"):
+        (target / name).mkdir(parents=True)
+    (target / ".released.json.12").write_text("[]")
+    publish(release(tmp_path / "one", "one"), target, LOCALES)
+
+    order = json.loads((target / "released.json").read_text())
+    assert {path.name for path in target.iterdir()} == {*OWN, *order, ".mine.old", ".notes.new"}
+
+
+@pytest.mark.parametrize("kind", ["link", "dangling link", "file"])
+def test_a_locale_that_is_no_folder_is_replaced(tmp_path: Path, kind: str) -> None:
+    target, locale = tmp_path / "releases" / "demo", tmp_path / "releases" / "demo" / "en-us"
+    target.mkdir(parents=True)
+    if kind == "file":
+        locale.write_text("mine")
+    else:
+        locale.symlink_to(tmp_path if kind == "link" else tmp_path / "nowhere")
+    for word in ("one", "two"):
+        publish(release(tmp_path / word, word), target, LOCALES)
+        assert at_hand(target) == [word, word]
+    assert not locale.is_symlink()

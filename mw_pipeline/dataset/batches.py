@@ -98,9 +98,10 @@ class BatchStream:
         pool, position = divmod(index, self.pool_batches)
         if self._pool is None or self._pool[0] != pool:
             self._pool = (pool, self._ahead.take(self._batches_of, pool))
-        if position == self.pool_batches // 2:  # whoever asks for a few batches alone needs no more of them
-            self._ahead.begin(self._batches_of, pool + 1)
-        return self._pool[1][position]
+        batches = self._pool[1]
+        if position == next((own for own in batches if own >= self.pool_batches // 2), None):
+            self._ahead.begin(self._batches_of, pool + 1)  # whoever asks for a few batches alone needs no more of them
+        return batches[position]
 
     def row_numbers(self, index: int) -> NDArray[np.int64]:
         """(B,) the row numbers of batch `index`, as `batch` has them, without reading any row."""

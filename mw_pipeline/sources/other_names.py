@@ -8,18 +8,22 @@ types, directions, kinds of unit and all marks stay; so do town, state and ZIP c
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from mw_pipeline.sources.builtin.grammar import Expansion, ordinal
+from mw_pipeline.sources.builtin.grammar import Expansion, Strings, ordinal
 from mw_pipeline.sources.builtin.kinds import grammar, places_of
 from mw_pipeline.sources.builtin.row_values import RowValues
 from mw_pipeline.sources.token_xml import TokenText
 
 KEPT_SHARE = 0.2
 """Of the names: so that those of the texts are met beside other ones, too."""
+
+_NAMES_A_TEXT = 2
+_MOST_DIGITS = 20  # what has more is no number of an address
 
 # Tag of the labelled sets to the symbol of the built-in tables whose expansions take its place.
 _NAMES: Mapping[str, str] = {
@@ -41,15 +45,22 @@ def with_other_names(texts: Sequence[TokenText], rng: np.random.Generator) -> li
     """Each text with names of others, in the case of its own, and with other numbers of as many digits."""
     places = places_of("US")
     expansion = Expansion(grammar(), rng, RowValues(places, places.draw(rng, len(texts), popular_share=0.25), rng))
-    names = {tag: expansion.expand(symbol, np.arange(len(texts))) for tag, symbol in _NAMES.items()}
+    drawn = {
+        tag: [expansion.expand(symbol, np.arange(len(texts))) for _ in range(_NAMES_A_TEXT)]
+        for tag, symbol in _NAMES.items()
+    }
     return [
-        TokenText(text.line, tuple(_retold(text.pieces, {tag: drawn[row] for tag, drawn in names.items()}, rng)))
-        for row, text in enumerate(texts)
+        TokenText(text.line, tuple(_retold(text.pieces, _names_of(drawn, row), rng))) for row, text in enumerate(texts)
     ]
 
 
+def _names_of(drawn: Mapping[str, Sequence[Strings]], row: int) -> Mapping[str, Iterator[str]]:
+    """The names of each tag that a text may take, one after the other: a crossing takes two of streets."""
+    return {tag: itertools.cycle([names[row] for names in columns]) for tag, columns in drawn.items()}
+
+
 def _retold(
-    pieces: Sequence[tuple[str, str]], names: Mapping[str, str], rng: np.random.Generator
+    pieces: Sequence[tuple[str, str]], names: Mapping[str, Iterator[str]], rng: np.random.Generator
 ) -> Iterator[tuple[str, str]]:
     """The pieces, neighbours of one tag in one, with their names and numbers drawn anew."""
     shouted = "".join(text for _, text in pieces).isupper()
@@ -58,7 +69,7 @@ def _retold(
             yield tag, _NUMBER.sub(lambda found: _other_number(found, rng), text)
         elif tag in names and len(text) > 1 and not _CARE_OF.search(text) and rng.random() >= KEPT_SHARE:
             before, own, after = _edges(text)
-            yield tag, before + _in_case_of(own, names[tag], shouted=shouted) + after
+            yield tag, before + _in_case_of(own, next(names[tag]), shouted=shouted) + after
         else:
             yield tag, text
 
@@ -80,6 +91,8 @@ def _joined(pieces: Sequence[tuple[str, str]]) -> Iterator[tuple[str, str]]:
 
 
 def _other_number(found: re.Match[str], rng: np.random.Generator) -> str:
+    if len(found[1]) > _MOST_DIGITS:
+        return found[0]
     first, others = rng.integers(1, 10), rng.integers(10, size=len(found[1]) - 1)
     number = f"{first}{''.join(map(str, others))}"
     if not found[2]:

@@ -13,7 +13,8 @@ po_box; BuildingName, LandmarkName and Recipient → venue; PlaceName → locali
 intersection_b. CornerOf and NotAddress stay without a label.
 
 With `other_names` each text is told again that many times, of addresses of others (`other_names.py`), under the base id
-of the address that was labelled: what is left out of training takes what was made of it along.
+of the address that was labelled: what is left out of training takes what was made of it along. A text that was labelled
+twice, as two addresses, is not told again, for one of them may judge. `max_records` counts texts, not tellings.
 
 Oddities: an address that writes two values for one tag is quarantined: one given twice, two towns ("Brooklyn, New
 York"), a Recipient and the building that it is in, which are two venues even side by side.
@@ -31,6 +32,7 @@ import pyarrow as pa
 
 from mw_pipeline.errors import CorpusError
 from mw_pipeline.records.tables import TAG_COLUMNS, RawFile, ReadRequest, Rejects, record_batch
+from mw_pipeline.records.text import normalised_text
 from mw_pipeline.sources import columns
 from mw_pipeline.sources.other_names import with_other_names
 from mw_pipeline.sources.reading import open_members, raw_files
@@ -137,19 +139,30 @@ def _of_others(
     texts: Sequence[tuple[str, str, TokenText]], own: pa.RecordBatch, request: ReadRequest
 ) -> Iterator[pa.RecordBatch]:
     """The same texts with other names, `request.other_names` times: records of the families of the `own` ones."""
-    for again in range(1, request.other_names + 1):
-        rng = np.random.default_rng([request.seed, again, *texts[0][1].encode()])
-        told = with_other_names([text for _, _, text in texts], rng)
+    families = _only_families(own)
+    again = [(*text, family) for text, family in zip(texts, families, strict=True) if family is not None]
+    for number in range(1, request.other_names + 1 if again else 1):
+        rng = np.random.default_rng([request.seed, number, *again[0][1].encode()])
+        told = with_other_names([text for _, _, text, _ in again], rng)
         unread = Rejects(request.source)  # nothing of the file, so nothing to account for
         found = [
             (record, family)
-            for (licence, source_id, _), text, family in zip(texts, told, own["base_id"], strict=True)
-            if (record := _labelled(licence, f"{source_id}~{again}", text, unread))
+            for (licence, source_id, _, family), text in zip(again, told, strict=True)
+            if (record := _labelled(licence, f"{source_id}~{number}", text, unread))
         ]
         if found:
             made = _records([record for record, _ in found])
-            families = pa.array([family for _, family in found])
-            yield made.set_column(made.schema.get_field_index("base_id"), made.schema.field("base_id"), families)
+            base_ids = pa.array([family for _, family in found])
+            yield made.set_column(made.schema.get_field_index("base_id"), made.schema.field("base_id"), base_ids)
+
+
+def _only_families(records: pa.RecordBatch) -> list[str | None]:
+    """The base id of each record; None where another record has its text under another one."""
+    texts, base_ids = normalised_text(records["raw"]).to_pylist(), records["base_id"].to_pylist()
+    families: dict[str, set[str]] = {}
+    for text, base_id in zip(texts, base_ids, strict=True):
+        families.setdefault(text, set()).add(base_id)
+    return [base_id if len(families[text]) == 1 else None for text, base_id in zip(texts, base_ids, strict=True)]
 
 
 def _labelled(licence: str, source_id: str, text: TokenText, rejects: Rejects) -> Labelled | None:

@@ -7,7 +7,7 @@ from mw_pipeline.digest import JSON
 from mw_pipeline.errors import ArtifactError
 from mw_pipeline.metrics.stability import stability_of
 from mw_pipeline.stages.baseline import Baseline
-from mw_pipeline.stages.evidence import Axes, Run, read_evidence
+from mw_pipeline.stages.evidence import Axes, Run, demand_names, read_evidence
 from mw_pipeline.stages.stage import Request
 from mw_pipeline.verdict.runlog import read_run
 
@@ -18,10 +18,13 @@ def comparison_of(request: Request, baseline: Baseline, *, model_sha256: str | N
     """Locale → its four axes against the baseline, from the inputs of a request; the sentence about it alone, where it
     has none to be compared with.
 
-    Raises ArtifactError when a `model_sha256` is given and it was measured on another network (M51)."""
+    Raises ArtifactError when a `model_sha256` is given and it was measured on another network (M51), and when a package
+    of the baseline was left out."""
     found: dict[str, JSON] = {"measured_on": model_sha256, "locales": {}}
     if baseline.packages:
-        found = read_evidence(request.input("release_axes"), AXES_FILE, Axes)
+        measured = request.input("release_axes")
+        found = read_evidence(measured, AXES_FILE, Axes)
+        demand_names(measured, AXES_FILE, "locales", found["locales"], [*baseline.packages])
     if model_sha256 is not None and found["measured_on"] != model_sha256:
         raise ArtifactError(
             f"the comparison of {request.recipe.name!r} with its baseline was measured on network "

@@ -155,7 +155,7 @@ class Place:
         if recipe.corpus in there:
             if problem := corpus_problem(recipe, self.corpus_spec(recipe.corpus)):
                 raise RecipeError(f"{path}: {problem}")
-        elif path.absolute().is_relative_to(self.project):
+        elif path.resolve().is_relative_to(self.project.resolve()):
             hint = _hint(recipe.corpus, there, f"{self.project / CORPORA_FOLDER} has no TOML files.")
             raise RecipeError(f"{path}: corpus is {recipe.corpus!r}, and there is no such corpus; {hint}")
 

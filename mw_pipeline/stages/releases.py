@@ -8,6 +8,7 @@ releases/RECIPE/released.json                 their order: a version may be rele
 from __future__ import annotations
 
 import fcntl
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -24,6 +25,8 @@ from mw_pipeline.parser_files import CARD_NAME, packages_below, read_json
 RELEASES_FOLDER = "releases"
 ORDER_FILE = "released.json"
 _TRAINED = "full_checkpoint"
+# Drafts of a locale and of a kept release, what a locale was before, and drafts of the order.
+_OURS = re.compile(rf"\.[a-z0-9]+(?:-[a-z0-9]+)+\.(?:new|old)|\..+\+[0-9a-f]{{8}}\.new|\.{re.escape(ORDER_FILE)}\.\d+")
 
 
 def releases_of(project: Path, recipe_name: str) -> Path:
@@ -46,7 +49,7 @@ def publish(source: Path, target: Path, locales: tuple[str, ...]) -> Path:
         for locale in locales:
             shutil.copytree(source / locale, target / f".{locale}.new")
         for locale in locales:
-            if (target / locale).exists():
+            if os.path.lexists(target / locale):
                 (target / locale).rename(target / f".{locale}.old")
             (target / f".{locale}.new").rename(target / locale)
         _clear(target)
@@ -156,11 +159,12 @@ def _order(folder: Path) -> list[str]:
 
 
 def _clear(target: Path) -> None:
-    """Removes what a release replaced, and what a kill left half made."""
-    for folder in (*target.glob(".*.new"), *target.glob(".*.old")):
-        shutil.rmtree(folder)
-    for draft in target.glob(f".{ORDER_FILE}.*"):
-        draft.unlink()
+    """Removes what a release replaced, and what a kill left half made; what others keep there stays."""
+    for path in [path for path in target.iterdir() if _OURS.fullmatch(path.name)]:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 @contextmanager

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from mw_pipeline.digest import JSON
+from mw_pipeline.digest import JSON, sha256_file
 from mw_pipeline.package.inspection import inspect_path
-from mw_pipeline.parser_files import CARD_NAME
+from mw_pipeline.parser_files import CARD_NAME, ONNX_NAME
 from mw_pipeline.recipe import OWN_GOLD, EvalConfig
 from mw_pipeline.report.cells import Table
 from mw_pipeline.report.evaluation.axes import axes_text
@@ -80,7 +80,9 @@ def release_beats_its_gates(place: Place, partition: str) -> Findings:
     """
     recipe = place.recipe(partition)
     cards = _measured(place, partition)
-    axes = comparison_of(line.packaged_weights.request(place, recipe), line.baseline(place, recipe))
+    network = line.packaged_weights.demand(place, partition).file(f"{recipe.package.locales[0]}/{ONNX_NAME}")
+    request = line.packaged_weights.request(place, recipe)
+    axes = comparison_of(request, line.baseline(place, recipe), model_sha256=sha256_file(network))
     found_gates = release_gates.reached(recipe.eval, cards)
     sets = facts_of(line.golden_set.demand(place, recipe), sets=recipe.eval.gates)["sets"]
     problems, remarks = release_gates.unasked(recipe.eval, sets, found_gates, recipe.package.locales)
