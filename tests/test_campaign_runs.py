@@ -164,6 +164,7 @@ def test_a_project_without_campaigns_says_what_to_write(tmp_path: Path) -> None:
 
 def test_recipes_of_campaigns_are_recipes_with_names_of_their_own(tmp_path: Path) -> None:
     write_recipes(tmp_path / "campaigns" / NAME, {"a": ""})
+    shutil.copytree(Path(__file__).parent.parent / "corpora", tmp_path / "corpora")
     place = place_at(tmp_path)
 
     assert (place.names("recipes"), place.campaigns()) == (["campaigns/base", f"campaigns/{NAME}/a"], [NAME])

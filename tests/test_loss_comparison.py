@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,7 @@ def test_recipes_that_differ_in_more_than_their_loss_are_refused(tmp_path: Path,
     place = Place.of(project=str(tmp_path), store=str(tmp_path / "store"))
     (tmp_path / "recipes").mkdir()
     (tmp_path / "recipes" / "demo.toml").write_text((project / "recipes" / "demo.toml").read_text())
+    shutil.copytree(project / "corpora", tmp_path / "corpora")
     write_losses(place, {"a": "", "b": "[train]\npeak_lr = 1e-4\n"})
 
     with pytest.raises(RecipeError, match=r"recipes/losses/b.toml: train differs from that of 'losses/a'"):

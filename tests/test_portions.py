@@ -99,7 +99,7 @@ def test_a_build_that_is_killed_while_it_reads_goes_on_behind_the_portions_that_
     with running(tmp_path, "1", SCRIPT) as process:
         said = ended(process)
 
-    assert len(read) < portions_read(unbroken)
+    assert 3 <= len(read) <= portions_read(unbroken)
     assert {path: path.stat().st_mtime_ns for path in read} == read
     assert f"made: read: {len(read)} portions are there already" in said
     assert bytes_of(tmp_path / "out") == bytes_of(unbroken / "out")
