@@ -89,6 +89,21 @@ SAMPLES: list[tuple[type[Shape], dict[str, Any]]] = [
     (evidence.Diagnosis, {"failure_modes": [{}]}),
     (evidence.Verdict, {"outcome": "pass"}),
     (
+        evidence.ClosedWords,
+        {
+            "words": [
+                {
+                    "kind": "street type",
+                    "word": "Ave",
+                    "tags": ["street"],
+                    "where": "end",
+                    "rows_by_tag": {"street": 60},
+                    "subsets": 4,
+                }
+            ]
+        },
+    ),
+    (
         evidence.Waterfall,
         {
             **FLOW,
@@ -103,7 +118,7 @@ SAMPLES: list[tuple[type[Shape], dict[str, Any]]] = [
 ]
 FREE_TABLES = {
     "hashes", "sets", "not_asked", "expected", "read", "split", "licence", "licences", "splits", "sources", "flow",
-    "excluded", "repeats", "quarantined", "filtered", "methods", "locales", "metrics",
+    "excluded", "repeats", "quarantined", "filtered", "methods", "locales", "metrics", "rows_by_tag",
 }  # fmt: skip
 OTHER = {dict: [], list: {}, str: 7, int: "7", float: "0.5"}
 

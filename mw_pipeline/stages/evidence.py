@@ -282,6 +282,21 @@ class Waterfall(_Flow):
     holdout_records: int
 
 
+class _TaughtWord(Shape):
+    kind: str
+    word: str
+    tags: list[str]
+    where: str
+    rows_by_tag: _Counts
+    subsets: int
+
+
+class ClosedWords(Shape):
+    """`closed_words.json` of a recipe."""
+
+    words: list[_TaughtWord]
+
+
 def shape_problem(value: JSON, shape: type[Shape]) -> str | None:
     """The first key of a value that is missing or of another kind, and what is wrong with it; or None."""
     try:

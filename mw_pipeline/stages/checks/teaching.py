@@ -11,6 +11,7 @@ from mw_pipeline.report.closed_words import kind_table
 from mw_pipeline.stages import line
 from mw_pipeline.stages.checks.corpus import all_rows
 from mw_pipeline.stages.closed_words import WORDS_FILE, counted_words
+from mw_pipeline.stages.evidence import ClosedWords, read_evidence
 from mw_pipeline.stages.findings import Findings, found
 from mw_pipeline.stages.place import Place
 
@@ -19,7 +20,7 @@ def closed_words_are_taught(place: Place, partition: str) -> Findings:
     """At least 50 training rows, in at least 3 subsets of components, teach every state, country, street type and other
     closed word of the package's locales (M65)."""
     recipe = place.recipe(partition)
-    facts = line.closed_words.demand(place, recipe).read_json(WORDS_FILE)
+    facts = read_evidence(line.closed_words.demand(place, recipe), WORDS_FILE, ClosedWords)
     words = taught_words.worst_first(map(taught_words.Taught.from_json, facts["words"]))
     wanted, untaught = closed_words_of(recipe.package.locales, recipe.label_set.tags), recipe.package.untaught
     findings = taught_words.closed_words_are_counted(words, wanted)
