@@ -18,7 +18,7 @@ from mw_pipeline.model.checkpoint import Tagger
 from mw_pipeline.model.losses import TaggingLoss
 from mw_pipeline.recipe import LossConfig, ModelConfig
 from mw_pipeline.train.data import TrainingData
-from mw_pipeline.train.validation import SpanCounts, count_spans, validate
+from mw_pipeline.train.validation import SpanCounts, count_spans, examine
 from mw_pipeline.words import BEGINS, INSIDE
 
 TAGS = LabelSet(("a", "b"))  # O, B-a, I-a, B-b, I-b
@@ -97,10 +97,10 @@ def test_weights_that_are_not_finite_are_counted_though_no_row_uses_them(toy):
     unused = next(piece for piece in range(data.summary["vocab_size"]) if piece not in used)
     embedding = next(p for p in tagger.encoder.parameters() if p.shape[0] == data.summary["vocab_size"])
 
-    assert validate(tagger, data.validation, recipe.label_set, loss=loss)["nonfinite_parameters"] == 0
+    assert examine(tagger, data.validation, recipe.label_set, loss=loss).scores["nonfinite_parameters"] == 0
     with torch.no_grad():
         embedding[unused, :3] = torch.nan
-    found = validate(tagger, data.validation, recipe.label_set, loss=loss)
+    found = examine(tagger, data.validation, recipe.label_set, loss=loss).scores
 
     assert (found["nonfinite_parameters"], math.isfinite(found["val_loss"])) == (3, True)
 
@@ -118,7 +118,7 @@ def test_spans_are_counted_as_the_parser_decodes_them_among_whole_words(monkeypa
     def f1(*kinds: int) -> float:
         rows = np.zeros(1, dtype=np.int64)
         batch = Batch(gold + 2, gold, np.array([kinds], dtype=np.uint8), mask, rows, rows)
-        return validate(tagger, [batch], TAGS, loss=TaggingLoss(LossConfig(kind="ce"), TAGS))["val_macro_f1"]
+        return examine(tagger, [batch], TAGS, loss=TaggingLoss(LossConfig(kind="ce"), TAGS)).scores["val_macro_f1"]
 
     assert f1(BEGINS, BEGINS, INSIDE) == 1.0
     assert f1(BEGINS, BEGINS, BEGINS) == 0.0

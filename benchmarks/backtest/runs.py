@@ -21,7 +21,7 @@ from mw_pipeline.train.log import EVALS, STEPS, TrainingLog
 from mw_pipeline.train.plan import RunKind, RunPlan
 from mw_pipeline.train.processes import ALONE
 from mw_pipeline.train.step import Stepper
-from mw_pipeline.train.validation import validate
+from mw_pipeline.train.validation import examine
 from mw_pipeline.train.window import LossWindow
 
 
@@ -87,11 +87,11 @@ class _Unwatched:
             if not outcome.finite:
                 return step
             if course.is_due(step, every=course.eval_every):
-                scores = validate(
+                found = examine(
                     self.stepper.tagger, self.data.validation, self.plan.recipe.label_set, loss=self.stepper.loss
                 )
-                self.log.append(EVALS, {"step": step, **scores})
-                if not math.isfinite(scores["val_loss"]):
+                self.log.append(EVALS, {"step": step, **found.scores})
+                if not math.isfinite(found.scores["val_loss"]):
                     return step
         return course.steps
 

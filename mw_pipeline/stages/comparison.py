@@ -28,8 +28,7 @@ def comparison_of(request: Request, baseline: Baseline, *, model_sha256: str | N
     if model_sha256 is not None and found["measured_on"] != model_sha256:
         raise ArtifactError(
             f"the comparison of {request.recipe.name!r} with its baseline was measured on network "
-            f"{found['measured_on'][:12]}, and {model_sha256[:12]} is to be packaged. Materialize "
-            "eval_report again."
+            f"{found['measured_on'][:12]}, and {model_sha256[:12]} is to be packaged. Materialize eval_report again."
         )
     return {
         locale: found["locales"].get(locale) or {"sentence": baseline.without.get(locale, baseline.sentence)}

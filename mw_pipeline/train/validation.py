@@ -89,11 +89,6 @@ class Validation:
     losses: RowLosses
 
 
-def validate(tagger: Tagger, batches: Sequence[Batch], labels: LabelSet, *, loss: TaggingLoss) -> dict[str, JSON]:
-    """The scores of `examine` alone."""
-    return examine(tagger, batches, labels, loss=loss).scores
-
-
 def examine(
     tagger: Tagger, batches: Sequence[Batch], labels: LabelSet, *, loss: TaggingLoss, processes: Processes = ALONE
 ) -> Validation:

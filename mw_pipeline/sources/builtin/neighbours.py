@@ -54,7 +54,8 @@ def areas_of(country: str) -> tuple[Strings, ...]:
     known = pycountry.subdivisions.get(country_code=country)  # type: ignore[no-untyped-call]
     areas = [area for area in known if area.type not in _ELSEWHERE]
     ranks = [
-        [name for area in areas if bool(area.parent_code) == lower for name in names_in(area.name)] for lower in (0, 1)
+        [name for area in areas if bool(area.parent_code) is within for name in names_in(area.name)]
+        for within in (False, True)
     ]
     codes = [area.code.partition("-")[2] for area in areas] if country in _AREAS_BY_CODE else []
     found = (*ranks, [code for code in codes if code.isalpha()])
