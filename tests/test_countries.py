@@ -11,9 +11,9 @@ import pytest
 import mw_pipeline.countries
 from mw_pipeline import digest
 from mw_pipeline.capability.habits import habits_of
-from mw_pipeline.corpus.conventions import area_codes
+from mw_pipeline.corpus.conventions import area_codes, country_names
 from mw_pipeline.corpus.places import has_closed_name, place_names
-from mw_pipeline.countries import COUNTRY_CODES, KNOWN_COUNTRIES, country
+from mw_pipeline.countries import COUNTRY_CODES, KNOWN_COUNTRIES, country, writer_of
 from mw_pipeline.countries.country import _merged
 from mw_pipeline.errors import CorpusError
 from mw_pipeline.sources.builtin.tsv import rows_of
@@ -26,7 +26,18 @@ def test_a_country_without_a_file_is_written_by_the_defaults():
 
 
 def test_every_file_is_of_a_country():
-    assert set(KNOWN_COUNTRIES) == {"FR", "IT", "US"} <= COUNTRY_CODES
+    assert set(KNOWN_COUNTRIES) == {"FR", "GB", "IT", "LU", "US"} <= COUNTRY_CODES
+
+
+def test_a_country_is_written_by_its_own_file_or_by_the_one_that_names_it():
+    assert [writer_of(code) for code in ("US", "CA", "SN", "DE")] == ["US", "GB", "LU", "default"]
+    named = [code for own in KNOWN_COUNTRIES for code in country(own)["alike"]]
+    assert len(named) == len({*named, *KNOWN_COUNTRIES}) - len(KNOWN_COUNTRIES)
+
+
+def test_a_country_keeps_its_own_name_whoever_writes_its_addresses():
+    names = country_names("CA")
+    assert names is not None and {"Canada", "CA"} <= set(names.texts.to_pylist())
 
 
 @pytest.mark.parametrize(

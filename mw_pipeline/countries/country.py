@@ -28,13 +28,18 @@ KNOWN_COUNTRIES: tuple[str, ...] = tuple(
 
 
 def writer_of(code: str) -> str:
-    """Whose file says how a country's addresses are written: its own, or "default"."""
-    return code if code in KNOWN_COUNTRIES else "default"
+    """Whose file says how a country's addresses are written: its own, one that names it as `alike`, or "default"."""
+    return code if code in KNOWN_COUNTRIES else _writers().get(code, "default")
+
+
+@functools.cache
+def _writers() -> Mapping[str, str]:
+    return {other: code for code in KNOWN_COUNTRIES for other in country(code)["alike"]}
 
 
 @functools.cache
 def country(code: str) -> Mapping[str, Any]:
-    """The sections of a country's file over those of `default.toml`, which alone serve a country without a file.
+    """The sections of a file over those of `default.toml`, which alone serve a country that no file is of.
 
     Raises CorpusError for a key that `default.toml` does not know, which would change nothing, for a value that is not
     what its key holds, and for a file that is no TOML.

@@ -59,13 +59,12 @@ def _checks(tags: tuple[str, ...]) -> dict[str, Check]:
     return {
         "languages": _list_of(_value_that("a language code such as 'en'", _matches("[a-z]{2,3}"))),
         "names": _weighted,
+        "alike": _list_of(_COUNTRY),
         "postcode.extension": _weighted,
         "areas.lone_subregion": _value_that("'region' or 'subregion'", lambda value: value in ("region", "subregion")),
         "areas.omitted": _list_of(tag),
         "areas.short": _table_of(_list_of(_TEXT, least=1)),
-        "areas.of_other_countries": _list_of(
-            _value_that("an ISO 3166-1 code such as 'FM'", lambda value: value in COUNTRY_CODES)
-        ),
+        "areas.of_other_countries": _list_of(_COUNTRY),
         "areas.iso_regions": _list_of(_TEXT),
         "areas.iso_subregions": _list_of(_TEXT),
         "form.native": functools.partial(_form, tags=tags),
@@ -135,6 +134,7 @@ def _is_number(value: object) -> bool:
 
 
 _TEXT = _value_that("a text that is not blank", lambda value: isinstance(value, str) and bool(value.strip()))
+_COUNTRY = _value_that("an ISO 3166-1 code such as 'FM'", lambda value: value in COUNTRY_CODES)
 _SHARE = _value_that("a share from 0 to 1", lambda value: _is_number(value) and 0 <= value <= 1)
 _WEIGHT = _value_that("a weight from 0 on", lambda value: _is_number(value) and value >= 0)
 
