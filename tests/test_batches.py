@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from functools import partial
 from pathlib import Path
@@ -155,6 +156,17 @@ def test_no_place_comes_more_often_than_the_cap_and_a_batch_still_depends_on_its
     )
     uncapped = [row for i in range(60) for row in plain.batch(i).rows.tolist() if row < 900 and row % 3]
     assert len(uncapped) > 500
+
+
+def test_the_batches_of_a_step_are_as_neighbours_in_size_as_if_they_were_one(train):
+    stream = stream_of(train, pool_batches=19, per_step=4)
+    assert stream.pool_batches == 16, "whole steps alone"
+    steps = [np.concatenate([stream.batch(first + i).rows for i in range(4)]) for first in range(0, 16, 4)]
+    words = sorted((sorted(train.words_of(rows).tolist()) for rows in steps), key=sum)
+    assert all(shorter[-1] <= longer[0] for shorter, longer in itertools.pairwise(words))
+    assert words[0][0] < words[-1][-1]
+    plain = [row for i in range(16) for row in stream_of(train, pool_batches=16).batch(i).rows.tolist()]
+    assert sorted(plain) == sorted(np.concatenate(steps).tolist())
 
 
 def test_another_seed_gives_other_batches(train):

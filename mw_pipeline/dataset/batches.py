@@ -62,8 +62,9 @@ class BatchStream:
 
     Samples come in pools of `pool_batches` batches: each pool is sorted by words and length, cut, and its batches dealt
     out. What a pool holds is the sampler's choice, so the mix is right in every pool; sorting only keeps padding out,
-    and dealing keeps sources of long rows from coming in bursts. While the second half of a pool is used, a thread
-    makes the next one.
+    and dealing keeps sources of long rows from coming in bursts. The batches that a step adds up are neighbours in
+    size, as if they were one: else each of its processes would wait for the one with the longest rows. While the second
+    half of a pool is used, a thread makes the next one.
     """
 
     def __init__(
@@ -74,11 +75,13 @@ class BatchStream:
         batch_size: int,
         seed: int,
         pool_batches: int = 128,
+        per_step: int = 1,
         multiple: int = 1,
         own: Callable[[NDArray[np.int64]], NDArray[np.bool_]] | None = None,
     ) -> None:
         """Batches are as many pieces wide, and said to have as many words, as the next `multiple` above their longest
-        row. `own` says of batch numbers (N,) which will be asked for: the rows of others are drawn and never read.
+        row. A step adds up `per_step` of them; a pool has as many whole steps as fit `pool_batches`, and one at least.
+        `own` says of batch numbers (N,) which will be asked for: the rows of others are drawn and never read.
 
         Raises RecipeError when the sampler has sources that the dataset lacks."""
         self._dataset = dataset
@@ -87,7 +90,8 @@ class BatchStream:
         self._seed = seed
         self._multiple = multiple
         self._own = own
-        self.pool_batches = pool_batches
+        self._per_step = per_step
+        self.pool_batches = max(1, pool_batches // per_step) * per_step
         self._ahead: Ahead[Mapping[int, Batch]] = Ahead()
         self._pool: tuple[int, Mapping[int, Batch]] | None = None
         self._sample_pool: tuple[int, SamplePool] | None = None
@@ -134,7 +138,9 @@ class BatchStream:
         rng = np.random.default_rng([self._seed % 2**64, pool])
         mixed = rng.permutation(samples)  # rows of one length must not stay in the sampler's order of sources
         order = mixed[self._dataset.by_size(rows[mixed])]
-        return SamplePool(rows[order], draw.passes[order], stratified_order(self.pool_batches, rng))
+        steps = stratified_order(self.pool_batches // self._per_step, rng)
+        batches = (steps[:, None] * self._per_step + np.arange(self._per_step)).ravel()
+        return SamplePool(rows[order], draw.passes[order], batches)
 
     def _demand_rows_of_source(self, rows: NDArray[np.int64], source: NDArray[np.int16]) -> None:
         """A sampler made for other row counts would draw the next source's rows under this one's name."""
