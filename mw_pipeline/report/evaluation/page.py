@@ -162,11 +162,12 @@ def _scores_section(scores: Mapping[str, JSON]) -> Section:
 def _golden_sets_section(
     scores: Mapping[str, JSON], sets: Mapping[str, JSON], gated: Sequence[str], skipped: Sequence[str]
 ) -> Section:
+    asked = [name for name in gated if name in sets]
     sentences = [
         f"“{tables.OWN_SET}” is the gold of the corpus itself, which gates the release; of the further sets "
-        f"{', '.join(gated) or 'none'} gate it too. The rows of all are left out of training and validation by text "
+        f"{', '.join(asked) or 'none'} gate it too. The rows of all are left out of training and validation by text "
         "and by family. Where the labels of a set are complete for some tags only, these alone are scored.",
-        *(cells.sentence(text) for text in skipped),
+        *([cells.sentence("; ".join(skipped))] if skipped else []),
     ]
     shown = (tables.golden_set_table(scores, sets), *tables.set_tag_tables(sets))
     return Section("golden-sets", "Gold sets", tuple(sentences), tables=shown)
