@@ -112,7 +112,7 @@ class Bucket:
 
     def folders(self, folder: str, prefix: str) -> Iterator[str]:
         """Names of the folders directly in a folder that begin with a prefix, sorted. Each costs a request, however
-        many objects are in it; of Azure, where no list begins in the middle, all folders are asked for at once."""
+        many objects are in it. Of Azure all are asked for at once: Azurite knows no place at which a list begins."""
         from obstore.store import AzureStore
 
         if isinstance(self._objects, AzureStore):

@@ -43,7 +43,7 @@ class ObjectServer:
         return f"{self.scheme}://{name}/store"
 
     def fail_every(self, number: int) -> None:
-        """From now on each request of this number fails with 503, as of a busy service; 0: none does."""
+        """From now on each request of this number fails, as of a busy service; 0: none does."""
         self._ask(f"/_fail/{number}")
 
     def _ask(self, path: str) -> None:

@@ -31,7 +31,9 @@ _SIGNED = "AWS4-HMAC-SHA256 Credential=nobody/20261129/us-east-1/s3/aws4_request
 
 
 class Engine(Protocol):
-    """What answers, and knows how its buckets are made."""
+    """What answers, and knows how its buckets are made; `busy` is the status by which it asks for patience."""
+
+    busy: int
 
     def make_bucket(self, name: str) -> None: ...
 
@@ -40,6 +42,8 @@ class Engine(Protocol):
 
 class Amazon:
     """moto's service of S3."""
+
+    busy = 503
 
     def __init__(self) -> None:
         from moto.server import DomainDispatcherApplication, create_backend_app
@@ -56,6 +60,8 @@ class Amazon:
 class Google(Amazon):
     """The same as Google's XML API has it: every write has a generation of its own, which a condition names, 0 where
     there is to be no object; and to remove what is not there is an error."""
+
+    busy = 429  # as of an object that is written to more than once in a second
 
     def __init__(self) -> None:
         super().__init__()
@@ -90,6 +96,8 @@ class Google(Amazon):
 
 class Azure:
     """Azurite, which is asked what this process is asked."""
+
+    busy = 503
 
     def __init__(self, port: str, account: str, key: str) -> None:
         self._port, self._account, self._key = int(port), account, base64.b64decode(key)
@@ -140,7 +148,7 @@ class Service:
             return self._engine.answer(request)
         else:
             request.get_data()
-            return Response(status=503)
+            return Response(status=self._engine.busy)
         return Response()
 
 
