@@ -16,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
-from s3_server import s3_server  # noqa: E402
+from object_servers import s3_server  # noqa: E402
 
 CONFIGS = ("corpora", "recipes", "golden")
 PACKAGED = ("model.onnx", "tokenizer.model", "crf-transitions.json")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import html
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -19,9 +21,9 @@ RETRY_SECONDS = 60.0
 _BLOCK_BYTES = 1 << 22
 _PART_BYTES = 1 << 23  # of a large upload: 10,000 parts are allowed, so this bounds a file at 80 GB
 _MOST_RETRIES = 100  # the seconds end it before
-
-
 _MOST = 1e9  # of seconds or gigabytes: more than anyone means, and less than a clock can hold
+_XML = re.compile(r"<\?xml|<Error>")
+_MESSAGE = re.compile(r"<Message>\s*([^<\n]+)")
 
 
 class TakenError(Exception):
@@ -110,12 +112,24 @@ class Bucket:
 
     def folders(self, folder: str, prefix: str) -> Iterator[str]:
         """Names of the folders directly in a folder that begin with a prefix, sorted. Each costs a request, however
-        many objects are in it."""
+        many objects are in it. Of Azure all are asked for at once: Azurite knows no place at which a list begins."""
+        from obstore.store import AzureStore
+
+        if isinstance(self._objects, AzureStore):
+            yield from sorted(name for name in self._all_folders(folder) if name.startswith(prefix))
+            return
         after = f"{folder}/{prefix}"
         while (path := self._first(folder, after)) is not None and path.startswith(f"{folder}/{prefix}"):
             name = path.split("/")[1]
             yield name
             after = f"{folder}/{name}0"  # the character after /: beyond all that is in this one
+
+    def _all_folders(self, folder: str) -> list[str]:
+        import obstore
+
+        with self._told(f"listing {folder}"):
+            found = obstore.list_with_delimiter(self._objects, folder)["common_prefixes"]
+        return [path.rpartition("/")[2] for path in found]
 
     def _first(self, folder: str, after: str) -> str | None:
         import obstore
@@ -130,9 +144,15 @@ class Bucket:
         """Removes objects; one that is not there is removed already."""
         import obstore
 
-        if paths:
-            with self._told(f"removing {paths[0]}"):
+        if not paths:
+            return
+        with self._told(f"removing {paths[0]}"):
+            try:
                 obstore.delete(self._objects, list(paths))
+            except FileNotFoundError:  # Google and Azure say so of one, whatever has become of the others
+                for path in paths:
+                    with suppress(FileNotFoundError):
+                        obstore.delete(self._objects, path)
 
     @contextmanager
     def _told(self, doing: str) -> Iterator[None]:
@@ -192,5 +212,8 @@ def number_in(variable: str, default: float, *, least: float = 0.0) -> float:
 
 
 def _in_words(error: Exception) -> str:
-    """What a service or its client says, without the dump of structures behind it."""
-    return str(error).partition("\n")[0].strip().rstrip(".-").strip()
+    """What a service or its client says, without the tags around it and the dump of structures behind it."""
+    text = str(error)
+    line = _XML.split(text.partition("\n")[0])[0].rstrip(" .:-")
+    said = _MESSAGE.search(text)
+    return f"{line}: {html.unescape(said[1]).rstrip(' .')}" if said else line

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from aligned_rows import keys_beside
-from s3_server import Machine, S3Server, s3_server
+from object_servers import Machine, ObjectServer, azure_server, google_server, s3_server
 from tiny_project import change, copy_project, write_project
 
 from mw_pipeline.records.tables import ROW_SCHEMA
@@ -140,22 +140,43 @@ def in_a_process_of_its_own(project: Path, folder: Path, *stages: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def s3() -> Iterator[S3Server]:
+def s3() -> Iterator[ObjectServer]:
     """A service of S3 on this machine; skips where there is no moto."""
     with s3_server() as found:
         yield found
 
 
+@pytest.fixture(scope="session")
+def gs() -> Iterator[ObjectServer]:
+    """One that answers as Google's does; skips where there is no moto."""
+    with google_server() as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def az() -> Iterator[ObjectServer]:
+    """One of Azure; skips where there is no Azurite."""
+    with azure_server() as found:
+        yield found
+
+
+@pytest.fixture
+def engine(request: pytest.FixtureRequest) -> Iterator[ObjectServer]:
+    """The service that `machines` have their store on: of S3, but for tests that are marked `on_every_engine`."""
+    found: ObjectServer = request.getfixturevalue(getattr(request, "param", "s3"))
+    yield found
+    found.fail_every(0)
+
+
 @pytest.fixture
 def machines(
-    s3: S3Server, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[tuple[Machine, Machine]]:
+    engine: ObjectServer, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Machine, Machine]:
     """Two machines on one store that is empty, whose claims are taken over after three seconds."""
     monkeypatch.setenv("MW_LEASE_SECONDS", "3")
-    url = s3.make_bucket(f"bucket-{abs(hash(request.node.nodeid))}")
-    env = {**s3.env, "MW_LEASE_SECONDS": "3"}
-    yield Machine("one", tmp_path / "one", url, env), Machine("two", tmp_path / "two", url, env)
-    s3.fail_every(0)
+    url = engine.make_bucket(f"bucket-{abs(hash(request.node.nodeid))}")
+    env = {**engine.env, "MW_LEASE_SECONDS": "3"}
+    return Machine("one", tmp_path / "one", url, env), Machine("two", tmp_path / "two", url, env)
 
 
 @pytest.fixture

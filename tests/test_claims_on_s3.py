@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from s3_server import Machine
+from object_servers import Machine, on_every_engine
 from text_makers import Made, make, never
 from waiting import wait_until
 
@@ -36,6 +36,7 @@ def holder(machine: Machine) -> subprocess.Popen[str]:
     return child
 
 
+@on_every_engine
 def test_the_second_machine_is_told_who_holds_a_key_and_takes_over_when_that_is_gone(
     machines: tuple[Machine, Machine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -87,6 +88,7 @@ def test_a_clock_that_is_wrong_takes_no_claim_from_who_lives(
         first.kill()
 
 
+@on_every_engine
 def test_who_lost_the_claim_publishes_nothing(
     machines: tuple[Machine, Machine], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from graph_runs import ROOT, environment
-from s3_server import Machine, S3Server
+from object_servers import Machine, ObjectServer
 from tiny_project import place_at, write_project
 
 from mw_pipeline.artifact import MANIFEST, verify_artifact
@@ -51,7 +51,7 @@ def test_a_demo_on_object_storage_that_is_killed_ten_times_ships_the_bytes_of_on
     tiny_line: Path,
     project: Path,
     machines: tuple[Machine, Machine],
-    s3: S3Server,
+    s3: ObjectServer,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from file_server import file_server
-from s3_server import S3Server
+from object_servers import ObjectServer, on_every_engine
 
 from mw_pipeline.bucket import Bucket
 from mw_pipeline.cli import main
@@ -20,11 +20,11 @@ COMMAND = ("corpus", "--adapter", "geonames-postal")
 
 
 @pytest.fixture
-def url(s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> str:
+def url(engine: ObjectServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> str:
     """A folder of objects with one file of places."""
-    for name, value in s3.env.items():
+    for name, value in engine.env.items():
         monkeypatch.setenv(name, value)
-    place = s3.make_bucket(f"raw-{abs(hash(request.node.nodeid))}")
+    place = engine.make_bucket(f"raw-{abs(hash(request.node.nodeid))}")
     (tmp_path / "US.txt").write_text(PLACES)
     Bucket(place).upload("US.txt", tmp_path / "US.txt")
     return place
@@ -34,6 +34,7 @@ def rows_of(folder: Path) -> list[bytes]:
     return [path.read_bytes() for path in sorted((folder / "shards").iterdir())]
 
 
+@on_every_engine
 def test_the_command_reads_a_file_a_folder_of_objects_and_a_server_as_it_reads_a_path(url: str, tmp_path: Path) -> None:
     with file_server() as web:
         web.files["/export/US.txt"] = PLACES.encode()

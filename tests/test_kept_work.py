@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from s3_server import Machine, S3Server
+from object_servers import Machine, ObjectServer, on_every_engine
 from waiting import wait_until
 
 from mw_pipeline.bucket import Bucket, TakenError
@@ -20,6 +20,7 @@ from mw_pipeline.store import Store
 from mw_pipeline.store.kept_work import KeptWork, staged
 
 
+@on_every_engine
 def test_work_that_was_killed_goes_on_elsewhere_from_what_was_kept_last(
     machines: tuple[Machine, Machine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -48,7 +49,7 @@ def test_work_that_was_killed_goes_on_elsewhere_from_what_was_kept_last(
 
 
 def test_work_that_went_on_here_unkept_is_not_given_up(
-    machines: tuple[Machine, Machine], s3: S3Server, monkeypatch: pytest.MonkeyPatch
+    machines: tuple[Machine, Machine], engine: ObjectServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[str] = []
     store = machines[0].store(monkeypatch, said)
@@ -56,8 +57,8 @@ def test_work_that_went_on_here_unkept_is_not_given_up(
         (work / "a").write_text("old")
     with store.work("run", "key") as work:
         (work / "a").write_text("newer")
-        s3.fail_every(1)
-    s3.fail_every(0)
+        engine.fail_every(1)
+    engine.fail_every(0)
     with store.work("run", "key") as work:
         assert (work / "a").read_text() == "newer"
     with machines[1].store(monkeypatch).work("run", "key") as work:
@@ -247,6 +248,7 @@ def test_lines_that_could_not_be_sent_wait_and_go_once_with_the_next(
         assert each.ledger_path("attempts/a.jsonl").read_text() == expected
 
 
+@on_every_engine
 def test_a_ledger_has_the_lines_of_all_machines(
     machines: tuple[Machine, Machine], monkeypatch: pytest.MonkeyPatch
 ) -> None:

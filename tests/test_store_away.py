@@ -9,7 +9,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from s3_server import Machine
+from object_servers import Machine
 
 from mw_pipeline.bucket import Bucket
 from mw_pipeline.errors import StoreError

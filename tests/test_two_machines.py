@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from s3_server import Machine
+from object_servers import Machine
 
 from mw_pipeline.artifact import MANIFEST
 from mw_pipeline.bucket import Bucket
