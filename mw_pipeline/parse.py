@@ -5,6 +5,7 @@ Shape letters: B rows, T pieces, S words, K labels, R texts, N pieces of all tex
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -27,9 +28,9 @@ from mw_pipeline.decode import (
     Words,
     best_paths,
     components_of,
-    constrained_viterbi,
     hard_mask,
     label_spans,
+    most_probable_path,
     trim,
 )
 from mw_pipeline.digest import JSON
@@ -142,8 +143,8 @@ class Parser:
 
         def answer(rows: Ids) -> _Found:
             batch, words = self._scored(read, rows)
-            labels = constrained_viterbi(words, self._moves)
-            return self._spans(read, batch, labels, Posterior.of(words, self._moves))
+            posterior = Posterior.of(words, self._moves)
+            return self._spans(read, batch, most_probable_path(posterior), posterior)
 
         spans_of: _Found = {}
         for found in self._map(answer, list(read.batches(batch_size))):
@@ -200,12 +201,12 @@ class Parser:
         starts = pieces.starts[begin + words.firsts[found.rows, found.firsts]]
         ends = pieces.ends[begin + words.lasts[found.rows, found.ends - 1]]
         columns = (rows.tolist(), found.tags.tolist(), starts.tolist(), ends.tolist(), confidences.tolist())
-        by_row: dict[int, list[Span]] = {}
+        tags, by_row = self.labels.tags, defaultdict[int, list[Span]](list)
         for row, tag, start, end, confidence in zip(*columns, strict=True):
             text = read.texts[row]
             if kept := trim(text, start, end):
-                span = Span(self.labels.tags[tag], text[slice(*kept)], *kept, confidence)
-                by_row.setdefault(row, []).append(span)
+                start, end = kept
+                by_row[row].append(Span(tags[tag], text[start:end], start, end, confidence))
         return {row: tuple(spans) for row, spans in by_row.items()}
 
 

@@ -63,7 +63,7 @@ class Pieces:
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
-    @property
+    @cached_property
     def lengths(self) -> NDArray[np.int64]:
         """(R,) pieces of every row."""
         return self.offsets[1:] - self.offsets[:-1]

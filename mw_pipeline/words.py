@@ -180,7 +180,8 @@ class Characters:
         opens, leads = joint.copy(), joint & ~empty
         opens[1:] &= self.joints[end[:-1]]
         bare = (empty & (ends > 0)).nonzero()[0]
-        opens[bare] &= self.kinds[end[bare] - 1] == 0
+        if len(bare):
+            opens[bare] &= self.kinds[end[bare] - 1] == 0
         filled = counts > 0
         opens[offsets[:-1][filled]] = True
         if (self.kinds & _MARK).any():  # only after a mark that belongs to no letter is the next one not at a joint

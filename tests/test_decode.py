@@ -21,6 +21,7 @@ from mw_pipeline.decode import (
     constrained_viterbi,
     hard_mask,
     label_spans,
+    most_probable_path,
     trim,
     word_viterbi,
 )
@@ -78,14 +79,14 @@ ragged_batches = st.tuples(
 class Batch:
     """Rows of pieces with random logits; the first piece of a row begins its word."""
 
-    def __init__(self, case: tuple[int, list[list[int]]]) -> None:
+    def __init__(self, case: tuple[int, list[list[int]]], *, sharpness: float = 2.0) -> None:
         seed, rows = case
         self.rng = np.random.default_rng(seed)
         lengths = np.array([len(row) for row in rows])
         self.mask = np.arange(lengths.max()) < lengths[:, None]
         self.kinds = np.zeros(self.mask.shape, dtype=np.uint8)
         self.kinds[self.mask] = [kind for row in rows for kind in (row[0] or BEGINS, *row[1:])]
-        self.logits = self.rng.normal(scale=2, size=(*self.mask.shape, K)).astype(np.float32)
+        self.logits = self.rng.normal(scale=sharpness, size=(*self.mask.shape, K)).astype(np.float32)
         self.transitions, self.starts = crf(self.rng)
         self.moves = Moves.of(self.transitions, self.starts)
         self.words = Words.of(self.logits, self.mask, self.kinds, self.moves)
@@ -144,6 +145,21 @@ def test_posteriors_are_sums_over_all_legal_sequences(case):
                 assert confidence == pytest.approx(exact, abs=1e-5)
 
 
+@given(ragged_batches, st.sampled_from((0.1, 2.0, 9.0)))
+@settings(max_examples=40, deadline=None)
+def test_what_has_more_than_half_of_the_probability_is_taken_for_the_best_path_and_nothing_else(case, sharpness):
+    batch = Batch(case, sharpness=sharpness)
+    posterior = batch.posterior()
+
+    labels = most_probable_path(posterior)
+
+    assert labels.tolist() == batch.decoded().tolist()
+    for row, held in enumerate(posterior.holds_half(labels).tolist()):
+        scores = np.array(list(batch.paths(row).values()))
+        highest = np.exp(scores.max() - np.logaddexp.reduce(scores))
+        assert highest > 0.5 if held else highest < 0.52 or sharpness > 2  # there a floored weight may prove nothing
+
+
 @given(st.integers(0, 2**32 - 1), st.lists(piece_kinds, min_size=1, max_size=4), st.integers(1, 40))
 @settings(max_examples=40, deadline=None)
 def test_the_best_paths_are_the_head_of_the_sorted_list_of_all(seed, kinds, count):
@@ -171,8 +187,8 @@ def test_neither_the_batch_nor_its_padding_changes_a_bit_of_an_answer(labels):
 
     def answers(rows, pieces: int):
         words = Words.of(logits[rows, :pieces], mask[rows, :pieces], kinds[rows, :pieces], moves)
-        found = constrained_viterbi(words, moves)
         posterior = Posterior.of(words, moves)
+        found = most_probable_path(posterior)
         spans = label_spans(found, words.mask)
         by_row: dict[int, list[tuple[object, ...]]] = {row: [] for row in range(len(words.mask))}
         for (row, *span), confidence in zip(spans, posterior.of_spans(found, spans).tolist(), strict=True):
@@ -246,9 +262,9 @@ def test_wild_logits_still_have_a_legal_path_and_probabilities():
     words = Words.of_pieces(logits, np.ones((1, 3), bool))
 
     posterior = Posterior.of(words, moves)
-    labels = constrained_viterbi(words, moves)
+    labels = most_probable_path(posterior)
 
-    assert labels.tolist() == [[3, 4, 4]]
+    assert labels.tolist() == constrained_viterbi(words, moves).tolist() == [[3, 4, 4]]
     assert np.isfinite(posterior.marginals).all()
     assert 0 <= posterior.of_spans(labels, label_spans(labels, words.mask))[0] <= 1
 
@@ -265,6 +281,7 @@ def test_however_wild_the_scores_of_a_long_row_are_its_spans_have_probabilities(
         posterior = Posterior.of(words, moves)
         labels = constrained_viterbi(words, moves)
 
+        assert most_probable_path(posterior).tolist() == labels.tolist()
         confidences = posterior.of_spans(labels, label_spans(labels, words.mask))
         assert len(confidences) and ((confidences >= 0) & (confidences <= 1)).all()
         assert np.isfinite(posterior.marginals).all() and np.isfinite(posterior.log_total).all()

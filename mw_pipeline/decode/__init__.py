@@ -7,7 +7,7 @@ these: all three run over the steps of `Words`.
 from __future__ import annotations
 
 from mw_pipeline.decode.moves import Floats, Ids, Moves, hard_mask
-from mw_pipeline.decode.paths import best_paths, constrained_viterbi, word_viterbi
+from mw_pipeline.decode.paths import best_paths, constrained_viterbi, most_probable_path, word_viterbi
 from mw_pipeline.decode.posterior import Posterior
 from mw_pipeline.decode.spans import LabelSpans, Span, components_of, label_spans, trim
 from mw_pipeline.decode.steps import Mask, Words
@@ -26,6 +26,7 @@ __all__ = [
     "constrained_viterbi",
     "hard_mask",
     "label_spans",
+    "most_probable_path",
     "trim",
     "word_viterbi",
 ]

@@ -11,11 +11,24 @@ from __future__ import annotations
 import numpy as np
 
 from mw_pipeline.decode.moves import Floats, Ids, Moves
+from mw_pipeline.decode.posterior import Posterior
 from mw_pipeline.decode.steps import Mask, Words
 from mw_pipeline.words import PieceKinds
 
 _GOES_ON = np.array([[False], [True]])
 """A word of one piece is left as the label of its first, one of several as what goes on with that."""
+
+
+def most_probable_path(posterior: Posterior) -> Ids:
+    """(B, S) what `constrained_viterbi` finds, which searches only the rows where that is not plain from the posterior.
+
+    A label sequence with more than half of the probability is the best one, and each of its labels has more than half
+    at its step: it is the sequence of the likeliest labels, or there is none."""
+    labels = posterior.likeliest
+    open_rows = np.flatnonzero(~posterior.holds_half(labels))
+    if len(open_rows):
+        labels[open_rows] = constrained_viterbi(posterior.words.of_rows(open_rows), posterior.moves)
+    return labels
 
 
 def constrained_viterbi(words: Words, moves: Moves) -> Ids:

@@ -9,12 +9,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mw_pipeline.decode.moves import Floats, Ids, Moves, relative_weights
+from mw_pipeline.decode.moves import LEAST_WEIGHT, Floats, Ids, Moves, relative_weights
 from mw_pipeline.decode.spans import LabelSpans
-from mw_pipeline.decode.steps import Words
+from mw_pipeline.decode.steps import Mask, Words
 
 # A move makes a vector smaller by e^-120 at most, a confidence has one of each sweep, and float64 ends at e^±708.
 _MOVES_A_SCALE = 2
+# Above a half by more than any rounding, of the posterior's sums or of Viterbi's.
+_LOG_OF_MORE_THAN_HALF = float(np.log(0.51))
 
 
 @dataclass(frozen=True)
@@ -60,10 +62,35 @@ class Posterior:
     @property
     def marginals(self) -> Floats:
         """(B, S, K) the probability of each label at each real step."""
-        ahead, behind = self.sweeps[:, 0].swapaxes(0, 1), self.sweeps[self.back, 1, np.arange(len(self.words))[:, None]]
-        joint = ahead * self.weights * behind
+        joint = self._joint
         found: Floats = joint / joint.sum(axis=2, keepdims=True)
         return found
+
+    @property
+    def likeliest(self) -> Ids:
+        """(B, S) the label of the highest probability at each step, whether or not they may follow each other; 0 under
+        padding."""
+        labels: Ids = self._joint.argmax(axis=2) * self.words.mask
+        return labels
+
+    @property
+    def _joint(self) -> Floats:
+        """(B, S, K) the marginals, but for a factor of each step."""
+        behind = self.sweeps[self.back, 1, np.arange(len(self.words))[:, None]]
+        joint: Floats = self.sweeps[:, 0].swapaxes(0, 1) * self.weights
+        joint *= behind
+        return joint
+
+    def holds_half(self, labels: Ids) -> Mask:
+        """(B,) True where a label sequence is proved to have more than half of the probability of its row.
+
+        A floored weight proves nothing of the sequence that has it; of others, it makes the proof harder."""
+        steps, real = self._steps(labels), self.words.mask
+        steps[:, 0] *= self.moves.start_weights[labels[:, 0]]
+        unfloored = np.minimum.reduce(steps, axis=1, where=real, initial=1.0) > LEAST_WEIGHT
+        log_share = np.add.reduce(np.log(np.maximum(steps, LEAST_WEIGHT)), axis=1, where=real) - self.log_sum
+        held: Mask = unfloored & (log_share > _LOG_OF_MORE_THAN_HALF)
+        return held
 
     def of_spans(self, labels: Ids, spans: LabelSpans) -> Floats:
         """(N,) the probability that exactly this span, both boundaries and the tag, is in the label sequence.
@@ -85,12 +112,16 @@ class Posterior:
 
     def _along(self, labels: Ids) -> Floats:
         """(B, S) log of the weight of the label sequences from step 0, up to and with each step."""
+        along: Floats = np.log(self._steps(labels)).cumsum(axis=1)
+        return along
+
+    def _steps(self, labels: Ids) -> Floats:
+        """(B, S) the weight of each label, times that of the move into it."""
         rows, count = labels.shape
-        steps = self.weights[np.arange(rows)[:, None], np.arange(count), labels]
+        steps: Floats = self.weights[np.arange(rows)[:, None], np.arange(count), labels]
         several = self.words.long[:, :-1].view(np.uint8)
         steps[:, 1:] *= self.moves.leaving_weights[several, labels[:, :-1], labels[:, 1:]]
-        along: Floats = np.log(steps).cumsum(axis=1)
-        return along
+        return steps
 
     def _ending(self, labels: Ids, row: Ids, last: Ids, left: Ids, begin: Ids) -> Floats:
         """(N,) backward weight at the last steps of spans, of all moves but the one into I of the same tag."""

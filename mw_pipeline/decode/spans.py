@@ -8,6 +8,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from mw_pipeline.decode.moves import Ids
 from mw_pipeline.decode.steps import Mask
@@ -60,8 +61,7 @@ def trim(raw: str, start: int, end: int) -> tuple[int, int] | None:
     return start, kept
 
 
-@dataclass(frozen=True)
-class Span:
+class Span(NamedTuple):
     """A tagged part of a text: `raw[start:end] == value`, offsets in code points, end exclusive.
 
     `confidence` is the model's probability (0..1) of exactly this span."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mw_pipeline.decode.moves import BEGIN, Floats, Ids, Moves
+from mw_pipeline.decode.moves import BEGIN, INSIDE_LABELS, Floats, Ids, Moves
 from mw_pipeline.words import BARRED, INSIDE, UNREAD, PieceKinds
 
 Mask = NDArray[np.bool_]
@@ -66,6 +66,10 @@ class Words:
     def __len__(self) -> int:
         return len(self.mask)
 
+    def of_rows(self, rows: Ids) -> Words:
+        """Those of some rows."""
+        return Words(self.scores[rows], self.mask[rows], self.long[rows], self.firsts[rows], self.lasts[rows])
+
     def piece_labels(self, labels: Ids, mask: Mask, kinds: PieceKinds) -> Ids:
         """(B, T) the labels of the pieces, given those of the words (B, S); mask and kinds as given to `of`."""
         inside = kinds == INSIDE
@@ -79,7 +83,8 @@ def _word_scores(logits: Floats, inside: Mask, begin: Ids, moves: Moves) -> Floa
     on = inside.nonzero()[0]
     scores: Floats = logits.astype(np.float64)
     if len(on):
-        later = inside[on - 1].view(np.uint8)  # than the second of its word: no row begins inside one
-        scores[on] = logits[on[:, None], moves.goes_on] + moves.within[later]
+        gained, later = logits[on], inside[on - 1].view(np.uint8)  # than the second of its word: no row begins in one
+        gained[:, BEGIN] = gained[:, INSIDE_LABELS]
+        scores[on] = gained + moves.within[later]
         scores = np.add.reduceat(scores, begin, axis=0)
     return scores
