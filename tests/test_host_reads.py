@@ -11,6 +11,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from toy_run import measured, rows, toy_plan, toy_recipe, weights
 
+from mw_pipeline.train import compilation
 from mw_pipeline.train.loop import Run
 from mw_pipeline.train.processes import Processes
 from mw_pipeline.train.step import StepOutcome, Stepper
@@ -23,7 +24,14 @@ CHANGES: dict[str, dict[str, Any]] = {
     "soft-span": {"loss": {"kind": "soft-span"}},
     "uncertainty": {"loss": {"kind": "uncertainty"}},
     "muon": MUON,
+    "compiled": {"train": {"compile": True}},
 }
+
+
+@pytest.fixture(autouse=True)
+def traced_alone(monkeypatch):
+    """Graphs are traced and not compiled to kernels, which the meta device has none of."""
+    monkeypatch.setattr(compilation, "COMPILER", {"backend": "aot_eager"})
 
 
 class HostReads(TorchDispatchMode):
