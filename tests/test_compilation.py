@@ -91,7 +91,8 @@ def test_a_process_that_trains_many_networks_has_a_graph_for_each(graphs: Any, m
 
 
 def recipe_of(**train: Any) -> Recipe:
-    changes = {"steps": 30, "eval_every": 10, "checkpoint_every": 5, "warmup_steps": 3, **train}
+    # Two threads: a graph could add up in whatever order they come by.
+    changes = {"steps": 30, "eval_every": 10, "checkpoint_every": 5, "warmup_steps": 3, "threads": 2, **train}
     return toy_recipe(train=changes, model=SMALL, smoke={"steps": 30, "eval_every": 10})
 
 
