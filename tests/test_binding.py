@@ -69,6 +69,7 @@ def make_smoke(
             "effective_batch": course.effective_batch,
             "label_entropy": H0,
             "precision": "fp32",
+            "compile": False,
             "device": "cpu",
             "digests": digests,
         }
@@ -263,6 +264,7 @@ def test_a_smoke_on_the_device_in_the_precision_and_under_the_tools_of_the_full_
         ({}, "cuda", "kind of device 'cpu', the full run would with 'cuda'"),
         ({"device": "cuda"}, "cpu", "kind of device 'cuda', the full run would with 'cpu'"),
         ({"precision": "bf16"}, "cpu", "precision 'bf16', the full run would with 'fp32'"),
+        ({"compile": True}, "cpu", "compile True, the full run would with False"),
         ({"toolchain__torch": "1.0"}, "cpu", "torch '1.0', the full run would with"),
         ({"toolchain__numpy": "1.0"}, "cpu", "numpy '1.0', the full run would with"),
         ({"toolchain": "unknown"}, "cpu", "torch None, the full run would with"),

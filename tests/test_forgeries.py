@@ -242,6 +242,10 @@ def test_a_forged_smoke_is_refused_by_a_rule_of_its_own(
         {"train": {"optimizer": "muon", "precision": "bf16", "threads": 2}},
         {"train": {"accumulation": 2, "batch_size": 8, "log_every": 7}},
         {"train": {"processes": 2, "batch_size": 8}},
+        pytest.param(
+            {"train": {"processes": 2, "batch_size": 8, "compile": True}},
+            marks=pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning"),  # torch's own
+        ),
         {"smoke": {"batch_size": 8}},
     ],
 )

@@ -31,6 +31,10 @@ def test_a_step_is_one_line():
     assert "F1" not in line_of(STEP | {"val_macro_f1": None})
 
 
+def test_compiling_is_one_line():
+    assert line_of({"event": "compiled", "seconds": 75.2}) == "compiled the network in 1m15s"
+
+
 def test_the_preflight_line_warns_when_the_time_will_not_do():
     event = {"event": "preflight", "seconds_per_step": 0.05, "steps_left": 4000, "expected_seconds": 220.0}
     event |= {"evals_left": 10, "seconds_per_eval": 2.0}

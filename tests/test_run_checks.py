@@ -192,6 +192,7 @@ OTHERS = {
     "another processor": {"machine": "x86_64 AVX512"},
     "two processes": {"ranks": 2},
     "another precision": {"precision": "bf16"},
+    "another compiler": {"compiled_by": "g++ 12.2.0"},
     "another torch": {"torch": "2.13"},
 }
 

@@ -63,8 +63,16 @@ class Encoder(nn.Module):
         returns         (B, T, K)  float         unspecified under padding
         """
         begins = self.word_begins(input_ids)
+        return self.logits_of(self.vectors_of(input_ids, begins), begins, attention_mask, words)
+
+    def vectors_of(self, input_ids: Tensor, begins: Tensor) -> Tensor:
+        """(B, T, C) of ids (B, T): each piece scaled and shifted by its place in a word, by `word_begins` (B, T)."""
         place = place_in_word(begins)
-        pieces = self.embedding(input_ids) * rows_of(self.piece_scale, place) + rows_of(self.piece_shift, place)
+        looked_up: Tensor = self.embedding(input_ids)
+        return looked_up * rows_of(self.piece_scale, place) + rows_of(self.piece_shift, place)
+
+    def logits_of(self, pieces: Tensor, begins: Tensor, attention_mask: Tensor | None, words: int | None) -> Tensor:
+        """(B, T, K) of pieces (B, T, C) as `vectors_of` makes them; other arguments as in `forward`."""
         member = membership(begins, attention_mask, words).to(pieces.dtype)  # (B, W, T)
         hidden = self.dropout(torch.matmul(member, pieces).to(pieces.dtype))  # (B, W, C)
         # Each is laid out once for all queries and keys: in a package, short runs of numbers are repeated slowly.

@@ -162,7 +162,7 @@ class TrainConfig(Section):
 
     `patience_evals` ends it early once that many evaluations have brought no lower loss and the last rules out a fall
     by `patience_margin_share` of it (docs/training.md). `device` "auto" is a GPU where there is one, else the CPU;
-    "cuda:1" is the second."""
+    "cuda:1" is the second. `compile` sends the network through torch.compile, and changes its rounding alone."""
 
     steps: Positive
     peak_lr: LearningRate
@@ -176,6 +176,7 @@ class TrainConfig(Section):
     weight_decay: Weight = 0.01
     clip_norm: Annotated[float, Field(gt=0.0)] = 1.0
     precision: Literal["fp32", "bf16"] = "fp32"
+    compile: bool = False
     seed: NotNegative = 0
     eval_every: Positive = 250
     eval_rows: Positive = 2000

@@ -37,7 +37,8 @@ def unlock_training(place: Place, recipe_name: str, *, progress: Progress = quie
     """The same before a full run, and the permit that `train` demands: for the kind of device that is here; none where
     the full run lies in the store, as nothing will be trained.
 
-    Raises GateError also for a smoke on another kind of device, in another precision or under other tools."""
+    Raises GateError also for a smoke on another kind of device, in another precision, compiled otherwise or under
+    other tools."""
     judged = judge(place, recipe_name)
     if line.full_checkpoint.find(judged.place, judged.recipe) is not None:
         _permit(judged, progress)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from mw_pipeline.digest import JSON
 from mw_pipeline.model.checkpoint import Tagger
+from mw_pipeline.train.compilation import compiler_of
 from mw_pipeline.train.data import TrainingData
 from mw_pipeline.train.device import drawing_of, machine_of
 from mw_pipeline.train.plan import RunPlan
-from mw_pipeline.verdict.parts import DRAWN_BY
+from mw_pipeline.verdict.parts import COMPILED_BY, DRAWN_BY
 
 
 def opening_facts(
@@ -23,6 +24,8 @@ def opening_facts(
         "ranks": ranks,
         "precision": config.precision,
         "threads": config.threads,
+        "compile": config.compile,
+        COMPILED_BY: compiler_of(device) if config.compile else None,
         DRAWN_BY: drawing_of(device) if plan.recipe.model.dropout else None,
         "seed": config.seed,
         "label_count": len(plan.recipe.label_set),

@@ -19,6 +19,7 @@ from mw_pipeline.errors import GateError, UnfinishedError
 from mw_pipeline.metrics.row_losses import RowLosses
 from mw_pipeline.model.checkpoint import load_checkpoint, load_optimizer_state
 from mw_pipeline.train.clock import RunClock
+from mw_pipeline.train.compilation import demand_compiler
 from mw_pipeline.train.data import TrainingData
 from mw_pipeline.train.device import device_as_asked, width_multiple
 from mw_pipeline.train.facts import opening_facts
@@ -44,13 +45,15 @@ def train(plan: RunPlan, *, on_event: Listener = lambda event: None) -> RunResul
     Leaves steps.jsonl, evals.jsonl, run.json, best/ (highest validation macro-F1) and last/ there. A run that has
     ended is returned as it is. SIGINT and SIGTERM save last/ and end with INTERRUPTED, seconds that ran out with
     BUDGET_EXHAUSTED; a watchdog finding ends with DIVERGED, a number that is not finite with DIVERGED_NONFINITE, and
-    best/ stays; patience that ended with CONVERGED. Raises RecipeError when device or processes are not as the recipe
-    asks, ArtifactError when data, tokenizer or checkpoint do not fit it, MemoryError when that is full, GateError when
-    the first steps show that the run cannot end in time, or when a full run comes without the lock's permit,
-    UnfinishedError when another process was lost in the midst of a sum on GPUs.
+    best/ stays; patience that ended with CONVERGED. Raises RecipeError when device, compiler or processes are not as
+    the recipe asks, ArtifactError when data, tokenizer or checkpoint do not fit it, MemoryError when that is full,
+    GateError when the first steps show that the run cannot end in time, or when a full run comes without the lock's
+    permit, UnfinishedError when another process was lost in the midst of a sum on GPUs.
     """
     config = plan.recipe.train
     device = device_as_asked(config.device)
+    if config.compile:
+        demand_compiler(device)
     demand_permit(plan, device=device.type)
     processes = Processes.join(plan.course.micro_batches_per_step, device=device, asked=config.device)
     torch.set_num_threads(config.threads)
@@ -84,6 +87,8 @@ class Run:
         resumed_from = self._resume()
         self.open()
         status = self._ending(stop) if self.state.taken else None
+        if status is None and self.plan.recipe.train.compile:
+            self._compile()
         try:
             while status is None:
                 self.advance()
@@ -106,6 +111,12 @@ class Run:
                 f"the {self.plan.kind} run of {self.plan.recipe.name!r} stops here: {self.preflight.refusal}."
             )
         return result
+
+    def _compile(self) -> None:
+        """The network is made ready before any step, so that no step's time counts it."""
+        begun = time.perf_counter()
+        self.stepper.prepare()
+        self.emit({"event": "compiled", "seconds": time.perf_counter() - begun})
 
     def _resume(self) -> int | None:
         """State and log as when last/ was written; without one, as before the first step."""

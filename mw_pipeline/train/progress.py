@@ -33,6 +33,10 @@ def _started(event: dict[str, JSON]) -> str:
     )
 
 
+def _compiled(event: dict[str, JSON]) -> str:
+    return f"compiled the network in {clock_time(event['seconds'])}"
+
+
 def _preflight(event: dict[str, JSON]) -> str:
     left = event["seconds_left"]
     verdict = "" if left is None else f", {clock_time(left)} left" + ("" if event["fits"] else ": IT WILL NOT FIT")
@@ -73,6 +77,7 @@ def _ended(event: dict[str, JSON]) -> str:
 
 _LINES: dict[str, Callable[[dict[str, JSON]], str]] = {
     "started": _started,
+    "compiled": _compiled,
     "preflight": _preflight,
     "step": _step,
     "evaluated": _evaluated,

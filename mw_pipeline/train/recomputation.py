@@ -19,6 +19,7 @@ from mw_pipeline.digest import JSON
 from mw_pipeline.errors import ArtifactError, CorpusError, GateError, RecipeError
 from mw_pipeline.model.checkpoint import Checkpoint, load_checkpoint, load_optimizer_state
 from mw_pipeline.model.threads import threads_of_torch
+from mw_pipeline.train.compilation import compiler_of
 from mw_pipeline.train.device import machine_of
 from mw_pipeline.train.folder import digests_of
 from mw_pipeline.train.log import BEST, FIRST_STEPS, LAST
@@ -28,6 +29,7 @@ from mw_pipeline.train.processes import ALONE
 from mw_pipeline.train.step import FIRST_STEPS_LOGGED, TERMS, row_hash
 from mw_pipeline.train.validation import examine, row_losses
 from mw_pipeline.train.window import LossWindow
+from mw_pipeline.verdict.parts import COMPILED_BY
 from mw_pipeline.verdict.runlog import Row, RunLog, checked_row, read_lines, read_run
 
 MOST_WINDOW_SHARE = 0.025
@@ -53,8 +55,10 @@ class Reenactment:
         self.plan, self.device = plan, device
         self.log: RunLog = read_run(plan.out)
         self.first_steps = _first_steps_of(plan.out / FIRST_STEPS)
-        here = (machine_of(device), 1)
-        one_kind = all((part.get("machine"), part.get("ranks")) == here for part in _parts_of(self.log.run))
+        compiler = compiler_of(device) if plan.recipe.train.compile else None
+        here = (machine_of(device), 1, compiler)
+        facts = ("machine", "ranks", COMPILED_BY)
+        one_kind = all(tuple(map(part.get, facts)) == here for part in _parts_of(self.log.run))
         self.tolerance = SAME_MACHINE if one_kind else OTHER_MACHINE
 
     @cached_property
@@ -112,6 +116,7 @@ def run_is_the_recipes(smoke: Reenactment) -> Iterator[str]:
         **plan.course.as_json(),
         "seed": plan.recipe.train.seed,
         "precision": plan.recipe.train.precision,
+        "compile": plan.recipe.train.compile,
         "label_entropy": summary["label_entropy"],
         "label_counts": summary["label_counts"],
         "digests": smoke.digests,

@@ -22,6 +22,7 @@ from mw_pipeline.model.losses import Extent, TaggingLoss
 from mw_pipeline.model.optimizer import flat_state, optimizer_of, restore_flat_state
 from mw_pipeline.model.uncertainty import TASKS, sigmas
 from mw_pipeline.tokenizer import Tokenizer
+from mw_pipeline.train.compilation import CompiledEncoder, Network
 from mw_pipeline.train.data import TrainingData
 from mw_pipeline.train.plan import RunPlan
 from mw_pipeline.train.processes import Processes
@@ -107,12 +108,22 @@ class Stepper:
         self.tagger.crf.requires_grad_(self.loss.crf_weight > 0)
         self.tagger.log_variances.requires_grad_(self.loss.learns_weights)
         self.optimizer = optimizer_of(self.tagger, recipe.train)
+        self._network: Network = self.tagger.encoder
         self._reads_words = recipe.model.positions == "words"
         self._names = ("loss", *self.loss.terms, "grad_norm", *(_SIGMAS.values() if self.loss.learns_weights else ()))
         self._halt = torch.zeros((), device=device)
         self._stream, self._course, self._config = data.stream, plan.course, recipe.train
         self._device, self._processes = device, processes
         self._parameters = [p for p in self.tagger.parameters() if p.requires_grad]
+
+    def prepare(self) -> None:
+        """Compiles the network where the recipe says so, once; a first step does it else. Raises RecipeError where the
+        compiler cannot."""
+        if not self._config.compile or isinstance(self._network, CompiledEncoder):
+            return
+        compiled = CompiledEncoder(self.tagger.encoder)
+        compiled.make(self._course.batch_size, self._precision(), reads_words=self._reads_words)
+        self._network = compiled
 
     def optimizer_state(self) -> dict[str, Tensor]:
         """What the optimizer keeps between steps, by name."""
@@ -125,6 +136,7 @@ class Stepper:
 
     def take(self, step: int) -> StepOutcome:
         """Step `step` of the course, counted from 1. Nothing is read back from the device: it may lag behind."""
+        self.prepare()
         rank, ranks = self._processes.rank, self._processes.count
         indices = self._course.micro_batches(step, rank=rank, ranks=ranks)
         window = [self._stream.batch(index) for index in indices]
@@ -155,7 +167,7 @@ class Stepper:
         input_ids, tags, mask = tensors_of(batch, self._device)
         tagger, words = self.tagger, batch.words if self._reads_words else input_ids.shape[1]
         with self._precision():
-            logits = tagger.encoder(input_ids, mask, words).float()
+            logits = self._network(input_ids, mask, words).float()
         share = self.loss.share(
             logits, tags, mask, tagger.crf, window=window, own=own, log_variances=tagger.log_variances
         )

@@ -84,7 +84,8 @@ def demand_verdict(
 
 
 def demand_same_surroundings(recipe: Recipe, smoke: Artifact, *, device: str) -> None:
-    """Returns when a smoke ran on the kind of device, in the precision and under the tools of the full run to come.
+    """Returns when a smoke ran on the kind of device, in the precision, compiled or not as the full run to come, and
+    under its tools.
 
     `device` is "cpu" or "cuda". Raises GateError otherwise: what it has shown holds for these (M68)."""
     refuse, run = refuse_artifact(refusal_of(recipe), smoke), read_run(smoke.folder()).run
@@ -92,6 +93,7 @@ def demand_same_surroundings(recipe: Recipe, smoke: Artifact, *, device: str) ->
     wanted = {
         "kind of device": (run.get("device"), device),
         "precision": (run.get("precision"), recipe.train.precision),
+        "compile": (run.get("compile"), recipe.train.compile),
         **{tool: (tools.get(tool), version) for tool, version in toolchain().items() if tool in BINDING_TOOLS},
     }
     for name, (found, here) in wanted.items():

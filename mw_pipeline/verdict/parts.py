@@ -1,7 +1,7 @@
 """The parts of a run: what did the arithmetic of which steps, from one resume to the next.
 
-The same numbers are promised on one machine, number of processes and precision alone; elsewhere rounding differs, and
-what an honest run may differ by follows from that (M80).
+The same numbers are promised on one machine, number of processes, precision and compiler alone; elsewhere rounding
+differs, and what an honest run may differ by follows from that (M80).
 """
 
 from __future__ import annotations
@@ -13,15 +13,16 @@ from mw_pipeline.digest import JSON
 from mw_pipeline.errors import ArtifactError
 from mw_pipeline.verdict.runlog import Row
 
+COMPILED_BY = "compiled_by"
 DRAWN_BY = "dropout_drawn_by"
-OF_A_PART = ("device", "machine", "ranks", "threads", "precision", DRAWN_BY)
+OF_A_PART = ("device", "machine", "ranks", "threads", "precision", COMPILED_BY, DRAWN_BY)
 """What run.json says of each part, beside `torch`, the step that it went on from and when it began. Dropout comes from
-another generator on each kind of device; None where a run has none."""
+another generator on each kind of device; None where a run has none. The compiler is None where a run asks for none."""
 
 SAME_SHARE, OTHER_SHARE = 1e-6, 1e-3
 """How far a number that was made again may lie from the first: made by parts of one kind, and by others."""
 
-_KIND = ("device", "machine", "ranks", "threads", "precision", "torch")
+_KIND = ("device", "machine", "ranks", "threads", "precision", COMPILED_BY, "torch")
 
 
 @dataclass(frozen=True)

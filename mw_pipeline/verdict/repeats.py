@@ -1,9 +1,9 @@
 """Steps that were trained twice, after a resume or in smoke and full run: they must come out the same.
 
-The same rows, always. The same losses to within 1e-6 where the same kind of machine, number of processes and precision
-made both, else to within 1e-3 and with a remark (M80). Rounding that differs grows from step to step, without a bound,
-so only the first steps after a resume are held to that: two kinds of CPU from one checkpoint were 7e-4 apart at most
-over twenty steps, and over 1e-3 from the thirty-seventh on. A CPU is exact with itself at every step.
+The same rows, always. The same losses to within 1e-6 where the same kind of machine, number of processes, precision and
+compiler made both, else to within 1e-3 and with a remark (M80). Rounding that differs grows from step to step, without
+a bound, so only the first steps after a resume are held to that: two kinds of CPU from one checkpoint were 7e-4 apart
+at most over twenty steps, and over 1e-3 from the thirty-seventh on. A CPU is exact with itself at every step.
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ def resume_is_exact(evidence: Evidence) -> list[str]:
 
 
 def run_stayed_on_one_machine(evidence: Evidence) -> list[str]:
-    """Warns of a run that went on under another machine, number of processes, precision or torch: from there on its
-    steps are those of an unbroken one to within rounding alone (M80)."""
+    """Warns of a run that went on under another machine, number of processes, precision, compiler or torch: from
+    there on its steps are those of an unbroken one to within rounding alone (M80)."""
     parts = parts_of(evidence.log.run)
     different = differences(parts)
     if not different:
