@@ -47,4 +47,5 @@ def demand_shape(value: Any, shape: type[Shape], *, where: Path | str, remedy: s
 
 
 def _found(error: Any) -> str:
-    return f"is {error['input']!r:.60}: {error['msg'].lower()}"
+    expected = "expected an object" if error["type"] == "model_type" else error["msg"].lower()
+    return f"is {error['input']!r:.60}: {expected}"
