@@ -166,8 +166,12 @@ class Artifact:
             _demand_bytes(self.path, entry, sha256_remembered)
 
     def read_json(self, name: str) -> JSON:
-        """The value of one of its JSON files."""
-        return json_value(self.file(name).read_text(encoding="utf-8"))
+        """The value of one of its JSON files. Raises ArtifactError for what is no JSON, and as `file` does."""
+        path = self.file(name)
+        try:
+            return json_value(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ArtifactError(f"{path}: not JSON ({error}). {_REMEDY}") from None
 
     def input(self, kind: str) -> Reference:
         """Its one input of a kind. Raises ArtifactError when there is none or more than one."""

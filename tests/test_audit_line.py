@@ -12,7 +12,7 @@ from tiny_project import change, edit_json, forget, rewrite
 from mw_pipeline.artifact import Artifact
 from mw_pipeline.errors import ArtifactError
 from mw_pipeline.stages import checks, line
-from mw_pipeline.stages.audit_ledger import AUDIT_FILE, ledger_path, read_ledger
+from mw_pipeline.stages.audit_ledger import AUDIT_FILE, Entry, enter, ledger_path, read_ledger
 from mw_pipeline.stages.place import Place
 
 pytestmark = pytest.mark.slow
@@ -122,6 +122,21 @@ def test_a_last_audit_that_was_removed_is_said_and_the_next_one_starts_anew(plac
     found = facts(line.source_audit.make(place, "demo").artifact)
 
     assert (found["since"]["lost"], found["changes"]) == (first.digest, None)
+
+
+def test_an_audit_or_a_mix_of_another_shape_is_told_by_file_and_key(place: Place) -> None:
+    audit = line.source_audit.make(place, "demo").artifact
+    broken = rewrite(audit, AUDIT_FILE, edit_json(sources=[{"name": "builtin"}]))
+
+    with pytest.raises(ArtifactError, match=r"audit\.json: sources\.0\.digest is missing\. Delete the artifact"):
+        line.source_audit.make(place, "demo", since=broken.digest)
+    enter(ledger_path(place), Entry("demo", broken.digest, "subject", "2026-01-01T00:00:00+00:00"))
+    with pytest.raises(ArtifactError, match=r"audit\.json: sources\.0\.digest is missing\. Delete the artifact"):
+        checks.sources_stay(place, "demo")
+
+    rewrite(line.source_mix.demand(place, "demo"), "mix.json", edit_json(samples="many"))
+    with pytest.raises(ArtifactError, match=r"mix\.json: samples is 'many': .*\. Delete the artifact's folder"):
+        line.source_audit.make(place, "demo")
 
 
 def test_what_blocks_in_the_corpus_is_a_finding_of_the_audit(place: Place) -> None:

@@ -100,12 +100,23 @@ def test_a_release_folder_is_inspected_by_the_release_at_hand(tmp_path: Path, ti
     assert inspect_path(target / kept(target)[0]).sound
 
 
-def test_an_order_of_releases_that_is_none_is_refused(tmp_path: Path) -> None:
-    target = release(tmp_path / "demo")
-    (target / "released.json").write_text('["../elsewhere"]')
+@pytest.mark.parametrize(
+    "name",
+    ["../elsewhere", "..", ".", "", "/", "a/../..", ".en-us.old", "en-us", "1.0+0000000g", "1\0+00000000", 7, ["a"]],
+)
+def test_an_order_of_releases_that_is_none_is_refused_and_nothing_elsewhere_is_touched(
+    tmp_path: Path, name: object
+) -> None:
+    target, elsewhere = release(tmp_path / "demo"), release(tmp_path / "elsewhere")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    (target / "released.json").write_text(json.dumps([name]))
 
-    with pytest.raises(ArtifactError, match=r"released\.json: holds .*expected the names of kept releases"):
+    refused = pytest.raises(ArtifactError, match=r"released\.json: holds .*expected the names of kept releases")
+    with refused:
         last_release(target, weights="w1", locales=LOCALES)
+    with refused:
+        publish(elsewhere, target, LOCALES)
+    assert {path: path.read_bytes() for path in before} == before
 
 
 @pytest.fixture

@@ -197,6 +197,18 @@ def test_a_text_that_two_sources_have_counts_for_the_first_of_them(keyed: Any, t
     assert sources_share_no_text(files, path) == []
 
 
+def test_a_source_that_has_a_text_twice_which_others_repeat_is_named_and_one_that_nobody_repeats_costs_nothing(
+    keyed: Any, tmp_path: Path
+):
+    twice = [text(1, "Lyon", row_id="a:1:0", source="a"), text(2, "Lyon", row_id="a:2:0", source="a")]
+    path = tmp_path / "exclusions.parquet"
+    assert write_exclusions(keyed(twice, [text(3, "Nice", row_id="b:3:0", source="b")]), path) == {}
+
+    files = keyed(twice, [text(3, "Lyon", row_id="b:3:0", source="b")])
+    with pytest.raises(CorpusError, match=r"source 'a' has one text in several rows, as in 'a:1:0' and 'a:2:0': .* 1 "):
+        write_exclusions(files, path)
+
+
 def test_a_row_that_must_go_does_not_stand_in_for_another(keyed: Any, tmp_path: Path):
     files = keyed(
         [text(1, "Lyon", row_id="a:1:0", source="a", base_id="held")],

@@ -11,13 +11,8 @@ from aligned_rows import address, aligned_row, shard, small_tokenizer, table_of
 from yardstick import in_yardsticks
 
 from mw_pipeline.corpus.exclusions import nothing_excluded
-from mw_pipeline.dataset.build import (
-    build_dataset,
-    dropped_rows,
-    label_entropy,
-    labels_survive_tokenizing,
-    read_dataset_json,
-)
+from mw_pipeline.dataset.build import build_dataset, label_entropy
+from mw_pipeline.dataset.summary import dropped_rows, labels_survive_tokenizing, read_dataset_json
 from mw_pipeline.dataset.tokenized import TOKENIZED_SCHEMA, TokenizedDataset
 from mw_pipeline.dataset.tokenizing import tokenize_rows
 from mw_pipeline.errors import ArtifactError, CorpusError

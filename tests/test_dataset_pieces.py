@@ -13,7 +13,7 @@ from small_dataset import PIECE_ROWS, PIECES, build, prepare
 from waiting import wait_until
 
 from mw_pipeline.corpus.workers import WorkersLostError
-from mw_pipeline.dataset.build import read_dataset_json
+from mw_pipeline.dataset.summary import read_dataset_json
 from mw_pipeline.digest import sha256_file
 from mw_pipeline.errors import CorpusError
 

@@ -12,9 +12,13 @@ import pytest
 from tiny_project import rewrite
 
 from mw_pipeline.artifact import Artifact
+from mw_pipeline.dataset.summary import DatasetSummary, read_dataset_json
 from mw_pipeline.errors import ArtifactError
+from mw_pipeline.json_shapes import Shape, shape_problem
+from mw_pipeline.mix.changes import changes_between
 from mw_pipeline.stages import checks, evidence, line
-from mw_pipeline.stages.evidence import Shape, demand_names, read_evidence, shape_problem
+from mw_pipeline.stages.dataset import mix_of
+from mw_pipeline.stages.evidence import demand_names, read_evidence
 from mw_pipeline.stages.findings import Check
 from mw_pipeline.stages.place import Place
 from mw_pipeline.store import Store
@@ -44,6 +48,58 @@ COMPARED = {
     "regression": {key: {"total": 1} for key in ("fixed", "broken", "still_wrong")},
     "metrics": {"golden": {**MEASURED, "ece": 0.1}},
 }
+SPLIT = {"rows": 1, "pieces": 9, "longest": 9, "digest": "a", "sources": {"ban": [0, 1]}}
+DATASET = {
+    "labels": ["O"],
+    "label_hash": "a",
+    "tokenizer_sha256": "a",
+    "vocab_size": 600,
+    "max_length": 64,
+    "splits": {"train": SPLIT, "validation": SPLIT, "test": SPLIT},
+    "rows": 3,
+    "dropped": {"ban": {"too_long": 0}},
+    "survival": {"street": {"gold": 3, "survived": 3}},
+    "label_counts": {"O": 27},
+    "label_entropy": 0.5,
+}
+MIXED = {
+    "name": "ban",
+    "rows": 1,
+    "weight": 1.0,
+    "declared_share": 1.0,
+    "requested_share": 1.0,
+    "realised_share": 1.0,
+    "window_shares": [1.0],
+    "repetitions": 4.0,
+    "shards": 1,
+    "legacy_share": 1.0,
+    "place": {
+        "places": 1,
+        "commonest": "Paris",
+        "commonest_rows": 1,
+        "repetitions": 4.0,
+        "drawn": 4,
+        "capped": False,
+    },
+}
+MIX = {"sources": [MIXED], "samples": 4, "concentrated": False, "findings": ["a"], "warnings": ["b"]}
+AUDITED = {
+    "name": "ban",
+    "digest": "a",
+    "rows": 1,
+    "weight": 1.0,
+    "requested_share": 1.0,
+    "repetitions": 4.0,
+    "licences": {"MIT": 1},
+}
+CHANGES = {
+    "added": ["a"],
+    "removed": ["b"],
+    "changed": {"ban": {"rows": [1, 2], "licences": [["MIT"], []]}},
+    "unchanged": ["c"],
+}
+AUDIT = {"sources": [AUDITED], "since": {"digest": "a"}, "changes": CHANGES, "findings": ["a"], "warnings": ["b"]}
+COUNTED = {key: {"x": 1} for key in ("split", "licence", "country", "script", "locale", "tag")}
 SAMPLES: list[tuple[type[Shape], dict[str, Any]]] = [
     (evidence.Parity, {"fp32_against_checkpoint": AGREEMENT, "int8_against_checkpoint": AGREEMENT}),
     (evidence.Scores, {**MEASURED, "hashes": {"gold": "a"}, "policy": "strict"}),
@@ -79,7 +135,8 @@ SAMPLES: list[tuple[type[Shape], dict[str, Any]]] = [
             "corpus": "c",
             "version": "1",
             "splits": {"train": 1},
-            "sources": {"ban": {"counts": {"split": {"train": 1}, "licence": {"MIT": 1}}}},
+            "excluded": {"gold": 1},
+            "sources": {"ban": {"digest": "a", "counts": {"rows": 1, **COUNTED}}},
             "licences": {"ban": {"licences": {"MIT": 1}, "attribution": "who"}},
             "flow": {"ban": {"excluded": {"gold": 1}, "repeats": {"nad": 1}}},
         },
@@ -91,6 +148,7 @@ SAMPLES: list[tuple[type[Shape], dict[str, Any]]] = [
     (
         evidence.ClosedWords,
         {
+            "findings": ["a"],
             "words": [
                 {
                     "kind": "street type",
@@ -100,7 +158,7 @@ SAMPLES: list[tuple[type[Shape], dict[str, Any]]] = [
                     "rows_by_tag": {"street": 60},
                     "subsets": 4,
                 }
-            ]
+            ],
         },
     ),
     (
@@ -115,12 +173,16 @@ SAMPLES: list[tuple[type[Shape], dict[str, Any]]] = [
             "holdout_records": 0,
         },
     ),
+    (DatasetSummary, DATASET),
+    (evidence.SourceMix, MIX),
+    (evidence.Audit, AUDIT),
 ]
 FREE_TABLES = {
     "hashes", "sets", "not_asked", "expected", "read", "split", "licence", "licences", "splits", "sources", "flow",
     "excluded", "repeats", "quarantined", "filtered", "methods", "locales", "metrics", "rows_by_tag",
+    "country", "script", "locale", "tag", "dropped", "ban", "survival", "label_counts", "changed",
 }  # fmt: skip
-OTHER = {dict: [], list: {}, str: 7, int: "7", float: "0.5"}
+OTHER = {dict: [], list: {}, str: 7, int: "7", float: "0.5", bool: "no"}
 
 
 def damaged(value: Any, *, above: str = "") -> Iterator[Any]:
@@ -131,7 +193,9 @@ def damaged(value: Any, *, above: str = "") -> Iterator[Any]:
             changed = copy.copy(value)
             changed[key] = other
             yield changed
-        if isinstance(value, dict) and not (above in FREE_TABLES and {*map(type, value.values())} <= {str, int, dict}):
+        if isinstance(value, dict) and not (
+            above in FREE_TABLES and {*map(type, value.values())} <= {str, int, dict, list}
+        ):
             yield {name: below for name, below in value.items() if name != key}
 
 
@@ -171,16 +235,71 @@ def test_what_is_no_json_is_told_with_the_file(tmp_path: Path, text: str) -> Non
         read_evidence(artifact_of(tmp_path, text), "facts.json", evidence.Verdict)
 
 
-def test_a_count_that_is_no_number_is_refused_and_a_score_that_is_none_is_left_to_its_gate(tmp_path: Path) -> None:
-    nan = {**AGREEMENT, "max_logit_difference": float("nan")}
-    left = artifact_of(
-        tmp_path / "left", json.dumps({"fp32_against_checkpoint": nan, "int8_against_checkpoint": AGREEMENT})
-    )
-    read_evidence(left, "facts.json", evidence.Parity)
+NAN, INF = float("nan"), float("inf")
 
-    count = artifact_of(tmp_path / "count", json.dumps({"fp32_against_checkpoint": {**nan, "pieces": float("nan")}}))
-    with pytest.raises(ArtifactError, match=r"fp32_against_checkpoint\.pieces is nan"):
-        read_evidence(count, "facts.json", evidence.Parity)
+
+@pytest.mark.parametrize(
+    ("shape", "sample", "changed", "key"),
+    [
+        (evidence.Parity, {"int8_against_checkpoint": AGREEMENT}, {"fp32_against_checkpoint": found}, key)
+        for key, wrong in {
+            "pieces": (NAN, -1, 2.5, True),
+            "max_logit_difference": (NAN, INF, -1e-9),
+            "label_agreement_share": (NAN, 1.01, -0.1),
+        }.items()
+        for value in wrong
+        for found in ({**AGREEMENT, key: value},)
+    ]
+    + [
+        (evidence.Scores, dict(SAMPLES[1][1]), {"core_macro_f1": 1.5}, "core_macro_f1"),
+        (evidence.Scores, dict(SAMPLES[1][1]), {"rows": -1}, "rows"),
+        (
+            evidence.Scores,
+            dict(SAMPLES[1][1]),
+            {"intervals": {**MEASURED["intervals"], "exact_match": [0.9, 0.7]}},
+            "intervals.exact_match",
+        ),
+        (evidence.Run, {}, {"schedule": "step"}, "schedule"),
+        (evidence.Run, {}, {"warmup_steps": -1}, "warmup_steps"),
+        (evidence.Run, {}, {"max_steps": 10**13}, "max_steps"),
+        (DatasetSummary, DATASET, {"label_entropy": -0.1}, "label_entropy"),
+        (DatasetSummary, DATASET, {"survival": {"street": {"gold": 0, "survived": 0}}}, "survival.street.gold"),
+        (evidence.SourceMix, MIX, {"sources": [{**MIXED, "requested_share": 0.5}]}, "sources"),
+        (evidence.SourceMix, MIX, {"sources": [{**MIXED, "realised_share": 1.5}]}, "sources.0.realised_share"),
+        (evidence.Audit, AUDIT, {"since": {"digest": None}}, "the whole of it"),
+        (evidence.Audit, AUDIT, {"changes": {**CHANGES, "changed": {"ban": {"rows": [-1, 2]}}}}, "changes.changed.ban"),
+    ],
+)
+def test_a_number_out_of_its_bounds_is_a_problem_by_its_key(
+    shape: type[Shape], sample: dict[str, Any], changed: dict[str, Any], key: str
+) -> None:
+    whole = {**sample, "fp32_against_checkpoint": AGREEMENT} if shape is evidence.Parity else sample
+    assert shape_problem(whole, shape) is None
+
+    problem = shape_problem({**whole, **changed}, shape)
+    assert problem is not None and key in problem.partition(" is ")[0]
+
+
+def test_a_dataset_json_of_another_shape_is_told_by_file_and_key(tmp_path: Path) -> None:
+    path = tmp_path / "dataset.json"
+    path.write_text(json.dumps(DATASET))
+    assert read_dataset_json(tmp_path) == DATASET
+
+    path.write_text(json.dumps({**DATASET, "label_counts": [27]}))
+    with pytest.raises(ArtifactError, match=r"dataset\.json: label_counts is \[27\].* Build the dataset again"):
+        read_dataset_json(tmp_path)
+
+
+def test_a_mix_of_other_sources_than_the_corpus_is_refused_by_name(tmp_path: Path) -> None:
+    made = Store(tmp_path).build("k", make=lambda out: {"n": (out / "mix.json").write_text(json.dumps(MIX))}).artifact
+    assert mix_of(made, sources=["ban"]) == MIX
+
+    with pytest.raises(ArtifactError, match=r"mix\.json: sources are ban, the corpus has ban, nad\."):
+        mix_of(made, sources=["nad", "ban"])
+
+
+def test_whatever_fits_the_shape_of_an_audit_can_be_compared_with_another() -> None:
+    assert changes_between(AUDIT, {"sources": [{**AUDITED, "rows": 2}]})["changed"] == {"ban": {"rows": [1, 2]}}
 
 
 @pytest.mark.slow
@@ -191,6 +310,10 @@ def test_a_count_that_is_no_number_is_refused_and_a_score_that_is_none_is_left_t
         ("packaged_weights", "parity.json", checks.package_matches_checkpoint, "demo"),
         ("packaged_weights", "en-us/model-card.json", checks.release_beats_its_gates, "demo"),
         ("capability_matrix", "en-us.json", checks.no_cell_is_blind, "demo"),
+        ("tokenized_dataset", "dataset.json", checks.labels_survive_tokenizing, "demo"),
+        ("tokenized_dataset", "dataset.json", checks.dataset_matches_schema, "demo"),
+        ("tokenized_dataset", "dataset.json", checks.every_tag_is_taught, "demo"),
+        ("tokenized_dataset", "dataset.json", checks.smoke_verdict, "demo"),
         ("corpus_manifest", "census.json", checks.licences_are_allowed, "builtin"),
         ("corpus_shards", "waterfall.json", checks.rows_are_conserved, "builtin:builtin"),
     ],

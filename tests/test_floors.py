@@ -25,6 +25,7 @@ FLOORS = (
         "digest",
         "draws",
         "failures",
+        "json_shapes",
         "labels",
         "liveness",
         "schedule",

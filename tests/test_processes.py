@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -42,6 +43,50 @@ def test_gpus_add_up_among_themselves_where_each_process_has_its_own(monkeypatch
         assert not sums_on_gpus(torch.device("cpu"), asked="auto")
     monkeypatch.setattr("torch.distributed.is_nccl_available", lambda: False)
     assert not sums_on_gpus(torch.device("cuda", 1), asked="cuda")
+
+
+MEMBER = """
+import os, sys
+import torch
+import torch.distributed as dist
+from mw_pipeline.train.processes import PeerLostError, Processes
+
+try:
+    with Processes.join(2, device=torch.device("cpu"), asked="auto") as processes:
+        processes.wait()
+        if os.environ["RANK"] == os.environ["DIES"]:
+            os._exit(9)
+        for _ in range(3 if os.environ["DIES"] == "" else 1000):
+            processes.sum_values(torch.ones(1000))
+except PeerLostError:
+    sys.stderr.write("the peer is gone\\n")
+    sys.exit(3 if not dist.is_initialized() else 4)
+sys.exit(0 if not dist.is_initialized() else 4)
+"""
+
+
+@pytest.mark.parametrize(("dies", "codes"), [("1", [3, 9]), ("0", [9, 3]), ("", [0, 0])])
+def test_whoever_loses_its_peer_ends_with_its_own_code_and_leaves_no_group_behind(dies, codes):
+    """With a group that is left open, threads of it may end the survivor by an abort."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    group = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "GLOO_SOCKET_IFNAME": "lo"}
+    members = [
+        subprocess.Popen(
+            [sys.executable, "-c", MEMBER],
+            env=os.environ | group | {"RANK": str(rank), "DIES": dies, "OMP_NUM_THREADS": "1"},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    said = [member.communicate(timeout=240)[1] for member in members]
+
+    assert [member.returncode for member in members] == codes, said
+    own = [text.replace("the peer is gone\n", "") for text in said]
+    assert not any("Traceback" in text or "terminate called" in text for text in own), said
+    assert [text != rest for text, rest in zip(said, own, strict=True)] == [code == 3 for code in codes]
 
 
 @pytest.mark.parametrize("on_gpus", [False, True])

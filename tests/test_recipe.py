@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from pathlib import Path
@@ -159,6 +160,10 @@ def test_equal_effective_recipes_have_equal_digests_however_they_are_split(tmp_p
         (BASE.replace("[train]", "[[train]]"), r"train is \[\{.*: expected a table\. Correct the value\.$"),
         (BASE.replace("[mix.weights]\nbuiltin = 1.0", "[mix]\nweights = 3"), "mix.weights is 3: expected a table"),
         (BASE + "[package]\nlocales = 'en-us'\n", "locales is 'en-us': expected a list"),
+        (
+            BASE.replace("builtin = 1.0", "builtin = 0.0\nban = 0.0"),
+            r"mix\.weights: expected a weight above 0 for one source at least, else there is nothing to draw",
+        ),
         (BASE.replace("builtin = 1.0", ""), r"mix\.weights is \{\}: expected at least 1 entry"),
         ('base = "nope.toml"\n', r"a\.toml: base is 'nope\.toml', expected a TOML file beside it\. Correct the name"),
         (BASE + "[package]\nlocales = []\n", r"package\.locales is \(\): .* at least 1 entry"),
@@ -274,6 +279,29 @@ def test_norway_is_a_country_and_not_false(tmp_path: Path) -> None:
             "seed = 1\nbudgets.methods.order = 2.0",
             r"budgets\.methods\.order is 2\.0: .* less than or equal to 1",
         ),
+        *(
+            (
+                "sources.builtin",
+                f"sources.{json.dumps(name)}",
+                rf"sources\.{re.escape(name)} is {re.escape(repr(name))}: expected a letter or digit, then letters,",
+            )
+            for name in ("..", ".", "a/b", "a:b", "a\\b", "-a", "_a", "a b", "a\n", "a@1", "../../out")
+        ),
+        (
+            'adapter = "builtin"',
+            'adapter = "builtin"\nlicence = "CC-BY-4.O"',
+            r"sources\.builtin\.licence is 'CC-BY-4\.O', and licences_allowed lists nothing\. Correct it, or add it",
+        ),
+        (
+            "seed = 1",
+            'seed = 1\nlicences_allowed = ["CC-BY-4.O", "MIT"]\nsources.other = {adapter = "ban", licence = "CC-BY"}',
+            r"sources\.other\.licence is 'CC-BY', and licences_allowed lists CC-BY-4\.O, MIT\.",
+        ),
+        (
+            "seed = 1",
+            'seed = 1\nlicences_allowed = ["ODbL-1.0"]\nsources.other = {adapter = "ban", licence = "ODbL-1.0"}',
+            r"sources\.other\.licence is 'ODbL-1\.0', a share-alike licence\. Leave .* share_alike_allowed = true\.",
+        ),
         ("seed = 1", "seed = 1\ngolden = []", r"golden is \(\): .* at least 1 entry"),
     ],
 )
@@ -298,6 +326,16 @@ def test_a_corpus_spec_may_hold_what_does_something(tmp_path: Path, line: str) -
     read = spec.model_dump(mode="json")
     for key, value in tomllib.loads(line).items():
         assert read[key]["other"].items() >= value["other"].items() if key == "sources" else read[key] == value
+
+
+@pytest.mark.parametrize("name", ["a", "7", "us-ny", "geonames.2026_07", "île-de-france"])
+def test_a_source_may_be_called_what_a_folder_and_a_partition_may_be(tmp_path: Path, name: str) -> None:
+    licences = 'seed = 1\nlicences_allowed = ["MIT", "ODbL-1.0"]'
+    text = CORPUS.replace("sources.builtin", f'sources."{name}"').replace("seed = 1", licences)
+
+    for licence in ("MIT", "ODbL-1.0"):
+        said = f'licence = "{licence}"\nshare_alike_allowed = {str(licence != "MIT").lower()}\n'
+        assert [*load_corpus_spec(write(tmp_path, "corpora/a.toml", text + said)).sources] == [name]
 
 
 def test_a_source_has_the_budgets_of_its_corpus_but_for_those_it_names(tmp_path: Path) -> None:

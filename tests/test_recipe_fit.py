@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tiny_project import change, place_at, write_project
+from tiny_project import add_source_without_training_rows, change, place_at, write_project
 
 from assets.plan import commands
 from mw_pipeline.campaign.folder import read_campaign
@@ -71,9 +71,14 @@ def test_a_recipe_whose_locales_are_there_is_read(project: Place) -> None:
             'adapter = "usadress-xml"\ninput = "extra/*.xml"',
             r"golden_sets\.extra\.adapter: 'usadress-xml' is not an adapter: .*did you mean 'usaddress-xml'\?",
         ),
+        (
+            'adapter = "builtin"',
+            'adapter = "ban"',
+            r"builtin\.toml: sources\.builtin\.input is missing: ban reads files\. Name them, below MW_DATA or by URL",
+        ),
     ],
 )
-def test_an_adapter_that_nobody_has_is_refused_when_the_spec_is_read(
+def test_an_adapter_that_nobody_has_or_that_has_nothing_to_read_is_refused_when_the_spec_is_read(
     project: Place, old: str, new: str, message: str
 ) -> None:
     change(project.project, old, new, file="corpora/builtin.toml")
@@ -90,7 +95,10 @@ def test_a_set_of_an_adapter_that_is_there_is_read(project: Place) -> None:
         file="corpora/builtin.toml",
     )
 
+    change(project.project, 'adapter = "builtin"', 'adapter = "ban"\ninput = "ban.csv"', file="corpora/builtin.toml")
+
     assert project.corpus_spec("builtin").golden_sets["extra"].adapter == "usaddress-xml"
+    assert project.corpus_spec("builtin").sources["builtin"].input == "ban.csv"
 
 
 def test_a_set_whose_pattern_matches_a_folder_alone_is_refused_even_where_it_may_be_absent(project: Place) -> None:
@@ -151,6 +159,20 @@ def test_a_recipe_that_names_what_its_corpus_has_not_is_refused_before_anything_
 
 def never(*_: object) -> None:
     raise AssertionError("nothing is trained")
+
+
+def test_a_source_of_the_corpus_without_a_weight_is_refused_when_the_recipe_is_read(project: Place) -> None:
+    """M10."""
+    add_source_without_training_rows(project.project)
+    change(project.project, "ghost = 1.0", "ghost = 0")
+    assert project.recipe("demo").mix.weights == {"builtin": 1.0, "ghost": 0}
+
+    change(project.project, "ghost = 0", "")
+    with pytest.raises(
+        RecipeError,
+        match=r"demo\.toml: mix\.weights lists no ghost of corpus 'builtin'\. Give each .* a weight, 0 to leave it out",
+    ):
+        project.recipe("demo")
 
 
 def test_a_gate_on_a_set_of_which_the_labels_have_no_tag_is_refused(project: Place) -> None:

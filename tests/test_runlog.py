@@ -68,6 +68,13 @@ def test_every_spelling_of_a_number_that_is_not_finite_is_read(tmp_path: Path, s
         ('{"step": "7", "loss": 1.0}', "steps.jsonl:2: step is '7', expected an integer"),
         ('{"step": 7, "loss": "low"}', "steps.jsonl:2: loss is 'low', expected a number"),
         ('{"step": 7, "lr": true}', "steps.jsonl:2: lr is True, expected a number"),
+        ('{"step": 7, "rows": "64"}', "steps.jsonl:2: rows is '64', expected a number"),
+        ('{"step": 7, "pass": NaN}', "steps.jsonl:2: pass is nan, expected an integer"),
+        ('{"step": 7, "pass": [0]}', r"steps.jsonl:2: pass is \[0\], expected an integer"),
+        ('{"step": 7, "sigmas": [1.0]}', r"steps.jsonl:2: sigmas is \[1.0\], expected a table of numbers above 0"),
+        ('{"step": 7, "sigmas": {"ce": 0}}', "steps.jsonl:2: sigmas is .'ce': 0.*, expected a table of numbers above"),
+        ('{"step": 7, "lr": 1, "sigmas": {"ce": 1}}', "steps.jsonl:2: ce is None, expected a number beside sigmas"),
+        ('{"step": 7, "ce": 1, "sigmas": {"ce": 1}}', "steps.jsonl:2: lr is None, expected a number beside sigmas"),
     ],
 )
 def test_a_bad_line_is_refused_with_its_number(tmp_path: Path, line_text: str, message: str) -> None:
@@ -76,6 +83,49 @@ def test_a_bad_line_is_refused_with_its_number(tmp_path: Path, line_text: str, m
 
     with pytest.raises(ArtifactError, match=message):
         read_run(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["val_loss", "val_macro_f1", "val_loss_se", "train_eval_loss", "train_eval_loss_se"])
+def test_a_row_of_evaluations_whose_number_is_none_is_refused_by_its_line(tmp_path: Path, name: str) -> None:
+    (tmp_path / "steps.jsonl").write_text("")
+    (tmp_path / "evals.jsonl").write_text(f'{{"step": 1, "{name}": 0.5}}\n{{"step": 2, "{name}": null}}\n')
+    assert [row[name] for row in read_run(tmp_path).evals] == [0.5, None]
+
+    (tmp_path / "evals.jsonl").write_text(f'{{"step": 1, "{name}": [0.5]}}\n{{"step": 2}}\n')
+    with pytest.raises(ArtifactError, match=rf"evals.jsonl:1: {name} is \[0.5\], expected a number"):
+        read_run(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "fact",
+    [
+        {"step": "240"},
+        {"step": -1},
+        {"tokens": 1.5},
+        {"train_rows": 10**400},
+        {"parameters": "many"},
+        {"label_count": -3},
+        {"label_counts": ["O"]},
+        {"label_entropy": "low"},
+        {"initial_val_loss": "high"},
+        {"passes": {"ban": "two"}},
+        {"passes": {"ban": math.inf}},
+        {"pool_batches": None, "effective_batch": "64"},
+        {"accumulation": [1]},
+        {"patience_evals": 2.5},
+        {"patience_margin_share": math.nan},
+        {"digests": ["a"]},
+        {"started_at": "yesterday"},
+        {"ended_at": 7},
+    ],
+)
+def test_a_fact_that_checks_count_with_is_told_by_file_and_key(tmp_path: Path, fact: dict[str, JSON]) -> None:
+    facts = run_json(SMOKE)
+    assert read_run(write_run(tmp_path, [], [], facts)).run == facts
+
+    *_, key = fact
+    with pytest.raises(ArtifactError, match=rf"run\.json: {key}\S* is .*: .*\. Repair it, or remove it\."):
+        read_run(write_run(tmp_path, [], [], {**facts, **fact}))
 
 
 def test_a_folder_that_holds_no_run_is_refused(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from aligned_rows import aligned_row
 from toy_run import Toy, toy_recipe
 
 from mw_pipeline.dataset.batches import batches_of
-from mw_pipeline.dataset.build import read_dataset_json
+from mw_pipeline.dataset.summary import read_dataset_json
 from mw_pipeline.dataset.tokenized import TokenizedDataset
 from mw_pipeline.errors import ArtifactError, CorpusError
 from mw_pipeline.evaluate.checkpoint_parser import checkpoint_parser

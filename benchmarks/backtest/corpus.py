@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from mw_pipeline.dataset.build import DATASET_JSON, build_dataset
+from mw_pipeline.dataset.build import build_dataset
+from mw_pipeline.dataset.summary import DATASET_JSON
 from mw_pipeline.digest import sha256_file
 from mw_pipeline.labels import STAGE2
 from mw_pipeline.recipe import CorpusSpec, TokenizerConfig

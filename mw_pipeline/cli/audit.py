@@ -15,6 +15,7 @@ from mw_pipeline.stages.audit import PAGE_FILE, TABLE_FILE
 from mw_pipeline.stages.audit_ledger import AUDIT_FILE
 from mw_pipeline.stages.closed_words import PAGE_FILE as CLOSED_WORDS_PAGE
 from mw_pipeline.stages.closed_words import SUMMARY_FILE, WORDS_FILE
+from mw_pipeline.stages.evidence import Audit, ClosedWords, read_evidence
 from mw_pipeline.stages.upstream import prepare_corpus
 
 
@@ -35,10 +36,10 @@ def run(args: argparse.Namespace) -> int:
     line.source_mix.make(place, args.recipe, progress=say)
     words = line.closed_words.make(place, args.recipe, progress=say).artifact
     built = line.source_audit.make(place, args.recipe, since=args.since, progress=say)
-    found = built.artifact.read_json(AUDIT_FILE)
+    found = read_evidence(built.artifact, AUDIT_FILE, Audit)
     say(built.artifact.file(TABLE_FILE).read_text(encoding="utf-8").rstrip())
     say(words.file(SUMMARY_FILE).read_text(encoding="utf-8").rstrip())
-    lacking = words.read_json(WORDS_FILE)["findings"]
+    lacking = read_evidence(words, WORDS_FILE, ClosedWords)["findings"]
     for sentence in (*found["findings"], *lacking, *found["warnings"]):
         say(sentence)
     page = built.artifact.file(PAGE_FILE)

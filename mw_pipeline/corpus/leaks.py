@@ -26,6 +26,7 @@ import pyarrow as pa
 from mw_pipeline.corpus.census import BATCH_ROWS, bounded_connection, query, rows_in
 from mw_pipeline.corpus.exclusions import write_excluded
 from mw_pipeline.corpus.keys import hashed, text_keys
+from mw_pipeline.errors import CorpusError
 
 MAX_EXAMPLES = 5
 GOLD = "golden"
@@ -57,7 +58,7 @@ _CONFLICTS = (
 )
 
 # Only rows that nothing else speaks against can stay, or give way: what they repeat is sure to be there. A source has
-# no text twice, so one row of the first source has it.
+# no text twice, so one row of the first source has it, and as many rows are kept as there are firsts.
 _REPEATS = (
     "create table shared as select raw from keys group by 1 having min(source) <> max(source)",
     """create table rivals as select row_id, source, part, split, raw from ranked semi join shared using (raw)
@@ -84,12 +85,13 @@ def write_exclusions(
     `family_held_out`, `text_held_out` (rows whose family or text stands in a later split), `text_is_taught` (held-out
     rows of countries, regions and départements alone, whose text an earlier split has), `other_source` (rows that an
     earlier source has letter for letter). But for the last, texts count as equal under `normalised_text`. Without these
-    rows the checks below find nothing.
+    rows the checks below find nothing. Raises CorpusError for a source that has one of the texts twice.
     """
     reasons = Counter[str]()
     with _joined(keys, None, gold_texts, gold_families, path.parent) as connection:
         for step in (*_CONFLICTS, *_REPEATS):
             connection.execute(step)
+        _demand_one_of_each(connection)
 
         def counted() -> Iterator[pa.RecordBatch]:
             for batch in connection.sql(_EXCLUDED).to_arrow_reader(BATCH_ROWS):
@@ -98,6 +100,20 @@ def write_exclusions(
 
         write_excluded(path, counted())
     return dict(sorted(reasons.items()))
+
+
+def _demand_one_of_each(connection: duckdb.DuckDBPyConnection) -> None:
+    (more,) = connection.execute("select (select count(*) from kept) - (select count(*) from firsts)").fetchall()[0]
+    if not more:
+        return
+    source, first, last = connection.execute(
+        "select source::varchar, min(row_id), max(row_id) from kept group by raw, source having count(*) > 1 "
+        "order by 2 limit 1"
+    ).fetchall()[0]
+    raise CorpusError(
+        f"source {source!r} has one text in several rows, as in {first!r} and {last!r}: what others repeat of it would "
+        f"be counted {more:,} times too often. Delete its corpus_shards and materialize them again."
+    )
 
 
 def exclusion_counts(exclusions: Path) -> dict[str, dict[str, dict[str, int]]]:

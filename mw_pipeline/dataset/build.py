@@ -6,7 +6,6 @@ dataset.json                                  labels, hashes, row ranges, label 
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -16,16 +15,13 @@ from mw_pipeline.corpus.exclusions import Excluded, nothing_excluded
 from mw_pipeline.corpus.shards import Receipt
 from mw_pipeline.corpus.workers import Run, in_process, working_in
 from mw_pipeline.dataset.pieces import Job, rows_of_piece, tokenize_piece
+from mw_pipeline.dataset.summary import DATASET_JSON
 from mw_pipeline.dataset.tokenized import SPLITS, SplitWriter
 from mw_pipeline.dataset.tokenizing import Tally
-from mw_pipeline.digest import JSON, json_value, write_json_atomically
+from mw_pipeline.digest import JSON, write_json_atomically
 from mw_pipeline.errors import CorpusError
 from mw_pipeline.labels import LabelSet
 from mw_pipeline.tokenizer import Tokenizer
-
-DATASET_JSON = "dataset.json"
-SURVIVAL_SHARE = 0.995
-WORD_REASONS = ("span_inside_word", "piece_across_words")
 
 
 def build_dataset(
@@ -101,47 +97,11 @@ def _joined(
     return summary
 
 
-def labels_survive_tokenizing(summary: Mapping[str, JSON]) -> tuple[str, ...]:
-    """Findings of a dataset.json: tags of which fewer than 99.5 % of gold spans come back from their own labels."""
-    survival = summary["survival"]
-    findings = [] if survival else ["no gold span was counted: nothing is labelled"]
-    for tag, counts in survival.items():
-        share = counts["survived"] / counts["gold"]
-        if share < SURVIVAL_SHARE:
-            findings.append(
-                f"{tag}: {counts['survived']} of {counts['gold']} spans survive ({share:.2%}), "
-                f"expected at least {SURVIVAL_SHARE:.1%}"
-            )
-    illegal = sum(dropped.get("illegal_labels", 0) for dropped in summary["dropped"].values())
-    if illegal:
-        findings.append(f"{illegal} rows have labels that the transition mask forbids")
-    return tuple(findings)
-
-
-def dropped_rows(summary: Mapping[str, JSON]) -> dict[str, int]:
-    """Reason → rows that tokenizing left out, of all sources of a dataset.json; the reasons about words always."""
-    total = Counter(dict.fromkeys(WORD_REASONS, 0))
-    for reasons in summary["dropped"].values():
-        total.update(reasons)
-    return dict(total)
-
-
 def label_entropy(counts: Sequence[int]) -> float:
     """Entropy of a label distribution in nats per piece: the loss of the best constant predictor."""
     share = np.asarray(counts, dtype=np.float64) / max(1, sum(counts))
     share = share[share > 0]
     return float(-(share * np.log(share)).sum()) + 0.0
-
-
-def read_dataset_json(path: Path) -> dict[str, JSON]:
-    """The dataset.json of a tokenized dataset's folder. Raises CorpusError when it is missing or unreadable."""
-    try:
-        found: dict[str, JSON] = json_value((path / DATASET_JSON).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CorpusError(
-            f"{path}: no readable {DATASET_JSON} ({error}). Point at the folder that build_dataset wrote."
-        ) from None
-    return found
 
 
 def _summary(

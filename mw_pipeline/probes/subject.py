@@ -10,8 +10,8 @@ from pathlib import Path
 import torch
 
 from mw_pipeline.dataset.batches import Batch, BatchStream
-from mw_pipeline.dataset.build import read_dataset_json
 from mw_pipeline.dataset.sampling import training_sampler
+from mw_pipeline.dataset.summary import read_dataset_json
 from mw_pipeline.dataset.tokenized import TokenizedDataset
 from mw_pipeline.digest import JSON, sha256_file
 from mw_pipeline.errors import ArtifactError

@@ -12,7 +12,17 @@ from mw_pipeline.countries import country_problem
 from mw_pipeline.digest import digest_of
 from mw_pipeline.labels import STAGE3_TAGS
 from mw_pipeline.recipe.input_patterns import file_pattern_problem, pattern_problem, url_problem
-from mw_pipeline.recipe.section import Name, NotNegative, Positive, Section, SetName, Share, each_once, tuple_of
+from mw_pipeline.recipe.section import (
+    Name,
+    NotNegative,
+    Positive,
+    Section,
+    SetName,
+    Share,
+    SourceName,
+    each_once,
+    tuple_of,
+)
 from mw_pipeline.urls import is_url, meant_url
 
 OWN_GOLD = "golden"
@@ -193,7 +203,7 @@ class CorpusSpec(Section):
     version: Name
     seed: NotNegative
     countries: tuple[str, ...]
-    sources: dict[Name, SourceSpec] = Field(min_length=1)
+    sources: dict[SourceName, SourceSpec] = Field(min_length=1)
     variants: Positive = 2
     validation_share: Share = 0.01
     test_share: Share = 0.01

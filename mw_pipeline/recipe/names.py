@@ -1,4 +1,4 @@
-"""What a recipe names of its corpus and of its labels, held against what these have: a typo costs no corpus."""
+"""What config files name of each other and of themselves, held against what is there: a typo costs no corpus."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Collection
 from typing import get_args
 
+from mw_pipeline.licences import asks_to_share_alike
 from mw_pipeline.recipe.corpus_spec import CorpusSpec
 from mw_pipeline.recipe.training_recipe import ClosedKind, Recipe
 
@@ -22,7 +23,21 @@ def corpus_problem(recipe: Recipe, spec: CorpusSpec) -> str | None:
             if name not in known:
                 what, near = f"{kind} of corpus {spec.name!r}", _nearest(name, known)
                 return f"{key}.{name} is no {what}; {near}. Correct or remove it, or add [{table}.{name}] to {file}."
-    return _set_problem(recipe, spec) or _locale_problem(recipe, spec, file)
+    return _unweighted_problem(recipe, spec) or _set_problem(recipe, spec) or _locale_problem(recipe, spec, file)
+
+
+def licence_problem(spec: CorpusSpec) -> str | None:
+    """The first source of a spec whose rows no one could train on by the licence that it is given, or None."""
+    for name, source in spec.sources.items():
+        key = f"sources.{name}.licence is {source.licence!r}"
+        if source.licence is None:
+            continue
+        if source.licence not in spec.licences_allowed:
+            allowed = ", ".join(spec.licences_allowed) or "nothing"
+            return f"{key}, and licences_allowed lists {allowed}. Correct it, or add it there."
+        if asks_to_share_alike(source.licence) and not source.share_alike_allowed:
+            return f"{key}, a share-alike licence. Leave the source out, or set share_alike_allowed = true."
+    return None
 
 
 def label_problem(recipe: Recipe) -> str | None:
@@ -37,6 +52,17 @@ def label_problem(recipe: Recipe) -> str | None:
 def _nearest(name: str, known: Collection[str]) -> str:
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
     return f"the nearest is {near[0]!r}" if near else "it has none"
+
+
+def _unweighted_problem(recipe: Recipe, spec: CorpusSpec) -> str | None:
+    """A source that is left out unseen (M10)."""
+    missing = [name for name in spec.sources if name not in recipe.mix.weights]
+    if not missing:
+        return None
+    return (
+        f"mix.weights lists no {', '.join(missing)} of corpus {spec.name!r}. Give each of its sources a weight, 0 to "
+        "leave it out."
+    )
 
 
 def _set_problem(recipe: Recipe, spec: CorpusSpec) -> str | None:

@@ -14,7 +14,7 @@ from mw_pipeline.errors import RecipeError
 from mw_pipeline.recipe.config_files import config_files
 from mw_pipeline.recipe.corpus_spec import CorpusSpec
 from mw_pipeline.recipe.mix_wishes import MixWishes
-from mw_pipeline.recipe.names import label_problem
+from mw_pipeline.recipe.names import label_problem, licence_problem
 from mw_pipeline.recipe.section import Section
 from mw_pipeline.recipe.smoke_log import logging_problem
 from mw_pipeline.recipe.training_recipe import Recipe
@@ -54,9 +54,13 @@ def load_recipe(path: Path) -> Recipe:
 
 
 def load_corpus_spec(path: Path) -> CorpusSpec:
-    """The effective corpus spec of a TOML file, after its `base` chain. Raises RecipeError with file and key path."""
+    """The effective corpus spec of a TOML file, after its `base` chain. Raises RecipeError with file and key path, and
+    for a source under a licence that the spec does not allow."""
     document, _ = _with_base(path, seen=())
-    return _validated(CorpusSpec, {**document, "name": _name_below(path, CORPORA_FOLDER)}, path)
+    spec = _validated(CorpusSpec, {**document, "name": _name_below(path, CORPORA_FOLDER)}, path)
+    if problem := licence_problem(spec):
+        raise RecipeError(f"{path}: {problem}")
+    return spec
 
 
 def base_chain(path: Path) -> tuple[Path, ...]:

@@ -40,6 +40,16 @@ def _short(name: str) -> str:
 Name = Annotated[str, Field(min_length=1), AfterValidator(_short)]
 
 
+def _source_name(name: str) -> str:
+    if not re.fullmatch(r"[^\W_][\w.-]*", _short(name)):
+        raise ValueError("expected a letter or digit, then letters, digits, hyphens, dots and underscores")
+    return name
+
+
+SourceName = Annotated[str, Field(min_length=1), AfterValidator(_source_name)]
+"""Names a source: its folder, a partition and a line of every table."""
+
+
 def _set_name(name: str) -> str:
     if not re.fullmatch("[a-z0-9][a-z0-9-]*", name):
         raise ValueError("expected small letters, digits and hyphens, as in 'real-us'")

@@ -99,13 +99,19 @@ class TokenizerConfig(Section):
     seed: NotNegative = 0
 
 
+def _weigh_something(weights: dict[str, float]) -> dict[str, float]:
+    if not any(weights.values()):
+        raise ValueError("expected a weight above 0 for one source at least, else there is nothing to draw")
+    return weights
+
+
 class MixConfig(Section):
     """How the sampler draws from the sources: `weights` are relative, by source name.
 
     `max_repetitions` caps how often the run sees a row, at the cost of its source's share; `max_repetitions_per_place`
     how often it sees any one town of a source, whose other towns take its draws."""
 
-    weights: dict[Name, Weight] = Field(min_length=1)
+    weights: Annotated[dict[Name, Weight], Field(min_length=1), AfterValidator(_weigh_something)]
     cycle: bool = True
     max_repetitions: Annotated[float, Field(gt=0.0)] | None = None
     max_repetitions_per_place: Positive | None = None

@@ -74,17 +74,21 @@ def moment(text: str | None) -> str:
     """An ISO time to the second, in UTC; one that names no zone is in UTC."""
     if text is None:
         return NOTHING
-    time = datetime.fromisoformat(text)
-    return f"{time.astimezone(UTC) if time.tzinfo else time:%Y-%m-%d %H:%M:%S} UTC"
+    return f"{_time(text):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def duration(begin: str | None, end: str | None) -> str:
-    """The time between two ISO times as hours, minutes and seconds."""
+    """The time between two ISO times as hours, minutes and seconds; one that names no zone is in UTC."""
     if begin is None or end is None:
         return NOTHING
-    seconds = round((datetime.fromisoformat(end) - datetime.fromisoformat(begin)) / timedelta(seconds=1))
+    seconds = round((_time(end) - _time(begin)) / timedelta(seconds=1))
     parts = ((seconds // 3600, "h"), (seconds // 60 % 60, "min"), (seconds % 60, "s"))
     return " ".join(f"{count} {unit}" for count, unit in parts if count) or "0 s"
+
+
+def _time(text: str) -> datetime:
+    time = datetime.fromisoformat(text)
+    return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def fact(value: JSON) -> str:

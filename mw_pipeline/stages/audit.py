@@ -11,7 +11,7 @@ import numpy as np
 
 from mw_pipeline.artifact import Artifact
 from mw_pipeline.corpus import census, waterfall
-from mw_pipeline.dataset.tokenized import BATCH_ROWS, TokenizedDataset
+from mw_pipeline.dataset.tokenized import BATCH_ROWS, SPLITS, TokenizedDataset
 from mw_pipeline.digest import JSON, write_json_atomically
 from mw_pipeline.errors import ArtifactError
 from mw_pipeline.mix.changes import changes_between, sources_stay
@@ -19,7 +19,9 @@ from mw_pipeline.recipe import CorpusSpec
 from mw_pipeline.report.audit.page import render_audit
 from mw_pipeline.stages import line
 from mw_pipeline.stages.audit_ledger import AUDIT_FILE, LEDGER, Entry, enter, last_of, ledger_path, read_ledger
-from mw_pipeline.stages.corpus import CENSUS_FILE, licence_problems, row_files, shards_of, waterfall_of
+from mw_pipeline.stages.corpus import census_of, licence_problems, row_files, shards_of, waterfall_of
+from mw_pipeline.stages.dataset import mix_of
+from mw_pipeline.stages.evidence import Audit, read_evidence
 from mw_pipeline.stages.place import Place, Progress, quiet
 from mw_pipeline.stages.stage import Metrics, Request
 from mw_pipeline.store import Built
@@ -57,7 +59,7 @@ def write_audit(request: Request, out: Path, progress: Progress, *, spec: Corpus
     progress(f"audit: counting the sources of {request.recipe.name}")
     before = next((artifact for artifact in request.inputs if artifact.kind == request.kind), None)
     found = _facts(request, spec)
-    changes = changes_between(before.read_json(AUDIT_FILE), found) if before is not None else None
+    changes = changes_between(read_evidence(before, AUDIT_FILE, Audit), found) if before is not None else None
     found["since"] = _since(before, request.config["lost"])
     found["changes"] = changes
     found["warnings"] += sources_stay(changes) if changes is not None else []
@@ -77,8 +79,8 @@ def _since(before: Artifact | None, lost: str | None) -> JSON:
 def _facts(request: Request, spec: CorpusSpec) -> dict[str, JSON]:
     """Everything that the page shows, but for the comparison."""
     recipe, manifest = request.recipe, request.input("corpus_manifest")
-    held, mix = manifest.read_json(CENSUS_FILE), request.input("source_mix").read_json("mix.json")
     flows = {name: waterfall_of(shards) for name, shards in shards_of(manifest).items()}
+    held, mix = census_of(manifest), mix_of(request.input("source_mix"), sources=flows)
     unit, amounts = _amounts(request, manifest)
     sources = [
         {
@@ -134,7 +136,7 @@ def _amounts(request: Request, manifest: Artifact) -> tuple[str, dict[str, int]]
 
 def _pieces(dataset: Artifact) -> dict[str, int]:
     folder, pieces = dataset.folder(), dict[str, int]()
-    for split in dataset.read_json("dataset.json")["splits"]:
+    for split in SPLITS:
         rows = TokenizedDataset(folder, split)
         for source, (begin, end) in rows.source_ranges.items():
             for start in range(begin, end, BATCH_ROWS):

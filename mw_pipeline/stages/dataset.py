@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,15 +11,18 @@ from mw_pipeline.artifact import Artifact
 from mw_pipeline.corpus.census import town_counts
 from mw_pipeline.corpus.workers import Workers
 from mw_pipeline.dataset.build import build_dataset as write_dataset
-from mw_pipeline.dataset.build import dropped_rows
+from mw_pipeline.dataset.summary import dropped_rows
 from mw_pipeline.dataset.text_sample import sample_texts
-from mw_pipeline.digest import write_json_atomically
+from mw_pipeline.digest import JSON, write_json_atomically
+from mw_pipeline.errors import ArtifactError
+from mw_pipeline.json_shapes import REMEDY
 from mw_pipeline.mix.doses import weights_for
 from mw_pipeline.mix.places import Places
 from mw_pipeline.mix.plan import Mix, plan_mix
 from mw_pipeline.recipe import MixWishes, Recipe
 from mw_pipeline.stages import line
 from mw_pipeline.stages.corpus import EXCLUSIONS_FILE, exclusions_of, row_files, training_rows
+from mw_pipeline.stages.evidence import SourceMix, read_evidence
 from mw_pipeline.stages.place import Place, Progress, quiet
 from mw_pipeline.stages.recipe_fit import demand_fit
 from mw_pipeline.stages.stage import Metrics, Request
@@ -58,6 +61,19 @@ def audit_mix(manifest: Artifact, recipe: Recipe) -> Mix:
         shards={name: len(files) for name, files in files_of.items()},
         places=_places(files_of, manifest),
     )
+
+
+def mix_of(artifact: Artifact, *, sources: Collection[str] | None = None) -> JSON:
+    """What `mix.json` of a mix says. Raises ArtifactError where it is not of that shape, or names other sources than
+    these, where they are given."""
+    mix = read_evidence(artifact, MIX_FILE, SourceMix)
+    named = sorted(source["name"] for source in mix["sources"])
+    if sources is not None and named != sorted(sources):
+        raise ArtifactError(
+            f"{artifact.path / MIX_FILE}: sources are {', '.join(named) or 'none'}, the corpus has "
+            f"{', '.join(sorted(sources))}. {REMEDY}"
+        )
+    return mix
 
 
 def _places(files_of: Mapping[str, Sequence[Path]], manifest: Artifact) -> dict[str, Places]:

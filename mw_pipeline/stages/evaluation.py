@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from mw_pipeline.artifact import Artifact
+from mw_pipeline.dataset.summary import DATASET_JSON, DatasetSummary
 from mw_pipeline.digest import JSON, write_json_atomically
 from mw_pipeline.evaluate.checkpoint_parser import checkpoint_parser
 from mw_pipeline.evaluate.diagnose import diagnose
@@ -23,7 +24,9 @@ from mw_pipeline.stages import line
 from mw_pipeline.stages.baseline import Baseline
 from mw_pipeline.stages.comparison import comparison_of
 from mw_pipeline.stages.corpus import row_files
+from mw_pipeline.stages.dataset import mix_of
 from mw_pipeline.stages.diagnosis import POLICY, PREDICTIONS_FILE, SCORES_FILE, SETS_FILE
+from mw_pipeline.stages.evidence import read_evidence
 from mw_pipeline.stages.findings import demand
 from mw_pipeline.stages.golden import facts_of, golden_of, golden_sets_of
 from mw_pipeline.stages.place import Place, Progress, quiet
@@ -130,8 +133,8 @@ def _render(out: Path, request: Request, baseline: Baseline, shown: dict[str, JS
         full=read_run(request.input("full_checkpoint").folder()),
         gated=tuple(recipe.eval.gates),
         axes=comparison_of(request, baseline),
-        dataset=request.input("tokenized_dataset").read_json("dataset.json"),
-        mix=request.input("source_mix").read_json("mix.json"),
+        dataset=read_evidence(request.input("tokenized_dataset"), DATASET_JSON, DatasetSummary),
+        mix=mix_of(request.input("source_mix")),
         lineage=[{"kind": artifact.kind, "digest": artifact.digest} for artifact in request.inputs],
         **shown,
     )

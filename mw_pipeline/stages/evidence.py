@@ -1,36 +1,40 @@
-"""JSON files of artifacts that gates and cards stand on, read with the shape that their readers rely on.
-
-A digest says that a file is whole, not that a stage of this version wrote it: what lacks a key, or holds a text for a
-number, is told by file and key, and never ends in a traceback. What a file holds beside its shape is its own.
-"""
+"""JSON files of artifacts that gates, cards and pages stand on, each with the shape that their readers rely on."""
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from mw_pipeline.artifact import Artifact
 from mw_pipeline.digest import JSON
 from mw_pipeline.errors import ArtifactError
+from mw_pipeline.json_shapes import REMEDY, Amount, Count, Counts, Number, Shape, Share, demand_shape
+from mw_pipeline.schedule import Schedule
+from mw_pipeline.verdict.runlog import MOST
 
-_REMEDY = "Delete the artifact's folder and materialize it again."
-_Counts = dict[str, int]
+_Steps = Annotated[int, Field(ge=0, le=MOST)]
+_Difference = Annotated[float, Field(ge=-1, le=1)]
 
 
-class Shape(BaseModel):
-    """The keys that readers of a file rely on. NaN is a number: gates are written so that it fails them."""
+def _rising(bounds: list[float]) -> list[float]:
+    if bounds[0] > bounds[1]:
+        raise ValueError("the lower end lies above the upper one")
+    return bounds
 
-    model_config = ConfigDict(strict=True, frozen=True)
+
+_Bounds = Annotated[list[Number], Field(min_length=2, max_length=2), AfterValidator(_rising)]
+_Interval = Annotated[list[Share], Field(min_length=2, max_length=2), AfterValidator(_rising)] | None
 
 
 class _Agreement(Shape):
     model_config = ConfigDict(extra="forbid")
 
-    texts: int
-    pieces: int
-    max_logit_difference: float
-    label_agreement_share: float
+    texts: Count
+    pieces: Count
+    max_logit_difference: Amount
+    label_agreement_share: Share
 
 
 class Parity(Shape):
@@ -38,9 +42,6 @@ class Parity(Shape):
 
     fp32_against_checkpoint: _Agreement
     int8_against_checkpoint: _Agreement
-
-
-_Interval = Annotated[list[float], Field(min_length=2, max_length=2)] | None
 
 
 class _Intervals(Shape):
@@ -51,9 +52,9 @@ class _Intervals(Shape):
 class Measured(Shape):
     """Scores on one gold set: of a report, a card or a baseline."""
 
-    rows: int
-    core_macro_f1: float | None
-    exact_match: float | None
+    rows: Count
+    core_macro_f1: Share | None
+    exact_match: Share | None
     intervals: _Intervals
 
 
@@ -65,7 +66,7 @@ class Scores(Measured):
 
 
 class _Ceiling(Shape):
-    core_macro_f1: float | None
+    core_macro_f1: Share | None
 
 
 class _OnGold(Measured):
@@ -89,12 +90,12 @@ class _Finding(Shape):
     rule: str
     value: str
     file: str
-    line: int | None
+    line: Count | None
     remedy: str
 
 
 class _GoldFacts(Shape):
-    findings: list[_Finding] = []
+    findings: list[_Finding] = Field(default_factory=list)
     skipped: str = ""
     tags: list[str] | None = None
 
@@ -107,10 +108,10 @@ class Gold(Shape):
 
 
 class _Axis(Shape):
-    candidate: float | None
-    baseline: float | None
-    difference: float | None
-    interval: _Interval
+    candidate: Share | None
+    baseline: Share | None
+    difference: _Difference | None
+    interval: _Bounds | None
     verdict: str
 
 
@@ -129,7 +130,7 @@ class _Former(Shape):
 
 
 class _Values(Shape):
-    total: int
+    total: Count
 
 
 class _Exchange(Shape):
@@ -139,11 +140,11 @@ class _Exchange(Shape):
 
 
 class _RowsCompared(Shape):
-    with_adversarial: int
+    with_adversarial: Count
 
 
 class _AskedOfBaseline(Measured):
-    ece: float | None
+    ece: Share | None
 
 
 class _Compared(Shape):
@@ -185,8 +186,8 @@ class _Miss(Shape):
 class _Cell(Shape):
     family: str
     values: list[str]
-    rows: int
-    right: int
+    rows: Count
+    right: Count
     miss: _Miss | None
 
 
@@ -195,34 +196,40 @@ class Matrix(Shape):
 
     locale: str
     seed: int
-    rows: int
-    left_out: int
+    rows: Count
+    left_out: Count
     measured_on: str
     compared: str
     not_asked: dict[str, str]
     policy: str
-    places_share: float
-    places_held_out: float | None
+    places_share: Share
+    places_held_out: Share | None
     matrix: list[_Cell]
 
 
 class _SourceCounts(Shape):
-    split: _Counts
-    licence: _Counts
+    rows: Count
+    split: Counts
+    licence: Counts
+    country: Counts
+    script: Counts
+    locale: Counts
+    tag: Counts
 
 
 class _Source(Shape):
+    digest: str
     counts: _SourceCounts
 
 
 class _Licences(Shape):
-    licences: _Counts
+    licences: Counts
     attribution: str
 
 
 class _Lost(Shape):
-    excluded: _Counts
-    repeats: _Counts
+    excluded: Counts
+    repeats: Counts
 
 
 class Census(Shape):
@@ -230,7 +237,8 @@ class Census(Shape):
 
     corpus: str
     version: str
-    splits: _Counts
+    splits: Counts
+    excluded: Counts
     sources: dict[str, _Source]
     licences: dict[str, _Licences]
     flow: dict[str, _Lost]
@@ -239,10 +247,10 @@ class Census(Shape):
 class Run(Shape):
     """`run.json` of a training, as far as a card says it again."""
 
-    schedule: str | None = None
-    warmup_steps: int | None = None
-    max_steps: int | None = None
-    cooldown_from: int | None = None
+    schedule: Schedule | None = None
+    warmup_steps: _Steps | None = None
+    max_steps: _Steps | None = None
+    cooldown_from: _Steps | None = None
 
 
 class Diagnosis(Shape):
@@ -258,17 +266,17 @@ class Verdict(Shape):
 
 
 class _Flow(Shape):
-    read: int
-    kept: int
-    quarantined: _Counts
-    filtered: _Counts
-    deduplicated: int
+    read: Count
+    kept: Count
+    quarantined: Counts
+    filtered: Counts
+    deduplicated: Count
 
 
 class _MethodFlow(Shape):
-    asked: int
-    applied: int
-    quarantined: int
+    asked: Count
+    applied: Count
+    quarantined: Count
 
 
 class Waterfall(_Flow):
@@ -276,10 +284,10 @@ class Waterfall(_Flow):
 
     source: str
     adapter: str
-    variants: int
+    variants: Count
     rows: _Flow
     methods: dict[str, _MethodFlow]
-    holdout_records: int
+    holdout_records: Count
 
 
 class _TaughtWord(Shape):
@@ -287,44 +295,109 @@ class _TaughtWord(Shape):
     word: str
     tags: list[str]
     where: str
-    rows_by_tag: _Counts
-    subsets: int
+    rows_by_tag: Counts
+    subsets: Count
 
 
 class ClosedWords(Shape):
     """`closed_words.json` of a recipe."""
 
+    findings: list[str]
     words: list[_TaughtWord]
 
 
-def shape_problem(value: JSON, shape: type[Shape]) -> str | None:
-    """The first key of a value that is missing or of another kind, and what is wrong with it; or None."""
-    try:
-        shape.model_validate(value)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"] if not str(part).startswith("_")) or "the whole of it"
-        return f"{key} {'is missing' if first['type'] == 'missing' else _found(first)}"
-    return None
+def _whole(sources: list[MixedSource]) -> list[MixedSource]:
+    total = math.fsum(source.requested_share for source in sources)
+    if not math.isclose(total, 1, abs_tol=1e-6):
+        raise ValueError(f"the requested shares make {total:g} together, expected 1")
+    return sources
 
 
-def _found(error: Any) -> str:
-    return f"is {error['input']!r:.60}: {error['msg'].lower()}"
+class _Place(Shape):
+    places: Count
+    commonest: str
+    commonest_rows: Count
+    repetitions: Amount
+    drawn: Count
+    capped: bool
+
+
+class MixedSource(Shape):
+    """A source in `mix.json`."""
+
+    name: str
+    rows: Count
+    weight: Amount
+    declared_share: Share
+    requested_share: Share
+    realised_share: Share
+    window_shares: list[Share]
+    repetitions: Amount
+    shards: Count
+    legacy_share: Share
+    place: _Place | None
+
+
+class SourceMix(Shape):
+    """`mix.json` of a recipe."""
+
+    sources: Annotated[list[MixedSource], AfterValidator(_whole)]
+    samples: Count
+    concentrated: bool
+    findings: list[str]
+    warnings: list[str]
+
+
+class _AuditedSource(Shape):
+    name: str
+    digest: str
+    rows: Count
+    weight: Amount
+    requested_share: Share
+    repetitions: Amount
+    licences: Counts
+
+
+class _Since(Shape):
+    digest: str | None
+
+
+class _Changed(Shape):
+    rows: Annotated[list[Count], Field(min_length=2, max_length=2)] | None = None
+    licences: Annotated[list[list[str]], Field(min_length=2, max_length=2)] | None = None
+
+
+class _Changes(Shape):
+    added: list[str]
+    removed: list[str]
+    changed: dict[str, _Changed]
+    unchanged: list[str]
+
+
+class Audit(Shape):
+    """`audit.json` of a recipe."""
+
+    sources: list[_AuditedSource]
+    since: _Since
+    changes: _Changes | None
+    findings: list[str]
+    warnings: list[str]
+
+    @model_validator(mode="after")
+    def _names_what_it_was_compared_with(self) -> Audit:
+        if self.changes is not None and self.since.digest is None:
+            raise ValueError("it has changes, and names no audit before it")
+        return self
 
 
 def read_evidence(artifact: Artifact, name: str, shape: type[Shape]) -> JSON:
     """The value of one of an artifact's JSON files, which has this shape. Raises ArtifactError for any other."""
-    where = artifact.file(name)
-    try:
-        value = artifact.read_json(name)
-    except ValueError as error:
-        raise ArtifactError(f"{where}: not JSON ({error}). {_REMEDY}") from None
-    if problem := shape_problem(value, shape):
-        raise ArtifactError(f"{where}: {problem}. {_REMEDY}")
+    value = artifact.read_json(name)
+    demand_shape(value, shape, where=artifact.path / name)
     return value
 
 
 def demand_names(artifact: Artifact, name: str, key: str, there: JSON, wanted: list[str]) -> None:
     """Returns when a table of one of an artifact's JSON files has all these keys. Raises ArtifactError otherwise."""
     if lacking := [one for one in wanted if one not in there]:
-        raise ArtifactError(f"{artifact.path / name}: {key}.{lacking[0]} is missing. {_REMEDY}")
+        raise ArtifactError(f"{artifact.path / name}: {key}.{lacking[0]} is missing. {REMEDY}")

@@ -21,6 +21,7 @@ from mw_pipeline.recipe import (
     MOST,
     CorpusSpec,
     Recipe,
+    SourceSpec,
     config_files,
     corpus_problem,
     length_problem,
@@ -161,7 +162,7 @@ class Place:
 
     def corpus_spec(self, name: str) -> CorpusSpec:
         """The corpus spec of this name. Raises RecipeError with the nearest name when there is none, and for an adapter
-        that is not there."""
+        that is not there or has nothing to read."""
         path = self.config_path("corpora", name)
         spec = load_corpus_spec(path)
         for key, adapter in _adapters_of(spec):
@@ -169,6 +170,9 @@ class Place:
                 get_adapter(adapter)
             except CorpusError as error:
                 raise RecipeError(f"{path}: {key}: {error}") from None
+        for source, settings in spec.sources.items():
+            if problem := _source_problem(source, settings):
+                raise RecipeError(f"{path}: {problem}")
         return spec
 
     def demand_source(self, corpus: str, name: str) -> None:
@@ -271,6 +275,14 @@ def _demand_locales(recipe: Recipe, path: Path) -> None:
     for locale in recipe.package.locales:
         if problem := locale_problem(locale):
             raise RecipeError(f"{path}: package.locales: {problem}")
+
+
+def _source_problem(name: str, settings: SourceSpec) -> str | None:
+    """Why the adapter of a source could not read it, or None."""
+    adapter = get_adapter(settings.adapter)
+    if adapter.needs_input and not settings.input:
+        return f"sources.{name}.input is missing: {adapter.name} reads files. Name them, below MW_DATA or by URL."
+    return None
 
 
 def _adapters_of(spec: CorpusSpec) -> Iterator[tuple[str, str]]:

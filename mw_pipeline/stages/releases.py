@@ -24,6 +24,8 @@ from mw_pipeline.parser_files import CARD_NAME, packages_below, read_json
 
 RELEASES_FOLDER = "releases"
 ORDER_FILE = "released.json"
+_VERSION = r"[0-9A-Za-z][0-9A-Za-z._+-]*"
+_KEPT = re.compile(rf"{_VERSION}\+[0-9a-f]{{8}}")
 _TRAINED = "full_checkpoint"
 # Drafts of a locale and of a kept release, what a locale was before, and drafts of the order.
 _OURS = re.compile(rf"\.[a-z0-9]+(?:-[a-z0-9]+)+\.(?:new|old)|\..+\+[0-9a-f]{{8}}\.new|\.{re.escape(ORDER_FILE)}\.\d+")
@@ -141,16 +143,17 @@ def _name_of(source: Path, locales: tuple[str, ...]) -> str:
     card = source / locales[0] / CARD_NAME
     said: JSON = read_json(card) if card.is_file() else None
     claimed = str(said.get("version")) if isinstance(said, dict) else ""
-    version = claimed if re.fullmatch(r"[0-9A-Za-z][0-9A-Za-z._+-]*", claimed) else "unknown"
+    version = claimed if re.fullmatch(_VERSION, claimed) else "unknown"
     sums: JSON = {locale: sha256_file(source / locale / SUMS_NAME) for locale in locales}
     return f"{version}+{digest_of(sums)[:8]}"
 
 
 def _order(folder: Path) -> list[str]:
-    """The names of the kept releases, oldest first. Raises ArtifactError for a file that is no such list."""
+    """The names of the kept releases, oldest first. Raises ArtifactError for a file that is no such list: each of its
+    names is a folder beside it, and nothing elsewhere is looked at."""
     path = folder / ORDER_FILE
     names: JSON = read_json(path) if path.is_file() else []
-    if not isinstance(names, list) or not all(isinstance(name, str) and Path(name).name == name for name in names):
+    if not isinstance(names, list) or not all(isinstance(name, str) and _KEPT.fullmatch(name) for name in names):
         raise ArtifactError(
             f"{path}: holds {names!s:.60}, expected the names of kept releases in their order. "
             "Write the folders with a version that lie beside it there, the oldest first, or remove the file."

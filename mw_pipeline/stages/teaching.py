@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from mw_pipeline.artifact import Artifact
-from mw_pipeline.dataset.build import read_dataset_json
+from mw_pipeline.dataset.summary import read_dataset_json
 from mw_pipeline.dataset.tokenized import TokenizedDataset
 from mw_pipeline.digest import JSON
 from mw_pipeline.errors import ArtifactError
@@ -19,7 +19,7 @@ from mw_pipeline.parse import Parser
 from mw_pipeline.recipe import Recipe
 from mw_pipeline.stages import line
 from mw_pipeline.stages.corpus import EXCLUSIONS_FILE, shard_files, shards_of
-from mw_pipeline.stages.dataset import MIX_FILE
+from mw_pipeline.stages.dataset import mix_of
 from mw_pipeline.stages.place import Place, Progress, quiet
 from mw_pipeline.stages.slices import TEACHING_ROWS
 from mw_pipeline.stages.stage import Metrics, Request
@@ -43,7 +43,7 @@ def build_index(request: Request, out: Path, progress: Progress) -> Metrics:
     train = TokenizedDataset(dataset.folder(), "train")
     drawn = draw_rows(train, rows=TEACHING_ROWS, seed=recipe.train.seed)
     progress(f"teaching index: the last layer on {len(drawn):,} of {len(train):,} training rows")
-    mix = request.input("source_mix").read_json(MIX_FILE)
+    mix = mix_of(request.input("source_mix"))
     facts = write_index(
         out,
         train,

@@ -8,6 +8,7 @@ import base64
 from pathlib import Path
 
 from mw_pipeline.artifact import Artifact
+from mw_pipeline.dataset.summary import DATASET_JSON, DatasetSummary
 from mw_pipeline.labels import STAGE3_TAGS
 from mw_pipeline.recipe import OWN_GOLD
 from mw_pipeline.report.capability.page import worst_table
@@ -26,6 +27,7 @@ from mw_pipeline.report.runs.charts import curves_svg
 from mw_pipeline.report.runs.tables import run_table, verdict_table
 from mw_pipeline.stages.corpus import waterfall_of
 from mw_pipeline.stages.diagnosis import DIAGNOSIS_FILE, POLICY, SCORES_FILE, SETS_FILE
+from mw_pipeline.stages.evidence import read_evidence
 from mw_pipeline.verdict.binding import VERDICT_FILE
 from mw_pipeline.verdict.runlog import read_run
 
@@ -69,12 +71,12 @@ def bucket_facts(diagnosis: Artifact) -> str:
 
 def split_facts(dataset: Artifact) -> str:
     """Rows and pieces of every split of a tokenized dataset."""
-    return split_table(dataset.read_json("dataset.json")).as_markdown()
+    return split_table(read_evidence(dataset, DATASET_JSON, DatasetSummary)).as_markdown()
 
 
 def survival_facts(dataset: Artifact) -> str:
     """Spans of every tag, and how many were lost in tokenizing."""
-    return survival_table(dataset.read_json("dataset.json")).as_markdown()
+    return survival_table(read_evidence(dataset, DATASET_JSON, DatasetSummary)).as_markdown()
 
 
 def ceiling_facts(golden: Artifact) -> str:

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mw_pipeline.dataset.batches import Batch, BatchStream, batches_of, fixed_batches
-from mw_pipeline.dataset.build import read_dataset_json
 from mw_pipeline.dataset.sampling import training_sampler
+from mw_pipeline.dataset.summary import read_dataset_json
 from mw_pipeline.dataset.tokenized import TokenizedDataset
 from mw_pipeline.digest import JSON, sha256_file
 from mw_pipeline.errors import ArtifactError

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import numpy as np
 from torch import Tensor
 
-from mw_pipeline.dataset.build import DATASET_JSON
+from mw_pipeline.dataset.summary import DATASET_JSON
 from mw_pipeline.digest import JSON, code_digest, sha256_file, toolchain
 from mw_pipeline.errors import ArtifactError
 from mw_pipeline.metrics.row_losses import RowLosses
@@ -69,9 +69,13 @@ class RunFolder:
         if facts is None:
             return None
         self._demand_same_run(facts)
-        if facts["status"] not in ENDED:
+        if facts.get("status") not in ENDED:
             return None
         keys = ("converged", "status", "step", "best_step", "best_val_macro_f1", "finding")
+        if lacking := [key for key in keys if key not in facts]:
+            raise ArtifactError(
+                f"{self.plan.out / RUN}: {lacking[0]} is missing. Restore the folder, or delete it to train anew."
+            )
         return RunResult(out=self.plan.out, resumed_from_step=None, **{key: facts[key] for key in keys})
 
     def rewind(self, step: int, *, pieces: int) -> None:
@@ -100,6 +104,7 @@ class RunFolder:
         evaluated, first = range(every, step + 1, every), range(1, min(step, FIRST_STEPS_LOGGED) + 1)
         logged = sum(int(row.get("tokens") or 0) for row in self.log.rows(STEPS))
         found = [] if logged == pieces else [f"{STEPS} has {logged} pieces of {pieces}"]
+        found += [f"{EVALS} has no macro-F1 at step {step}" for step in self._unscored()]
         for name, due in ((EVALS, evaluated), (ROW_LOSSES, evaluated), (FIRST_STEPS, first)):
             lost = {*due} - {row["step"] for row in self.log.rows(name)}
             found += [f"{name} lacks step {min(lost)}"] if lost else []
@@ -122,10 +127,13 @@ class RunFolder:
         had = "was not there" if held is None else f"held step {held}"
         self.notes.append(f"best/ {had} where the log's best up to step {step} is {named}: it is chosen anew")
 
+    def _unscored(self) -> list[int]:
+        return [row["step"] for row in self.log.rows(EVALS) if row.get("val_macro_f1") is None]
+
     def _demand_same_run(self, facts: Mapping[str, JSON]) -> None:
         """Going on under another recipe, other data or other code would make one run out of two."""
         mine = {"kind": self.plan.kind, **self.digests}
-        theirs = {"kind": facts["kind"], **facts["digests"]}
+        theirs = {"kind": facts.get("kind"), **(facts.get("digests") or {})}
         differing = sorted(name for name in mine.keys() | theirs.keys() if mine.get(name) != theirs.get(name))
         if differing:
             name = differing[0]

@@ -7,14 +7,19 @@ import fcntl
 import os
 import platform
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
+
+from pydantic import Field
 
 from mw_pipeline.digest import JSON, json_value, write_json_atomically
 from mw_pipeline.errors import ArtifactError
 from mw_pipeline.json_lines import append_line, mend, replace_lines, sync, whole_lines
+from mw_pipeline.json_shapes import Shape, demand_shape
 from mw_pipeline.verdict.early_stop import ROW_LOSSES
 from mw_pipeline.verdict.evidence import DISCARDED
+from mw_pipeline.verdict.runlog import Row, own_eval, own_step
 
 STEPS = "steps.jsonl"
 EVALS = "evals.jsonl"
@@ -22,8 +27,25 @@ FIRST_STEPS = "first_steps.jsonl"
 RUN = "run.json"
 BEST = "best"
 LAST = "last"
+_REMEDY = "Restore the folder of the run, or delete it to train anew."
 LOGS = (STEPS, EVALS, FIRST_STEPS, ROW_LOSSES)
 """The files that have a row for a step: a resume takes back those past its own."""
+
+
+class _Former(Shape):
+    """What the next part of a run takes from the run.json of those before it."""
+
+    kind: str | None = None
+    digests: dict[str, Any] | None = None
+    recipe: str | None = None
+    status: str | None = None
+    initial_val_loss: float | None = None
+    notes: list[str] = Field(default_factory=list)
+    parts: list[dict[str, Any]] = Field(default_factory=list)
+    resumed_from_steps: list[int] = Field(default_factory=list)
+
+
+_CHECKED: dict[str, Callable[[JSON, str], Row]] = {STEPS: own_step, EVALS: own_eval, FIRST_STEPS: own_step}
 
 
 class TrainingLog:
@@ -38,7 +60,8 @@ class TrainingLog:
 
         Raises ArtifactError for a line that is no row."""
         path = self.out / name
-        return [_row(line, f"{path}:{number}") for number, line in enumerate(whole_lines(path)[0], start=1)]
+        checked, rows = _CHECKED.get(name), ((_row(line, where), where) for line, where in _numbered(path))
+        return [dict(checked(row, where)) if checked else row for row, where in rows]
 
     def append(self, name: str, row: Mapping[str, JSON]) -> None:
         """Adds one row. A number that is not finite is written as NaN or Infinity, for the verdict to find."""
@@ -62,22 +85,29 @@ class TrainingLog:
         return notes
 
     def read_run(self) -> dict[str, JSON] | None:
-        """The content of run.json, or None before the first run here. Raises ArtifactError when it is no JSON."""
+        """The content of run.json, or None before the first run here.
+
+        Raises ArtifactError when it is no JSON, or what a run goes on with is of another kind."""
         path = self.out / RUN
-        return _parsed(path.read_bytes(), str(path)) if path.is_file() else None
+        if not path.is_file():
+            return None
+        facts = _parsed(path.read_bytes(), str(path))
+        demand_shape(facts, _Former, where=path, remedy=_REMEDY)
+        return facts
 
     def write_run(self, facts: Mapping[str, JSON]) -> None:
         """Replaces run.json."""
         write_json_atomically(self.out / RUN, dict(facts))
 
 
+def _numbered(path: Path) -> Iterator[tuple[bytes, str]]:
+    return ((line, f"{path}:{number}") for number, line in enumerate(whole_lines(path)[0], start=1))
+
+
 def _row(line: bytes, where: str) -> dict[str, JSON]:
     row = _parsed(line, where)
     if not isinstance(row, dict) or not isinstance(row.get("step"), int):
-        raise ArtifactError(
-            f"{where}: {line[:80]!r} is no row, it has no step. Restore the folder of the run, or delete it to train "
-            "anew."
-        )
+        raise ArtifactError(f"{where}: {line[:80]!r} is no row, it has no step. {_REMEDY}")
     return row
 
 
@@ -85,9 +115,7 @@ def _parsed(text: bytes, where: str) -> dict[str, JSON]:
     try:
         value: dict[str, JSON] = json_value(text)
     except ValueError as error:
-        raise ArtifactError(
-            f"{where}: not JSON ({error}). Restore the folder of the run, or delete it to train anew."
-        ) from None
+        raise ArtifactError(f"{where}: not JSON ({error}). {_REMEDY}") from None
     return value
 
 

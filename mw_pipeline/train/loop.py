@@ -55,10 +55,13 @@ def train(plan: RunPlan, *, on_event: Listener = lambda event: None) -> RunResul
     if config.compile:
         demand_compiler(device)
     demand_permit(plan, device=device.type)
-    processes = Processes.join(plan.course.micro_batches_per_step, device=device, asked=config.device)
     torch.set_num_threads(config.threads)
-    writer = sole_writer(plan.out) if processes.writes else nullcontext()
-    with memory_by_name(), writer, stop_signals() as stop:
+    with (
+        Processes.join(plan.course.micro_batches_per_step, device=device, asked=config.device) as processes,
+        memory_by_name(),
+        sole_writer(plan.out) if processes.writes else nullcontext(),
+        stop_signals() as stop,
+    ):
         if processes.writes:
             prepare_folder(plan)
         processes.wait()

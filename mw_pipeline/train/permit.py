@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mw_pipeline.artifact import Artifact, Reference
-from mw_pipeline.dataset.build import DATASET_JSON
+from mw_pipeline.dataset.summary import DATASET_JSON
 from mw_pipeline.digest import JSON, code_digest, digest_of, sha256_file, write_json_atomically
 from mw_pipeline.errors import ArtifactError, GateError
 from mw_pipeline.recipe import Recipe

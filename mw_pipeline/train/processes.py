@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -49,7 +49,7 @@ def sums_on_gpus(device: torch.device, *, asked: str) -> bool:
 
 @dataclass(frozen=True)
 class Processes:
-    """This process's place among `count`; every method is a no-op for a single one.
+    """This process's place among `count`; every method is a no-op for a single one. As a context, it leaves at the end.
 
     Numbers of the host are added up by gloo, tensors of GPUs by NCCL where that can (`sums_on_gpus`), else by gloo."""
 
@@ -69,6 +69,19 @@ class Processes:
                 torch.cuda.set_device(device)
             dist.init_process_group("cpu:gloo,cuda:nccl" if on_gpus else "gloo")
         return cls(rank=int(os.environ.get("RANK", "0")), count=count, sums_on_gpus=on_gpus)
+
+    def __enter__(self) -> Processes:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.leave()
+
+    def leave(self) -> None:
+        """Closes this process's part of the group, whoever else is gone: left open, its threads meet the end of the
+        interpreter, and abort a process that had its own error to end with."""
+        if self.count > 1 and dist.is_initialized():
+            with suppress(RuntimeError):  # of a peer that is gone, which has been told where it was missed
+                dist.destroy_process_group()
 
     @property
     def writes(self) -> bool:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from mw_pipeline.artifact import Artifact
 from mw_pipeline.digest import JSON, toolchain
 from mw_pipeline.errors import ArtifactError, GateError
+from mw_pipeline.json_shapes import Shape, demand_shape
 from mw_pipeline.recipe import Recipe
 from mw_pipeline.store import Store
 from mw_pipeline.verdict.judge import Verdict, judge_run
@@ -27,14 +28,24 @@ VERDICT_FILE = "verdict.json"
 BINDING_TOOLS = ("torch", "numpy")
 """Tools whose version decides a run's numbers, and which bind a verdict: torch its arithmetic, numpy its rows."""
 
+_DATASET_FILE = "dataset.json"
+
+
+class _Tokenized(Shape):
+    """`dataset.json`, as far as a verdict is about it."""
+
+    tokenizer_sha256: str
+
 
 def judge_smoke(recipe: Recipe, *, dataset: Artifact, smoke: Artifact) -> Verdict:
     """The verdict on a smoke artifact by its own logs: what the smoke_verdict artifact stores and the lock recomputes.
 
-    Raises ArtifactError when a log is missing or unreadable.
+    Raises ArtifactError when a log is missing or unreadable, or the dataset does not say its tokenizer.
     """
-    tokenizer = dataset.read_json("dataset.json")["tokenizer_sha256"]
-    return judge_run(recipe, read_run(smoke.folder()), digests={"data": dataset.digest, "tokenizer": tokenizer})
+    summary = dataset.read_json(_DATASET_FILE)
+    demand_shape(summary, _Tokenized, where=dataset.path / _DATASET_FILE)
+    digests = {"data": dataset.digest, "tokenizer": summary["tokenizer_sha256"]}
+    return judge_run(recipe, read_run(smoke.folder()), digests=digests)
 
 
 def demand_verdict(

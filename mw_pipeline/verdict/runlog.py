@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field
 
 from mw_pipeline.digest import JSON, json_value
 from mw_pipeline.errors import ArtifactError
+from mw_pipeline.json_shapes import Amount, Shape, demand_shape
 
 Row = Mapping[str, JSON]
 
@@ -23,6 +28,10 @@ MOST = 10**12
 """Steps or rows: more is a slip, and would not fit the integers that schedules are searched with."""
 SETS = "evaluation_sets"
 """The key of an evaluation's row under which each further evaluation set has a table of EVAL_NUMBERS."""
+_OWN_STEP_NUMBERS = (*STEP_NUMBERS, "rows")
+_OWN_EVAL_NUMBERS = (*EVAL_NUMBERS, "val_loss_se", "train_eval_loss", "train_eval_loss_se")
+_SIGMAS = (1e-100, 1e100)
+"""The least and the greatest learned σ whose square and inverse square are numbers."""
 OWN_FORMAT = "folder of steps.jsonl, evals.jsonl and run.json"
 _SPELLINGS = {
     "nan": math.nan,
@@ -57,8 +66,8 @@ def read_run(path: Path) -> RunLog:
         raise ArtifactError(f"{path}: is not a folder. Name the folder that holds steps.jsonl and evals.jsonl.")
     if not (path / "steps.jsonl").exists() and not (path / "run.json").exists():
         raise ArtifactError(f"{path}: holds neither steps.jsonl nor run.json. Name the folder that a run wrote into.")
-    steps, step_notes = _read_rows(path / "steps.jsonl", STEP_NUMBERS)
-    evals, eval_notes = _read_rows(path / "evals.jsonl", EVAL_NUMBERS)
+    steps, step_notes = _read_rows(path / "steps.jsonl", own_step)
+    evals, eval_notes = _read_rows(path / "evals.jsonl", own_eval)
     return RunLog(steps, evals, _read_facts(path / "run.json"), (*step_notes, *eval_notes))
 
 
@@ -75,11 +84,11 @@ def sets_of(row: Row) -> Mapping[str, Row]:
     return {"": row, **(row.get(SETS) or {})}
 
 
-def _read_rows(path: Path, numbers: tuple[str, ...]) -> tuple[tuple[Row, ...], tuple[str, ...]]:
+def _read_rows(path: Path, checked: Callable[[JSON, str], Row]) -> tuple[tuple[Row, ...], tuple[str, ...]]:
     if not path.exists():
         return (), (f"{path.name} is missing",)
     lines, notes = read_lines(path)
-    rows = [checked_row(value, numbers, f"{path}:{number}") for number, value in lines]
+    rows = [checked(value, f"{path}:{number}") for number, value in lines]
     return _in_step_order(rows, path.name, notes), tuple(notes)
 
 
@@ -123,6 +132,39 @@ def checked_row(value: JSON, numbers: tuple[str, ...], where: str) -> Row:
     return row
 
 
+def own_step(value: JSON, where: str) -> Row:
+    """A row of our steps.jsonl, as `checked_row` has it, whose pass is a whole number and each of whose learned σ is a
+    number above 0, or NaN, beside the loss that it weighs. Raises ArtifactError for any other."""
+    row = checked_row(value, _OWN_STEP_NUMBERS, where)
+    turn = row.get("pass")
+    if turn is not None and not (_is_number(turn) and 0 <= turn <= MOST and turn == int(turn)):
+        raise ArtifactError(f"{where}: pass is {turn!r:.80}, expected an integer ≥ 0. Repair or remove the line.")
+    sigmas = row.get("sigmas") or {}
+    if not isinstance(sigmas, dict) or not all(_is_sigma(sigma) for sigma in sigmas.values()):
+        raise ArtifactError(
+            f"{where}: sigmas is {sigmas!r:.80}, expected a table of numbers above 0. Repair or remove the line."
+        )
+    if lacking := [name for name in (*sigmas, *(("lr",) if sigmas else ())) if not _is_number(row.get(name))]:
+        raise ArtifactError(
+            f"{where}: {lacking[0]} is {row.get(lacking[0])!r:.80}, expected a number beside sigmas. Repair or remove "
+            "the line."
+        )
+    return row
+
+
+def own_eval(value: JSON, where: str) -> Row:
+    """A row of our evals.jsonl, as `checked_row` has it."""
+    return checked_row(value, _OWN_EVAL_NUMBERS, where)
+
+
+def _is_number(value: JSON) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_sigma(value: JSON) -> bool:
+    return _is_number(value) and (math.isnan(value) or _SIGMAS[0] <= value <= _SIGMAS[1])
+
+
 def _numbers(row: Row, names: tuple[str, ...], where: str) -> dict[str, JSON]:
     """Those of the named columns that the row has, as numbers."""
     found = {name: row[name] for name in names if name in row}
@@ -154,6 +196,40 @@ def _in_step_order(rows: list[Row], name: str, notes: list[str]) -> tuple[Row, .
     return tuple(last_of_step[step] for step in sorted(last_of_step))
 
 
+def _moment(text: str) -> str:
+    datetime.fromisoformat(text)
+    return text
+
+
+_Total = Annotated[int, Field(ge=0, le=10**18)]
+_Whole = Annotated[float, Field(ge=0, le=MOST)]
+_Moment = Annotated[str, AfterValidator(_moment)]
+
+
+class _Facts(Shape):
+    """What readers of run.json count with. What decides the exposure of a run is judged where it is read."""
+
+    step: _Total | None = None
+    tokens: _Total | None = None
+    rows: _Total | None = None
+    train_rows: _Total | None = None
+    parameters: _Total | None = None
+    label_count: _Total | None = None
+    label_counts: dict[str, _Total] | None = None
+    label_entropy: float | None = None
+    initial_val_loss: float | None = None
+    passes: dict[str, Amount] | None = None
+    pool_batches: _Total | None = None
+    effective_batch: _Whole | None = None
+    accumulation: _Whole | None = None
+    processes: _Whole | None = None
+    patience_evals: _Total | None = None
+    patience_margin_share: Amount | None = None
+    digests: dict[str, Any] | None = None
+    started_at: _Moment | None = None
+    ended_at: _Moment | None = None
+
+
 def _read_facts(path: Path) -> Row:
     if not path.exists():
         return {}
@@ -163,4 +239,5 @@ def _read_facts(path: Path) -> Row:
         raise ArtifactError(f"{path}: cannot be read as JSON ({error}). Repair it, or remove it.") from None
     if not isinstance(value, dict):
         raise ArtifactError(f"{path}: is {value!r}, expected a JSON object. Repair it, or remove it.")
+    demand_shape(value, _Facts, where=path, remedy="Repair it, or remove it.")
     return value

@@ -92,7 +92,8 @@ def task_weights_of(steps: Sequence[Row]) -> TaskWeights | None:
     if not rows:
         return None
     sigmas: Mapping[str, float] = rows[-1]["sigmas"]
-    losses = {task: median(float(row[task]) for row in rows[-_LAST_ROWS:]) for task in sigmas}
+    last = rows[-_LAST_ROWS:]
+    losses = {task: median(float(row[task]) for row in last if task in row["sigmas"]) for task in sigmas}
     before = [0, *(int(row["step"]) for row in rows[:-1])]
-    walked = sum(float(row["lr"]) * (int(row["step"]) - last) for row, last in zip(rows, before, strict=True))
+    walked = sum(float(row["lr"]) * (int(row["step"]) - start) for row, start in zip(rows, before, strict=True))
     return judge_task_weights(sigmas, losses, start=dict.fromkeys(sigmas, 1.0), learning_rate_sum=walked)

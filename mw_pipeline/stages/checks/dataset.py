@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 
-from mw_pipeline.dataset.build import WORD_REASONS, dropped_rows
-from mw_pipeline.dataset.build import labels_survive_tokenizing as survival_findings
 from mw_pipeline.dataset.checks import dataset_matches_schema as schema_findings
 from mw_pipeline.dataset.checks import splits_share_no_rows
+from mw_pipeline.dataset.summary import DATASET_JSON, WORD_REASONS, DatasetSummary, dropped_rows
+from mw_pipeline.dataset.summary import labels_survive_tokenizing as survival_findings
 from mw_pipeline.dataset.text_sample import sample_texts
 from mw_pipeline.digest import JSON
 from mw_pipeline.mix.plan import Mix
@@ -15,6 +15,7 @@ from mw_pipeline.recipe import Recipe
 from mw_pipeline.stages import line
 from mw_pipeline.stages.corpus import row_files
 from mw_pipeline.stages.dataset import MIX_FILE, audit_mix, tokenizer_of
+from mw_pipeline.stages.evidence import read_evidence
 from mw_pipeline.stages.findings import Findings, bullets, found
 from mw_pipeline.stages.place import Place
 from mw_pipeline.sufficiency import shortages
@@ -71,7 +72,8 @@ def dataset_matches_schema(place: Place, partition: str) -> Findings:
     recipe = place.recipe(partition)
     artifact, tokenizer = line.tokenized_dataset.demand(place, recipe), line.tokenizer.demand(place, recipe)
     folder, joints = artifact.folder(), tokenizer_of(tokenizer).joints
-    problems = (*schema_findings(folder, artifact.read_json("dataset.json"), joints), *splits_share_no_rows(folder))
+    summary = read_evidence(artifact, DATASET_JSON, DatasetSummary)
+    problems = (*schema_findings(folder, summary, joints), *splits_share_no_rows(folder))
     return found(problems, f"{artifact.metrics['rows']:,} tokenized rows fit the schema")
 
 
@@ -97,4 +99,4 @@ def _drawn(place: Place, recipe: Recipe) -> Mix:
 
 
 def _dataset_summary(place: Place, partition: str) -> JSON:
-    return line.tokenized_dataset.demand(place, place.recipe(partition)).read_json("dataset.json")
+    return read_evidence(line.tokenized_dataset.demand(place, place.recipe(partition)), DATASET_JSON, DatasetSummary)
