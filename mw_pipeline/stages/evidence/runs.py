@@ -1,16 +1,12 @@
-"""JSON files of artifacts that gates, cards and pages stand on, each with the shape that their readers rely on."""
+"""What runs, verdicts, reports, matrices and cards say, as gates and pages rely on it."""
 
 from __future__ import annotations
 
-import math
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field
 
-from mw_pipeline.artifact import Artifact
-from mw_pipeline.digest import JSON
-from mw_pipeline.errors import ArtifactError
-from mw_pipeline.json_shapes import REMEDY, Amount, Count, Counts, Number, Shape, Share, demand_shape
+from mw_pipeline.json_shapes import Amount, Count, Number, Shape, Share
 from mw_pipeline.schedule import Schedule
 from mw_pipeline.verdict.runlog import MOST
 
@@ -207,43 +203,6 @@ class Matrix(Shape):
     matrix: list[_Cell]
 
 
-class _SourceCounts(Shape):
-    rows: Count
-    split: Counts
-    licence: Counts
-    country: Counts
-    script: Counts
-    locale: Counts
-    tag: Counts
-
-
-class _Source(Shape):
-    digest: str
-    counts: _SourceCounts
-
-
-class _Licences(Shape):
-    licences: Counts
-    attribution: str
-
-
-class _Lost(Shape):
-    excluded: Counts
-    repeats: Counts
-
-
-class Census(Shape):
-    """`census.json` of a corpus."""
-
-    corpus: str
-    version: str
-    splits: Counts
-    excluded: Counts
-    sources: dict[str, _Source]
-    licences: dict[str, _Licences]
-    flow: dict[str, _Lost]
-
-
 class Run(Shape):
     """`run.json` of a training, as far as a card says it again."""
 
@@ -263,141 +222,3 @@ class Verdict(Shape):
     """`verdict.json` of a smoke."""
 
     outcome: str
-
-
-class _Flow(Shape):
-    read: Count
-    kept: Count
-    quarantined: Counts
-    filtered: Counts
-    deduplicated: Count
-
-
-class _MethodFlow(Shape):
-    asked: Count
-    applied: Count
-    quarantined: Count
-
-
-class Waterfall(_Flow):
-    """`waterfall.json` of a source."""
-
-    source: str
-    adapter: str
-    variants: Count
-    rows: _Flow
-    methods: dict[str, _MethodFlow]
-    holdout_records: Count
-
-
-class _TaughtWord(Shape):
-    kind: str
-    word: str
-    tags: list[str]
-    where: str
-    rows_by_tag: Counts
-    subsets: Count
-
-
-class ClosedWords(Shape):
-    """`closed_words.json` of a recipe."""
-
-    findings: list[str]
-    words: list[_TaughtWord]
-
-
-def _whole(sources: list[MixedSource]) -> list[MixedSource]:
-    total = math.fsum(source.requested_share for source in sources)
-    if not math.isclose(total, 1, abs_tol=1e-6):
-        raise ValueError(f"the requested shares make {total:g} together, expected 1")
-    return sources
-
-
-class _Place(Shape):
-    places: Count
-    commonest: str
-    commonest_rows: Count
-    repetitions: Amount
-    drawn: Count
-    capped: bool
-
-
-class MixedSource(Shape):
-    """A source in `mix.json`."""
-
-    name: str
-    rows: Count
-    weight: Amount
-    declared_share: Share
-    requested_share: Share
-    realised_share: Share
-    window_shares: list[Share]
-    repetitions: Amount
-    shards: Count
-    legacy_share: Share
-    place: _Place | None
-
-
-class SourceMix(Shape):
-    """`mix.json` of a recipe."""
-
-    sources: Annotated[list[MixedSource], AfterValidator(_whole)]
-    samples: Count
-    concentrated: bool
-    findings: list[str]
-    warnings: list[str]
-
-
-class _AuditedSource(Shape):
-    name: str
-    digest: str
-    rows: Count
-    weight: Amount
-    requested_share: Share
-    repetitions: Amount
-    licences: Counts
-
-
-class _Since(Shape):
-    digest: str | None
-
-
-class _Changed(Shape):
-    rows: Annotated[list[Count], Field(min_length=2, max_length=2)] | None = None
-    licences: Annotated[list[list[str]], Field(min_length=2, max_length=2)] | None = None
-
-
-class _Changes(Shape):
-    added: list[str]
-    removed: list[str]
-    changed: dict[str, _Changed]
-    unchanged: list[str]
-
-
-class Audit(Shape):
-    """`audit.json` of a recipe."""
-
-    sources: list[_AuditedSource]
-    since: _Since
-    changes: _Changes | None
-    findings: list[str]
-    warnings: list[str]
-
-    @model_validator(mode="after")
-    def _names_what_it_was_compared_with(self) -> Audit:
-        if self.changes is not None and self.since.digest is None:
-            raise ValueError("it has changes, and names no audit before it")
-        return self
-
-
-def read_evidence(artifact: Artifact, name: str, shape: type[Shape]) -> JSON:
-    """The value of one of an artifact's JSON files, which has this shape. Raises ArtifactError for any other."""
-    value = artifact.read_json(name)
-    demand_shape(value, shape, where=artifact.path / name)
-    return value
-
-
-def demand_names(artifact: Artifact, name: str, key: str, there: JSON, wanted: list[str]) -> None:
-    """Returns when a table of one of an artifact's JSON files has all these keys. Raises ArtifactError otherwise."""
-    if lacking := [one for one in wanted if one not in there]:
-        raise ArtifactError(f"{artifact.path / name}: {key}.{lacking[0]} is missing. {REMEDY}")
