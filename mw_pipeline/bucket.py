@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from mw_pipeline.errors import ArtifactError, StoreError
 
@@ -24,6 +25,8 @@ _MOST_RETRIES = 100  # the seconds end it before
 _MOST = 1e9  # of seconds or gigabytes: more than anyone means, and less than a clock can hold
 _XML = re.compile(r"<\?xml|<Error>")
 _MESSAGE = re.compile(r"<Message>\s*([^<\n]+)")
+_CODE = re.compile(r"<Code>\s*([^<\n]+)")
+_SECRETS = re.compile(r"(?<=://)[^/\s@]+@|(?<=[^\s?])\?[^\s?]+=\S*(?<![:),])")
 
 
 class TakenError(Exception):
@@ -111,18 +114,21 @@ class Bucket:
             return {found["path"]: found["size"] for page in obstore.list(self._objects, folder) for found in page}
 
     def folders(self, folder: str, prefix: str) -> Iterator[str]:
-        """Names of the folders directly in a folder that begin with a prefix, sorted. Each costs a request, however
-        many objects are in it. Of Azure all are asked for at once: Azurite knows no place at which a list begins."""
+        """Names of the folders directly in a folder that begin with a prefix, in the order of what is in them. Each
+        costs a request, however many objects that is. Of Azure all are asked for at once: Azurite knows no place at
+        which a list begins."""
         from obstore.store import AzureStore
 
         if isinstance(self._objects, AzureStore):
-            yield from sorted(name for name in self._all_folders(folder) if name.startswith(prefix))
+            found = (name for name in self._all_folders(folder) if name.startswith(prefix))
+            yield from sorted(found, key=lambda name: f"{name}/")
             return
         after = f"{folder}/{prefix}"
         while (path := self._first(folder, after)) is not None and path.startswith(f"{folder}/{prefix}"):
-            name = path.split("/")[1]
-            yield name
-            after = f"{folder}/{name}0"  # the character after /: beyond all that is in this one
+            name, below, _ = path.removeprefix(f"{folder}/").partition("/")
+            if below:
+                yield name
+            after = f"{folder}/{name}{'0' if below else ''}"  # the character after /: beyond all that is in this one
 
     def _all_folders(self, folder: str) -> list[str]:
         import obstore
@@ -179,6 +185,12 @@ def _opened(url: str) -> Any:
             f"the store {url!r} cannot be opened: {error}. Name a folder, or install what a URL needs: "
             "`pip install 'mw-pipeline[cloud]'`."
         ) from None
+    parts = urlsplit(url)
+    if parts.password or parts.query or (parts.username and not parts.scheme.startswith("abfs")):
+        raise ArtifactError(
+            f"the store {parts.scheme}://{parts.hostname} has credentials in its URL, which messages would show. Leave "
+            "them out and set them in the environment (docs/store.md)."
+        )
     seconds = number_in("MW_STORE_RETRY_SECONDS", RETRY_SECONDS)
     retry: Any = {
         "max_retries": _MOST_RETRIES,
@@ -212,8 +224,9 @@ def number_in(variable: str, default: float, *, least: float = 0.0) -> float:
 
 
 def _in_words(error: Exception) -> str:
-    """What a service or its client says, without the tags around it and the dump of structures behind it."""
-    text = str(error)
+    """What a service or its client says, without the tags around it, the dump of structures behind it, and what may be
+    a secret of a URL: who asks, and all behind a question mark."""
+    text = _SECRETS.sub("", str(error))
     line = _XML.split(text.partition("\n")[0])[0].rstrip(" .:-")
-    said = _MESSAGE.search(text)
+    said = _MESSAGE.search(text) or _CODE.search(text)
     return f"{line}: {html.unescape(said[1]).rstrip(' .')}" if said else line

@@ -16,7 +16,7 @@ from mw_pipeline.errors import ArtifactError
 
 REMEDY = "Delete the artifact's folder and materialize it again."
 
-Count = Annotated[int, Field(ge=0)]
+Count = Annotated[int, Field(ge=0, le=10**18)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]

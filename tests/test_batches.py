@@ -158,15 +158,24 @@ def test_no_place_comes_more_often_than_the_cap_and_a_batch_still_depends_on_its
     assert len(uncapped) > 500
 
 
-def test_the_batches_of_a_step_are_as_neighbours_in_size_as_if_they_were_one(train):
-    stream = stream_of(train, pool_batches=19, per_step=4)
+def test_what_the_processes_of_a_step_work_on_at_a_time_are_neighbours_in_size(train):
+    stream = stream_of(train, pool_batches=19, accumulation=2, processes=4)
     assert stream.pool_batches == 16, "whole steps alone"
-    steps = [np.concatenate([stream.batch(first + i).rows for i in range(4)]) for first in range(0, 16, 4)]
-    words = sorted((sorted(train.words_of(rows).tolist()) for rows in steps), key=sum)
+    at_a_time = [
+        np.concatenate([stream.batch(step + 2 * process + turn).rows for process in range(4)])
+        for step in (0, 8)
+        for turn in range(2)
+    ]
+    words = sorted((sorted(train.words_of(rows).tolist()) for rows in at_a_time), key=sum)
     assert all(shorter[-1] <= longer[0] for shorter, longer in itertools.pairwise(words))
     assert words[0][0] < words[-1][-1]
-    plain = [row for i in range(16) for row in stream_of(train, pool_batches=16).batch(i).rows.tolist()]
-    assert sorted(plain) == sorted(np.concatenate(steps).tolist())
+    alone = [row for i in range(16) for row in stream_of(train, pool_batches=16).batch(i).rows.tolist()]
+    assert sorted(alone) == sorted(np.concatenate(at_a_time).tolist())
+
+
+def test_what_one_process_adds_up_is_of_any_sizes(train):
+    alone, adding = stream_of(train), stream_of(train, accumulation=3)
+    assert [as_lists(alone.batch(i)) for i in range(130)] == [as_lists(adding.batch(i)) for i in range(130)]
 
 
 def test_another_seed_gives_other_batches(train):

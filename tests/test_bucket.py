@@ -10,6 +10,7 @@ import pytest
 from object_servers import Machine, on_every_engine
 from text_makers import make
 
+from mw_pipeline import bucket as bucket_module
 from mw_pipeline.bucket import Bucket, TakenError
 from mw_pipeline.errors import ArtifactError, StoreError
 
@@ -122,3 +123,29 @@ def test_a_key_that_the_service_does_not_take_is_told_and_not_shown(
     with pytest.raises(StoreError, match="403 Forbidden: Server failed to authenticate the request") as told:
         stranger.build("thing", make=make(a="text"))
     assert key not in str(told.value) and "<" not in str(told.value)
+
+
+def test_folders_come_in_the_order_of_what_is_in_them_and_an_object_is_none(
+    near_machines: tuple[Machine, Machine],
+) -> None:
+    bucket = Bucket(near_machines[0].url)
+    for path in ("f/a/1", "f/a-b/1", "f/a/2", "f/ab/1", "f/a0", "g/a/1"):
+        bucket.put(path, b"text", over=None)
+    assert list(bucket.folders("f", "a")) == ["a-b", "a", "ab"]
+
+
+@pytest.mark.parametrize("url", ["s3://ME:SECRET@bucket/x", "s3://SECRET@bucket", "az://container?sig=SECRET"])
+def test_a_url_with_credentials_is_refused_and_not_repeated(url: str) -> None:
+    with pytest.raises(ArtifactError, match="has credentials in its URL") as refused:
+        Bucket(url)
+    assert "SECRET" not in str(refused.value)
+
+
+def test_what_a_service_says_is_told_without_what_may_be_a_secret() -> None:
+    said = bucket_module._in_words(
+        OSError(
+            "Generic S3 error: GET http://ME:SECRET@127.0.0.1:9/b/a?sig=SECRET&x=1: "
+            "<Error><Code>AccessDenied</Code></Error>"
+        )
+    )
+    assert "SECRET" not in said and "http://127.0.0.1:9/b/a" in said and said.endswith("AccessDenied")

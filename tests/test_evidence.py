@@ -100,35 +100,33 @@ CHANGES = {
 }
 AUDIT = {"sources": [AUDITED], "since": {"digest": "a"}, "changes": CHANGES, "findings": ["a"], "warnings": ["b"]}
 COUNTED = {key: {"x": 1} for key in ("split", "licence", "country", "script", "locale", "tag")}
+MATRIX: dict[str, Any] = {
+    "locale": "en-us",
+    "seed": 0,
+    "rows": 1,
+    "left_out": 0,
+    "measured_on": "a",
+    "compared": "b",
+    "not_asked": {"cell": "why"},
+    "policy": "strict",
+    "places_share": 0.1,
+    "places_held_out": 0.1,
+    "matrix": [
+        {
+            "family": "cedex",
+            "values": ["a"],
+            "rows": 2,
+            "right": 1,
+            "miss": {"raw": "x", "expected": {"unit": "a"}, "read": {"unit": "b"}},
+        }
+    ],
+}
 SAMPLES: list[tuple[type[Shape], dict[str, Any]]] = [
     (evidence.Parity, {"fp32_against_checkpoint": AGREEMENT, "int8_against_checkpoint": AGREEMENT}),
     (evidence.Scores, {**MEASURED, "hashes": {"gold": "a"}, "policy": "strict"}),
     (evidence.Card, {"metrics": {"golden": {**MEASURED, "ceiling": {"core_macro_f1": 1.0}}}}),
     (evidence.Gold, {"findings": [FINDING], "sets": {"real": {}}}),
-    (
-        evidence.Matrix,
-        {
-            "locale": "en-us",
-            "seed": 0,
-            "rows": 1,
-            "left_out": 0,
-            "measured_on": "a",
-            "compared": "b",
-            "not_asked": {"cell": "why"},
-            "policy": "strict",
-            "places_share": 0.1,
-            "places_held_out": 0.1,
-            "matrix": [
-                {
-                    "family": "cedex",
-                    "values": ["a"],
-                    "rows": 2,
-                    "right": 1,
-                    "miss": {"raw": "x", "expected": {"unit": "a"}, "read": {"unit": "b"}},
-                }
-            ],
-        },
-    ),
+    (evidence.Matrix, MATRIX),
     (
         evidence.Census,
         {
@@ -144,7 +142,7 @@ SAMPLES: list[tuple[type[Shape], dict[str, Any]]] = [
     (evidence.Axes, {"measured_on": "a", "locales": {"en-us": COMPARED}}),
     (evidence.Axes, {"measured_on": "a", "locales": {"en-us": {"sentence": "no row"}}}),
     (evidence.Diagnosis, {"failure_modes": [{}]}),
-    (evidence.Verdict, {"outcome": "pass"}),
+    (evidence.Verdict, {"outcome": "pass", "reason": "no rule fired", "evidence": {}}),
     (
         evidence.ClosedWords,
         {
@@ -215,7 +213,7 @@ def test_every_node_of_another_kind_and_every_missing_key_is_a_problem(
 
 
 def test_what_a_file_holds_beside_its_shape_is_read_with_it(tmp_path: Path) -> None:
-    value = {"outcome": "pass", "more": [1]}
+    value = {"outcome": "pass", "reason": "no rule fired", "evidence": {}, "more": [1]}
 
     assert read_evidence(artifact_of(tmp_path, json.dumps(value)), "facts.json", evidence.Verdict) == value
 
@@ -264,6 +262,10 @@ NAN, INF = float("nan"), float("inf")
         (evidence.Run, {}, {"max_steps": 10**13}, "max_steps"),
         (DatasetSummary, DATASET, {"label_entropy": -0.1}, "label_entropy"),
         (DatasetSummary, DATASET, {"survival": {"street": {"gold": 0, "survived": 0}}}, "survival.street.gold"),
+        (DatasetSummary, DATASET, {"survival": {"street": {"gold": 1, "survived": 2}}}, "survival.street"),
+        (DatasetSummary, DATASET, {"rows": 10**400}, "rows"),
+        (evidence.Gold, {"findings": [], "sets": {}}, {"sets": {"real": {"skipped": ""}}}, "sets.real.skipped"),
+        (evidence.Matrix, MATRIX, {"matrix": [{**MATRIX["matrix"][0], "rows": 1, "right": 2}]}, "matrix.0"),
         (evidence.SourceMix, MIX, {"sources": [{**MIXED, "requested_share": 0.5}]}, "sources"),
         (evidence.SourceMix, MIX, {"sources": [{**MIXED, "realised_share": 1.5}]}, "sources.0.realised_share"),
         (evidence.Audit, AUDIT, {"since": {"digest": None}}, "the whole of it"),

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from mw_pipeline.digest import JSON, json_value
 from mw_pipeline.errors import CorpusError
@@ -37,6 +37,12 @@ class _Splits(Shape):
 class _Survival(Shape):
     gold: _AtLeastOne
     survived: Count
+
+    @model_validator(mode="after")
+    def _counts_fit(self) -> Self:
+        if self.survived > self.gold:
+            raise ValueError("more spans survived than there were")
+        return self
 
 
 class DatasetSummary(Shape):

@@ -18,7 +18,7 @@ from pydantic import AfterValidator, Field
 
 from mw_pipeline.digest import JSON, json_value
 from mw_pipeline.errors import ArtifactError
-from mw_pipeline.json_shapes import Amount, Shape, demand_shape
+from mw_pipeline.json_shapes import Amount, Number, Shape, demand_shape
 
 Row = Mapping[str, JSON]
 
@@ -216,7 +216,7 @@ class _Facts(Shape):
     parameters: _Total | None = None
     label_count: _Total | None = None
     label_counts: dict[str, _Total] | None = None
-    label_entropy: float | None = None
+    label_entropy: Number | None = None
     initial_val_loss: float | None = None
     passes: dict[str, Amount] | None = None
     pool_batches: _Total | None = None

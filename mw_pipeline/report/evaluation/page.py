@@ -162,11 +162,12 @@ def _scores_section(scores: Mapping[str, JSON]) -> Section:
 def _golden_sets_section(
     scores: Mapping[str, JSON], sets: Mapping[str, JSON], gated: Sequence[str], skipped: Sequence[str]
 ) -> Section:
-    asked = [name for name in gated if name in sets]
+    asked, absent = ([name for name in gated if (name in sets) is there] for there in (True, False))
+    others = f", and {', '.join(absent)} would, but were not there" if absent else ""
     sentences = [
         f"“{tables.OWN_SET}” is the gold of the corpus itself, which gates the release; of the further sets "
-        f"{', '.join(asked) or 'none'} gate it too. The rows of all are left out of training and validation by text "
-        "and by family. Where the labels of a set are complete for some tags only, these alone are scored.",
+        f"{', '.join(asked) or 'none'} gate it too{others}. The rows of all are left out of training and validation by "
+        "text and by family. Where the labels of a set are complete for some tags only, these alone are scored.",
         *([cells.sentence("; ".join(skipped))] if skipped else []),
     ]
     shown = (tables.golden_set_table(scores, sets), *tables.set_tag_tables(sets))

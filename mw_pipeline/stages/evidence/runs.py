@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from mw_pipeline.json_shapes import Amount, Count, Number, Shape, Share
 from mw_pipeline.schedule import Schedule
@@ -92,7 +92,7 @@ class _Finding(Shape):
 
 class _GoldFacts(Shape):
     findings: list[_Finding] = Field(default_factory=list)
-    skipped: str = ""
+    skipped: Annotated[str, Field(min_length=1)] | None = None
     tags: list[str] | None = None
 
 
@@ -186,6 +186,12 @@ class _Cell(Shape):
     right: Count
     miss: _Miss | None
 
+    @model_validator(mode="after")
+    def _counts_fit(self) -> Self:
+        if self.right > self.rows:
+            raise ValueError("more of its rows are right than it has")
+        return self
+
 
 class Matrix(Shape):
     """`LOCALE.json` of a capability matrix."""
@@ -222,3 +228,5 @@ class Verdict(Shape):
     """`verdict.json` of a smoke."""
 
     outcome: str
+    reason: str
+    evidence: dict[str, Any]
