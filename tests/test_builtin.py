@@ -165,6 +165,12 @@ def test_every_american_and_french_name_in_another_script_has_its_region_key():
         assert not any(found.keys[found.home :]), found.script
 
 
+def test_no_name_in_another_script_has_a_loose_space():
+    names = [name for found in scripts.script_names().values() for name in found.names]
+    assert "ராஸ் தணுரா" in names, "GeoNames has two spaces in it"
+    assert [name for name in names if name != " ".join(name.split())] == []
+
+
 def test_overseas_cedex_codes_keep_the_three_digits_of_their_departement():
     french = places.french_places()
     chosen = np.flatnonzero(np.isin(french.region_names, ["Guadeloupe", "La Réunion"]))

@@ -239,7 +239,7 @@ def _names_in_scripts(city: City) -> Iterator[tuple[str, str]]:
         if name and name[0] > "\u036f":
             script = script_of(name)
             if script is not None and 2 <= len(name) <= 40 and unicodedata.category(name[-1])[0] in "LM":
-                yield unicodedata.normalize("NFC", name), script
+                yield unicodedata.normalize("NFC", " ".join(name.split())), script
 
 
 def _as_arrays(script: str, rows: list[tuple[str, City]]) -> ScriptNames:
