@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter
 from functools import partial
 from pathlib import Path
@@ -156,26 +155,6 @@ def test_no_place_comes_more_often_than_the_cap_and_a_batch_still_depends_on_its
     )
     uncapped = [row for i in range(60) for row in plain.batch(i).rows.tolist() if row < 900 and row % 3]
     assert len(uncapped) > 500
-
-
-def test_what_the_processes_of_a_step_work_on_at_a_time_are_neighbours_in_size(train):
-    stream = stream_of(train, pool_batches=19, accumulation=2, processes=4)
-    assert stream.pool_batches == 16, "whole steps alone"
-    at_a_time = [
-        np.concatenate([stream.batch(step + 2 * process + turn).rows for process in range(4)])
-        for step in (0, 8)
-        for turn in range(2)
-    ]
-    words = sorted((sorted(train.words_of(rows).tolist()) for rows in at_a_time), key=sum)
-    assert all(shorter[-1] <= longer[0] for shorter, longer in itertools.pairwise(words))
-    assert words[0][0] < words[-1][-1]
-    alone = [row for i in range(16) for row in stream_of(train, pool_batches=16).batch(i).rows.tolist()]
-    assert sorted(alone) == sorted(np.concatenate(at_a_time).tolist())
-
-
-def test_what_one_process_adds_up_is_of_any_sizes(train):
-    alone, adding = stream_of(train), stream_of(train, accumulation=3)
-    assert [as_lists(alone.batch(i)) for i in range(130)] == [as_lists(adding.batch(i)) for i in range(130)]
 
 
 def test_another_seed_gives_other_batches(train):

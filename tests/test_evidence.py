@@ -315,7 +315,6 @@ def test_whatever_fits_the_shape_of_an_audit_can_be_compared_with_another() -> N
         ("tokenized_dataset", "dataset.json", checks.labels_survive_tokenizing, "demo"),
         ("tokenized_dataset", "dataset.json", checks.dataset_matches_schema, "demo"),
         ("tokenized_dataset", "dataset.json", checks.every_tag_is_taught, "demo"),
-        ("tokenized_dataset", "dataset.json", checks.smoke_verdict, "demo"),
         ("corpus_manifest", "census.json", checks.licences_are_allowed, "builtin"),
         ("corpus_shards", "waterfall.json", checks.rows_are_conserved, "builtin:builtin"),
     ],

@@ -62,9 +62,8 @@ class BatchStream:
 
     Samples come in pools of `pool_batches` batches: each pool is sorted by words and length, cut, and its batches dealt
     out. What a pool holds is the sampler's choice, so the mix is right in every pool; sorting only keeps padding out,
-    and dealing keeps sources of long rows from coming in bursts. What the processes of a run work on at a time are
-    neighbours in size: else each would wait for the one with the longest rows. While the second half of a pool is used,
-    a thread makes the next one.
+    and dealing keeps sources of long rows from coming in bursts. While the second half of a pool is used, a thread
+    makes the next one.
     """
 
     def __init__(
@@ -75,15 +74,11 @@ class BatchStream:
         batch_size: int,
         seed: int,
         pool_batches: int = 128,
-        accumulation: int = 1,
-        processes: int = 1,
         multiple: int = 1,
         own: Callable[[NDArray[np.int64]], NDArray[np.bool_]] | None = None,
     ) -> None:
         """Batches are as many pieces wide, and said to have as many words, as the next `multiple` above their longest
-        row. A step is `accumulation` batches of each of `processes`, side by side; where there are several, a pool has
-        as many whole steps as fit `pool_batches`, and one at least. `own` says of batch numbers (N,) which will be
-        asked for: the rows of others are drawn and never read.
+        row. `own` says of batch numbers (N,) which will be asked for: the rows of others are drawn and never read.
 
         Raises RecipeError when the sampler has sources that the dataset lacks."""
         self._dataset = dataset
@@ -92,9 +87,7 @@ class BatchStream:
         self._seed = seed
         self._multiple = multiple
         self._own = own
-        self._accumulation, self._processes = accumulation, processes
-        per_step = accumulation * processes
-        self.pool_batches = pool_batches if processes == 1 else max(1, pool_batches // per_step) * per_step
+        self.pool_batches = pool_batches
         self._ahead: Ahead[Mapping[int, Batch]] = Ahead()
         self._pool: tuple[int, Mapping[int, Batch]] | None = None
         self._sample_pool: tuple[int, SamplePool] | None = None
@@ -106,7 +99,7 @@ class BatchStream:
         if self._pool is None or self._pool[0] != pool:
             self._pool = (pool, self._ahead.take(self._batches_of, pool))
         batches = self._pool[1]
-        if position == next((own for own in batches if own >= self.pool_batches // 2), max(batches)):
+        if position == next((own for own in batches if own >= self.pool_batches // 2), None):
             self._ahead.begin(self._batches_of, pool + 1)  # whoever asks for a few batches alone needs no more of them
         return batches[position]
 
@@ -141,15 +134,7 @@ class BatchStream:
         rng = np.random.default_rng([self._seed % 2**64, pool])
         mixed = rng.permutation(samples)  # rows of one length must not stay in the sampler's order of sources
         order = mixed[self._dataset.by_size(rows[mixed])]
-        return SamplePool(rows[order], draw.passes[order], self._dealt(rng))
-
-    def _dealt(self, rng: np.random.Generator) -> NDArray[np.int64]:
-        """(P,) the order of a pool's batches: the k-th of every process of a step are neighbours in size."""
-        together = stratified_order(self.pool_batches // self._processes, rng)[:, None] * self._processes
-        batches = together + np.arange(self._processes)
-        if self._processes == 1:
-            return batches[:, 0]
-        return batches.reshape(-1, self._accumulation, self._processes).swapaxes(1, 2).ravel()
+        return SamplePool(rows[order], draw.passes[order], stratified_order(self.pool_batches, rng))
 
     def _demand_rows_of_source(self, rows: NDArray[np.int64], source: NDArray[np.int16]) -> None:
         """A sampler made for other row counts would draw the next source's rows under this one's name."""

@@ -71,14 +71,7 @@ class Subject:
     def training_batches(self, recipe: Recipe, count: int) -> list[Batch]:
         """The batches that training would have drawn next from this checkpoint on, mix and all."""
         train, config = self.split("train"), recipe.train
-        stream = BatchStream(
-            train,
-            training_sampler(train, recipe),
-            batch_size=config.batch_size,
-            seed=config.seed,
-            accumulation=config.accumulation,
-            processes=config.processes,
-        )
+        stream = BatchStream(train, training_sampler(train, recipe), batch_size=config.batch_size, seed=config.seed)
         first = self.checkpoint.step * config.accumulation * config.processes
         return [stream.batch(first + number) for number in range(count)]
 

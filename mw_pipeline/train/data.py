@@ -48,16 +48,7 @@ class TrainingData:
         sampler = training_sampler(train, recipe)
         size, seed = course.batch_size, recipe.train.seed
         own = partial(course.is_of_rank, rank=processes.rank, ranks=processes.count) if processes.count > 1 else None
-        stream = BatchStream(
-            train,
-            sampler,
-            batch_size=size,
-            seed=seed,
-            accumulation=course.accumulation,
-            processes=course.processes,
-            multiple=multiple,
-            own=own,
-        )
+        stream = BatchStream(train, sampler, batch_size=size, seed=seed, multiple=multiple, own=own)
         held_out = TokenizedDataset(plan.dataset_path, "validation")
         validation = tuple(fixed_batches(held_out, recipe.train.eval_rows))
         sample = tuple(batches_of(train, _rows_like(held_out, validation, train)))
