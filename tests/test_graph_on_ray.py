@@ -60,8 +60,6 @@ def head(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     monkeypatch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    # Of the cluster's part that serves one client: on a busy machine it takes longer to start than the 30 it is given.
-    monkeypatch.setenv("RAY_CLIENT_SERVER_CHECK_CHANNEL_TIMEOUT_S", f"{PATIENCE_SECONDS:.0f}")
     ports = [f"--port={port}", f"--ray-client-server-port={client_port}", "--node-ip-address=127.0.0.1"]
     settings = ["--num-cpus=2", "--include-dashboard=false", "--disable-usage-stats"]
     command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", *ports, *settings]

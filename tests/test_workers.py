@@ -10,6 +10,7 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -201,6 +202,29 @@ def test_a_cluster_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch
     wanted = rf"no Ray cluster at 'ray://nowhere:1' \({reason}\)\. Start it, or leave the address"
     with pytest.raises(CorpusError, match=wanted), Workers(ray="ray://nowhere:1").started():
         raise AssertionError("nothing to start")
+
+
+@pytest.mark.parametrize(("hung", "tries"), [(0, 1), (2, 3), (3, 3)])
+def test_a_cluster_whose_server_for_us_hung_is_asked_again(
+    monkeypatch: pytest.MonkeyPatch, hung: int, tries: int
+) -> None:
+    ray = pytest.importorskip("ray", reason="Ray is not installed")
+    asked: list[object] = []
+
+    def connect(**settings: object) -> SimpleNamespace:
+        asked.append(settings["address"])
+        if len(asked) <= hung:
+            raise ConnectionError(
+                "Initialization failure from server:\nRuntimeError: Starting Ray client server failed."
+            )
+        return SimpleNamespace(dashboard_url="")
+
+    monkeypatch.setattr(ray, "init", connect)
+    monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 1.0})
+    refused = pytest.raises(CorpusError, match="no Ray cluster at") if hung == 3 else nullcontext()
+    with refused, Workers(ray="ray://head:10001").started():
+        pass
+    assert asked == ["ray://head:10001"] * tries
 
 
 def test_a_cluster_that_does_not_start_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

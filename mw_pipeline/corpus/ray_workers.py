@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import count as count_from
 from itertools import islice
 from typing import Any
 
@@ -20,6 +21,9 @@ from mw_pipeline.corpus.workers import MAX_DEATHS, Calls, Run, Task, WorkersLost
 from mw_pipeline.errors import CorpusError
 
 _QUEUED_PER_CORE = 2
+# What serves one client of a cluster hangs now and then while it starts, as grpc does in a process that was forked; the
+# cluster says so after half a minute, and starts another for who asks again.
+_HUNG, _MOST_TRIES = "Starting Ray client server failed", 3
 
 
 @contextmanager
@@ -46,11 +50,13 @@ def _connect(address: str, count: int) -> str:
     settings: dict[str, Any] = {"address": address}
     if not address:  # by default Ray joins whatever cluster it finds on this machine
         settings = {"address": "local", "num_cpus": count, "include_dashboard": False}
-    try:
-        context = ray.init(**settings, log_to_driver=False, logging_level=logging.ERROR)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        raise CorpusError(_no_cluster(address, error)) from None
-    return context.dashboard_url or ""
+    tries = count_from(1)
+    while True:
+        try:
+            return ray.init(**settings, log_to_driver=False, logging_level=logging.ERROR).dashboard_url or ""
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            if _HUNG not in str(error) or next(tries) == _MOST_TRIES:
+                raise CorpusError(_no_cluster(address, error)) from None
 
 
 def _no_cluster(address: str, error: Exception) -> str:
