@@ -185,12 +185,6 @@ def _opened(url: str) -> Any:
             f"the store {url!r} cannot be opened: {error}. Name a folder, or install what a URL needs: "
             "`pip install 'mw-pipeline[cloud]'`."
         ) from None
-    parts = urlsplit(url)
-    if parts.password or parts.query or (parts.username and not parts.scheme.startswith("abfs")):
-        raise ArtifactError(
-            f"the store {parts.scheme}://{parts.hostname} has credentials in its URL, which messages would show. Leave "
-            "them out and set them in the environment (docs/store.md)."
-        )
     seconds = number_in("MW_STORE_RETRY_SECONDS", RETRY_SECONDS)
     retry: Any = {
         "max_retries": _MOST_RETRIES,
@@ -202,12 +196,22 @@ def _opened(url: str) -> Any:
         },
     }
     try:
+        _demand_no_credentials(url)
         return MemoryStore() if url.startswith("memory://") else from_url(url, retry_config=retry)
     except (BaseError, ValueError, TypeError) as error:
         raise ArtifactError(
             f"the store {url!r} cannot be opened: {_in_words(error)}. Name a folder, or install what this kind of URL "
             "needs and set its credentials: s3://, gs:// and az:// are known."
         ) from None
+
+
+def _demand_no_credentials(url: str) -> None:
+    parts = urlsplit(url)
+    if parts.password or parts.query or (parts.username and not parts.scheme.startswith("abfs")):
+        raise ArtifactError(
+            f"the store {parts.scheme}://{parts.hostname} has credentials in its URL, which messages would show. Leave "
+            "them out and set them in the environment (docs/store.md)."
+        )
 
 
 def number_in(variable: str, default: float, *, least: float = 0.0) -> float:

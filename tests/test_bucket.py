@@ -141,6 +141,11 @@ def test_a_url_with_credentials_is_refused_and_not_repeated(url: str) -> None:
     assert "SECRET" not in str(refused.value)
 
 
+def test_a_url_that_cannot_be_split_is_refused_in_words() -> None:
+    with pytest.raises(ArtifactError, match=r"the store 's3://\[bucket' cannot be opened"):
+        Bucket("s3://[bucket")
+
+
 def test_what_a_service_says_is_told_without_what_may_be_a_secret() -> None:
     said = bucket_module._in_words(
         OSError(
