@@ -8,7 +8,14 @@ from toy_run import toy_recipe
 
 from mw_pipeline.labels import STAGE2
 from mw_pipeline.model.checkpoint import Tagger
-from mw_pipeline.model.optimizer import TaggerOptimizer, flat_state, optimizer_of, restore_flat_state, step_unless
+from mw_pipeline.model.optimizer import (
+    TaggerOptimizer,
+    flat_state,
+    halves,
+    optimizer_of,
+    restore_flat_state,
+    step_unless,
+)
 from mw_pipeline.recipe import TrainConfig
 
 RECIPE = toy_recipe()
@@ -57,18 +64,71 @@ def test_frozen_parameters_are_left_out():
 
 def test_muon_moves_the_matrices_of_the_layers_and_adamw_the_rest():
     model = tagger()
-    *adamw, muon = optimizer_of(model, MUON).param_groups
+    *adamw, first, second = optimizer_of(model, MUON).param_groups
     names = {id(parameter): name for name, parameter in model.named_parameters()}
 
-    assert muon["adjust_lr_fn"] == "match_rms_adamw" and muon["weight_decay"] == 0.01
-    assert {names[id(p)].split(".", maxsplit=3)[-1] for p in muon["params"]} == {
+    muons = [*first["params"], *second["params"]]
+    for group in (first, second):
+        assert group["adjust_lr_fn"] == "match_rms_adamw" and group["weight_decay"] == 0.01
+    assert {names[id(p)].split(".", maxsplit=3)[-1] for p in muons} == {
         "attention.query_key_value.weight",
         "attention.output.weight",
         "expand.weight",
         "contract.weight",
     }
-    assert len(muon["params"]) == 4 * RECIPE.model.layers
-    assert sum(len(group["params"]) for group in adamw) + len(muon["params"]) == len(names)
+    assert len(muons) == 4 * RECIPE.model.layers
+    assert sum(len(group["params"]) for group in adamw) + len(muons) == len(names)
+
+
+def test_the_two_halves_of_muon_cost_about_the_same():
+    matrices = [torch.nn.Parameter(torch.empty(s)) for s in [(384, 128), (128, 128), (512, 128), (128, 512)] * 3]
+
+    first, second = (sum(min(m.shape) * m.numel() for m in half) for half in halves(matrices))
+
+    assert abs(first - second) < 0.1 * first
+    assert halves(matrices[:1]) == [matrices[:1]] and halves([]) == []
+
+
+def test_a_step_on_two_threads_is_that_on_one_to_the_last_bit():
+    """Parts step side by side there, each on a thread of its own, and so many are left as there were."""
+
+    def trained(threads: int) -> dict[str, torch.Tensor]:
+        model = tagger()
+        optimizer = optimizer_of(model, MUON)
+        torch.set_num_threads(threads)
+        for _ in range(3):
+            optimizer.zero_grad()
+            for name, parameter in sorted(model.named_parameters()):
+                parameter.grad = torch.linspace(-1, 1, parameter.numel()).view_as(parameter) * len(name)
+            optimizer.step(halt=torch.zeros(()))
+            assert torch.get_num_threads() == threads
+        return model.state_dict()
+
+    try:
+        alone, beside = trained(1), trained(2)
+    finally:
+        torch.set_num_threads(1)
+
+    assert all(torch.equal(value, beside[name]) for name, value in alone.items())
+    assert not torch.equal(
+        alone["encoder.layers.0.expand.weight"], tagger().state_dict()["encoder.layers.0.expand.weight"]
+    )
+
+
+def test_what_goes_wrong_on_the_other_thread_ends_the_step():
+    model = tagger()
+    optimizer = optimizer_of(model, MUON)
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    last = optimizer.param_groups[-1]["params"][0]
+    last.grad = torch.zeros_like(last).to_sparse()
+    torch.set_num_threads(2)
+    try:
+        with pytest.raises(RuntimeError, match="sparse"):
+            optimizer.step()
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(1)
 
 
 @pytest.mark.parametrize("config", [RECIPE.train, MUON], ids=["adamw", "muon"])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -14,7 +16,10 @@ from mw_pipeline.recipe import TrainConfig
 
 
 class TaggerOptimizer:
-    """Optimizers of disjoint parameters that step as one. Each parameter is in one group of one of them."""
+    """Optimizers of disjoint parameters that step as one. Each parameter is in one group of one of them.
+
+    Their products are so small that a second thread in each costs more than it saves. So every one counts on a single
+    thread, and on a CPU of which torch has two or more, the last one steps beside the others; no bit depends on it."""
 
     def __init__(self, parts: Sequence[torch.optim.Optimizer]) -> None:
         self._parts = tuple(parts)
@@ -33,21 +38,35 @@ class TaggerOptimizer:
         """One step of every part; it moves nothing where `halt`, () float32 on the parameters' device, is 1.
 
         That is decided there, so nobody has to wait until it is known."""
-        with threads_of_torch(1):  # Muon's products are so small that a second thread costs more than it saves
-            for part in self._parts:
-                if halt is None or isinstance(part, torch.optim.AdamW):
-                    part.found_inf = halt  # type: ignore[attr-defined]  # the fused kernels ask for it
-                    part.step()
-                elif halt.device.type != "cpu":
-                    step_unless(halt, part)
-                elif not halt.numpy():  # a CPU has the answer at once, and the copies would cost a twentieth of a step
-                    part.step()
+        own, beside = self._parts, None
+        side_by_side = len(own) > 1 and torch.get_num_threads() > 1 and (halt is None or halt.device.type == "cpu")
+        with threads_of_torch(1):
+            if side_by_side:
+                own, beside = own[:-1], self._hand.submit(_step, own[-1], halt)
+            for part in own:
+                _step(part, halt)
+            if beside is not None:
+                beside.result()
+
+    @cached_property
+    def _hand(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(1, "optimizer", initializer=torch.set_num_threads, initargs=(1,))
 
     def state_of(self, parameter: nn.Parameter) -> dict[str, Tensor]:
         """What is kept of a parameter between steps, to be read and written; empty before its first step."""
         part = next(part for part in self._parts if any(parameter is p for g in part.param_groups for p in g["params"]))
         state: dict[str, Tensor] = part.state[parameter]
         return state
+
+
+def _step(part: torch.optim.Optimizer, halt: Tensor | None) -> None:
+    if halt is None or isinstance(part, torch.optim.AdamW):
+        part.found_inf = halt  # type: ignore[attr-defined]  # the fused kernels ask for it
+        part.step()
+    elif halt.device.type != "cpu":
+        step_unless(halt, part)
+    elif not halt.numpy():  # a CPU has the answer at once, and the copies would cost a twentieth of a step
+        part.step()
 
 
 @torch.no_grad()
@@ -80,11 +99,22 @@ def optimizer_of(model: Tagger, config: TrainConfig) -> TaggerOptimizer:
         {"params": [p for p in trained if id(p) not in decayed], "weight_decay": 0.0},
     ]
     parts: list[torch.optim.Optimizer] = [torch.optim.AdamW(groups, lr=config.peak_lr, fused=True)]
-    matrices = [p for p in trained if id(p) in by_muon]
-    if matrices:
+    for matrices in halves([p for p in trained if id(p) in by_muon]):
         decay = config.weight_decay
         parts.append(torch.optim.Muon(matrices, lr=config.peak_lr, weight_decay=decay, adjust_lr_fn="match_rms_adamw"))
     return TaggerOptimizer(parts)
+
+
+def halves(matrices: Sequence[nn.Parameter]) -> list[list[nn.Parameter]]:
+    """At most two parts, none of them empty, which cost Muon about the same: its products grow with the square of a
+    matrix's smaller side times the other."""
+    parts: list[list[nn.Parameter]] = [[], []]
+    cost = [0, 0]
+    for matrix in sorted(matrices, key=lambda matrix: -min(matrix.shape) * matrix.numel()):
+        least = cost.index(min(cost))
+        parts[least].append(matrix)
+        cost[least] += min(matrix.shape) * matrix.numel()
+    return [part for part in parts if part]
 
 
 def flat_state(optimizer: TaggerOptimizer, model: nn.Module) -> dict[str, Tensor]:
