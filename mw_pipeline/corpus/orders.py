@@ -131,8 +131,10 @@ def blocks_of(rows: Sequence[str]) -> Form:
 
 
 def moved(native: Form, habits: Mapping[str, Any], rng: np.random.Generator) -> Form:
-    """The native form after the moves that one writer makes, each drawn by the habits of the country file."""
-    form = native
+    """The form that one writer starts from, the native or another country's, after the moves that they make: each is
+    drawn by the habits of the country file."""
+    start = _drawn(habits["as_in"], rng)
+    form = native if start == "native" else native_form(start)
     for tag, move in _PLACED:
         form = move(form, _drawn(habits[tag], rng))
     if rng.random() < habits["number_turned"]:

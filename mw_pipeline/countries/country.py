@@ -11,8 +11,8 @@ from typing import Any
 from mw_pipeline.countries.values import fault_of
 from mw_pipeline.errors import CorpusError
 
-# Sections whose keys are words, not settings: a country file fills them as it likes.
-_OPEN = frozenset({"areas.short", "run_on"})
+# Sections whose keys are words or codes, not settings: a country file fills them as it likes.
+_OPEN = frozenset({"areas.short", "order.as_in", "run_on"})
 WORD_PLACES = ("type", "direction", "first", "inner", "last", "any")
 """Which words of a component a table of words is about: see corpus/swaps.py."""
 _WORD_TAGS = ("venue", "street", "unit", "dependent_locality", "locality", "subregion", "region")

@@ -70,6 +70,7 @@ def _checks(tags: tuple[str, ...]) -> dict[str, Check]:
         "form.native": functools.partial(_form, tags=tags),
         **{f"order.{name}": _SHARE for name in shares},
         **{f"order.{name}": _weights for name in placed},
+        "order.as_in": _as_in,
         "written.country_share": _SHARE,
         "written.shares": _weights,
         **{f"written.{about}": _table_of(_SHARE) for about in ("address", "street", "venue", "place")},
@@ -146,6 +147,12 @@ def _no_weight(weights: Sequence[float]) -> Fault | None:
 
 def _weights(values: Any) -> Fault | None:
     return _table_of(_WEIGHT)(values) or _no_weight(list(values.values()))
+
+
+def _as_in(values: Any) -> Fault | None:
+    """Weights by "native" and codes of countries."""
+    others = [key for key in values if key != "native"] if isinstance(values, Mapping) else []
+    return _weights(values) or next((fault for fault in map(_COUNTRY, others) if fault), None)
 
 
 def _weighted(rows: Any) -> Fault | None:
