@@ -235,3 +235,15 @@ def test_even_draws_meet_small_areas_as_often_as_large_ones():
 
     assert len(met) == 56
     assert min(met.values()) > 850
+
+
+def test_each_country_abroad_is_named_in_english_and_in_french_as_often():
+    """Drawn row by row, one of hundreds of names was left with half of the rows of the others."""
+    abroad = ["BH", "JM", "SG"]
+    drafts = foreign.world_drafts(601, np.random.default_rng(3), abroad=abroad)
+
+    named = Counter(drafts.tags["country"])
+
+    assert {name: count // 10 for name, count in named.items()} == dict.fromkeys(
+        ("Bahrain", "Bahreïn", "Jamaica", "Jamaïque", "Singapore", "Singapour"), 10
+    )

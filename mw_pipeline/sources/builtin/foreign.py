@@ -107,7 +107,7 @@ def world_drafts(count: int, rng: np.random.Generator, *, abroad: Sequence[str])
     names = latin_world()
     drawn = names.draw_evenly(rng, count, abroad)
     countries, rows = names.countries[drawn], np.arange(count)
-    english = rng.random(count) < 0.5
+    english = _every_second(countries, rng)
     write = Expansion(grammar(), rng, {}).expand
     streets = np.where(english, write("world_street_en", rows), write("world_street_fr", rows))
     with_street = rng.random(count) < 0.62
@@ -127,6 +127,13 @@ def world_drafts(count: int, rng: np.random.Generator, *, abroad: Sequence[str])
         place_ids=names.ids[drawn],
         region_keys=np.full(count, "", dtype=object),
     )
+
+
+def _every_second(values: Strings, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """True for half of the rows of each value: what is drawn row by row leaves some value with few of one kind."""
+    chosen = np.empty(len(values), np.bool_)
+    chosen[np.argsort(values, kind="stable")] = (np.arange(len(values)) + rng.integers(2)) % 2 == 0
+    return chosen
 
 
 @functools.cache

@@ -110,8 +110,8 @@ class ScriptNames:
         return np.where(rng.random(count) < home_share, at_home, self._draw_from(away, rng, count))
 
     def draw_evenly(self, rng: np.random.Generator, count: int, countries: Sequence[str]) -> Rows:
-        """Indices of places in these countries, of each country as many. They must have some."""
-        country = rng.integers(len(countries), size=count)
+        """Indices of places in these countries, of each country as many, or one more. They must have some."""
+        country = rng.permutation(count) % len(countries)
         drawn = np.empty(count, np.int64)
         for number, rows in groups_of(country):
             drawn[rows] = self._draw_from(np.arange(*self.runs[countries[number]]), rng, len(rows))
