@@ -272,7 +272,11 @@ def test_rows_of_a_country_or_of_none_said_are_gold_that_a_gate_may_ask(project:
             'adapter = "ban"\ninput = "ban.csv"',
             "under 'Licence Ouverte 2.0', and licences_allowed has 'Licence Ouvert 2.0', the nearest to it",
         ),
-        ("MTI", 'adapter = "usaddress-xml"\ninput = "x"', "under 'MIT' or 'ODbL-1.0', and licences_allowed lists MTI"),
+        (
+            "MTI",
+            'adapter = "usaddress-xml"\ninput = "x"',
+            "under 'MIT' or 'ODbL-1.0', and licences_allowed has 'MTI', the nearest to it",
+        ),
     ],
 )
 def test_a_source_whose_rows_no_allowed_licence_lets_in_is_told_when_the_spec_is_read(

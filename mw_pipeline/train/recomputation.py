@@ -98,8 +98,7 @@ class Reenactment:
 
 def _parts_of(run: Row) -> list[Row]:
     """What run.json says of each part of a run: one that was resumed may have seen several machines."""
-    parts = run.get("parts")
-    return [part for part in parts if isinstance(part, dict)] if isinstance(parts, list) and parts else [run]
+    return run.get("parts") or [run]
 
 
 def _first_steps_of(path: Path) -> dict[int, Row]:

@@ -21,6 +21,7 @@ from mw_pipeline.recipe.section import NotNegative, Positive, Share, Size
 from mw_pipeline.schedule import Schedule
 
 RUN_JSON = "run.json"
+_REMEDY = "Repair it, or remove it."
 _MOST_LABELS = 1000
 
 
@@ -59,6 +60,7 @@ class RunJson(Shape):
     Losses are in nats per piece, label_entropy is H0 in nats, effective_batch = batch × accumulation × processes."""
 
     kind: _Word | None = None
+    recipe: _Word | None = None
     status: _Word | None = None
     converged: _Word | None = None
     step: _NotNegative | None = None
@@ -127,9 +129,9 @@ class RunJson(Shape):
         return [f"run.json does not say {', '.join(lacking)}"] if lacking else []
 
 
-def run_facts(run: JSON, *, where: Path | str = RUN_JSON) -> RunJson:
+def run_facts(run: JSON, *, where: Path | str = RUN_JSON, remedy: str = _REMEDY) -> RunJson:
     """The facts of a run.json. Raises ArtifactError, naming `where` and the key, for one that no run could have."""
-    return demand_shape(run, RunJson, where=where, remedy="Repair it, or remove it.")
+    return demand_shape(run, RunJson, where=where, remedy=remedy)
 
 
 def read_run_json(path: Path) -> dict[str, JSON]:
@@ -141,6 +143,6 @@ def read_run_json(path: Path) -> dict[str, JSON]:
     try:
         value: dict[str, JSON] = json_value(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ArtifactError(f"{path}: cannot be read as JSON ({error}). Repair it, or remove it.") from None
+        raise ArtifactError(f"{path}: cannot be read as JSON ({error}). {_REMEDY}") from None
     run_facts(value, where=path)
     return value
