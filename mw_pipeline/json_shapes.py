@@ -8,7 +8,7 @@ its own.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -29,21 +29,32 @@ class Shape(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True)
 
 
+_Shaped = TypeVar("_Shaped", bound=Shape)
+
+
 def shape_problem(value: Any, shape: type[Shape]) -> str | None:
     """The first key of a value that is missing, of another kind or out of bounds, with what is wrong; or None."""
     try:
         shape.model_validate(value)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"] if not str(part).startswith("_")) or "the whole of it"
-        return f"{key} {'is missing' if first['type'] == 'missing' else _found(first)}"
+        return _first_problem(error)
     return None
 
 
-def demand_shape(value: Any, shape: type[Shape], *, where: Path | str, remedy: str = REMEDY) -> None:
-    """Returns when a value has this shape. Raises ArtifactError, naming where it lies and its key, otherwise."""
-    if problem := shape_problem(value, shape):
-        raise ArtifactError(f"{where}: {problem}. {remedy}")
+def demand_shape(value: Any, shape: type[_Shaped], *, where: Path | str, remedy: str = REMEDY) -> _Shaped:
+    """The keys of a value that has this shape. Raises ArtifactError, naming where it lies and its key, otherwise."""
+    try:
+        return shape.model_validate(value)
+    except ValidationError as error:
+        raise ArtifactError(f"{where}: {_first_problem(error)}. {remedy}") from None
+
+
+def _first_problem(error: ValidationError) -> str:
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"] if not str(part).startswith("_")) or "the whole of it"
+    if first["type"] == "value_error" and not first["loc"]:
+        return str(first["ctx"]["error"])  # of several keys, which it names
+    return f"{key} {'is missing' if first['type'] == 'missing' else _found(first)}"
 
 
 def _found(error: Any) -> str:

@@ -11,7 +11,7 @@ import dagster as dg
 import pytest
 from campaign_logs import write_logs, write_recipes
 from graph_runs import environment, failure_of, materialize, shell
-from tiny_project import change, place_at
+from tiny_project import edit_json, place_at, rewrite
 
 from mw_pipeline.campaign.report import campaign_report
 from mw_pipeline.cli import main
@@ -90,7 +90,6 @@ def test_the_graph_makes_the_report_of_a_campaign_and_again_when_there_is_more(p
 
 CAMPAIGN = f"dagster asset materialize -m assets.definitions --select campaign_runs,campaign_report --partition {NAME}"
 JOB = f"""dagster job execute -m assets.definitions -j campaign --tags '{{"dagster/partition": "{NAME}"}}'"""
-CORPUS = "corpora/builtin.toml"
 
 
 @pytest.mark.slow
@@ -139,7 +138,8 @@ def verdicts_in(instance: dg.DagsterInstance, recipes: Iterable[str]) -> dict[st
 @pytest.mark.slow
 def test_a_campaign_of_the_graph_stops_at_the_gates_of_its_data(place: Place) -> None:
     add_campaign(place)
-    change(place.project, 'licences_allowed = ["CC-BY-4.0"]', 'licences_allowed = ["ODbL-1.0"]', file=CORPUS)
+    other = edit_json(licences__builtin__licences={"ODbL-1.0": 1})
+    rewrite(line.corpus_manifest.demand(place, "builtin"), "census.json", other)
     made = sorted(place.store.root.glob("*_checkpoint/*"))
     result = materialize(place.project, "campaign_runs", "campaign_report", partition=NAME)
 

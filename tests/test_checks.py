@@ -13,7 +13,7 @@ from tiny_line import made, problems, remade_release
 from tiny_project import add_source_without_training_rows, change, edit_json, place_at, rewrite
 
 from mw_pipeline.digest import JSON
-from mw_pipeline.errors import RecipeError
+from mw_pipeline.errors import ArtifactError, RecipeError
 from mw_pipeline.stages import checks, line
 from mw_pipeline.stages.checks import release
 from mw_pipeline.stages.findings import Check
@@ -120,6 +120,34 @@ def test_a_full_run_that_ended_before_its_steps_is_found(place: Place) -> None:
     rewrite(made(place, "full_checkpoint"), "run.json", edit_json(status="BUDGET_EXHAUSTED", step=100))
 
     assert "the run ended as 'BUDGET_EXHAUSTED' at step 100 of 240" in problems(checks.run_is_sound, place)
+
+
+@pytest.mark.parametrize(
+    ("forged", "name"),
+    [
+        ({"pool_batches": 127}, "pool_batches 127, recipe and data have 128"),
+        ({"accumulation": 2, "batch_size": 8}, "accumulation 2, recipe and data have 1"),
+        ({"patience_evals": 3}, "patience_evals 3, recipe and data have None"),
+        ({"device_asked": "cuda"}, "device_asked 'cuda', recipe and data have"),
+        ({"initial_weights": "c0ffee"}, "initial_weights 'c0ffee', recipe and data have 'random'"),
+        ({"label_entropy": 0.5}, "label_entropy 0.5, recipe and data have"),
+        ({"digests__code": "0" * 64}, "digests {"),
+    ],
+)
+def test_a_full_run_that_says_otherwise_than_recipe_and_data_is_found(
+    place: Place, forged: dict[str, JSON], name: str
+) -> None:
+    rewrite(made(place, "full_checkpoint"), "run.json", edit_json(**forged))
+
+    assert f"run.json has {name}" in problems(checks.run_is_sound, place)
+
+
+@pytest.mark.parametrize("forged", [{"pool_batches": 10**15}, {"accumulation": 1.5}, {"accumulation": 0}])
+def test_a_fact_that_no_run_could_have_stops_its_check(place: Place, forged: dict[str, JSON]) -> None:
+    rewrite(made(place, "full_checkpoint"), "run.json", edit_json(**forged))
+
+    with pytest.raises(ArtifactError, match=rf"run\.json: {next(iter(forged))} is .*Repair it, or remove it"):
+        checks.run_is_sound(place, "demo")
 
 
 @pytest.mark.parametrize("name", ["gold", "labels"])

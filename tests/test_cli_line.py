@@ -153,7 +153,8 @@ def test_wishes_that_cannot_be_met_are_bad_input(run: CommandLine, place: Place,
 
 
 def test_an_upstream_check_that_fails_stops_the_command_by_its_name(run: CommandLine, place: Place) -> None:
-    change(place.project, 'licences_allowed = ["CC-BY-4.0"]', 'licences_allowed = ["MIT"]', file="corpora/builtin.toml")
+    other = edit_json(licences__builtin__licences={"ODbL-1.0": 1})
+    rewrite(line.corpus_manifest.demand(place, "builtin"), "census.json", other)
 
     code, shown, said = run(place, "audit", "--recipe", "demo")
 

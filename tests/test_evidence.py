@@ -9,6 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from evidence_samples import (
+    ACTIVATIONS,
+    CARD,
+    DIAGNOSIS,
+    GOLD,
+    GOLDEN_SETS,
+    GRADIENTS,
+    INDEX,
+    MATRIX,
+    MEASURED,
+    SCORES,
+    SEPARATION,
+    VERDICT,
+)
 from tiny_project import rewrite
 
 from mw_pipeline.artifact import Artifact
@@ -22,16 +36,10 @@ from mw_pipeline.stages.evidence import demand_names, read_evidence
 from mw_pipeline.stages.findings import Check
 from mw_pipeline.stages.place import Place
 from mw_pipeline.store import Store
+from mw_pipeline.teaching.index_facts import IndexFacts
 
 AGREEMENT = {"texts": 1, "pieces": 2, "max_logit_difference": 1e-5, "label_agreement_share": 1.0}
-MEASURED = {
-    "rows": 9,
-    "core_macro_f1": 0.9,
-    "exact_match": 0.8,
-    "intervals": {"core_macro_f1": [0.8, 1.0], "exact_match": [0.7, 0.9]},
-}
 FLOW = {"read": 2, "kept": 1, "quarantined": {"ragged": 1}, "filtered": {"no_street": 0}, "deduplicated": 0}
-FINDING = {"rule": "empty", "value": "x", "file": "us.jsonl", "line": 3, "remedy": "Write it."}
 AXIS = {"candidate": 0.5, "baseline": 0.4, "difference": 0.1, "interval": [0.0, 0.2], "verdict": "better"}
 AXES = dict.fromkeys(("coarse_f1", "fine_f1", "calibration", "training_stability"), AXIS)
 COMPARED = {
@@ -100,32 +108,12 @@ CHANGES = {
 }
 AUDIT = {"sources": [AUDITED], "since": {"digest": "a"}, "changes": CHANGES, "findings": ["a"], "warnings": ["b"]}
 COUNTED = {key: {"x": 1} for key in ("split", "licence", "country", "script", "locale", "tag")}
-MATRIX: dict[str, Any] = {
-    "locale": "en-us",
-    "seed": 0,
-    "rows": 1,
-    "left_out": 0,
-    "measured_on": "a",
-    "compared": "b",
-    "not_asked": {"cell": "why"},
-    "policy": "strict",
-    "places_share": 0.1,
-    "places_held_out": 0.1,
-    "matrix": [
-        {
-            "family": "cedex",
-            "values": ["a"],
-            "rows": 2,
-            "right": 1,
-            "miss": {"raw": "x", "expected": {"unit": "a"}, "read": {"unit": "b"}},
-        }
-    ],
-}
 SAMPLES: list[tuple[type[Shape], dict[str, Any]]] = [
     (evidence.Parity, {"fp32_against_checkpoint": AGREEMENT, "int8_against_checkpoint": AGREEMENT}),
-    (evidence.Scores, {**MEASURED, "hashes": {"gold": "a"}, "policy": "strict"}),
-    (evidence.Card, {"metrics": {"golden": {**MEASURED, "ceiling": {"core_macro_f1": 1.0}}}}),
-    (evidence.Gold, {"findings": [FINDING], "sets": {"real": {}}}),
+    (evidence.Scores, SCORES),
+    (evidence.GoldenSets, GOLDEN_SETS),
+    (evidence.Card, CARD),
+    (evidence.Gold, {**GOLD, "regions": {"US": {**GOLD["regions"]["US"], "rows": {}}}}),
     (evidence.Matrix, MATRIX),
     (
         evidence.Census,
@@ -141,8 +129,15 @@ SAMPLES: list[tuple[type[Shape], dict[str, Any]]] = [
     ),
     (evidence.Axes, {"measured_on": "a", "locales": {"en-us": COMPARED}}),
     (evidence.Axes, {"measured_on": "a", "locales": {"en-us": {"sentence": "no row"}}}),
-    (evidence.Diagnosis, {"failure_modes": [{}]}),
-    (evidence.Verdict, {"outcome": "pass", "reason": "no rule fired", "evidence": {}}),
+    (evidence.Diagnosis, DIAGNOSIS),
+    (evidence.Verdict, VERDICT),
+    (evidence.LossRanking, {"seeds": 3, "ranking": [{}], "failed": {"crf": "seed 0: no sound run"}}),
+    (evidence.ShardCounts, {"rows": 1, **COUNTED, "source": {"x": 1}, "method": {"x": 1}}),
+    (evidence.ProbeKind, {"probe": "gradients"}),
+    (evidence.GradientProbe, GRADIENTS),
+    (evidence.ActivationProbe, ACTIVATIONS),
+    (evidence.SeparationProbe, SEPARATION),
+    (IndexFacts, INDEX),
     (
         evidence.ClosedWords,
         {
@@ -179,6 +174,7 @@ FREE_TABLES = {
     "hashes", "sets", "not_asked", "expected", "read", "split", "licence", "licences", "splits", "sources", "flow",
     "excluded", "repeats", "quarantined", "filtered", "methods", "locales", "metrics", "rows_by_tag",
     "country", "script", "locale", "tag", "dropped", "ban", "survival", "label_counts", "changed",
+    "per_tag", "scores", "regions", "labels", "failed", "source", "method", "checkpoints",
 }  # fmt: skip
 OTHER = {dict: [], list: {}, str: 7, int: "7", float: "0.5", bool: "no"}
 
@@ -192,7 +188,7 @@ def damaged(value: Any, *, above: str = "") -> Iterator[Any]:
             changed[key] = other
             yield changed
         if isinstance(value, dict) and not (
-            above in FREE_TABLES and {*map(type, value.values())} <= {str, int, dict, list}
+            above in FREE_TABLES and {*map(type, value.values())} <= {str, int, float, dict, list}
         ):
             yield {name: below for name, below in value.items() if name != key}
 
@@ -213,7 +209,7 @@ def test_every_node_of_another_kind_and_every_missing_key_is_a_problem(
 
 
 def test_what_a_file_holds_beside_its_shape_is_read_with_it(tmp_path: Path) -> None:
-    value = {"outcome": "pass", "reason": "no rule fired", "evidence": {}, "more": [1]}
+    value = {**VERDICT, "more": [1]}
 
     assert read_evidence(artifact_of(tmp_path, json.dumps(value)), "facts.json", evidence.Verdict) == value
 
@@ -249,12 +245,12 @@ NAN, INF = float("nan"), float("inf")
         for found in ({**AGREEMENT, key: value},)
     ]
     + [
-        (evidence.Scores, dict(SAMPLES[1][1]), {"core_macro_f1": 1.5}, "core_macro_f1"),
-        (evidence.Scores, dict(SAMPLES[1][1]), {"rows": -1}, "rows"),
+        (evidence.Scores, SCORES, {"core_macro_f1": 1.5}, "core_macro_f1"),
+        (evidence.Scores, SCORES, {"rows": -1}, "rows"),
         (
             evidence.Scores,
-            dict(SAMPLES[1][1]),
-            {"intervals": {**MEASURED["intervals"], "exact_match": [0.9, 0.7]}},
+            SCORES,
+            {"intervals": {**SCORES["intervals"], "exact_match": [0.9, 0.7]}},
             "intervals.exact_match",
         ),
         (evidence.Run, {}, {"schedule": "step"}, "schedule"),
@@ -264,11 +260,11 @@ NAN, INF = float("nan"), float("inf")
         (DatasetSummary, DATASET, {"survival": {"street": {"gold": 0, "survived": 0}}}, "survival.street.gold"),
         (DatasetSummary, DATASET, {"survival": {"street": {"gold": 1, "survived": 2}}}, "survival.street"),
         (DatasetSummary, DATASET, {"rows": 10**400}, "rows"),
-        (evidence.Gold, {"findings": [], "sets": {}}, {"sets": {"real": {"skipped": ""}}}, "sets.real.skipped"),
+        (evidence.Gold, GOLD, {"sets": {"real": {"skipped": ""}}}, "sets.real.skipped"),
         (evidence.Matrix, MATRIX, {"matrix": [{**MATRIX["matrix"][0], "rows": 1, "right": 2}]}, "matrix.0"),
         (evidence.SourceMix, MIX, {"sources": [{**MIXED, "requested_share": 0.5}]}, "sources"),
         (evidence.SourceMix, MIX, {"sources": [{**MIXED, "realised_share": 1.5}]}, "sources.0.realised_share"),
-        (evidence.Audit, AUDIT, {"since": {"digest": None}}, "the whole of it"),
+        (evidence.Audit, AUDIT, {"since": {"digest": None}}, "changes"),
         (evidence.Audit, AUDIT, {"changes": {**CHANGES, "changed": {"ban": {"rows": [-1, 2]}}}}, "changes.changed.ban"),
     ],
 )

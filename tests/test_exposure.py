@@ -178,5 +178,5 @@ def test_the_full_run_of_a_recipe_says_its_precision_and_a_device_only_where_it_
 
 @pytest.mark.parametrize("fact", [{"precision": 16}, {"device": ["cpu"]}, {"resumed_from_steps": "7"}])
 def test_a_fact_of_the_wrong_kind_is_refused(fact: dict[str, object]) -> None:
-    with pytest.raises(ArtifactError, match=f"run.json: {next(iter(fact))} is .* Correct it"):
+    with pytest.raises(ArtifactError, match=f"run.json: {next(iter(fact))} is .* Repair it, or remove it"):
         facts_of_run(fact)

@@ -140,7 +140,8 @@ FORGERIES: list[tuple[str, Forgery, str]] = [
     ("a run that was stopped", edit_run(status="INTERRUPTED"), "its smoke ended as 'INTERRUPTED'"),
     ("a run cut short", edit_run(step=99), "its smoke ended at step 99 of 160"),
     ("a course of its own", edit_run(eval_every=10), "run_is_the_recipes: run.json has eval_every 10"),
-    ("easier labels", edit_run(label_entropy=9.0), "run_is_the_recipes: run.json has label_entropy 9.0"),
+    ("easier labels", edit_run(label_entropy=2.5), "run_is_the_recipes: run.json has label_entropy 2.5"),
+    ("fewer batches a step", edit_run(pool_batches=64), "run_is_the_recipes: run.json has pool_batches 64"),
     ("another seed", edit_run(seed=3), "run_is_the_recipes: run.json has seed 3"),
     ("other digests", edit_run(digests__code="0" * 64), "run_is_the_recipes: run.json has digests "),
     ("fewer tokens in all", edit_run(tokens=17), "run_is_the_recipes: run.json has tokens 17"),
@@ -287,7 +288,7 @@ def test_on_another_machine_the_numbers_may_differ_by_a_thousandth_and_no_more(l
     def elsewhere(share: float) -> Forgery:
         def forge(lock: Lock, path: Path) -> None:
             machine = {"machine": "a machine of another kind", "ranks": 1}
-            edit_run(**machine, parts=[machine])(lock, path)
+            edit_run(**machine, parts=[{**machine, "from_step": 0}])(lock, path)
             for name in ("loss", "ce", "crf"):
                 edit_rows("first_steps.jsonl", lambda row, name=name: row.update({name: row[name] * (1 + share)}))(  # type: ignore[misc]
                     lock, path

@@ -119,7 +119,7 @@ def test_a_run_that_goes_on_a_thousand_times_as_fast_is_not_unreal(killed):
 
     assert (result.status, result.finding) == ("COMPLETED", None)
     assert not [text for text in soundness_findings(read_run(killed.out)) if text.startswith("unreal")]
-    write_run(killed.out, resumed_from_steps=[])
+    write_run(killed.out, resumed_from_steps=[], parts=run_json(killed.out)["parts"][:1])
     log = read_run(killed.out)
     fast = [{**row, "wall_seconds": row["wall_seconds"] / 1e6} if row["step"] > 35 else row for row in log.steps]
     assert any(

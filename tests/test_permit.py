@@ -81,6 +81,15 @@ def test_an_edited_permit_lets_nothing_train(plan: RunPlan) -> None:
     assert "is no whole permit" in refusal_of(plan)
 
 
+@pytest.mark.parametrize("text", ["[]", "7", '"permit"', "null", "{}"])
+def test_a_file_that_is_no_permit_lets_nothing_train(plan: RunPlan, text: str) -> None:
+    assert plan.permit is not None
+    store = Store(plan.permit.store)
+    made = rewrite(store.load(KIND, plan.permit.digest), PERMIT_FILE, lambda path: path.write_text(text))
+
+    assert "is no whole permit" in refusal_of(replace(plan, permit=Permit(store.url, made.digest)))
+
+
 def test_a_permit_with_the_facts_of_another_run_written_into_it_lets_nothing_train(plan: RunPlan, toy: Toy) -> None:
     other = replace(plan, recipe=toy_recipe(train={"peak_lr": 1.0}))
     facts = bound_facts(other.recipe, dataset_path=toy.dataset, tokenizer_path=toy.tokenizer, device="cpu")

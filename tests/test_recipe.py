@@ -11,7 +11,7 @@ import pytest
 
 from mw_pipeline.client.npm import Imprint
 from mw_pipeline.errors import RecipeError
-from mw_pipeline.recipe import load_corpus_spec, load_recipe
+from mw_pipeline.recipe import base_chain, load_corpus_spec, load_recipe
 
 BASE = """
 corpus = "builtin"
@@ -210,10 +210,51 @@ def test_every_misspelt_key_of_a_shipped_file_is_refused_with_its_right_spelling
             load(write(tmp_path, config, broken))
 
 
-def test_a_circle_of_bases_is_refused(tmp_path: Path) -> None:
-    write(tmp_path, "recipes/a.toml", 'base = "b.toml"\n')
-    with pytest.raises(RecipeError, match="base leads back to this file"):
-        load_recipe(write(tmp_path, "recipes/b.toml", 'base = "a.toml"\n'))
+def test_a_circle_of_bases_is_refused_by_the_files_that_it_goes_through(tmp_path: Path) -> None:
+    write(tmp_path, "recipes/a.toml", 'base = "warm/b.toml"\n')
+    write(tmp_path, "recipes/warm/b.toml", 'base = "../c.toml"\n')
+    write(tmp_path, "recipes/c.toml", 'base = "warm/b.toml"\n')
+    message = (
+        r"c\.toml: base is 'warm/b\.toml', which leads back to a file that stands on this one: a\.toml → warm/b\.toml "
+        r"→ c\.toml → warm/b\.toml\. Name a file outside this circle, or remove one of these `base` lines\.$"
+    )
+
+    for read in (load_recipe, base_chain):
+        with pytest.raises(RecipeError, match=message):
+            read(tmp_path / "recipes" / "a.toml")
+
+
+@pytest.mark.parametrize(
+    ("base", "message"),
+    [
+        ("loop.toml", r"base is 'loop\.toml', which is this file itself\. Name the file that it changes, or remove"),
+        ("./loop.toml", r"base is '\./loop\.toml', which is this file itself\."),
+        ("loop", r"base is 'loop', expected a TOML file beside it\. With \.toml it would be this file itself: name"),
+        ("loob.toml", r"base is 'loob\.toml', expected a TOML file beside it\. Correct the name, or write the file\."),
+        ("demo", r"base is 'demo', expected a TOML file beside it\. Did you mean 'demo\.toml'\?"),
+        ("demos.toml", r"base is 'demos\.toml', expected a TOML file beside it\. Did you mean 'demo\.toml'\?"),
+        ("warm/ho", r"base is 'warm/ho', expected a TOML file beside it\. Did you mean 'warm/hot\.toml'\?"),
+        ("..", r"base is '\.\.', expected a TOML file beside it\."),
+        ("", r"base is '', expected a TOML file beside it\."),
+        ("/", r"base is '/', expected a TOML file beside it\."),
+        ("\\u0000", r"base is '\\x00', expected the path of a TOML file\. Put it in quotes\."),
+    ],
+)
+def test_a_base_that_leads_nowhere_says_what_to_write_instead(tmp_path: Path, base: str, message: str) -> None:
+    write(tmp_path, "recipes/demo.toml", BASE)
+    write(tmp_path, "recipes/warm/hot.toml", BASE)
+
+    with pytest.raises(RecipeError, match=rf"loop\.toml: {message}"):
+        load_recipe(write(tmp_path, "recipes/loop.toml", f'base = "{base}"\n'))
+
+
+def test_a_base_that_would_close_a_circle_with_toml_is_not_what_was_meant(tmp_path: Path) -> None:
+    write(tmp_path, "recipes/b.toml", 'base = "a"\n')
+
+    with pytest.raises(
+        RecipeError, match=r"b\.toml: base is 'a', .* With \.toml it would be a file that stands on this"
+    ):
+        load_recipe(write(tmp_path, "recipes/a.toml", 'base = "b.toml"\n'))
 
 
 def test_a_missing_file_names_the_nearest(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -95,7 +96,8 @@ def test_a_set_of_an_adapter_that_is_there_is_read(project: Place) -> None:
         file="corpora/builtin.toml",
     )
 
-    change(project.project, 'adapter = "builtin"', 'adapter = "ban"\ninput = "ban.csv"', file="corpora/builtin.toml")
+    new = 'adapter = "ban"\ninput = "ban.csv"\nlicence = "CC-BY-4.0"'
+    change(project.project, 'adapter = "builtin"', new, file="corpora/builtin.toml")
 
     assert project.corpus_spec("builtin").golden_sets["extra"].adapter == "usaddress-xml"
     assert project.corpus_spec("builtin").sources["builtin"].input == "ban.csv"
@@ -254,3 +256,53 @@ def test_rows_of_a_country_or_of_none_said_are_gold_that_a_gate_may_ask(project:
 
     demand_fit(project, project.recipe("demo"))
     assert facts_of(line.golden_set.demand(project, "builtin"))["sets"]["extra"]["findings"] == []
+
+
+@pytest.mark.parametrize(
+    ("allowed", "source", "said"),
+    [
+        (
+            "CC-BY-4.O",
+            'adapter = "builtin"',
+            "under 'CC-BY-4.0', and licences_allowed has 'CC-BY-4.O', the nearest to it",
+        ),
+        ("MIT", 'adapter = "builtin"', "under 'CC-BY-4.0', and licences_allowed lists MIT"),
+        (
+            "Licence Ouvert 2.0",
+            'adapter = "ban"\ninput = "ban.csv"',
+            "under 'Licence Ouverte 2.0', and licences_allowed has 'Licence Ouvert 2.0', the nearest to it",
+        ),
+        (
+            "MTI",
+            'adapter = "usaddress-xml"\ninput = "x"',
+            "under 'MIT' or 'ODbL-1.0', and licences_allowed has 'MTI', the nearest to it",
+        ),
+    ],
+)
+def test_a_source_whose_rows_no_allowed_licence_lets_in_is_told_when_the_spec_is_read(
+    project: Place, allowed: str, source: str, said: str
+) -> None:
+    change(project.project, 'allowed = ["CC-BY-4.0"]', f'allowed = ["{allowed}"]', file="corpora/builtin.toml")
+    change(project.project, 'adapter = "builtin"', source, file="corpora/builtin.toml")
+
+    sentence = (
+        f"builtin.toml: sources.builtin: its rows are {said}. Write it there as it is here, or remove the source."
+    )
+    with pytest.raises(RecipeError, match=re.escape(sentence)):
+        project.corpus_spec("builtin")
+
+
+@pytest.mark.parametrize(
+    ("allowed", "source"),
+    [
+        ('"CC-BY-4.0", "CC0-1.0"', 'adapter = "builtin"'),  # a list may serve many corpora
+        ('"ODbL-1.0"', 'adapter = "usaddress-xml"\ninput = "x"'),  # as its files from OpenStreetMap are
+        ('"City of Reno terms"', 'adapter = "openaddresses"\ninput = "x"'),  # what its files say is not known yet
+        ('"MIT"', 'adapter = "builtin"\nlicence = "MIT"'),
+    ],
+)
+def test_a_source_whose_rows_can_be_allowed_is_read(project: Place, allowed: str, source: str) -> None:
+    change(project.project, 'allowed = ["CC-BY-4.0"]', f"allowed = [{allowed}]", file="corpora/builtin.toml")
+    change(project.project, 'adapter = "builtin"', source, file="corpora/builtin.toml")
+
+    assert len(project.corpus_spec("builtin").sources) == 1

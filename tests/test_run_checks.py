@@ -62,7 +62,8 @@ def parts(means: list[float] | None = None, **run: Any) -> dict[str, Any]:
             "pool_batches": 8,
         },
         **{"label_counts": {"O": 500, "B-street": 30}, "rows": STEPS * BATCH, "train_rows": 800},
-        **{"parameters": 1000, "tokens": 200 * STEPS, "digests": {"code": "c", "data": "d"}},
+        **{"parameters": 1000, "tokens": 200 * STEPS, "label_entropy": 0.5},
+        "digests": {name: name for name in ("code", "data", "model", "loss", "mix")},
     }
     facts |= {"parts": [part(0)], "notes": []}
     smoke = {"steps": [dict(row) for row in steps], "run": dict(facts)}
@@ -70,8 +71,14 @@ def parts(means: list[float] | None = None, **run: Any) -> dict[str, Any]:
 
 
 def evidence(p: dict[str, Any]) -> Evidence:
-    smoke = RunLog(tuple(p["smoke"]["steps"]), (), p["smoke"]["run"])
-    return Evidence(RunLog(tuple(p["steps"]), tuple(p["evals"]), p["run"]), p["rows"], p["discarded"], smoke)
+    smoke = RunLog(tuple(p["smoke"]["steps"]), (), with_resumes(p["smoke"]["run"]))
+    log = RunLog(tuple(p["steps"]), tuple(p["evals"]), with_resumes(p["run"]))
+    return Evidence(log, p["rows"], p["discarded"], smoke)
+
+
+def with_resumes(run: dict[str, Any]) -> dict[str, Any]:
+    """The run.json with the steps that its parts went on from, unless a test has named others."""
+    return {"resumed_from_steps": [one["from_step"] for one in run.get("parts", [])[1:]], **run}
 
 
 def failing_checks(change: Change) -> list[str]:
@@ -101,10 +108,6 @@ BROKEN: dict[str, tuple[Change, str]] = {
         lambda p: p["steps"][30].update(lr=p["steps"][29]["lr"]),
         "rates_are_those_of_the_schedule",
     ),
-    "a schedule that does not exist": (
-        lambda p: p["run"].update(schedule="staircase"),
-        "rates_are_those_of_the_schedule",
-    ),
     # M36: a resume trained other rows
     "a resume that replays other rows": (
         lambda p: p["discarded"].append({**p["steps"][30], "row_hash": "00ff"}),
@@ -116,6 +119,10 @@ BROKEN: dict[str, tuple[Change, str]] = {
     ),
     "the same seed and other steps": (lambda p: p["smoke"]["steps"][3].update(loss=0.51), "run_is_reproducible"),
     "another seed and the same steps": (lambda p: p["smoke"]["run"].update(seed=1), "run_is_reproducible"),
+    "evaluations without row losses": (
+        lambda p: (p["run"].update(patience_evals=2, patience_margin_share=0.01), p["rows"].pop(2)),
+        "early_stop_is_honest",
+    ),
     "converged without patience": (lambda p: p["run"].update(status="CONVERGED"), "early_stop_is_honest"),
     # M26: two evaluations of patience on a loss that still fell
     "converged while it fell": (
@@ -159,6 +166,52 @@ def test_a_broken_run_is_found_by_one_check(name: str) -> None:
     change, check = BROKEN[name]
 
     assert failing_checks(change) == [check]
+
+
+UNSAID = {
+    "step": ("rows_add_up", "passes_are_logged"),
+    "effective_batch": ("rows_add_up", "run_is_reproducible"),
+    "accumulation": ("passes_are_logged", "run_is_reproducible"),
+    "processes": ("passes_are_logged",),
+    "pool_batches": ("passes_are_logged",),
+    "passes": ("passes_are_logged",),
+    "schedule": ("rates_are_those_of_the_schedule",),
+    "max_steps": ("rates_are_those_of_the_schedule",),
+    "warmup_steps": ("rates_are_those_of_the_schedule",),
+    "peak_lr": ("rates_are_those_of_the_schedule", "run_is_reproducible"),
+    "batch_size": ("run_is_reproducible",),
+    "precision": ("run_is_reproducible",),
+    "machine": ("run_is_reproducible",),
+    "seed": ("run_is_reproducible",),
+    "digests": ("run_is_reproducible",),
+    "device": ("device_is_as_asked",),
+    "device_asked": ("device_is_as_asked",),
+    "label_counts": ("data_was_enough",),
+    "train_rows": ("data_was_enough",),
+    "rows": ("data_was_enough",),
+    "parameters": ("data_was_enough",),
+    "tokens": ("data_was_enough",),
+}
+
+
+@pytest.mark.parametrize("fact", UNSAID)
+def test_what_a_check_needs_and_run_json_does_not_say_is_its_finding(fact: str) -> None:
+    p = parts()
+    del p["run"][fact]
+    found = {name: texts for name, check in {**BLOCKING, **WARNING}.items() if (texts := check(evidence(p)))}
+
+    assert tuple(found) == UNSAID[fact]
+    assert all(f"run.json does not say {fact}" in texts[0] or fact == "digests" for texts in found.values())
+
+
+@pytest.mark.parametrize("column", ["rows", "pass"])
+def test_what_a_check_needs_and_the_steps_do_not_say_is_its_finding(column: str) -> None:
+    p = parts()
+    for row in p["steps"]:
+        del row[column]
+    checks = {"rows": "rows_add_up", "pass": "passes_are_logged"}
+
+    assert BLOCKING[checks[column]](evidence(p)) == [f"steps.jsonl has rows without {column}"]
 
 
 def test_every_check_has_a_run_that_fails_it() -> None:
@@ -233,7 +286,7 @@ def test_rounding_grows_so_a_resume_elsewhere_is_held_to_its_first_steps_and_one
 @pytest.mark.parametrize("written", ["A100", [7], [{"machine": "A100"}], [{"from_step": "0"}], [{"from_step": -1}]])
 def test_parts_that_are_none_are_refused_and_those_that_nobody_wrote_are_one(written: Any) -> None:
     assert [found.from_step for found in parts_of({"machine": "A100"})] == [0]
-    with pytest.raises(ArtifactError, match=r"run\.json: parts is .* expected a table with a from_step for each"):
+    with pytest.raises(ArtifactError, match=r"run\.json: parts\S* is .*\. Repair it, or remove it\."):
         parts_of({"parts": written})
 
 

@@ -112,9 +112,38 @@ def test_a_row_of_evaluations_whose_number_is_none_is_refused_by_its_line(tmp_pa
         {"passes": {"ban": math.inf}},
         {"pool_batches": None, "effective_batch": "64"},
         {"accumulation": [1]},
+        {"accumulation": 1.5},
+        {"accumulation": 0},
+        {"accumulation": True},
+        {"processes": -1},
+        {"effective_batch": 0},
+        {"pool_batches": 0},
+        {"pool_batches": 10**15},
+        {"pool_batches": 128.5},
+        {"max_steps": 0},
+        {"peak_lr": 0.0},
+        {"peak_lr": -1e-3},
+        {"seed": -1},
+        {"eval_every": 0},
+        {"device": ""},
+        {"device_asked": ["auto"]},
+        {"machine": 7},
+        {"compile": "no"},
+        {"notes": "none"},
+        {"parts": {"from_step": 0}},
+        {"parts": [{"from_step": True}]},
+        {"resumed_from_steps": [True]},
+        {"resumed_from_steps": [-1]},
+        {"label_count": 10**9},
+        {"label_entropy": -1.0},
+        {"initial_weights": ""},
+        {"converged": True},
         {"patience_evals": 2.5},
+        {"patience_evals": 0},
+        {"patience_margin_share": 2.0},
         {"patience_margin_share": math.nan},
         {"digests": ["a"]},
+        {"digests": {"code": None}},
         {"started_at": "yesterday"},
         {"ended_at": 7},
     ],
@@ -126,6 +155,26 @@ def test_a_fact_that_checks_count_with_is_told_by_file_and_key(tmp_path: Path, f
     *_, key = fact
     with pytest.raises(ArtifactError, match=rf"run\.json: {key}\S* is .*: .*\. Repair it, or remove it\."):
         read_run(write_run(tmp_path, [], [], {**facts, **fact}))
+
+
+@pytest.mark.parametrize(
+    ("facts", "message"),
+    [
+        ({"label_count": 2, "label_entropy": 0.7}, "label_entropy is 0.7, 2 labels have 0.693147 at most"),
+        ({"label_counts": {"O": 3, "B": 1}, "label_entropy": 0.7}, "label_entropy is 0.7, 2 labels have 0.693147"),
+        ({"label_counts": {"O": 3}, "label_count": 21}, "label_count is 21 and label_counts has 1 labels"),
+        (
+            {"parts": [{"from_step": 0}, {"from_step": 40}], "resumed_from_steps": [*range(9)]},
+            r"resumed_from_steps is \[0, 1, 2, .*\] and its parts went on from \[40\]",
+        ),
+        ({"parts": [{"from_step": 0}, {"from_step": 40}]}, r"resumed_from_steps is \[\] and its parts"),
+    ],
+)
+def test_facts_that_no_run_could_have_together_are_refused(
+    tmp_path: Path, facts: dict[str, JSON], message: str
+) -> None:
+    with pytest.raises(ArtifactError, match=rf"run\.json: .*{message}.*\. Repair it, or remove it\."):
+        read_run(write_run(tmp_path, [], [], {**run_json(SMOKE), **facts}))
 
 
 def test_a_folder_that_holds_no_run_is_refused(tmp_path: Path) -> None:
@@ -152,7 +201,7 @@ def test_a_step_written_as_a_whole_float_is_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("{", r"run.json: cannot be read as JSON"), ("[]", r"run.json: is \[\], expected a JSON object")],
+    [("{", r"run.json: cannot be read as JSON"), ("[]", r"run.json: the whole of it is \[\]: expected an object")],
 )
 def test_a_broken_run_json_is_refused(tmp_path: Path, text: str, message: str) -> None:
     write_run(tmp_path, [], [])
@@ -165,11 +214,11 @@ def test_a_broken_run_json_is_refused(tmp_path: Path, text: str, message: str) -
 @pytest.mark.parametrize(
     ("fact", "message"),
     [
-        ({"schedule": "step"}, "schedule is 'step', expected one of cosine"),
-        ({"max_steps": "3000"}, "max_steps is '3000', expected a number"),
-        ({"warmup_steps": 2.5}, "warmup_steps is 2.5, expected a whole number"),
-        ({"max_steps": 1e300}, "max_steps is 1e\\+300, expected a whole number up to"),
-        ({"digests": ["a"]}, "digests is .'a'., expected a table"),
+        ({"schedule": "step"}, "schedule is 'step': input should be 'cosine', 'constant' or 'linear_cooldown'"),
+        ({"max_steps": "3000"}, "max_steps is '3000': input should be a valid integer"),
+        ({"warmup_steps": 2.5}, "warmup_steps is 2.5: input should be a valid integer"),
+        ({"max_steps": 1e300}, "max_steps is 10+\\d+: input should be less than or equal to"),
+        ({"digests": ["a"]}, "digests is .'a'.: input should be a valid dictionary"),
     ],
 )
 def test_a_fact_of_the_wrong_kind_is_refused(fact: dict[str, JSON], message: str) -> None:

@@ -11,9 +11,10 @@ from typing import Literal
 from mw_pipeline.digest import JSON
 from mw_pipeline.recipe import Recipe
 from mw_pipeline.report.runs.tables import best_and_last
-from mw_pipeline.verdict.exposure import facts_of_run, number_of
+from mw_pipeline.verdict.exposure import facts_of_run
 from mw_pipeline.verdict.invalid import Problem, gap_in_log
 from mw_pipeline.verdict.judge import judge_run
+from mw_pipeline.verdict.run_json import run_facts
 from mw_pipeline.verdict.runlog import RunLog
 from mw_pipeline.verdict.soundness import has_converged, judge_whole_log
 
@@ -69,12 +70,12 @@ def kind_of(recipe: Recipe, log: RunLog) -> Kind:
 def outcome_of(recipe: Recipe, log: RunLog, *, kind: Kind, verdict: Mapping[str, JSON] | None = None) -> RunOutcome:
     """The outcome of a log; `verdict` is the judgement of a smoke that has been given already.
 
-    Raises ArtifactError when run.json holds a fact of the wrong kind."""
+    Raises ArtifactError when run.json holds a fact that no run could have."""
     judged = verdict if verdict is not None else judge_run(recipe, log).to_json()
     best_last = best_and_last(log.evals, "val_macro_f1", highest=True)
     best, last = best_last if best_last else (None, None)
     curve = _curve(log)
-    rate = number_of(log.run, "peak_lr")
+    rate = run_facts(log.run).peak_lr
     decided = _smoke(judged) if kind == "smoke" else _full(log)
     return RunOutcome(
         kind=kind,
@@ -115,11 +116,11 @@ def _full(log: RunLog) -> Decision:
         first = findings[0]
         return "failed", first.rule, first.step, f"{first.rule} at step {first.step}: {first.reason}"
     converged, facts = has_converged(log.run), facts_of_run(log.run)
-    converged_step = number_of(log.run, "step") if converged else None
-    if converged and not (converged_step is not None and converged_step.is_integer() and converged_step > 0):
+    converged_step = run_facts(log.run).step if converged else None
+    if converged and not converged_step:
         problem = f"the run says 'CONVERGED' at step {log.run.get('step')!r}, expected a step that was trained"
         return "unfinished", "log_incomplete", None, problem
-    end = facts.steps if converged_step is None else int(converged_step)
+    end = converged_step or facts.steps
     cut = gap_in_log(dataclasses.replace(facts, steps=end), log.steps)
     if isinstance(cut, Problem):
         return "unfinished", cut.rule, None, cut.detail

@@ -15,6 +15,7 @@ from mw_pipeline.dataset.ahead import Ahead
 from mw_pipeline.dataset.tokenized import TokenizedDataset, TokenRows
 from mw_pipeline.errors import RecipeError
 from mw_pipeline.mix.sampler import MixSampler
+from mw_pipeline.recipe import POOL_BATCHES
 from mw_pipeline.tokenizer import PAD_ID
 
 
@@ -73,7 +74,7 @@ class BatchStream:
         *,
         batch_size: int,
         seed: int,
-        pool_batches: int = 128,
+        pool_batches: int = POOL_BATCHES,
         multiple: int = 1,
         own: Callable[[NDArray[np.int64]], NDArray[np.bool_]] | None = None,
     ) -> None:

@@ -12,12 +12,12 @@ from mw_pipeline.recipe.corpus_spec import (
     GoldenSetSpec,
     SourceSpec,
 )
+from mw_pipeline.recipe.inheritance import base_chain
 from mw_pipeline.recipe.input_patterns import url_problem
 from mw_pipeline.recipe.mix_wishes import MixWishes, Wish
 from mw_pipeline.recipe.names import corpus_problem
 from mw_pipeline.recipe.reading import (
     as_written,
-    base_chain,
     differences,
     load_corpus_spec,
     load_mix_wishes,
@@ -33,6 +33,7 @@ from mw_pipeline.recipe.smoke_log import (
 )
 from mw_pipeline.recipe.training_recipe import (
     LAST_RELEASE,
+    POOL_BATCHES,
     CellFamily,
     ClosedKind,
     EvalConfig,
@@ -54,6 +55,7 @@ __all__ = [
     "MAX_REQUIRED_STEPS",
     "MOST",
     "OWN_GOLD",
+    "POOL_BATCHES",
     "REQUIRED_EVALS",
     "REQUIRED_LOSSES",
     "Augmentations",

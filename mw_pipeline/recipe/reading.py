@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import tomllib
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -11,8 +10,8 @@ from pydantic import ValidationError
 
 from mw_pipeline.digest import JSON
 from mw_pipeline.errors import RecipeError
-from mw_pipeline.recipe.config_files import config_files
 from mw_pipeline.recipe.corpus_spec import CorpusSpec
+from mw_pipeline.recipe.inheritance import documents, read_toml
 from mw_pipeline.recipe.mix_wishes import MixWishes
 from mw_pipeline.recipe.names import label_problem, licence_problem
 from mw_pipeline.recipe.section import Section
@@ -45,7 +44,7 @@ def load_recipe(path: Path) -> Recipe:
 
     Its name is its path below `recipes/`; that of a recipe of a campaign begins with `campaigns/`. A recipe whose smoke
     would log too little for a verdict is refused (M69), and one that weighs a label which it does not train."""
-    document, base = _with_base(path, seen=())
+    document, base = _with_base(path)
     whole = {**document, "name": _recipe_name(path), "changes": _changes(base, document)}
     recipe = _validated(Recipe, whole, path)
     if (problem := logging_problem(recipe) or label_problem(recipe)) is not None:
@@ -56,21 +55,11 @@ def load_recipe(path: Path) -> Recipe:
 def load_corpus_spec(path: Path) -> CorpusSpec:
     """The effective corpus spec of a TOML file, after its `base` chain. Raises RecipeError with file and key path, and
     for a source under a licence that the spec does not allow."""
-    document, _ = _with_base(path, seen=())
+    document, _ = _with_base(path)
     spec = _validated(CorpusSpec, {**document, "name": _name_below(path, CORPORA_FOLDER)}, path)
     if problem := licence_problem(spec):
         raise RecipeError(f"{path}: {problem}")
     return spec
-
-
-def base_chain(path: Path) -> tuple[Path, ...]:
-    """The file itself and the files that it stands on, nearest first, resolved. Raises RecipeError as reading does."""
-    chain = [path.resolve()]
-    while (base := _read_toml(chain[-1]).get("base")) is not None:
-        chain.append((chain[-1].parent / str(base)).resolve())
-        if chain[-1] in chain[:-1]:
-            raise RecipeError(f"{path}: base leads back to {chain[-1].name}. Remove one `base` line of the circle.")
-    return tuple(chain)
 
 
 def as_written(path: Path) -> dict[str, Any]:
@@ -78,7 +67,7 @@ def as_written(path: Path) -> dict[str, Any]:
 
     Empty where the file, or one that it stands on, is no TOML at all."""
     try:
-        return _with_base(path, seen=())[0]
+        return _with_base(path)[0]
     except RecipeError:
         return {}
 
@@ -102,7 +91,7 @@ def _table_of(key: str) -> tuple[str, str] | None:
 
 def load_mix_wishes(path: Path) -> MixWishes:
     """The wanted doses of a TOML file. Raises RecipeError with file and key path."""
-    return _validated(MixWishes, _read_toml(path), path)
+    return _validated(MixWishes, read_toml(path), path)
 
 
 def _recipe_name(path: Path) -> str:
@@ -121,47 +110,15 @@ def _name_below(path: Path, folder: str) -> str:
     return parts[-1]
 
 
-def _with_base(path: Path, *, seen: tuple[Path, ...]) -> tuple[dict[str, Any], dict[str, Any] | None]:
+def _with_base(path: Path) -> tuple[dict[str, Any], dict[str, Any] | None]:
     """The merged document and, when the file names one, the merged document of its base."""
-    if path.resolve() in seen:
-        raise RecipeError(f"{path}: base leads back to this file. Remove one `base` line of the circle.")
-    document = _read_toml(path)
-    for key in _FROM_THE_FILE:
-        if key in document:
-            raise RecipeError(f"{path}: {key} is not a key: it follows from the file. Remove the line.")
-    base_name = document.pop("base", None)
-    if base_name is None:
-        return document, None
-    if not isinstance(base_name, str):
-        raise RecipeError(f"{path}: base is {base_name!r}, expected the path of a TOML file. Put it in quotes.")
-    base_path = path.parent / base_name
-    if not _is_file(path, base_path):
-        raise RecipeError(f"{path}: base is {base_name!r}, expected a TOML file beside it. {_near_file(base_path)}")
-    base, _ = _with_base(base_path, seen=(*seen, path.resolve()))
-    return _merged(base, document), base
-
-
-def _is_file(named_in: Path, path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError as error:  # a name of more than 255 letters, or a folder of another user
-        raise RecipeError(f"{named_in}: base cannot be looked for ({error.strerror}). Name a TOML file.") from None
-
-
-def _read_toml(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise RecipeError(f"{path}: there is no such file. {_near_file(path)}") from None
-    except OSError as error:
-        raise RecipeError(f"{path}: cannot be read ({error.strerror}). Name a TOML file.") from None
-    except (ValueError, RecursionError) as error:
-        raise RecipeError(f"{path}: not readable as TOML: {error}. Correct the file.") from None
-
-
-def _near_file(path: Path) -> str:
-    near = difflib.get_close_matches(path.stem, [p.stem for p in config_files(path.parent)], n=1)
-    return f"Did you mean {near[0]!r}?" if near else "Correct the name, or write the file."
+    base, merged = None, None
+    for file, document in reversed(documents(path)):
+        if key := next((key for key in _FROM_THE_FILE if key in document), None):
+            raise RecipeError(f"{file}: {key} is not a key: it follows from the file. Remove the line.")
+        base, merged = merged, _merged(merged or {}, document)
+    assert merged is not None
+    return merged, base
 
 
 def _merged(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:

@@ -36,6 +36,9 @@ from mw_pipeline.recipe.section import (
     tuple_of,
 )
 
+POOL_BATCHES = 128
+"""Batches that training draws, sorts by length and deals out together."""
+
 LearningRate = Annotated[float, Field(gt=0.0, lt=1e3)]
 _WordKind = Literal[
     "region name",

@@ -108,3 +108,20 @@ class ReadsCompanions(Protocol):
 def companion_files(adapter: Adapter, paths: Sequence[Path]) -> tuple[Path, ...]:
     """What the adapter would read beside these files; nothing for most."""
     return adapter.companions(paths) if isinstance(adapter, ReadsCompanions) else ()
+
+
+@runtime_checkable
+class StatesLicences(Protocol):
+    """An adapter whose rows are not all under the licence that is stated for their source."""
+
+    def licences(self, stated: str | None) -> tuple[str, ...]:
+        """Those that its rows can be under where the source states this one; none are named where its files say it."""
+        ...
+
+
+def licences_of(adapter: Adapter, stated: str | None) -> tuple[str, ...]:
+    """The licences that rows of a source can be under, as its adapter and `licence` of the source tell without any
+    file; empty where the files alone say it."""
+    if isinstance(adapter, StatesLicences):
+        return adapter.licences(stated)
+    return (stated or adapter.licence,)

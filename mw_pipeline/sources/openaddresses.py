@@ -97,6 +97,10 @@ class Openaddresses:
         """
         return _records(_sifted(raw, request, rejects))
 
+    def licences(self, stated: str | None) -> tuple[str, ...]:
+        """None is known before the files are: the description beside each outranks what is stated for all."""
+        return ()
+
     def credits(self, request: ReadRequest) -> tuple[str, ...]:
         """The attribution that the description beside each file asks for."""
         files = raw_files(request.paths, suffixes=_SUFFIXES)

@@ -62,6 +62,7 @@ _TAGS: dict[str, str] = {
     "": "",
 }
 
+_ODBL = "ODbL-1.0"
 _OF_OSM = re.compile("osm|synthetic", re.IGNORECASE)
 _SHARE_ALIKE = re.compile(r"^ODbL|-SA\b", re.IGNORECASE)
 _BLANKS = re.compile(r"\s+")
@@ -91,6 +92,10 @@ class UsaddressXml:
     share_alike: bool = False
     needs_input: bool = True
 
+    def licences(self, stated: str | None) -> tuple[str, ...]:
+        """What is stated, else its own and, of files from OpenStreetMap, theirs."""
+        return (stated,) if stated else (self.licence, _ODBL)
+
     def read(self, request: ReadRequest, rejects: Rejects) -> Iterator[pa.RecordBatch]:
         """One record with its own text per address.
 
@@ -118,7 +123,7 @@ class UsaddressXml:
 
 
 def _licence_of(file: RawFile, request: ReadRequest, default: str) -> str:
-    licence = request.licence or ("ODbL-1.0" if _OF_OSM.search(file.path.name) else default)
+    licence = request.licence or (_ODBL if _OF_OSM.search(file.path.name) else default)
     if _SHARE_ALIKE.search(licence) and not request.share_alike_allowed:
         raise CorpusError(
             f"{file.path}: its rows are under {licence}, which is share-alike. "

@@ -14,6 +14,7 @@ from mw_pipeline.errors import ArtifactError
 from mw_pipeline.report.campaign.page import as_text, render_campaign
 from mw_pipeline.report.cells import NOTHING, Table
 from mw_pipeline.stages import line
+from mw_pipeline.stages.evidence import Verdict, read_evidence
 from mw_pipeline.stages.place import Place, Progress, quiet
 from mw_pipeline.stages.stage import Metrics, Request
 from mw_pipeline.store import Built
@@ -93,7 +94,7 @@ def outcomes_of(campaign: Campaign, made: Mapping[str, Mapping[str, Artifact]]) 
         artifacts = made[member.name]
         if "verdict" not in artifacts:
             continue
-        verdict = artifacts["verdict"].read_json(VERDICT_FILE)
+        verdict = read_evidence(artifacts["verdict"], VERDICT_FILE, Verdict)
         smoke = read_run(artifacts["smoke"].folder())
         found[member.name] = {"smoke": outcome_of(member.recipe, smoke, kind="smoke", verdict=verdict)}
         if "full" in artifacts:

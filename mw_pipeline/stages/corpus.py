@@ -216,7 +216,7 @@ def _flow(rows: int, lost: Mapping[str, Mapping[str, int]]) -> JSON:
 
 
 def _counted(artifact: Artifact) -> JSON:
-    return {"digest": artifact.digest, "counts": artifact.read_json("counts.json")}
+    return {"digest": artifact.digest, "counts": read_evidence(artifact, "counts.json", evidence.ShardCounts)}
 
 
 def _attribution(source: SourceSpec, named_by_files: Sequence[str]) -> str:

@@ -26,7 +26,7 @@ from mw_pipeline.stages.comparison import comparison_of
 from mw_pipeline.stages.corpus import row_files
 from mw_pipeline.stages.dataset import mix_of
 from mw_pipeline.stages.diagnosis import POLICY, PREDICTIONS_FILE, SCORES_FILE, SETS_FILE
-from mw_pipeline.stages.evidence import read_evidence
+from mw_pipeline.stages.evidence import Verdict, read_evidence
 from mw_pipeline.stages.findings import demand
 from mw_pipeline.stages.golden import facts_of, golden_of, golden_sets_of
 from mw_pipeline.stages.place import Place, Progress, quiet
@@ -128,7 +128,7 @@ def _render(out: Path, request: Request, baseline: Baseline, shown: dict[str, JS
     render_report(
         out / "report.html",
         recipe={"name": recipe.name, "digest": recipe.digest, "changes": recipe.changes},
-        verdict=verdict.read_json(VERDICT_FILE),
+        verdict=read_evidence(verdict, VERDICT_FILE, Verdict),
         smoke=read_run(smoke.folder()),
         full=read_run(request.input("full_checkpoint").folder()),
         gated=tuple(recipe.eval.gates),

@@ -30,6 +30,7 @@ from mw_pipeline.recipe import (
     with_seed,
 )
 from mw_pipeline.recipe.reading import CAMPAIGNS_FOLDER, CORPORA_FOLDER, RECIPES_FOLDER
+from mw_pipeline.records.adapter import licences_of
 from mw_pipeline.sources.registry import get_adapter
 from mw_pipeline.store import Store
 from mw_pipeline.turns import Turns
@@ -162,7 +163,7 @@ class Place:
 
     def corpus_spec(self, name: str) -> CorpusSpec:
         """The corpus spec of this name. Raises RecipeError with the nearest name when there is none, and for an adapter
-        that is not there or has nothing to read."""
+        that is not there, has nothing to read, or brings rows under no licence that the spec allows."""
         path = self.config_path("corpora", name)
         spec = load_corpus_spec(path)
         for key, adapter in _adapters_of(spec):
@@ -171,7 +172,9 @@ class Place:
             except CorpusError as error:
                 raise RecipeError(f"{path}: {key}: {error}") from None
         for source, settings in spec.sources.items():
-            if problem := _source_problem(source, settings):
+            if problem := _source_problem(source, settings) or _licence_problem(
+                source, settings, spec.licences_allowed
+            ):
                 raise RecipeError(f"{path}: {problem}")
         return spec
 
@@ -283,6 +286,21 @@ def _source_problem(name: str, settings: SourceSpec) -> str | None:
     if adapter.needs_input and not settings.input:
         return f"sources.{name}.input is missing: {adapter.name} reads files. Name them, below MW_DATA or by URL."
     return None
+
+
+def _licence_problem(name: str, settings: SourceSpec, allowed: tuple[str, ...]) -> str | None:
+    """Why no row of a source could be trained on, as far as that is known before its files are read; or None.
+
+    What a list allows beside is no problem: it may be one for many corpora, and lets nothing in by itself."""
+    can_be = licences_of(get_adapter(settings.adapter), settings.licence)
+    if not can_be or {*can_be} & {*allowed}:
+        return None
+    near = difflib.get_close_matches(can_be[0], allowed, n=1)
+    listed = f"has {near[0]!r}, the nearest to it" if near else f"lists {', '.join(allowed) or 'nothing'}"
+    return (
+        f"sources.{name}: its rows are under {' or '.join(map(repr, can_be))}, and licences_allowed {listed}. "
+        f"Write it there as it is here, or remove the source."
+    )
 
 
 def _adapters_of(spec: CorpusSpec) -> Iterator[tuple[str, str]]:

@@ -8,6 +8,7 @@ import base64
 from pathlib import Path
 
 from mw_pipeline.artifact import Artifact
+from mw_pipeline.capability.matrix import CapabilityMatrix
 from mw_pipeline.dataset.summary import DATASET_JSON, DatasetSummary
 from mw_pipeline.labels import STAGE3_TAGS
 from mw_pipeline.recipe import OWN_GOLD
@@ -27,7 +28,10 @@ from mw_pipeline.report.runs.charts import curves_svg
 from mw_pipeline.report.runs.tables import run_table, verdict_table
 from mw_pipeline.stages.corpus import waterfall_of
 from mw_pipeline.stages.diagnosis import DIAGNOSIS_FILE, POLICY, SCORES_FILE, SETS_FILE
-from mw_pipeline.stages.evidence import read_evidence
+from mw_pipeline.stages.evidence import Card, Diagnosis, GoldenSets, Matrix, Scores, Verdict, read_evidence, read_probe
+from mw_pipeline.stages.golden import facts_of
+from mw_pipeline.stages.matrices import matrix_file
+from mw_pipeline.teaching.index_facts import INDEX_FILE, IndexFacts
 from mw_pipeline.verdict.binding import VERDICT_FILE
 from mw_pipeline.verdict.runlog import read_run
 
@@ -36,7 +40,7 @@ _WORST_SHOWN = 10
 
 def curves_picture(run: Artifact, verdict: Artifact | None = None) -> str:
     """Losses, validation macro-F1 and learning rate of a run; with a verdict, what it looked at."""
-    judged = verdict.read_json(VERDICT_FILE) if verdict else None
+    judged = read_evidence(verdict, VERDICT_FILE, Verdict) if verdict else None
     return _picture("training curves", curves_svg({_kind(run): read_run(run.folder())}, judged))
 
 
@@ -47,26 +51,26 @@ def run_facts(run: Artifact) -> str:
 
 def verdict_facts(verdict: Artifact) -> str:
     """The numbers behind a verdict and what each of them is."""
-    return verdict_table(verdict.read_json(VERDICT_FILE)).as_markdown()
+    return verdict_table(read_evidence(verdict, VERDICT_FILE, Verdict)).as_markdown()
 
 
 def tags_picture(report: Artifact) -> str:
     """F1 of every tag with its interval and ceiling."""
-    scores = report.read_json(SCORES_FILE)
+    scores = read_evidence(report, SCORES_FILE, Scores)
     return _picture("F1 of each tag", tag_scores_svg(scores["per_tag"], scores["ceiling"]["per_tag"]))
 
 
 def golden_set_facts(report: Artifact) -> str:
     """Averages on every gold set with their intervals, the tags of each further set, and which sets were not there."""
-    found = report.read_json(SETS_FILE)
-    table = golden_set_table(report.read_json(SCORES_FILE), found["scores"]).as_markdown()
+    found = read_evidence(report, SETS_FILE, GoldenSets)
+    table = golden_set_table(read_evidence(report, SCORES_FILE, Scores), found["scores"]).as_markdown()
     of_sets = [f"{tags.caption}\n\n{tags.as_markdown()}" for tags in set_tag_tables(found["scores"])]
     return "\n\n".join([table, *of_sets, *found["skipped"]])
 
 
 def bucket_facts(diagnosis: Artifact) -> str:
     """Missed and false values by bucket, and what each bucket means."""
-    return bucket_table(diagnosis.read_json(DIAGNOSIS_FILE)).as_markdown()
+    return bucket_table(read_evidence(diagnosis, DIAGNOSIS_FILE, Diagnosis)).as_markdown()
 
 
 def split_facts(dataset: Artifact) -> str:
@@ -81,9 +85,9 @@ def survival_facts(dataset: Artifact) -> str:
 
 def ceiling_facts(golden: Artifact) -> str:
     """Gold values of every tag, and the best F1 that a span extractor could have on them."""
-    facts = golden.read_json("golden.json")
+    facts = facts_of(golden)
     values, ceilings = facts["counts"]["tag"], facts["ceilings"][POLICY]["per_tag"]
-    rows = tuple((tag, f"{values[tag]:,}", number(ceilings[tag])) for tag in STAGE3_TAGS if tag in values)
+    rows = tuple((tag, f"{values[tag]:,}", number(ceilings.get(tag))) for tag in STAGE3_TAGS if tag in values)
     return Table(("tag", "gold values", "ceiling"), rows).as_markdown()
 
 
@@ -97,7 +101,7 @@ def region_facts(golden: Artifact) -> str:
             f"{found['elsewhere']:,}",
             ", ".join(found["missing"]) or "none",
         )
-        for country, found in golden.read_json("golden.json")["regions"].items()
+        for country, found in facts_of(golden)["regions"].items()
     )
     headers = ("country", "regions with a row", "rows in them", "rows that tell no region", "regions without a row")
     return Table(headers, rows).as_markdown() if rows else "no row of a country whose regions are listed"
@@ -114,7 +118,8 @@ def capability_facts(matrices: Artifact) -> str:
     """The worst cells of every locale's matrix, each with its interval and a row that was read wrongly."""
     parts = []
     for path in capability_pages(matrices):
-        matrix = matrices.read_json(f"{path.stem}.json")
+        found = read_evidence(matrices, matrix_file(path.stem), Matrix)
+        matrix = CapabilityMatrix.from_json(found, min_cell=found["min_cell"]).as_json()
         sentence = (
             f"{matrix['locale']}: {matrix['blind']:,} of {matrix['cells']:,} cells blind below {matrix['min_cell']:g}"
         )
@@ -132,7 +137,7 @@ def package_facts(packages: Artifact) -> str:
     """Size and scores of the package of every locale, from its card."""
     rows = []
     for name in sorted(entry.path for entry in packages.manifest.files if entry.path.endswith("/model-card.json")):
-        card = packages.read_json(name)
+        card = read_evidence(packages, name, Card)
         scores = card["metrics"][OWN_GOLD]
         rows.append(
             (
@@ -150,7 +155,7 @@ def package_facts(packages: Artifact) -> str:
 
 def teaching_facts(index: Artifact) -> str:
     """Training rows of each source, how many of them an index of teaching rows holds, and draws of the run."""
-    found = index.read_json("index.json")["sources"]
+    found = read_evidence(index, INDEX_FILE, IndexFacts)["sources"]
     rows = tuple((name, count(s["rows"]), count(s["indexed"]), count(round(s["draws"]))) for name, s in found.items())
     return Table(("source", "training rows", "in the index", "draws of the run"), rows).as_markdown()
 
@@ -159,7 +164,7 @@ def probe_of(artifact: Artifact) -> dict[str, str]:
     """Picture and tables of a probe, or of the one that ran when a run was stopped; nothing where none did."""
     if not any(entry.path == PROBE_FILE for entry in artifact.manifest.files):
         return {}
-    found = artifact.read_json(PROBE_FILE)
+    found = read_probe(artifact, PROBE_FILE)
     if "failed" in found:
         return {"probe": stopped_run_sentence(found)}
     return {"probe_picture": _picture("what the probe found", probe_svg(found)), "probe": probe_markdown(found)}

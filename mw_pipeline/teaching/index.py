@@ -25,13 +25,13 @@ from numpy.typing import NDArray
 from mw_pipeline.dataset.batches import batches_of
 from mw_pipeline.dataset.text_sample import root_quotas
 from mw_pipeline.dataset.tokenized import TokenizedDataset
-from mw_pipeline.digest import JSON, json_value, write_json_atomically
+from mw_pipeline.digest import JSON, write_json_atomically
 from mw_pipeline.errors import ArtifactError
 from mw_pipeline.model.checkpoint import Checkpoint
 from mw_pipeline.model.losses import Extent, TaggingLoss
+from mw_pipeline.teaching.index_facts import INDEX_FILE, read_index_json
 from mw_pipeline.teaching.last_layer import last_layer, mean_extent
 
-INDEX_FILE = "index.json"
 ROWS_FILE = "rows.parquet"
 _BATCH_ROWS = 256
 
@@ -61,8 +61,8 @@ class TeachingIndex:
 
     @classmethod
     def read(cls, path: Path) -> TeachingIndex:
-        """The index in a folder."""
-        facts: dict[str, JSON] = json_value((path / INDEX_FILE).read_text(encoding="utf-8"))
+        """The index in a folder. Raises ArtifactError as `read_index_json`."""
+        facts = read_index_json(path)
         layers = {
             name: (_mapped(path, f"{name}.hidden"), _mapped(path, f"{name}.errors")) for name in facts["checkpoints"]
         }

@@ -9,8 +9,7 @@ from datetime import UTC, datetime
 import numpy as np
 from torch import Tensor
 
-from mw_pipeline.dataset.summary import DATASET_JSON
-from mw_pipeline.digest import JSON, code_digest, sha256_file, toolchain
+from mw_pipeline.digest import JSON, toolchain
 from mw_pipeline.errors import ArtifactError
 from mw_pipeline.metrics.row_losses import RowLosses
 from mw_pipeline.model.checkpoint import (
@@ -20,6 +19,7 @@ from mw_pipeline.model.checkpoint import (
     recover_checkpoint,
     save_checkpoint,
 )
+from mw_pipeline.train.fixed_facts import digests_of
 from mw_pipeline.train.log import (
     BEST,
     EVALS,
@@ -35,7 +35,6 @@ from mw_pipeline.train.log import (
 from mw_pipeline.train.plan import ENDED, RunPlan, RunResult, Status
 from mw_pipeline.train.step import FIRST_STEPS_LOGGED
 from mw_pipeline.verdict.early_stop import ROW_LOSSES, EvaluatedRows, Patience
-from mw_pipeline.verdict.exposure import recipe_digests
 from mw_pipeline.verdict.parts import OF_A_PART
 from mw_pipeline.verdict.task_weights import task_weights_of
 from mw_pipeline.verdict.watchdog import Finding, Watchdog
@@ -187,9 +186,7 @@ class RunFolder:
         parts = [*former.get("parts", []), {"from_step": step, **part, "started_at": _now()}]
         self._part = len(parts) - 1
         self.facts = {
-            "kind": self.plan.kind,
             "recipe": self.plan.recipe.name,
-            **self.plan.course.as_json(),
             **facts,
             "digests": self.digests,
             "toolchain": versions,
@@ -257,17 +254,6 @@ def prepare_folder(plan: RunPlan) -> None:
     for draft in plan.out.glob(f".{RUN}.*"):  # that a kill left
         draft.unlink()
     demand_whole_copy(plan.out)
-
-
-def digests_of(plan: RunPlan) -> dict[str, str]:
-    """Digests of recipe sections, labels, data, tokenizer and code; those that the plan names are taken from it."""
-    computed = {
-        **recipe_digests(plan.recipe),
-        "data": sha256_file(plan.dataset_path / DATASET_JSON),
-        "tokenizer": sha256_file(plan.tokenizer_path),
-    }
-    named = computed | dict(plan.digests)
-    return named if "code" in named else named | {"code": code_digest(("mw_pipeline.train.loop",))}
 
 
 def _now() -> str:

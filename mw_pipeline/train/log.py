@@ -9,41 +9,24 @@ import platform
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
-
-from pydantic import Field
 
 from mw_pipeline.digest import JSON, json_value, write_json_atomically
 from mw_pipeline.errors import ArtifactError
 from mw_pipeline.json_lines import append_line, mend, replace_lines, sync, whole_lines
-from mw_pipeline.json_shapes import Shape, demand_shape
 from mw_pipeline.verdict.early_stop import ROW_LOSSES
 from mw_pipeline.verdict.evidence import DISCARDED
+from mw_pipeline.verdict.run_json import RUN_JSON, run_facts
 from mw_pipeline.verdict.runlog import Row, own_eval, own_step
 
 STEPS = "steps.jsonl"
 EVALS = "evals.jsonl"
 FIRST_STEPS = "first_steps.jsonl"
-RUN = "run.json"
+RUN = RUN_JSON
 BEST = "best"
 LAST = "last"
 _REMEDY = "Restore the folder of the run, or delete it to train anew."
 LOGS = (STEPS, EVALS, FIRST_STEPS, ROW_LOSSES)
 """The files that have a row for a step: a resume takes back those past its own."""
-
-
-class _Former(Shape):
-    """What the next part of a run takes from the run.json of those before it."""
-
-    kind: str | None = None
-    digests: dict[str, Any] | None = None
-    recipe: str | None = None
-    status: str | None = None
-    initial_val_loss: float | None = None
-    notes: list[str] = Field(default_factory=list)
-    parts: list[dict[str, Any]] = Field(default_factory=list)
-    resumed_from_steps: list[int] = Field(default_factory=list)
-
 
 _CHECKED: dict[str, Callable[[JSON, str], Row]] = {STEPS: own_step, EVALS: own_eval, FIRST_STEPS: own_step}
 
@@ -87,12 +70,12 @@ class TrainingLog:
     def read_run(self) -> dict[str, JSON] | None:
         """The content of run.json, or None before the first run here.
 
-        Raises ArtifactError when it is no JSON, or what a run goes on with is of another kind."""
+        Raises ArtifactError when it is no JSON, or has a fact that no run could have."""
         path = self.out / RUN
         if not path.is_file():
             return None
         facts = _parsed(path.read_bytes(), str(path))
-        demand_shape(facts, _Former, where=path, remedy=_REMEDY)
+        run_facts(facts, where=path, remedy=_REMEDY)
         return facts
 
     def write_run(self, facts: Mapping[str, JSON]) -> None:

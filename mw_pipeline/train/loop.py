@@ -172,7 +172,7 @@ class Run:
         step = self.state.step
         if self.processes.writes:
             self.folder.open_run(step=step, **facts)
-        self.emit({"event": "started", "kind": self.plan.kind, "step": step, **self.course.as_json(), **facts})
+        self.emit({"event": "started", "step": step, **facts})
 
     def _initial_val_loss(self) -> float | None:
         """Validation loss before the first step, which also shows what an evaluation takes."""

@@ -59,7 +59,7 @@ def read_permit(store: Store, artifact: Artifact) -> dict[str, JSON]:
         seal = content.pop("seal")
         sealed = _sealed(content, artifact.manifest.inputs, artifact.manifest.code_digest)
         facts: dict[str, JSON] = content["for"]
-    except (ArtifactError, OSError, ValueError, KeyError, AttributeError) as error:
+    except (ArtifactError, OSError, ValueError, KeyError, AttributeError, TypeError) as error:
         raise GateError(f"{artifact.path}: is no whole permit ({error}). Delete it: the lock is asked again.") from None
     if artifact.kind != KIND or not is_sealed(sealed, seal):
         raise GateError(

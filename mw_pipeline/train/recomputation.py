@@ -21,7 +21,7 @@ from mw_pipeline.model.checkpoint import Checkpoint, load_checkpoint, load_optim
 from mw_pipeline.model.threads import threads_of_torch
 from mw_pipeline.train.compilation import compiler_of
 from mw_pipeline.train.device import machine_of
-from mw_pipeline.train.folder import digests_of
+from mw_pipeline.train.fixed_facts import digests_of, fixed_facts, other_facts
 from mw_pipeline.train.log import BEST, FIRST_STEPS, LAST
 from mw_pipeline.train.loop import Run
 from mw_pipeline.train.plan import RunPlan
@@ -98,8 +98,7 @@ class Reenactment:
 
 def _parts_of(run: Row) -> list[Row]:
     """What run.json says of each part of a run: one that was resumed may have seen several machines."""
-    parts = run.get("parts")
-    return [part for part in parts if isinstance(part, dict)] if isinstance(parts, list) and parts else [run]
+    return run.get("parts") or [run]
 
 
 def _first_steps_of(path: Path) -> dict[int, Row]:
@@ -111,23 +110,14 @@ def _first_steps_of(path: Path) -> dict[int, Row]:
 
 def run_is_the_recipes(smoke: Reenactment) -> Iterator[str]:
     """run.json says what plan and data say: what the verdict reads there is not its author's choice."""
-    plan, run, summary = smoke.plan, smoke.log.run, smoke.run.data.summary
+    plan = smoke.plan
     wanted = {
-        **plan.course.as_json(),
-        "seed": plan.recipe.train.seed,
-        "precision": plan.recipe.train.precision,
-        "compile": plan.recipe.train.compile,
-        "label_entropy": summary["label_entropy"],
-        "label_counts": summary["label_counts"],
+        **fixed_facts(plan, smoke.run.data.summary),
         "digests": smoke.digests,
         "rows": plan.course.steps * plan.course.effective_batch,
         "tokens": sum(row.get("tokens") or 0 for row in smoke.log.steps),
     }
-    yield from (
-        f"run.json has {name} {_short(run.get(name))}, recipe and data have {_short(value)}"
-        for name, value in wanted.items()
-        if run.get(name) != value
-    )
+    yield from other_facts(smoke.log.run, wanted)
 
 
 def steps_are_those_due(smoke: Reenactment) -> Iterator[str]:
@@ -283,8 +273,3 @@ def _near(logged: JSON, made: JSON, share: float) -> bool:
         number = isinstance(logged, int | float) and not isinstance(logged, bool)
         return number and math.isclose(logged, made, rel_tol=share, abs_tol=1e-12)
     return bool(logged == made)
-
-
-def _short(value: JSON) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:80]}…"

@@ -9,16 +9,15 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from mw_pipeline.digest import JSON, digest_of
-from mw_pipeline.errors import ArtifactError
+from mw_pipeline.digest import digest_of
 from mw_pipeline.recipe import Recipe, required_steps
-from mw_pipeline.schedule import NEAR_PEAK_SHARE, SCHEDULES, lr_share, near_peak_end
-from mw_pipeline.verdict.runlog import MOST, Row, sets_of
+from mw_pipeline.schedule import NEAR_PEAK_SHARE, lr_share, near_peak_end
+from mw_pipeline.verdict.run_json import run_facts
+from mw_pipeline.verdict.runlog import Row, sets_of
 
 COMPARED_DIGESTS = ("loss", "model", "mix", "tokenizer", "labels", "data")
 RATE_TOLERANCE_SHARE = 0.01
@@ -90,66 +89,28 @@ def full_facts(recipe: Recipe, digests: Mapping[str, str] | None = None, *, devi
 
 
 def facts_of_run(run: Row) -> RunFacts:
-    """What a run.json says about its run. Raises ArtifactError when a fact is of the wrong kind."""
-    factors = [_whole_number(run, key) for key in ("batch_size", "accumulation", "processes")]
-    known = [factor for factor in factors if factor is not None]
-    product = known[0] * known[1] * known[2] if len(known) == len(factors) else None
-    schedule, digests = run.get("schedule"), run.get("digests") or {}
-    if schedule is not None and schedule not in SCHEDULES:
-        raise ArtifactError(f"run.json: schedule is {schedule!r}, expected one of {', '.join(SCHEDULES)}. Correct it.")
-    if not isinstance(digests, dict):
-        raise ArtifactError(f"run.json: digests is {digests!r}, expected a table of name and digest. Correct it.")
+    """What a run.json says about its run. Raises ArtifactError for a fact that no run could have."""
+    facts = run_facts(run)
+    product = None
+    if facts.batch_size and facts.accumulation and facts.processes:
+        product = facts.batch_size * facts.accumulation * facts.processes
     return RunFacts(
-        schedule=schedule,
-        steps=_whole_number(run, "max_steps"),
-        warmup_steps=_whole_number(run, "warmup_steps"),
-        cooldown_from=_whole_number(run, "cooldown_from"),
-        peak_lr=number_of(run, "peak_lr"),
-        effective_batch=_whole_number(run, "effective_batch") if product is None else product,
-        digests={str(name): str(digest) for name, digest in digests.items()},
-        precision=_text(run, "precision"),
-        device=_kind_of_device(_text(run, "device")),
-        resumed_from=resumed_from_steps(run),
+        schedule=facts.schedule,
+        steps=facts.max_steps,
+        warmup_steps=facts.warmup_steps,
+        cooldown_from=facts.cooldown_from,
+        peak_lr=facts.peak_lr,
+        effective_batch=product or facts.effective_batch,
+        digests=facts.digests,
+        precision=facts.precision,
+        device=_kind_of_device(facts.device),
+        resumed_from=tuple(facts.resumed_from_steps),
     )
-
-
-def number_of(facts: Row, key: str) -> float | None:
-    """A number of run.json, or None when it is not there. Raises ArtifactError for anything else."""
-    value: JSON = facts.get(key)
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, int | float | None)
-        or not abs(value or 0) <= sys.float_info.max
-    ):
-        raise ArtifactError(f"run.json: {key} is {value!r:.80}, expected a number. Correct it.")
-    return None if value is None else float(value)
-
-
-def _whole_number(facts: Row, key: str) -> int | None:
-    value = number_of(facts, key)
-    if value is not None and not (value.is_integer() and 0 <= value <= MOST):
-        raise ArtifactError(f"run.json: {key} is {facts[key]!r}, expected a whole number up to {MOST}. Correct it.")
-    return None if value is None else int(value)
-
-
-def _text(facts: Row, key: str) -> str | None:
-    value: JSON = facts.get(key)
-    if not isinstance(value, str | None):
-        raise ArtifactError(f"run.json: {key} is {value!r}, expected a word. Correct it.")
-    return value
 
 
 def _kind_of_device(name: str | None) -> str | None:
     """ "cuda" of "cuda:1": which of its kind a device is changes nothing."""
     return None if name is None else name.partition(":")[0]
-
-
-def resumed_from_steps(facts: Row) -> tuple[int, ...]:
-    """The steps after which a run went on anew. Raises ArtifactError when run.json holds something else there."""
-    steps: JSON = facts.get("resumed_from_steps") or []
-    if not isinstance(steps, list) or not all(isinstance(step, int) for step in steps):
-        raise ArtifactError(f"run.json: resumed_from_steps is {steps!r:.80}, expected a list of steps. Correct it.")
-    return tuple(steps)
 
 
 def measure(facts: RunFacts, full: RunFacts, steps: Sequence[Row], evals: Sequence[Row]) -> Exposure:

@@ -20,9 +20,9 @@ from mw_pipeline.verdict.exposure import (
     facts_of_run,
     full_facts,
     measure,
-    number_of,
 )
 from mw_pipeline.verdict.invalid import Problem, problems_of
+from mw_pipeline.verdict.run_json import run_facts
 from mw_pipeline.verdict.runlog import Row, RunLog
 from mw_pipeline.verdict.unseen import unseen
 from mw_pipeline.verdict.watchdog import Finding, Watchdog, judge_log
@@ -86,13 +86,13 @@ def judge_run(
     """The verdict on a log against the full run of a recipe. `digests` adds data and tokenizer of the full run.
 
     `device` is the kind of device that the full run will use, where more is known than the recipe says. Raises
-    ArtifactError when run.json holds a fact of the wrong kind."""
+    ArtifactError when run.json holds a fact that no run could have."""
     judged = verdict(
         facts_of_run(log.run),
         full_facts(recipe, digests, device=device),
         log.steps,
         log.evals,
-        label_entropy=number_of(log.run, "label_entropy"),
+        label_entropy=run_facts(log.run).label_entropy,
     )
     return dataclasses.replace(judged, not_checked=(*judged.not_checked, *log.notes))
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mw_pipeline.digest import JSON
-from mw_pipeline.errors import ArtifactError
+from mw_pipeline.verdict.run_json import run_facts
 from mw_pipeline.verdict.runlog import Row
 
 COMPILED_BY = "compiled_by"
@@ -39,19 +39,11 @@ def parts_of(run: Row) -> tuple[Part, ...]:
     """The parts of a run in order; of one that does not record them a single one, of the kind that run.json names.
 
     Raises ArtifactError for a record that is none."""
+    run_facts(run)
     written = run.get("parts") or [{**run, "from_step": 0}]
-    if not isinstance(written, list) or not all(map(_is_part, written)):
-        raise ArtifactError(
-            f"run.json: parts is {written!r:.80}, expected a table with a from_step for each. Restore the folder."
-        )
     return tuple(
-        Part(part["from_step"], {name: part.get(name) for name in _KIND}, part.get(DRAWN_BY)) for part in written
+        Part(int(part["from_step"]), {name: part.get(name) for name in _KIND}, part.get(DRAWN_BY)) for part in written
     )
-
-
-def _is_part(value: JSON) -> bool:
-    step = value.get("from_step") if isinstance(value, dict) else None
-    return isinstance(step, int) and not isinstance(step, bool) and step >= 0
 
 
 def parts_before(run: Row, step: int) -> tuple[Part, ...]:

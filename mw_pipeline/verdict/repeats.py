@@ -15,12 +15,15 @@ from itertools import pairwise
 
 from mw_pipeline.verdict.evidence import Evidence
 from mw_pipeline.verdict.parts import OTHER_SHARE, SAME_SHARE, Part, differences, parts_before, parts_of, same_dropout
+from mw_pipeline.verdict.run_json import run_facts
 from mw_pipeline.verdict.runlog import Row, RunLog
 
 RETRAINED_STEPS = 20
 """Steps after a resume whose losses are comparable where rounding differs."""
 SAME_STEPS = 100
 _LEAST_NATS = 1e-6  # float32 has no more digits of a loss that is made of logits of about ten
+_SAME_FACTS = ("precision", "effective_batch", "batch_size", "accumulation", "peak_lr")
+_SAME_DIGESTS = ("code", "data", "model", "loss", "mix")
 _COUNTED = ("rows", "tokens", "row_hash")
 
 
@@ -94,7 +97,11 @@ def _part_number(row: Row, parts: tuple[Part, ...]) -> int:
 
 def run_is_reproducible(evidence: Evidence) -> list[str]:
     """Its first steps are those of its smoke while rate and batch are the same; with another seed they are not."""
-    if evidence.smoke is None or not _comparable(evidence.log.run, evidence.smoke.run):
+    if evidence.smoke is None:
+        return []
+    if unsaid := _unsaid(evidence.log.run):
+        return unsaid
+    if not _comparable(evidence.log.run, evidence.smoke.run):
         return []
     full, smoke = _first_steps(evidence.log), _first_steps(evidence.smoke)
     runs = (evidence.log.run, evidence.smoke.run)
@@ -126,14 +133,21 @@ def _parts_before(step: int, *runs: Row) -> tuple[Part, ...]:
     return tuple(part for run in runs for part in parts_before(run, step))
 
 
+def _unsaid(run: Row) -> list[str]:
+    """What a run does not say of itself, without which it would be comparable with no smoke."""
+    facts = run_facts(run)
+    lacking = [name for name in _SAME_DIGESTS if name not in facts.digests]
+    return [
+        *facts.unsaid("machine", "seed", *_SAME_FACTS),
+        *(f"run.json names no digest of {name}" for name in lacking),
+    ]
+
+
 def _comparable(mine: Row, other: Row) -> bool:
-    """Of one recipe and code, on machines that are known; the schedule may differ, and what the tolerance follows."""
-    keys = ("precision", "effective_batch", "batch_size", "accumulation", "peak_lr")
+    """Of one recipe and code; the schedule may differ, and the tolerance follows the machines."""
     digests = [run.get("digests") or {} for run in (mine, other)]
-    same_digests = all(
-        digests[0].get(name) == digests[1].get(name) for name in ("code", "data", "model", "loss", "mix")
-    )
-    return mine.get("machine") is not None and same_digests and all(mine.get(key) == other.get(key) for key in keys)
+    same_digests = all(digests[0].get(name) == digests[1].get(name) for name in _SAME_DIGESTS)
+    return same_digests and all(mine.get(key) == other.get(key) for key in _SAME_FACTS)
 
 
 def _first_steps(log: RunLog) -> dict[int, Row]:

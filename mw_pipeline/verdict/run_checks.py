@@ -10,12 +10,12 @@ import math
 from collections.abc import Callable, Mapping
 from itertools import pairwise
 
-from mw_pipeline.errors import ArtifactError
 from mw_pipeline.sufficiency import shortages
 from mw_pipeline.verdict.early_stop import Patience, converged_at
 from mw_pipeline.verdict.evidence import Evidence
 from mw_pipeline.verdict.exposure import facts_of_run, rate_mismatch
 from mw_pipeline.verdict.repeats import resume_is_exact, run_is_reproducible, run_stayed_on_one_machine
+from mw_pipeline.verdict.run_json import run_facts
 from mw_pipeline.verdict.runlog import Row, total_of
 from mw_pipeline.verdict.soundness import judge_whole_log, soundness_findings
 
@@ -37,23 +37,27 @@ def warnings_of_run(evidence: Evidence) -> list[str]:
 def rows_add_up(evidence: Evidence) -> list[str]:
     """The rows of all steps are steps × effective batch: nothing was trained twice or left out (M36)."""
     steps, run = evidence.log.steps, evidence.log.run
-    if not steps or any(row.get("rows") is None for row in steps) or run.get("effective_batch") is None:
-        return []
+    if any(row.get("rows") is None for row in steps):
+        return ["steps.jsonl has rows without rows"]
+    if unsaid := run_facts(run).unsaid("step", "effective_batch"):
+        return unsaid
     logged = total_of(steps, "rows")
     if logged is None:
         return ["the rows of some steps are no finite number"]
-    wanted = int(run.get("step") or 0) * int(run["effective_batch"])
+    wanted = int(run["step"]) * int(run["effective_batch"])
     return [] if logged == wanted else [f"the steps took {logged} rows, {wanted} are steps × effective batch"]
 
 
 def passes_are_logged(evidence: Evidence) -> list[str]:
     """The last logged pass is the one that the rows drawn amount to, give or take a pool of batches."""
     run, passes = evidence.log.run, [int(row["pass"]) for row in evidence.log.steps if row.get("pass") is not None]
-    counted = max((float(value) for value in (run.get("passes") or {}).values()), default=None)
-    if not passes or counted is None or not run.get("step") or run.get("pool_batches") is None:
-        return []
-    batches = int(run["step"]) * int(run.get("accumulation") or 1) * int(run.get("processes") or 1)
-    slack = 1 + counted * int(run["pool_batches"]) / batches
+    if unsaid := run_facts(run).unsaid("step", "accumulation", "processes", "pool_batches", "passes"):
+        return unsaid
+    if not passes:
+        return ["steps.jsonl has rows without pass"]
+    counted = max(run["passes"].values())
+    batches = max(1, run["step"] * run["accumulation"] * run["processes"])
+    slack = 1 + counted * run["pool_batches"] / batches
     if abs(passes[-1] - math.floor(counted)) <= slack:
         return []
     return [f"the last logged pass is {passes[-1]}, the rows drawn are {counted:.2f} passes over their source"]
@@ -61,42 +65,46 @@ def passes_are_logged(evidence: Evidence) -> list[str]:
 
 def rates_are_those_of_the_schedule(evidence: Evidence) -> list[str]:
     """The logged rate of every step is the schedule's own: no resume made it jump (M37)."""
-    try:
-        facts = facts_of_run(evidence.log.run)
-    except ArtifactError as error:
-        return [str(error)]
-    mismatch = None if facts.peak_lr is None else rate_mismatch(facts, evidence.log.steps, slack_share=EXACT_SHARE)
+    if unsaid := run_facts(evidence.log.run).unsaid("schedule", "max_steps", "warmup_steps", "peak_lr"):
+        return unsaid
+    mismatch = rate_mismatch(facts_of_run(evidence.log.run), evidence.log.steps, slack_share=EXACT_SHARE)
     return [] if mismatch is None else [str(mismatch)]
 
 
 def early_stop_is_honest(evidence: Evidence) -> list[str]:
     """The run ended early where a replay of its validation rows ends it, and nowhere else (M26)."""
-    run, rows = evidence.log.run, evidence.row_losses
-    converged = run.get("status") == "CONVERGED"
-    if run.get("patience_evals") is None:
+    facts, rows = run_facts(evidence.log.run), evidence.row_losses
+    converged = facts.status == "CONVERGED"
+    if facts.patience_evals is None:
         return ["the run says 'CONVERGED' and its recipe has no train.patience_evals"] if converged else []
-    if not rows:
-        return ["the run says 'CONVERGED' and has no row_losses.jsonl to show it"] if converged else []
+    if converged and not rows:
+        return ["the run says 'CONVERGED' and has no row_losses.jsonl to show it"]
     logged = {int(row["step"]): row.get("val_loss") for row in evidence.log.evals}
     for found in rows:
         claimed = logged.get(found.step)
         if claimed is None or not math.isclose(float(claimed), found.losses.mean, rel_tol=1e-4, abs_tol=1e-5):
             return [f"row_losses.jsonl has a mean of {found.losses.mean:.6g} at step {found.step}, the log {claimed!r}"]
-    margin_share = float(run.get("patience_margin_share") or 0.0)
-    replayed = converged_at(rows, Patience(evals=int(run["patience_evals"]), margin_share=margin_share))
-    step = run.get("step") if converged else None
+    if lost := sorted(logged.keys() - {found.step for found in rows}):
+        return [f"row_losses.jsonl lacks step {lost[0]}, which was evaluated"]
+    if unsaid := facts.unsaid("patience_margin_share", "step", "max_steps"):
+        return unsaid
+    patience = Patience(evals=facts.patience_evals, margin_share=facts.patience_margin_share or 0.0)
+    replayed = converged_at(rows, patience)
+    step = facts.step if converged else None
     ends = replayed[0] if replayed else None
-    if ends == step or (not converged and ends is not None and ends == run.get("max_steps")):
+    if ends == step or (not converged and ends is not None and ends == facts.max_steps):
         return []
     return [f"the run {'converged at step ' + str(step) if converged else 'did not converge'}, a replay: {ends}"]
 
 
 def device_is_as_asked(evidence: Evidence) -> list[str]:
     """The run trained on the device that the recipe names; "auto" takes what is there (M63)."""
-    asked, used = evidence.log.run.get("device_asked"), evidence.log.run.get("device")
-    if asked is None or str(asked).partition(":")[0] in ("auto", used):
+    facts = run_facts(evidence.log.run)
+    if unsaid := facts.unsaid("device_asked", "device"):
+        return unsaid
+    if str(facts.device_asked).partition(":")[0] in ("auto", facts.device):
         return []
-    return [f"the recipe asks for device {asked!r}, the run trained on {used!r}"]
+    return [f"the recipe asks for device {facts.device_asked!r}, the run trained on {facts.device!r}"]
 
 
 def not_overfit(evidence: Evidence) -> list[str]:
@@ -161,22 +169,22 @@ def _has_numbers(row: Row, *names: str) -> bool:
 def data_was_enough(evidence: Evidence) -> list[str]:
     """Warns of labels with under 30 training pieces, of more than four passes over the rows on average, and of more
     parameters than pieces trained on (M27)."""
-    run = evidence.log.run
+    facts = run_facts(evidence.log.run)
     return [
+        *facts.unsaid("label_counts", "train_rows", "rows", "parameters", "tokens"),
         *shortages(
-            run.get("label_counts") or {},
-            rows=run.get("train_rows"),
-            samples=run.get("rows"),
-            parameters=run.get("parameters"),
-            pieces=run.get("tokens"),
-        )
+            facts.label_counts or {},
+            rows=facts.train_rows,
+            samples=facts.rows,
+            parameters=facts.parameters,
+            pieces=facts.tokens,
+        ),
     ]
 
 
 def no_line_was_torn(evidence: Evidence) -> list[str]:
     """Warns of what resumes had to drop or choose anew, as the run's notes say, and of a line cut short since (M80)."""
-    notes = evidence.log.run.get("notes")
-    return [*(str(note) for note in (notes if isinstance(notes, list) else [])), *evidence.notes]
+    return [*run_facts(evidence.log.run).notes, *evidence.notes]
 
 
 Check = Callable[[Evidence], list[str]]

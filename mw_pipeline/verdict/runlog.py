@@ -10,15 +10,11 @@ import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
-
-from pydantic import AfterValidator, Field
 
 from mw_pipeline.digest import JSON, json_value
 from mw_pipeline.errors import ArtifactError
-from mw_pipeline.json_shapes import Amount, Number, Shape, demand_shape
+from mw_pipeline.verdict.run_json import RUN_JSON, read_run_json
 
 Row = Mapping[str, JSON]
 
@@ -64,11 +60,11 @@ def read_run(path: Path) -> RunLog:
     """
     if not path.is_dir():
         raise ArtifactError(f"{path}: is not a folder. Name the folder that holds steps.jsonl and evals.jsonl.")
-    if not (path / "steps.jsonl").exists() and not (path / "run.json").exists():
+    if not (path / "steps.jsonl").exists() and not (path / RUN_JSON).exists():
         raise ArtifactError(f"{path}: holds neither steps.jsonl nor run.json. Name the folder that a run wrote into.")
     steps, step_notes = _read_rows(path / "steps.jsonl", own_step)
     evals, eval_notes = _read_rows(path / "evals.jsonl", own_eval)
-    return RunLog(steps, evals, _read_facts(path / "run.json"), (*step_notes, *eval_notes))
+    return RunLog(steps, evals, read_run_json(path / RUN_JSON), (*step_notes, *eval_notes))
 
 
 def total_of(rows: Sequence[Row], name: str) -> int | None:
@@ -194,50 +190,3 @@ def _in_step_order(rows: list[Row], name: str, notes: list[str]) -> tuple[Row, .
             f"{name}: {len(rows) - len(last_of_step)} rows were written again by a resumed run; the last counts"
         )
     return tuple(last_of_step[step] for step in sorted(last_of_step))
-
-
-def _moment(text: str) -> str:
-    datetime.fromisoformat(text)
-    return text
-
-
-_Total = Annotated[int, Field(ge=0, le=10**18)]
-_Whole = Annotated[float, Field(ge=0, le=MOST)]
-_Moment = Annotated[str, AfterValidator(_moment)]
-
-
-class _Facts(Shape):
-    """What readers of run.json count with. What decides the exposure of a run is judged where it is read."""
-
-    step: _Total | None = None
-    tokens: _Total | None = None
-    rows: _Total | None = None
-    train_rows: _Total | None = None
-    parameters: _Total | None = None
-    label_count: _Total | None = None
-    label_counts: dict[str, _Total] | None = None
-    label_entropy: Number | None = None
-    initial_val_loss: float | None = None
-    passes: dict[str, Amount] | None = None
-    pool_batches: _Total | None = None
-    effective_batch: _Whole | None = None
-    accumulation: _Whole | None = None
-    processes: _Whole | None = None
-    patience_evals: _Total | None = None
-    patience_margin_share: Amount | None = None
-    digests: dict[str, Any] | None = None
-    started_at: _Moment | None = None
-    ended_at: _Moment | None = None
-
-
-def _read_facts(path: Path) -> Row:
-    if not path.exists():
-        return {}
-    try:
-        value = json_value(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ArtifactError(f"{path}: cannot be read as JSON ({error}). Repair it, or remove it.") from None
-    if not isinstance(value, dict):
-        raise ArtifactError(f"{path}: is {value!r}, expected a JSON object. Repair it, or remove it.")
-    demand_shape(value, _Facts, where=path, remedy="Repair it, or remove it.")
-    return value

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from itertools import pairwise
 
-from mw_pipeline.verdict.exposure import number_of, resumed_from_steps
+from mw_pipeline.verdict.run_json import run_facts
 from mw_pipeline.verdict.runlog import Row, RunLog, total_of
 from mw_pipeline.verdict.watchdog import Watchdog, judge_log
 
@@ -31,9 +31,11 @@ def soundness_findings(log: RunLog) -> list[str]:
 def judge_whole_log(log: RunLog) -> Watchdog:
     """The failure rules over the whole run; `rising` belongs to a smoke's window and is not asked here.
 
-    Raises ArtifactError when run.json holds a fact of the wrong kind."""
-    entropy, resumed = number_of(log.run, "label_entropy"), resumed_from_steps(log.run)
-    return judge_log(log.steps, log.evals, label_entropy=entropy, resumed_from=resumed)
+    Raises ArtifactError when run.json holds a fact that no run could have."""
+    facts = run_facts(log.run)
+    return judge_log(
+        log.steps, log.evals, label_entropy=facts.label_entropy, resumed_from=tuple(facts.resumed_from_steps)
+    )
 
 
 def _incomplete(log: RunLog) -> list[str]:
@@ -53,6 +55,8 @@ def _incomplete(log: RunLog) -> list[str]:
 def _untruthful_status(run: Row) -> list[str]:
     """A run that ended before its steps may not call itself completed; CONVERGED is for patience alone (M26)."""
     status, step, planned = run.get("status"), run.get("step"), run.get("max_steps")
+    if unsaid := run_facts(run).unsaid("status", "step", "max_steps"):
+        return unsaid
     if has_converged(run):
         return []
     if status != "COMPLETED":
@@ -77,15 +81,15 @@ def _first_loss_too_high(log: RunLog) -> list[str]:
 
     From weights that were trained before it is at most H0, for they know more than the label frequencies. The first
     evaluation must keep it too, and alone where the run did not look before its first step."""
-    labels, entropy = log.run.get("label_count"), log.run.get("label_entropy")
-    tuned = log.run.get("initial_weights") not in (None, "random")
-    known = entropy if tuned else labels
-    seen = [log.run.get("initial_val_loss"), log.evals[0].get("val_loss") if log.evals else None]
+    facts = run_facts(log.run)
+    seen = [facts.initial_val_loss, log.evals[0].get("val_loss") if log.evals else None]
     losses = [float(value) for value in seen if value is not None]
-    if not known or not losses:
-        return []
-    most, name = (float(known), "H0") if tuned else (2 * math.log(int(known)), "2 ln K")
-    return [f"the first validation loss is {max(losses):.3f}, above {name} = {most:.3f}"] if max(losses) > most else []
+    tuned = facts.initial_weights not in (None, "random")
+    if facts.label_entropy is None or facts.label_count is None:
+        return facts.unsaid("label_entropy", "label_count")
+    most, name = (facts.label_entropy, "H0") if tuned else (2 * math.log(facts.label_count), "2 ln K")
+    high = [loss for loss in losses if not loss <= most]
+    return [f"the first validation loss is {high[0]:.3f}, above {name} = {most:.3f}"] if high else []
 
 
 def _falling_passes(steps: Sequence[Row]) -> list[str]:

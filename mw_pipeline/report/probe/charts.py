@@ -91,7 +91,7 @@ def _draw_sources(axes: Axes, sources: Mapping[str, Mapping[str, JSON]]) -> None
         share = "outlier" if facts["outlier"] else f"{100 * (facts['share'] or 0.0):.0f} %"
         axes.annotate(share, (1.01, place), xycoords=("axes fraction", "data"), va="center", color=colour)
     axes.set_yticks(range(len(known)), list(known))
-    axes.set_ylim(len(known) - 0.5, -0.5)
+    axes.set_ylim(max(1, len(known)) - 0.5, -0.5)
     axes.set_xlim(left=0.0)
     axes.set_xlabel("mean norm (dot) ± standard deviation over batches; right: share of all, or outlier (z > 3)")
 
@@ -116,7 +116,7 @@ def _activations(found: Mapping[str, JSON]) -> Figure:
             axes.axhspan(place - 0.5, place + 0.5, color=VERMILION, alpha=0.13, linewidth=0)
             axes.annotate("first", (1.01, place), xycoords=("axes fraction", "data"), va="center", color=VERMILION)
     axes.set_yticks(range(len(stages)), [stage["name"] for stage in stages], fontsize=8)
-    axes.set_ylim(len(stages) - 0.5, -0.5)
+    axes.set_ylim(max(1, len(stages)) - 0.5, -0.5)
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter("{x:g}")
     words = {"all": "all pieces", "first": "the first piece of each row", "rest": "all pieces but the first"}
@@ -149,7 +149,7 @@ def _separation(found: Mapping[str, JSON]) -> Figure:
         word = "collapsed" if facts["collapsed"] else f"AUROC {facts['auroc']:.3f}"
         axes.annotate(word, (1.01, place), xycoords=("axes fraction", "data"), va="center", color=colour)
     axes.set_yticks(range(len(labels)), list(labels))
-    axes.set_ylim(len(labels) - 0.5, -0.5)
+    axes.set_ylim(max(1, len(labels)) - 0.5, -0.5)
     axes.set_xlim(-0.02, 1.02)
     axes.set_title("What each label gives to the pieces of its spans, and to all others")
     axes.set_xlabel(

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from mw_pipeline.artifact import Artifact
+from mw_pipeline.dataset.summary import DATASET_JSON, DatasetSummary
+from mw_pipeline.recipe import Recipe
 from mw_pipeline.report.cells import fact, number
 from mw_pipeline.report.probe.tables import PROBE_FILE, stopped_run_sentence
 from mw_pipeline.stages import line
+from mw_pipeline.stages.evidence import read_evidence, read_probe
 from mw_pipeline.stages.findings import Findings, found
 from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.smoke_verdict import build_verdict
+from mw_pipeline.tokenizer import MODEL_NAME as TOKENIZER_FILE
+from mw_pipeline.train.fixed_facts import digests_of, fixed_facts, other_facts
+from mw_pipeline.train.plan import RunPlan
 from mw_pipeline.verdict.evidence import Evidence
 from mw_pipeline.verdict.run_checks import problems_of_run, warnings_of_run
+from mw_pipeline.verdict.runlog import Row
 from mw_pipeline.verdict.task_weights import task_weights_of
 
 
@@ -35,13 +44,23 @@ def run_is_sound(place: Place, partition: str) -> Findings:
     summary = f"{steps:,} steps, best validation macro-F1 {number(best)} at step {fact(full.metrics['best_step'])}"
     learned = task_weights_of(evidence.log.steps)
     worth = {"task_weights": learned.one_line()} if learned else {}
-    problems, warnings = problems_of_run(evidence), "; ".join(warnings_of_run(evidence)) or "none"
+    problems = (*_not_the_recipes(place, recipe, evidence.log.run, full), *problems_of_run(evidence))
+    warnings = "; ".join(warnings_of_run(evidence)) or "none"
     told = (*problems, *_what_the_probe_says(full)) if problems else ()
     return found(told, summary, steps=steps, best_val_macro_f1=best, warnings=warnings, **worth)
+
+
+def _not_the_recipes(place: Place, recipe: Recipe, run: Row, full: Artifact) -> Iterator[str]:
+    """What run.json says otherwise than recipe and data: a forged fact could excuse whatever the logs show."""
+    dataset = line.tokenized_dataset.demand(place, recipe)
+    summary = read_evidence(dataset, DATASET_JSON, DatasetSummary)
+    tokenizer, digests = dataset.inputs("tokenizer")[0].file(TOKENIZER_FILE), {"data": dataset.digest}
+    plan = RunPlan("full", recipe, dataset.path, tokenizer, full.path, digests)
+    return other_facts(run, {**fixed_facts(plan, summary), "digests": digests_of(plan)})
 
 
 def _what_the_probe_says(run: Artifact) -> tuple[str, ...]:
     """Where to look next in a run that the watchdog stopped: what the probe of its last good checkpoint found."""
     if not any(entry.path == PROBE_FILE for entry in run.manifest.files):
         return ()
-    return (f"{stopped_run_sentence(run.read_json(PROBE_FILE))}, see {PROBE_FILE} of the run",)
+    return (f"{stopped_run_sentence(read_probe(run, PROBE_FILE))}, see {PROBE_FILE} of the run",)

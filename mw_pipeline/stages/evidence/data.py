@@ -20,6 +20,13 @@ class _SourceCounts(Shape):
     tag: Counts
 
 
+class ShardCounts(_SourceCounts):
+    """`counts.json` of a source's shards."""
+
+    source: Counts
+    method: Counts
+
+
 class _Source(Shape):
     digest: str
     counts: _SourceCounts
@@ -168,5 +175,5 @@ class Audit(Shape):
     @model_validator(mode="after")
     def _names_what_it_was_compared_with(self) -> Audit:
         if self.changes is not None and self.since.digest is None:
-            raise ValueError("it has changes, and names no audit before it")
+            raise ValueError("changes are there, and since names no audit before it")
         return self

@@ -1,27 +1,18 @@
-"""What runs, verdicts, reports, matrices and cards say, as gates and pages rely on it."""
+"""What runs, verdicts, comparisons and matrices say, as gates and pages rely on it."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from mw_pipeline.json_shapes import Amount, Count, Number, Shape, Share
 from mw_pipeline.schedule import Schedule
+from mw_pipeline.stages.evidence.scores import Bounds, Measured
 from mw_pipeline.verdict.runlog import MOST
 
 _Steps = Annotated[int, Field(ge=0, le=MOST)]
 _Difference = Annotated[float, Field(ge=-1, le=1)]
-
-
-def _rising(bounds: list[float]) -> list[float]:
-    if bounds[0] > bounds[1]:
-        raise ValueError("the lower end lies above the upper one")
-    return bounds
-
-
-_Bounds = Annotated[list[Number], Field(min_length=2, max_length=2), AfterValidator(_rising)]
-_Interval = Annotated[list[Share], Field(min_length=2, max_length=2), AfterValidator(_rising)] | None
 
 
 class _Agreement(Shape):
@@ -40,74 +31,11 @@ class Parity(Shape):
     int8_against_checkpoint: _Agreement
 
 
-class _Intervals(Shape):
-    core_macro_f1: _Interval
-    exact_match: _Interval
-
-
-class Measured(Shape):
-    """Scores on one gold set: of a report, a card or a baseline."""
-
-    rows: Count
-    core_macro_f1: Share | None
-    exact_match: Share | None
-    intervals: _Intervals
-
-
-class Scores(Measured):
-    """`scores.json` of a report."""
-
-    hashes: dict[str, str]
-    policy: str
-
-
-class _Ceiling(Shape):
-    core_macro_f1: Share | None
-
-
-class _OnGold(Measured):
-    ceiling: _Ceiling
-
-
-class _Metrics(Shape):
-    model_config = ConfigDict(extra="allow")
-    __pydantic_extra__: dict[str, dict[str, Any]]
-
-    golden: _OnGold
-
-
-class Card(Shape):
-    """`model-card.json` of a package: what it scored on the corpus's gold, and whatever on other rows."""
-
-    metrics: _Metrics
-
-
-class _Finding(Shape):
-    rule: str
-    value: str
-    file: str
-    line: Count | None
-    remedy: str
-
-
-class _GoldFacts(Shape):
-    findings: list[_Finding] = Field(default_factory=list)
-    skipped: Annotated[str, Field(min_length=1)] | None = None
-    tags: list[str] | None = None
-
-
-class Gold(Shape):
-    """`golden.json` of gold."""
-
-    findings: list[_Finding]
-    sets: dict[str, _GoldFacts]
-
-
 class _Axis(Shape):
     candidate: Share | None
     baseline: Share | None
     difference: _Difference | None
-    interval: _Bounds | None
+    interval: Bounds | None
     verdict: str
 
 
@@ -181,7 +109,7 @@ class _Miss(Shape):
 
 class _Cell(Shape):
     family: str
-    values: list[str]
+    values: Annotated[list[str], Field(min_length=1)]
     rows: Count
     right: Count
     miss: _Miss | None
@@ -198,6 +126,7 @@ class Matrix(Shape):
 
     locale: str
     seed: int
+    min_cell: Share
     rows: Count
     left_out: Count
     measured_on: str
@@ -218,15 +147,39 @@ class Run(Shape):
     cooldown_from: _Steps | None = None
 
 
-class Diagnosis(Shape):
-    """`diagnosis.json` of a report's misses."""
+class LossRanking(Shape):
+    """`comparison.json` of the losses in a folder."""
 
-    failure_modes: list[dict[str, Any]]
+    seeds: Count
+    ranking: list[dict[str, Any]]
+    failed: dict[str, str]
+
+
+class _Fired(Shape):
+    rule: str
+    step: _Steps
+    reason: str
+
+
+_Window = Annotated[list[_Steps], Field(min_length=2, max_length=2)]
+
+
+class _Evidence(Shape):
+    near_peak_window: _Window | None
+    last_step: _Steps | None
+    loss_floor: Number | Literal["nan", "inf", "-inf"] | None
+    recent_f1_fall: Number | None
 
 
 class Verdict(Shape):
     """`verdict.json` of a smoke."""
 
-    outcome: str
+    outcome: Literal["pass", "fail", "invalid"]
+    rule: str | None
+    step: _Steps | None
     reason: str
-    evidence: dict[str, Any]
+    exposure_ratio: Amount | None
+    evidence: _Evidence
+    findings: list[_Fired]
+    warnings: list[_Fired]
+    not_checked: list[str]
