@@ -54,7 +54,8 @@ WRONG = [
     ("order.shuffled = true", "order.shuffled is True, expected a share from 0 to 1"),
     ("order.city_first = {often = 1}", "order.city_first is {'often': 1}, expected no table but a value such as 0.15"),
     ("order.as_in = {native = 0, US = 0}", "order.as_in is [0, 0], expected one weight above 0 at least"),
-    ("order.as_in.USA = 1", "order.as_in is 'USA', expected an ISO 3166-1 code such as 'FM'"),
+    ("order.as_in.USA = 1", "order.as_in is 'USA', expected 'native' or an ISO 3166-1 code such as 'FM'"),
+    ("order.as_in.Native = 1", "order.as_in is 'Native', expected 'native' or an ISO 3166-1 code such as 'FM'"),
     ("order.unit.behind = -2", "order.unit.behind is -2, expected a weight from 0 on"),
     (
         "order.region = {native = 0, joined = 0, before_locality = 0, last = 0}",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+import time
+
 import pytest
 import torch
 from toy_run import toy_recipe
@@ -129,6 +132,36 @@ def test_what_goes_wrong_on_the_other_thread_ends_the_step():
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(1)
+
+
+def test_a_step_that_goes_wrong_ends_when_no_thread_moves_anything_any_more(monkeypatch: pytest.MonkeyPatch):
+    model = tagger()
+    optimizer = optimizer_of(model, MUON)
+    for parameter in model.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    last = optimizer.param_groups[-1]["params"][0]
+    failed, muon = threading.Event(), torch.optim.Muon.step
+
+    def adamw_fails(self: torch.optim.AdamW) -> None:
+        failed.set()
+        raise RuntimeError("out of luck")
+
+    def late(self: torch.optim.Muon) -> None:
+        assert failed.wait(30)
+        time.sleep(0.2)
+        muon(self)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", adamw_fails)
+    monkeypatch.setattr(torch.optim.Muon, "step", late)
+    before = last.detach().clone()
+    torch.set_num_threads(2)
+    try:
+        with pytest.raises(RuntimeError, match="out of luck"):
+            optimizer.step()
+    finally:
+        torch.set_num_threads(1)
+
+    assert not torch.equal(last, before)
 
 
 @pytest.mark.parametrize("config", [RECIPE.train, MUON], ids=["adamw", "muon"])

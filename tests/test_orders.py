@@ -176,3 +176,10 @@ def test_what_is_written_in_another_countrys_order_is_so_from_number_to_postcode
     alike = np.array([[tag for tag in order if tag in american] == american for order in table.order])
 
     assert 0.04 < np.diff(table.shares, prepend=0)[alike].sum() < 0.15
+
+
+def test_the_order_of_a_country_that_writes_like_another_is_the_others():
+    """Ireland has no file of its own: GB.toml names it as alike."""
+    irish = moved(native_form("US"), still() | {"as_in": {"IE": 1.0}}, np.random.default_rng(0))
+
+    assert irish == native_form("GB") != native_form("default")

@@ -171,6 +171,11 @@ def test_a_loss_with_one_term_is_drawn_by_its_sources(tmp_path: Path) -> None:
     assert "this loss has one term" in probe_svg({**gradients(1.0), "terms": None})
 
 
+@pytest.mark.parametrize("ratio", [math.nan, 0.0])
+def test_terms_none_of_whose_ratios_can_be_drawn_leave_the_bands_alone(ratio: float) -> None:
+    assert "collapsed" in probe_svg(gradients(ratio))
+
+
 def test_a_picture_of_another_suffix_or_in_no_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match=r"a plot has the suffix .svg or .png, found '.pdf'"):
         write_probe(gradients(1.0), tmp_path / "probe.pdf")

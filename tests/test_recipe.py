@@ -257,6 +257,24 @@ def test_a_base_that_would_close_a_circle_with_toml_is_not_what_was_meant(tmp_pa
         load_recipe(write(tmp_path, "recipes/a.toml", 'base = "b.toml"\n'))
 
 
+def test_a_base_that_with_toml_would_be_a_link_to_itself_is_no_file_either(tmp_path: Path) -> None:
+    path = write(tmp_path, "recipes/a.toml", 'base = "b"\n')
+    (tmp_path / "recipes" / "b.toml").symlink_to("b.toml")
+
+    with pytest.raises(RecipeError, match=r"a\.toml: base is 'b', expected a TOML file beside it\. Correct the name"):
+        load_recipe(path)
+
+
+def test_the_nearest_name_is_sought_beside_a_path_and_not_below_it(tmp_path: Path) -> None:
+    """A path that someone mistyped may be on top of a home or of /tmp, where other programs make and remove folders."""
+    write(tmp_path, "recipes/deep/deeper/demo.toml", BASE)
+
+    with pytest.raises(RecipeError, match=r"demos\.toml: there is no such file\. Correct the name"):
+        load_recipe(tmp_path / "recipes" / "demos.toml")
+    with pytest.raises(RecipeError, match=r"base is 'demos\.toml', expected a TOML file beside it\. Correct the name"):
+        load_recipe(write(tmp_path, "recipes/a.toml", 'base = "demos.toml"\n'))
+
+
 def test_a_missing_file_names_the_nearest(tmp_path: Path) -> None:
     write(tmp_path, "recipes/demo.toml", BASE)
     with pytest.raises(RecipeError, match=r"demos\.toml: there is no such file\. Did you mean 'demo'\?"):

@@ -21,6 +21,8 @@ from mw_pipeline.digest import JSON
 from mw_pipeline.errors import ArtifactError
 from mw_pipeline.verdict.exposure import RunFacts, facts_of_run
 from mw_pipeline.verdict.judge import verdict
+from mw_pipeline.verdict.parts import parts_of
+from mw_pipeline.verdict.run_json import RunJson, run_facts
 from mw_pipeline.verdict.runlog import read_run
 
 
@@ -175,6 +177,14 @@ def test_facts_that_no_run_could_have_together_are_refused(
 ) -> None:
     with pytest.raises(ArtifactError, match=rf"run\.json: .*{message}.*\. Repair it, or remove it\."):
         read_run(write_run(tmp_path, [], [], {**run_json(SMOKE), **facts}))
+
+
+def test_a_fact_of_run_json_that_is_null_is_one_that_it_does_not_say(tmp_path: Path) -> None:
+    nulls = dict.fromkeys(RunJson.model_fields)
+    log = read_run(write_run(tmp_path, step_rows(SMOKE, HEALTHY_LOSS), [], nulls))
+
+    assert run_facts(log.run) == RunJson() and facts_of_run(log.run) == RunFacts()
+    assert [part.from_step for part in parts_of(log.run)] == [0]
 
 
 def test_a_folder_that_holds_no_run_is_refused(tmp_path: Path) -> None:

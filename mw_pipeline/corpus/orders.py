@@ -134,7 +134,7 @@ def moved(native: Form, habits: Mapping[str, Any], rng: np.random.Generator) -> 
     """The form that one writer starts from, the native or another country's, after the moves that they make: each is
     drawn by the habits of the country file."""
     start = _drawn(habits["as_in"], rng)
-    form = native if start == "native" else native_form(start)
+    form = native if start == "native" else native_form(writer_of(start))
     for tag, move in _PLACED:
         form = move(form, _drawn(habits[tag], rng))
     if rng.random() < habits["number_turned"]:

@@ -136,6 +136,9 @@ def _is_number(value: object) -> bool:
 
 _TEXT = _value_that("a text that is not blank", lambda value: isinstance(value, str) and bool(value.strip()))
 _COUNTRY = _value_that("an ISO 3166-1 code such as 'FM'", lambda value: value in COUNTRY_CODES)
+_FORM_OF = _value_that(
+    "'native' or an ISO 3166-1 code such as 'FM'", lambda value: value == "native" or value in COUNTRY_CODES
+)
 _SHARE = _value_that("a share from 0 to 1", lambda value: _is_number(value) and 0 <= value <= 1)
 _WEIGHT = _value_that("a weight from 0 on", lambda value: _is_number(value) and value >= 0)
 
@@ -151,8 +154,7 @@ def _weights(values: Any) -> Fault | None:
 
 def _as_in(values: Any) -> Fault | None:
     """Weights by "native" and codes of countries."""
-    others = [key for key in values if key != "native"] if isinstance(values, Mapping) else []
-    return _weights(values) or next((fault for fault in map(_COUNTRY, others) if fault), None)
+    return _weights(values) or next((fault for fault in map(_FORM_OF, values) if fault), None)
 
 
 def _weighted(rows: Any) -> Fault | None:

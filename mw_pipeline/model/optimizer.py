@@ -43,10 +43,12 @@ class TaggerOptimizer:
         with threads_of_torch(1):
             if side_by_side:
                 own, beside = own[:-1], self._hand.submit(_step, own[-1], halt)
-            for part in own:
-                _step(part, halt)
-            if beside is not None:
-                beside.result()
+            try:
+                for part in own:
+                    _step(part, halt)
+            finally:  # whatever went wrong here, nothing moves any more once the step has ended
+                if beside is not None:
+                    beside.result()
 
     @cached_property
     def _hand(self) -> ThreadPoolExecutor:

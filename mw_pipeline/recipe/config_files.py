@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from mw_pipeline.recipe.section import length_problem
@@ -21,7 +22,16 @@ def config_files(folder: Path) -> list[Path]:
     """All TOML files below a folder, sorted. Hidden files, and all in hidden folders, are none (M75).
 
     What may not be looked at is one: whoever reads it says why it cannot be."""
-    found = [path for path in folder.rglob("*.toml") if _may_be_file(path)]
+    return _ours(folder, folder.rglob("*.toml"))
+
+
+def config_files_beside(path: Path) -> list[Path]:
+    """Those in the folder of a path, and none below it: a path that someone mistyped may be on top of a whole disk."""
+    return _ours(path.parent, path.parent.glob("*.toml"))
+
+
+def _ours(folder: Path, paths: Iterable[Path]) -> list[Path]:
+    found = [path for path in paths if _may_be_file(path)]
     return sorted(path for path in found if not _is_left_over(path.relative_to(folder)))
 
 

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from mw_pipeline.errors import RecipeError
-from mw_pipeline.recipe.config_files import config_files
+from mw_pipeline.recipe.config_files import config_files_beside
 
 Document = dict[str, Any]
+_Chain = dict[str, Path]
+"""The files so far, nearest first: what they are called there, by where they really lie."""
 
 
 def base_chain(path: Path) -> tuple[Path, ...]:
@@ -28,30 +30,32 @@ def documents(path: Path) -> list[tuple[Path, Document]]:
 
 
 def _along(path: Path) -> Iterator[tuple[Path, Document]]:
-    chain = [path]
+    chain: _Chain = {}
     while True:
-        document = read_toml(chain[-1])
+        document = read_toml(path)
+        chain[os.path.realpath(path)] = path
         base = document.pop("base", None)
-        yield chain[-1], document
+        yield path, document
         if base is None:
             return
-        chain.append(_base_path(chain, base))
+        path = _base_path(chain, base)
 
 
-def _base_path(chain: list[Path], base: Any) -> Path:
+def _base_path(chain: _Chain, base: Any) -> Path:
     """The file that the last one of a chain names as its base."""
-    path = chain[-1]
+    path, real = _last(chain)
     if not isinstance(base, str) or "\0" in base:
         raise RecipeError(f"{path}: base is {base!r}, expected the path of a TOML file. Put it in quotes.")
     named = path.parent / base
     if not _is_file(path, named):
         raise RecipeError(f"{path}: base is {base!r}, expected a TOML file beside it. {_meant(chain, named)}")
-    if _same(named, path):
+    if os.path.realpath(named) == real:
         raise RecipeError(
             f"{path}: base is {base!r}, which is this file itself. Name the file that it changes, or remove the line."
         )
-    if any(_same(named, one) for one in chain):
-        circle = " → ".join(os.path.relpath(one, chain[0].parent) for one in (*chain, named))
+    if os.path.realpath(named) in chain:
+        first = next(iter(chain.values())).parent
+        circle = " → ".join(os.path.relpath(one, first) for one in (*chain.values(), named))
         raise RecipeError(
             f"{path}: base is {base!r}, which leads back to a file that stands on this one: {circle}. Name a file "
             "outside this circle, or remove one of these `base` lines."
@@ -59,25 +63,26 @@ def _base_path(chain: list[Path], base: Any) -> Path:
     return named
 
 
-def _meant(chain: list[Path], named: Path) -> str:
+def _meant(chain: _Chain, named: Path) -> str:
     """What to write instead of a base that is no file: the nearest that is, but for those that stand on this one."""
-    path, whole = chain[-1], named.parent / f"{named.name}.toml"
-    if any(_same(whole, one) for one in chain):
-        which = "this file itself" if _same(whole, path) else "a file that stands on this one"
+    (path, real), whole = _last(chain), named.parent / f"{named.name}.toml"
+    if (whole_real := os.path.realpath(whole)) in chain:
+        which = "this file itself" if whole_real == real else "a file that stands on this one"
         return f"With .toml it would be {which}: name the file that it changes, or remove the line."
-    there = {file.stem: file for file in config_files(named.parent) if not any(_same(file, one) for one in chain)}
+    there = {file.stem: file for file in config_files_beside(named) if os.path.realpath(file) not in chain}
     near = [whole] if _is_file(path, whole) else _nearest(named.stem, there)
     return (
         f"Did you mean {os.path.relpath(near[0], path.parent)!r}?" if near else "Correct the name, or write the file."
     )
 
 
+def _last(chain: _Chain) -> tuple[Path, str]:
+    real, path = next(reversed(chain.items()))
+    return path, real
+
+
 def _nearest(stem: str, there: dict[str, Path]) -> list[Path]:
     return [there[name] for name in difflib.get_close_matches(stem, there, n=1)]
-
-
-def _same(one: Path, other: Path) -> bool:
-    return one.resolve() == other.resolve()
 
 
 def _is_file(named_in: Path, path: Path) -> bool:
@@ -92,7 +97,7 @@ def read_toml(path: Path) -> Document:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        near = _nearest(path.stem, {file.stem: file for file in config_files(path.parent)})
+        near = _nearest(path.stem, {file.stem: file for file in config_files_beside(path)})
         hint = f"Did you mean {near[0].stem!r}?" if near else "Correct the name, or write the file."
         raise RecipeError(f"{path}: there is no such file. {hint}") from None
     except OSError as error:

@@ -83,7 +83,7 @@ class RunFolder:
         Raises ArtifactError when the log has lost rows of the `pieces` that had been logged by then: the run that goes
         on there would be refused at its end, after it was paid for (M80)."""
         former = self.log.read_run() or {}
-        self.notes = [*former.get("notes", []), *self.log.truncate_after(step)]
+        self.notes = [*(former.get("notes") or []), *self.log.truncate_after(step)]
         self._watchdog = Watchdog(resumed_from=_resumes(former, step))
         steps, evals = self.log.rows(STEPS), self.log.rows(EVALS)
         self._demand_whole_log(step, pieces)
@@ -183,7 +183,7 @@ class RunFolder:
         former = self.log.read_run() or {}
         versions = toolchain()
         part = {name: facts[name] for name in OF_A_PART if name in facts} | {"torch": versions.get("torch")}
-        parts = [*former.get("parts", []), {"from_step": step, **part, "started_at": _now()}]
+        parts = [*(former.get("parts") or []), {"from_step": step, **part, "started_at": _now()}]
         self._part = len(parts) - 1
         self.facts = {
             "recipe": self.plan.recipe.name,
@@ -242,7 +242,7 @@ class RunFolder:
 
 def _resumes(former: Mapping[str, JSON], step: int) -> list[JSON]:
     """The steps that a run was resumed from, with this one where it is not the first."""
-    return [*former.get("resumed_from_steps", []), *([step] if former else [])]
+    return [*(former.get("resumed_from_steps") or []), *([step] if former else [])]
 
 
 def prepare_folder(plan: RunPlan) -> None:

@@ -102,6 +102,11 @@ class RunJson(Shape):
     started_at: _Moment | None = None
     ended_at: _Moment | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _null_says_nothing(cls, facts: Any) -> Any:
+        return {name: fact for name, fact in facts.items() if fact is not None} if isinstance(facts, dict) else facts
+
     @model_validator(mode="after")
     def _labels_agree(self) -> Self:
         """A higher entropy than labels can have would let every loss pass for better than a guess."""

@@ -61,7 +61,7 @@ def _draw_terms(axes: Axes, terms: Mapping[str, JSON] | None) -> None:
     axes.set_ylim(-0.6, len(rows) - 0.1)
     axes.set_xscale("log")
     low, high = axes.get_xlim()
-    axes.set_xlim(min(low, 0.002), max(high, 10.0))
+    axes.set_xlim(min(low, 0.002) if low > 0 else 0.002, max(high, 10.0))  # below 0 where there is nothing to draw
     axes.xaxis.set_major_formatter("{x:g}")
     axes.xaxis.set_minor_formatter(NullFormatter())
     for left, right, name, colour in _bands(*axes.get_xlim(), second):
