@@ -125,13 +125,8 @@ def test_a_row_of_evaluations_whose_number_is_none_is_refused_by_its_line(tmp_pa
         {"max_steps": 0},
         {"peak_lr": 0.0},
         {"peak_lr": -1e-3},
-        {"seed": -1},
-        {"eval_every": 0},
         {"device": ""},
         {"device_asked": ["auto"]},
-        {"machine": 7},
-        {"compile": "no"},
-        {"notes": "none"},
         {"parts": {"from_step": 0}},
         {"parts": [{"from_step": True}]},
         {"resumed_from_steps": [True]},
@@ -177,6 +172,23 @@ def test_facts_that_no_run_could_have_together_are_refused(
 ) -> None:
     with pytest.raises(ArtifactError, match=rf"run\.json: .*{message}.*\. Repair it, or remove it\."):
         read_run(write_run(tmp_path, [], [], {**run_json(SMOKE), **facts}))
+
+
+def test_what_no_rule_counts_with_is_whatever_another_trainer_made_of_it(tmp_path: Path) -> None:
+    others: dict[str, JSON] = {
+        "machine": {"gpu": "H100"},
+        "compile": "max-autotune",
+        "seed": -1,
+        "threads": 0,
+        "eval_every": 0,
+        "recipe": {"lr": 1e-3},
+        "notes": "the second try",
+        "batch_size": 131_072,  # counted in tokens
+    }
+
+    log = read_run(write_run(tmp_path, [], [], {**run_json(SMOKE), **others}))
+
+    assert log.run["machine"] == {"gpu": "H100"} and run_facts(log.run).notes == ["the second try"]
 
 
 def test_a_fact_of_run_json_that_is_null_is_one_that_it_does_not_say(tmp_path: Path) -> None:

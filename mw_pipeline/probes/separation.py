@@ -172,7 +172,7 @@ def _probabilities(checkpoint: Checkpoint, answer: Answer) -> Floats:
         moves = Moves.of(*(part.detach().cpu().numpy() for part in _scores(checkpoint)))
         labels = Posterior.of(Words.of_pieces(logits.cpu().numpy(), mask), moves).marginals
     found: Floats = labels[mask][:, 1:].reshape(int(mask.sum()), -1, 2).sum(axis=2)
-    return found
+    return np.minimum(found, 1.0)  # two rounded shares of one may be more together
 
 
 def _scores(checkpoint: Checkpoint) -> tuple[torch.Tensor, torch.Tensor]:

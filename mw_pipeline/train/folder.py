@@ -36,6 +36,7 @@ from mw_pipeline.train.plan import ENDED, RunPlan, RunResult, Status
 from mw_pipeline.train.step import FIRST_STEPS_LOGGED
 from mw_pipeline.verdict.early_stop import ROW_LOSSES, EvaluatedRows, Patience
 from mw_pipeline.verdict.parts import OF_A_PART
+from mw_pipeline.verdict.run_json import run_facts
 from mw_pipeline.verdict.task_weights import task_weights_of
 from mw_pipeline.verdict.watchdog import Finding, Watchdog
 
@@ -83,7 +84,7 @@ class RunFolder:
         Raises ArtifactError when the log has lost rows of the `pieces` that had been logged by then: the run that goes
         on there would be refused at its end, after it was paid for (M80)."""
         former = self.log.read_run() or {}
-        self.notes = [*(former.get("notes") or []), *self.log.truncate_after(step)]
+        self.notes = [*run_facts(former).notes, *self.log.truncate_after(step)]
         self._watchdog = Watchdog(resumed_from=_resumes(former, step))
         steps, evals = self.log.rows(STEPS), self.log.rows(EVALS)
         self._demand_whole_log(step, pieces)

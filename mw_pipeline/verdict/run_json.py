@@ -1,7 +1,8 @@
 """run.json by shape and bounds: what a run says of itself, as every rule that judges the run counts with it.
 
 A fact that no run could have written is refused by its key: judged as it stands, it would switch a rule off in silence.
-What run.json does not say at all is a finding of the rule that needs it.
+What run.json does not say at all is a finding of the rule that needs it. What no rule counts with is whatever its
+writer made of it: logs of any trainer are judged.
 """
 
 from __future__ import annotations
@@ -35,6 +36,10 @@ def _moment(text: str) -> str:
     return text
 
 
+def _listed(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
 _Whole = BeforeValidator(_whole)
 _Positive = Annotated[Positive, _Whole]
 _NotNegative = Annotated[NotNegative, _Whole]
@@ -59,29 +64,24 @@ class RunJson(Shape):
     Losses are in nats per piece, label_entropy is H0 in nats, effective_batch = batch × accumulation × processes."""
 
     kind: _Word | None = None
-    recipe: _Word | None = None
     status: _Word | None = None
     converged: _Word | None = None
     step: _NotNegative | None = None
-    best_step: _NotNegative | None = None
     schedule: Schedule | None = None
     max_steps: _Positive | None = None
     warmup_steps: _NotNegative | None = None
     cooldown_from: _NotNegative | None = None
-    eval_every: _Positive | None = None
     peak_lr: _Rate | None = None
-    batch_size: _Size | None = None
+    batch_size: _Positive | None = None
     accumulation: _Size | None = None
     processes: _Size | None = None
     effective_batch: _Positive | None = None
     ranks: _Size | None = None
-    threads: _Size | None = None
-    seed: _NotNegative | None = None
+    seed: Any = None
     device: _Word | None = None
     device_asked: _Word | None = None
-    machine: _Word | None = None
+    machine: Any = None
     precision: _Word | None = None
-    compile: bool | None = None
     tokens: _Total | None = None
     rows: _Total | None = None
     train_rows: _Total | None = None
@@ -96,7 +96,7 @@ class RunJson(Shape):
     patience_evals: _Positive | None = None
     patience_margin_share: Share | None = None
     digests: dict[str, str] = Field(default_factory=dict)
-    notes: list[str] = Field(default_factory=list)
+    notes: Annotated[list[str], BeforeValidator(_listed)] = Field(default_factory=list)
     parts: list[RunPart] = Field(default_factory=list)
     resumed_from_steps: list[_NotNegative] = Field(default_factory=list)
     started_at: _Moment | None = None
