@@ -16,8 +16,9 @@ from losslint.report import exit_code
 from trainproof.epoch import check_records
 
 from backtest.answer import Answer, Gate, Smoke
-from mw_pipeline.verdict.exposure import facts_of_run, number_of
+from mw_pipeline.verdict.exposure import facts_of_run
 from mw_pipeline.verdict.judge import verdict as judge
+from mw_pipeline.verdict.run_json import run_facts
 from mw_pipeline.verdict.runlog import Row, RunLog
 from mw_pipeline.verdict.watchdog import Watchdog, in_step_order
 
@@ -26,7 +27,7 @@ FINAL_LOSS_SHARE = 0.5
 
 def verdict(smoke: Smoke) -> Answer:
     """This project's verdict. A smoke that its watchdog stops costs the steps up to there."""
-    entropy = number_of(smoke.log.run, "label_entropy")
+    entropy = run_facts(smoke.log.run).label_entropy
     judged = judge(facts_of_run(smoke.log.run), smoke.full, smoke.log.steps, smoke.log.evals, label_entropy=entropy)
     return Answer(judged.outcome == "pass", judged.rule or judged.outcome, watched(smoke.log).steps)
 
