@@ -27,10 +27,10 @@ _LOCALITY_EDITS: Mapping[str, Sequence[Edit]] = {
     ),
     "US": (
         (0.05, ((r"\bSaint\b", "St."), (r"\bFort\b", "Ft."), (r"\bMount\b", "Mt."))),
-        (0.05, ((r"\b(?:Saint|St\.)(?= )", "St"), (r"\bFort\b", "Ft"), (r"\bMount\b", "Mt"))),
+        (0.16, ((r"\b(?:Saint|St\.)(?= )", "St"), (r"\bFort\b", "Ft"), (r"\bMount\b", "Mt"))),
         (0.04, ((r"\bSt\.(?= )", "Saint"), (r"\bMt\.? ", "Mount "), (r"\bFt\.? ", "Fort "))),
-        (0.08, ((r"^North ", "N "), (r"^South ", "S "), (r"^East ", "E "), (r"^West ", "W "))),
-        (0.03, ((r"^North ", "N. "), (r"^South ", "S. "), (r"^East ", "E. "), (r"^West ", "W. "))),
+        (0.18, ((r"^North ", "N "), (r"^South ", "S "), (r"^East ", "E "), (r"^West ", "W "))),
+        (0.07, ((r"^North ", "N. "), (r"^South ", "S. "), (r"^East ", "E. "), (r"^West ", "W. "))),
         (0.02, ((r" Heights$", " Hts"), (r" Springs$", " Spgs"), (r" Beach$", " Bch"), (r" Junction$", " Jct"))),
         (0.01, ((r" Township$", " Twp"), (r" Village$", " Vlg"), (r" Valley$", " Vly"), (r" Park$", " Pk"))),
     ),
