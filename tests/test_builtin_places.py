@@ -145,3 +145,9 @@ def test_japanese_places_in_kanji_are_read_in_japanese_and_others_in_chinese():
 
     assert set(languages[countries == "JP"]) == {"ja"}
     assert "ja" not in set(languages[countries != "JP"])
+
+
+def test_no_city_has_a_loose_space_in_its_name():
+    names = [city["name"] for city in places.cities()]
+    assert "Querum - Wabenkamp" in names, "GeoNames has two spaces in it"
+    assert [name for name in names if name != " ".join(name.split())] == []
