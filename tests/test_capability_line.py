@@ -7,13 +7,16 @@ import json
 from pathlib import Path
 
 import pytest
+from build_processes import bytes_of
 from tiny_project import change, place_at, rewrite
 
 from mw_pipeline.capability.cells import CellKey, cell_of
 from mw_pipeline.capability.matrix import CapabilityMatrix
+from mw_pipeline.corpus.workers import HERE, Workers
 from mw_pipeline.digest import JSON, sha256_file, write_json_atomically
 from mw_pipeline.errors import ArtifactError, GateError
 from mw_pipeline.stages import checks, line
+from mw_pipeline.stages.capability import build_matrices
 from mw_pipeline.stages.checks import capability
 from mw_pipeline.stages.matrices import matrix_file, matrix_of, page_file, summary_of
 from mw_pipeline.stages.place import Place
@@ -54,6 +57,27 @@ def test_every_locale_has_a_page_and_rows_that_training_met_are_left_out(finishe
         assert measured(finished, locale).held_out == 0.0
         assert "The corpus held out no place" in made.file(page_file(locale)).read_text(encoding="utf-8")
         assert f"What {locale} can read" in made.file(page_file(locale)).read_text(encoding="utf-8")
+
+
+def test_two_workers_leave_the_bytes_of_one_and_none_of_them_is_asked_on_another_machine(
+    finished: Place, tmp_path: Path
+) -> None:
+    made = line.capability_matrix.demand(finished, "demo")
+    said: list[str] = []
+    (tmp_path / "two").mkdir()
+
+    metrics = build_matrices(
+        line.capability_matrix.request(finished, "demo"),
+        tmp_path / "two",
+        said.append,
+        workers=Workers(2, ray="ray://nowhere.invalid:10001"),
+    )
+
+    assert finished.workers == HERE
+    assert bytes_of(tmp_path / "two") == {entry.path: entry.sha256 for entry in made.manifest.files}
+    assert {name: made.metrics[name] for name in metrics} == metrics
+    assert said[1] == "capability of en-us, fr-fr: 2 processes make and read the rows"
+    assert sorted(line.partition(": ")[0] for line in said[2:]) == ["capability of en-us", "capability of fr-fr"]
 
 
 def blind_as(finished: Place, locale: str) -> CapabilityMatrix:
