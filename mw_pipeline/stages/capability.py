@@ -9,16 +9,26 @@ from pathlib import Path
 from mw_pipeline.capability.pieces import Measuring, measure_piece
 from mw_pipeline.corpus.workers import Workers
 from mw_pipeline.package.build import write_model_files
+from mw_pipeline.stages import line
 from mw_pipeline.stages.corpus import key_files, shards_of
-from mw_pipeline.stages.export import exported
+from mw_pipeline.stages.export import network_of
 from mw_pipeline.stages.matrices import matrix_file, page_file
-from mw_pipeline.stages.place import Progress, quiet
+from mw_pipeline.stages.place import Place, Progress, quiet
+from mw_pipeline.stages.recomputation import unlock_made_again
 from mw_pipeline.stages.stage import Metrics, Request
+from mw_pipeline.store import Built
 
 _THREADS = 2
 """Of a locale that is measured alone; of those side by side each has one."""
 
 Call = tuple[int, Path, Path, Path, Measuring, Progress]
+
+
+def capability_matrix(place: Place, recipe_name: str, *, progress: Progress = quiet) -> Built:
+    """The matrices of a recipe, after the export of the network that they are of. Raises GateError behind the lock."""
+    unlock_made_again(place, recipe_name, packaging=True, progress=progress)
+    line.exported_network.build(place, recipe_name, progress=progress)
+    return line.capability_matrix.build(place, recipe_name, progress=progress)
 
 
 def build_matrices(request: Request, out: Path, progress: Progress, *, workers: Workers) -> Metrics:
@@ -53,8 +63,7 @@ def _calls(request: Request, work: Path, out: Path, progress: Progress, *, at_on
         min_cell=recipe.eval.min_cell,
         threads=_THREADS if at_once == 1 else 1,
     )
-    progress("capability: exporting the network that will be packaged")
-    model = exported(request, work)
+    model = network_of(request)
     if at_once > 1:  # whose own words of progress reach nobody
         progress(f"capability of {', '.join(recipe.package.locales)}: {at_once} processes make and read the rows")
     for piece, locale in enumerate(recipe.package.locales):
