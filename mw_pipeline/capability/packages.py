@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mw_pipeline.capability.matrix import CapabilityMatrix, Progress, measure
-from mw_pipeline.capability.rows import HELD_OUT_SHARE, Unseen, matrix_rows
+from mw_pipeline.capability.rows import HELD_OUT_SHARE, Unseen, matrix_rows, nothing_collected
 from mw_pipeline.digest import sha256_file
 from mw_pipeline.metrics.scores import Components
 from mw_pipeline.parse import Parser
@@ -16,6 +16,7 @@ from mw_pipeline.parser_files import ParserFiles
 _PART = 10_000
 
 
+@nothing_collected()
 def measure_package(
     path: Path,
     *,

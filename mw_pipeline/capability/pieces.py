@@ -12,6 +12,7 @@ from pathlib import Path
 
 from mw_pipeline.capability.matrix import Progress
 from mw_pipeline.capability.packages import measure_package
+from mw_pipeline.capability.rows import nothing_collected
 from mw_pipeline.capability.training_rows import unseen_rows
 from mw_pipeline.corpus.shards import Receipt
 from mw_pipeline.digest import sha256_file, write_json_atomically
@@ -36,6 +37,7 @@ class Measuring:
     threads: int
 
 
+@nothing_collected()
 def measure_piece(
     piece: int, package: Path, matrix_path: Path, page_path: Path, measuring: Measuring, progress: Progress
 ) -> Receipt:
