@@ -20,7 +20,7 @@ export PYTHONWARNINGS := ignore
 help:  ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-# Two processes do the pieces of corpus and dataset, unless MW_WORKERS says otherwise; the bytes are those of one.
+# Two processes do the pieces of corpus, dataset and matrices, unless MW_WORKERS says otherwise; the bytes are those of one.
 demo: export MW_WORKERS ?= 2
 demo: $(INSTALLED) .dagster/dagster.yaml  ## Raw rows to packaged weights: make demo [RECIPE=us-fr MW_DATA=folder]
 	@$(BIN)/python -m assets.plan "$(RECIPE)" | PATH="$$PWD/$(BIN):$$PATH" sh -ex

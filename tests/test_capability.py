@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,7 +17,13 @@ from mw_pipeline.capability.cells import ROWS_PER_CELL, CellKey, MatrixRow
 from mw_pipeline.capability.compositions import ORDER_BY_STYLE, subsets
 from mw_pipeline.capability.matrix import CapabilityMatrix, measure
 from mw_pipeline.capability.orders import NATIVE, block_shape, is_fair, orders
-from mw_pipeline.capability.rows import HELD_OUT_SHARE, MatrixRows, cells_always_asked, matrix_rows
+from mw_pipeline.capability.rows import (
+    HELD_OUT_SHARE,
+    MatrixRows,
+    cells_always_asked,
+    matrix_rows,
+    nothing_collected,
+)
 from mw_pipeline.capability.training_rows import unseen_rows
 from mw_pipeline.corpus.closed_words import closed_words
 from mw_pipeline.corpus.splits import TRAIN, place_fold
@@ -71,6 +78,22 @@ def test_the_least_share_of_places_that_a_corpus_may_hold_out_leaves_towns_to_as
 def test_a_share_that_holds_no_town_out_is_refused_with_a_sentence(locale: str) -> None:
     with pytest.raises(ArtifactError, match=r"no town of .* is held out by a share of 1e-06 .* 0\.001 at least"):
         matrix_rows(locale, share=1e-6)
+
+
+@pytest.mark.parametrize("at_first", [True, False])
+def test_garbage_is_collected_as_before_once_rows_were_made_or_refused(at_first: bool) -> None:
+    said: list[bool] = []
+    (gc.enable if at_first else gc.disable)()
+    try:
+        with nothing_collected():
+            said.append(gc.isenabled())
+        with pytest.raises(ArtifactError, match="xx-zz"):
+            matrix_rows("xx-zz")
+        said.append(gc.isenabled())
+    finally:
+        gc.enable()
+
+    assert said == [False, at_first]
 
 
 @pytest.mark.parametrize("locale", LOCALES)

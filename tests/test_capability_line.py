@@ -7,16 +7,20 @@ import json
 from pathlib import Path
 
 import pytest
-from tiny_project import change, place_at, rewrite
+from build_processes import bytes_of
+from tiny_project import change, forget, place_at, rewrite
 
 from mw_pipeline.capability.cells import CellKey, cell_of
 from mw_pipeline.capability.matrix import CapabilityMatrix
+from mw_pipeline.corpus.workers import HERE, Workers
 from mw_pipeline.digest import JSON, sha256_file, write_json_atomically
 from mw_pipeline.errors import ArtifactError, GateError
-from mw_pipeline.stages import checks, line
+from mw_pipeline.stages import checks, export, line
+from mw_pipeline.stages.capability import build_matrices
 from mw_pipeline.stages.checks import capability
 from mw_pipeline.stages.matrices import matrix_file, matrix_of, page_file, summary_of
 from mw_pipeline.stages.place import Place
+from mw_pipeline.stages.reuse import find_made
 from mw_pipeline.stages.shipping import demand_gates
 
 pytestmark = pytest.mark.slow
@@ -54,6 +58,55 @@ def test_every_locale_has_a_page_and_rows_that_training_met_are_left_out(finishe
         assert measured(finished, locale).held_out == 0.0
         assert "The corpus held out no place" in made.file(page_file(locale)).read_text(encoding="utf-8")
         assert f"What {locale} can read" in made.file(page_file(locale)).read_text(encoding="utf-8")
+
+
+def test_two_workers_leave_the_bytes_of_one_and_none_of_them_is_asked_on_another_machine(
+    finished: Place, tmp_path: Path
+) -> None:
+    made = line.capability_matrix.demand(finished, "demo")
+    said: list[str] = []
+    (tmp_path / "two").mkdir()
+
+    metrics = build_matrices(
+        line.capability_matrix.request(finished, "demo"),
+        tmp_path / "two",
+        said.append,
+        workers=Workers(2, ray="ray://nowhere.invalid:10001"),
+    )
+
+    assert finished.workers == HERE
+    assert bytes_of(tmp_path / "two") == {entry.path: entry.sha256 for entry in made.manifest.files}
+    assert {name: made.metrics[name] for name in metrics} == metrics
+    assert said[0] == "capability of en-us, fr-fr: 2 processes make and read the rows"
+    assert sorted(line.partition(": ")[0] for line in said[1:]) == ["capability of en-us", "capability of fr-fr"]
+
+
+def test_packages_take_the_network_that_the_matrix_was_measured_on_and_export_none(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = line.exported_network.demand(place, "demo")
+    change(place.project, "[package]", '[package]\nversion = "9.9.9"')
+    monkeypatch.setattr(export, "export_model", lambda *checkpoint, **texts: pytest.fail("exported again"))
+
+    packages = line.packaged_weights.make(place, "demo").artifact
+
+    for locale in place.recipe("demo").package.locales:
+        assert sha256_file(packages.file(f"{locale}/model.onnx")) == sha256_file(network.file("model.onnx"))
+        assert ("exported_network", network.digest) in {
+            (node["kind"], node["digest"]) for node in packages.read_json(f"{locale}/lineage.json")["nodes"]
+        }
+    assert packages.read_json("parity.json") == network.read_json("parity.json")
+
+
+def test_a_network_that_is_gone_is_exported_again_and_its_matrix_found(place: Place) -> None:
+    network = line.exported_network.demand(place, "demo")
+    forget(place, "exported_network")
+
+    with pytest.raises(ArtifactError, match=r"exported_network of 'demo' is not .* --select capability_matrix "):
+        line.packaged_weights.demand(place, "demo")
+    assert find_made(line.capability_matrix, place, "demo") is None
+    assert line.capability_matrix.make(place, "demo").reused
+    assert line.exported_network.demand(place, "demo").digest == network.digest
 
 
 def blind_as(finished: Place, locale: str) -> CapabilityMatrix:

@@ -214,7 +214,16 @@ def imported_by(project: Path, *names: str) -> set[str]:
     return set(done.stdout.split()) - set(sys.stdlib_module_names)
 
 
-@pytest.mark.parametrize("module", ["assets.definitions", "mw_pipeline.parse", "mw_pipeline.stages.checks"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        "assets.definitions",
+        "resources.child",
+        "mw_pipeline.parse",
+        "mw_pipeline.stages.checks",
+        "mw_pipeline.capability.pieces",
+    ],
+)
 def test_torch_is_loaded_only_where_tensors_live(project: Path, module: str) -> None:
     assert "torch" not in imported_by(project, module)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from mw_pipeline.capability.cells import CellKey, MatrixRow
@@ -55,11 +57,17 @@ def _draft(country: str, addresses: Sequence[Address]) -> Draft:
     order, block = draft.order.copy(), draft.block.copy()
     for row, address in enumerate(addresses):
         if address.order is not None:
-            order[row], block[row] = np.array(address.order).T
+            order[row], block[row] = _columns(address.order)
         else:
             between[row] = int(draft.between[row])
     crossing = np.array([address.crossing for address in addresses], np.int64)
     return replace(draft, order=order, block=block, between=np.array(between, np.int64), crossing=crossing)
+
+
+@functools.cache
+def _columns(order: Order) -> npt.NDArray[np.int64]:
+    """(2, positions): tags and blocks of an order; there are a few dozen orders."""
+    return np.array(order).T
 
 
 def _column(tag: str, addresses: Sequence[Address]) -> pa.StringArray:

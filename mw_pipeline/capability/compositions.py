@@ -6,6 +6,7 @@ nobody would notice (M66).
 
 from __future__ import annotations
 
+import functools
 import itertools
 import random
 from collections.abc import Iterator, Sequence
@@ -120,7 +121,13 @@ def _plan(
 
 
 def _shape(stock: Stock, subset: Subset, order: str) -> tuple[tuple[str, bool], ...]:
-    return block_shape(orders(stock.habits.country)[order], subset)
+    return _shape_in(stock.habits.country, subset, order)
+
+
+@functools.cache
+def _shape_in(country: str, subset: Subset, order: str) -> tuple[tuple[str, bool], ...]:
+    """Each is asked for again and again: for the order alone, and beside every style."""
+    return block_shape(orders(country)[order], subset)
 
 
 def _fair(stock: Stock, subset: Subset, order: str, style: Style) -> bool:

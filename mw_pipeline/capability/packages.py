@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mw_pipeline.capability.matrix import CapabilityMatrix, Progress, measure
-from mw_pipeline.capability.rows import HELD_OUT_SHARE, Unseen, matrix_rows
+from mw_pipeline.capability.rows import HELD_OUT_SHARE, Unseen, matrix_rows, nothing_collected
 from mw_pipeline.digest import sha256_file
 from mw_pipeline.metrics.scores import Components
 from mw_pipeline.parse import Parser
@@ -16,6 +16,7 @@ from mw_pipeline.parser_files import ParserFiles
 _PART = 10_000
 
 
+@nothing_collected()
 def measure_package(
     path: Path,
     *,
@@ -24,18 +25,19 @@ def measure_package(
     held_out: float | None = None,
     unseen: Unseen | None = None,
     compared: str = "",
+    threads: int = 2,
     progress: Progress,
 ) -> CapabilityMatrix:
     """The matrix of a package for its locale.
 
     `held_out` (the share of places that its corpus held out), `unseen` and `compared` are what is known of its
-    training. Where nothing was held out, rows lie in the places that other corpora hold out.
+    training. Where nothing was held out, rows lie in the places that other corpora hold out. `threads` parse at a time.
 
     Raises ArtifactError for a folder that is no package, or one for a locale that there are no rows of."""
     files = ParserFiles.read(path)
     progress(f"capability of {files.locale}: making rows from places held out")
     asked = matrix_rows(files.locale, seed=seed, share=held_out or HELD_OUT_SHARE, unseen=unseen)
-    parser = Parser.load(path)
+    parser = Parser.load(path, threads=threads)
 
     def parse(texts: Sequence[str]) -> list[Components]:
         found: list[Components] = []

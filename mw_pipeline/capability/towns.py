@@ -74,6 +74,7 @@ def towns_of(habits: Habits, share: float) -> Towns:
         for town, held in zip(known, held_out([habits.country] * len(names), names, share), strict=True)
         if held and clear(town.name)
     ]
+    foreign = _cities_abroad(habits.country)
     prefixes: dict[str, set[str]] = defaultdict(set)
     for town in known:
         for code in town.postcodes:
@@ -83,8 +84,8 @@ def towns_of(habits: Habits, share: float) -> Towns:
         areas=_areas(known, kept),
         names=frozenset(map(folded, names)),
         prefixes={prefix: frozenset(found) for prefix, found in prefixes.items()},
-        abroad=_abroad(habits.country, share, clear),
-        others=_others(habits.country),
+        abroad=_abroad(foreign, share, clear),
+        others=_others(foreign),
     )
 
 
@@ -149,8 +150,8 @@ def _clear_names(habits: Habits) -> _Clear:
     return is_clear
 
 
-def _abroad(country: str, share: float, clear: _Clear) -> dict[str, tuple[str, ...]]:
-    found = [city for city in _cities_abroad(country) if city["name"].isascii() and clear(city["name"])]
+def _abroad(foreign: Sequence[City], share: float, clear: _Clear) -> dict[str, tuple[str, ...]]:
+    found = [city for city in foreign if city["name"].isascii() and clear(city["name"])]
     names = [city["name"] for city in found]
     kept: dict[str, list[str]] = defaultdict(list)
     for city, held in zip(found, held_out([city["countrycode"] for city in found], names, share), strict=True):
@@ -159,9 +160,9 @@ def _abroad(country: str, share: float, clear: _Clear) -> dict[str, tuple[str, .
     return {code: tuple(dict.fromkeys(names)) for code, names in kept.items()}
 
 
-def _others(country: str) -> dict[str, frozenset[str]]:
+def _others(foreign: Sequence[City]) -> dict[str, frozenset[str]]:
     found: dict[str, set[str]] = defaultdict(set)
-    for city in _cities_abroad(country):
+    for city in foreign:
         found[city["countrycode"]].add(folded(city["name"]))
     return {code: frozenset(names) for code, names in found.items()}
 

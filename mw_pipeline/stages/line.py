@@ -332,21 +332,29 @@ regression_diagnosis = Stage(
     code=("mw_pipeline.evaluate.diagnose",),
 )
 
+exported_network = Stage(
+    name="exported_network",
+    makes="The best checkpoint as int8 ONNX, the bytes that will be packaged, and how near to it they are.",
+    group="eval",
+    per="recipe",
+    maker="mw_pipeline.stages.export:export_network",
+    inputs=(full_checkpoint, tokenizer),
+    code=("mw_pipeline.package.build", "mw_pipeline.dataset.text_sample"),
+    tensors=True,
+    made_with="capability_matrix",
+)
+
 capability_matrix = Stage(
     name="capability_matrix",
     makes="What the bytes that will be packaged can read, cell by cell, on towns and streets that training never saw.",
     group="eval",
     per="recipe",
     maker="mw_pipeline.stages.capability:build_matrices",
-    inputs=(full_checkpoint, tokenizer, corpus_manifest),
+    given=lambda of: {"workers": of.place.workers},
+    procedure="mw_pipeline.stages.capability:capability_matrix",
+    inputs=(full_checkpoint, tokenizer, exported_network, corpus_manifest),
     config=slices.of_capability,
-    code=(
-        "mw_pipeline.capability.packages",
-        "mw_pipeline.capability.training_rows",
-        "mw_pipeline.package.build",
-        "mw_pipeline.dataset.text_sample",
-        "mw_pipeline.report.capability.page",
-    ),
+    code=("mw_pipeline.capability.pieces", "mw_pipeline.package.build"),
     tensors=True,
     locked=True,
     packaging=True,
@@ -361,6 +369,7 @@ packaged_weights = Stage(
     given=_with_baseline,
     inputs=(
         full_checkpoint,
+        exported_network,
         capability_matrix,
         tokenized_dataset,
         tokenizer,
@@ -373,7 +382,6 @@ packaged_weights = Stage(
     config=slices.sections("package", "eval"),
     code=(
         "mw_pipeline.package.build",
-        "mw_pipeline.dataset.text_sample",
         "mw_pipeline.parse",
         "mw_pipeline.evaluate.evaluation",
         "mw_pipeline.stages.release_gates",

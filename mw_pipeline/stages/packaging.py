@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import tempfile
 from pathlib import Path
 
 from mw_pipeline.digest import JSON, sha256_file, write_json_atomically
@@ -17,7 +16,7 @@ from mw_pipeline.stages.comparison import comparison_of, stability_of_run
 from mw_pipeline.stages.corpus import census_of
 from mw_pipeline.stages.diagnosis import DIAGNOSIS_FILE
 from mw_pipeline.stages.evidence import Diagnosis, Run, read_evidence
-from mw_pipeline.stages.export import exported
+from mw_pipeline.stages.export import network_of
 from mw_pipeline.stages.golden import golden_of, golden_sets_of
 from mw_pipeline.stages.matrices import matrix_of, summary_of
 from mw_pipeline.stages.package_scores import scores_of_package
@@ -34,22 +33,21 @@ def build_packages(request: Request, out: Path, progress: Progress, *, baseline:
     """The packages of every locale of a recipe, with the parity of their network and their lineage."""
     recipe, gold = request.recipe, request.input("golden_set")
     golden, sets, evidence = golden_of(gold), golden_sets_of(gold), _evidence(request)
-    with tempfile.TemporaryDirectory() as work:
-        model = exported(request, Path(work))
-        write_json_atomically(out / PARITY_FILE, model.parity())
-        network, cards = sha256_file(model.int8_path), dict[str, JSON]()
-        axes = comparison_of(request, baseline, model_sha256=network)
-        for locale in recipe.package.locales:
-            progress(f"packaging {locale} and measuring it on {len(golden.rows)} gold rows")
-            cards[locale] = build_package(
-                out / locale,
-                model=model,
-                imprint=recipe.package.imprint(locale),
-                measure=functools.partial(scores_of_package, recipe=recipe, golden=golden, sets=sets, locale=locale),
-                evidence=evidence,
-                capability=summary_of(matrix_of(request.input("capability_matrix"), recipe, locale), network),
-                axes=axes[locale],
-            )
+    model = network_of(request)
+    write_json_atomically(out / PARITY_FILE, model.parity())
+    network, cards = sha256_file(model.int8_path), dict[str, JSON]()
+    axes = comparison_of(request, baseline, model_sha256=network)
+    for locale in recipe.package.locales:
+        progress(f"packaging {locale} and measuring it on {len(golden.rows)} gold rows")
+        cards[locale] = build_package(
+            out / locale,
+            model=model,
+            imprint=recipe.package.imprint(locale),
+            measure=functools.partial(scores_of_package, recipe=recipe, golden=golden, sets=sets, locale=locale),
+            evidence=evidence,
+            capability=summary_of(matrix_of(request.input("capability_matrix"), recipe, locale), network),
+            axes=axes[locale],
+        )
     tree = lineage_tree(evidence.lineage)
     (out / "lineage.md").write_text(f"```\n{tree}\n```\n", encoding="utf-8")
     measured = next(iter(cards.values()))["metrics"][OWN_GOLD]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 
@@ -84,8 +85,9 @@ def _draw_tile(
     axes.text(column + 0.5, line + 0.52, text.replace("$", r"\$"), ha="center", va="center", fontsize=7, color=ink)
 
 
+@functools.cache
 def _scale(min_cell: float) -> LinearSegmentedColormap:
-    """Red at nothing right, white at `min_cell`, pale blue at all right."""
+    """Red at nothing right, white at `min_cell`, pale blue at all right: made once, and not for every tile."""
     middle = min(max(min_cell, 0.01), 0.99)
     stops = [(0.0, VERMILION), (middle, "#fbf3ee"), (1.0, _PALE_BLUE)]
     return LinearSegmentedColormap.from_list("right", stops)
