@@ -98,6 +98,17 @@ def test_packages_take_the_network_that_the_matrix_was_measured_on_and_export_no
     assert packages.read_json("parity.json") == network.read_json("parity.json")
 
 
+def test_the_parity_of_a_package_is_measured_on_its_bytes_whatever_lies_beside_the_network(finished: Place) -> None:
+    request = line.packaged_weights.request(finished, "demo")
+    network = export.network_of(request)
+    flattered = dataclasses.replace(network.int8, max_logit_difference=0.0, label_agreement_share=1.0)
+
+    again = export.compared_again(dataclasses.replace(network, int8=flattered), request)
+
+    assert again.int8 == network.int8 != flattered
+    assert again.fp32 == network.fp32
+
+
 def test_a_network_that_is_gone_is_exported_again_and_its_matrix_found(place: Place) -> None:
     network = line.exported_network.demand(place, "demo")
     forget(place, "exported_network")

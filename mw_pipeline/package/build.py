@@ -83,19 +83,20 @@ def export_model(
     export_onnx(checkpoint.model, fp32_path)
     max_length = checkpoint.facts.config.max_length
     quantise(fp32_path, int8_path, calibration=calibration_feeds(tokenizer, calibration, max_length))
-    moves = Moves.of(*crf_scores(checkpoint))
+    fp32, int8 = (agreement_of(checkpoint, path, tokenizer, texts) for path in (fp32_path, int8_path))
+    return ExportedModel(checkpoint, tokenizer_path, int8_path, fp32, int8)
 
-    def agreement(path: Path) -> Agreement:
-        return compare(
-            torch_logits(checkpoint.model),
-            onnx_logits(path, label_count=len(checkpoint.labels)),
-            tokenizer=tokenizer,
-            texts=texts,
-            max_length=max_length,
-            moves=moves,
-        )
 
-    return ExportedModel(checkpoint, tokenizer_path, int8_path, agreement(fp32_path), agreement(int8_path))
+def agreement_of(checkpoint: Checkpoint, path: Path, tokenizer: Tokenizer, texts: Sequence[str]) -> Agreement:
+    """How near an exported file is to its checkpoint over some texts. Raises ArtifactError as `compare`."""
+    return compare(
+        torch_logits(checkpoint.model),
+        onnx_logits(path, label_count=len(checkpoint.labels)),
+        tokenizer=tokenizer,
+        texts=texts,
+        max_length=checkpoint.facts.config.max_length,
+        moves=Moves.of(*crf_scores(checkpoint)),
+    )
 
 
 def crf_scores(checkpoint: Checkpoint) -> tuple[Floats, Floats]:

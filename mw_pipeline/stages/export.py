@@ -5,13 +5,15 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from mw_pipeline.dataset.text_sample import sample_texts
 from mw_pipeline.digest import sha256_file, write_json_atomically
 from mw_pipeline.model.checkpoint import Checkpoint, load_checkpoint
-from mw_pipeline.package.build import CALIBRATION_ROWS, PARITY_ROWS, ExportedModel, export_model
+from mw_pipeline.package.build import CALIBRATION_ROWS, PARITY_ROWS, ExportedModel, agreement_of, export_model
 from mw_pipeline.package.export import Agreement
 from mw_pipeline.parser_files import ONNX_NAME
 from mw_pipeline.stages.checks import PARITY_FILE
@@ -20,6 +22,7 @@ from mw_pipeline.stages.evidence import Parity, read_evidence
 from mw_pipeline.stages.place import Progress
 from mw_pipeline.stages.stage import Metrics, Request
 from mw_pipeline.tokenizer import MODEL_NAME as TOKENIZER_FILE
+from mw_pipeline.tokenizer import Tokenizer
 
 
 def export_network(request: Request, out: Path, progress: Progress) -> Metrics:
@@ -40,12 +43,16 @@ def network_of(request: Request) -> ExportedModel:
     return ExportedModel(_checkpoint(request), _tokenizer_path(request), network.file(ONNX_NAME), fp32, int8)
 
 
+def compared_again(model: ExportedModel, request: Request) -> ExportedModel:
+    """The network with the parity that it has here: what lies in a store beside it could be of another one."""
+    texts = _texts(request)(rows=PARITY_ROWS, split="validation")
+    int8 = agreement_of(model.checkpoint, model.int8_path, Tokenizer(model.tokenizer_path), texts)
+    return replace(model, int8=int8)
+
+
 def exported(request: Request, work: Path) -> ExportedModel:
     """The full run that goes into a request, exported here, with its parity; its files lie in `work`."""
-    recipe = request.recipe
-    (manifest,) = request.input("tokenizer").inputs("corpus_manifest")
-    files, excluded = row_files(manifest, recipe.sources_in_use), manifest.file(EXCLUSIONS_FILE)
-    texts = partial(sample_texts, files, seed=recipe.train.seed, exclusions=excluded)
+    texts = _texts(request)
     return export_model(
         _checkpoint(request),
         tokenizer_path=_tokenizer_path(request),
@@ -53,6 +60,14 @@ def exported(request: Request, work: Path) -> ExportedModel:
         calibration=texts(rows=CALIBRATION_ROWS),
         work=work,
     )
+
+
+def _texts(request: Request) -> Callable[..., list[str]]:
+    """What samples texts of the corpus that the tokenizer of a request has learnt from."""
+    recipe = request.recipe
+    (manifest,) = request.input("tokenizer").inputs("corpus_manifest")
+    files, excluded = row_files(manifest, recipe.sources_in_use), manifest.file(EXCLUSIONS_FILE)
+    return partial(sample_texts, files, seed=recipe.train.seed, exclusions=excluded)
 
 
 def _checkpoint(request: Request) -> Checkpoint:

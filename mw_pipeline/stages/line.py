@@ -382,6 +382,7 @@ packaged_weights = Stage(
     config=slices.sections("package", "eval"),
     code=(
         "mw_pipeline.package.build",
+        "mw_pipeline.dataset.text_sample",
         "mw_pipeline.parse",
         "mw_pipeline.evaluate.evaluation",
         "mw_pipeline.stages.release_gates",

@@ -16,7 +16,7 @@ from mw_pipeline.stages.comparison import comparison_of, stability_of_run
 from mw_pipeline.stages.corpus import census_of
 from mw_pipeline.stages.diagnosis import DIAGNOSIS_FILE
 from mw_pipeline.stages.evidence import Diagnosis, Run, read_evidence
-from mw_pipeline.stages.export import network_of
+from mw_pipeline.stages.export import compared_again, network_of
 from mw_pipeline.stages.golden import golden_of, golden_sets_of
 from mw_pipeline.stages.matrices import matrix_of, summary_of
 from mw_pipeline.stages.package_scores import scores_of_package
@@ -33,7 +33,7 @@ def build_packages(request: Request, out: Path, progress: Progress, *, baseline:
     """The packages of every locale of a recipe, with the parity of their network and their lineage."""
     recipe, gold = request.recipe, request.input("golden_set")
     golden, sets, evidence = golden_of(gold), golden_sets_of(gold), _evidence(request)
-    model = network_of(request)
+    model = compared_again(network_of(request), request)
     write_json_atomically(out / PARITY_FILE, model.parity())
     network, cards = sha256_file(model.int8_path), dict[str, JSON]()
     axes = comparison_of(request, baseline, model_sha256=network)
