@@ -9,6 +9,7 @@ import threading
 import time
 from pathlib import Path
 
+import optimizers
 import pytest
 import torch
 from toy_run import toy_recipe
@@ -197,6 +198,14 @@ def test_a_step_that_goes_wrong_ends_when_no_thread_moves_anything_any_more(monk
         torch.set_num_threads(1)
 
     assert not torch.equal(last, before)
+
+
+def test_the_benchmark_of_its_threads_times_each_way_and_compares_with_one_thread():
+    found = optimizers.step_times(RECIPE)
+
+    times, shares = found["milliseconds"], found["of_one_thread"]
+    assert times.keys() == {"one_thread", "two_in_each_product", "side_by_side"} and min(times.values()) > 0
+    assert shares == {name: round(times[name] / times["one_thread"], 3) for name in times.keys() - {"one_thread"}}
 
 
 @pytest.mark.parametrize("config", [RECIPE.train, MUON], ids=["adamw", "muon"])

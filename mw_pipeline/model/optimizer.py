@@ -23,28 +23,29 @@ class TaggerOptimizer:
     thread, and on a CPU of which torch has two or more, the last one steps beside the others; no bit depends on it."""
 
     def __init__(self, parts: Sequence[torch.optim.Optimizer]) -> None:
-        self._parts = tuple(parts)
+        self.parts = tuple(parts)
+        """Each is an optimizer by itself; one step of each by hand is a step of all."""
 
     @property
     def param_groups(self) -> list[dict[str, Any]]:
         """The groups of all parts; a learning rate that is written into a group counts from the next step on."""
-        return [group for part in self._parts for group in part.param_groups]
+        return [group for part in self.parts for group in part.param_groups]
 
     def zero_grad(self) -> None:
         """Forgets all gradients."""
-        for part in self._parts:
+        for part in self.parts:
             part.zero_grad(set_to_none=True)
 
     def step(self, *, halt: Tensor | None = None) -> None:
         """One step of every part; it moves nothing where `halt`, () float32 on the parameters' device, is 1.
 
         That is decided there, so nobody has to wait until it is known."""
-        *first, last = self._parts
+        *first, last = self.parts
         on_cpu = halt is None or halt.device.type == "cpu"
         side_by_side = first and on_cpu and torch.get_num_threads() > 1
         with threads_of_torch(1):
             if not side_by_side:
-                _step_each(self._parts, halt)
+                _step_each(self.parts, halt)
                 return
             beside = _hand(os.getpid()).submit(_step_each, [last], halt)
             try:
@@ -54,7 +55,7 @@ class TaggerOptimizer:
 
     def state_of(self, parameter: nn.Parameter) -> dict[str, Tensor]:
         """What is kept of a parameter between steps, to be read and written; empty before its first step."""
-        part = next(part for part in self._parts if any(parameter is p for g in part.param_groups for p in g["params"]))
+        part = next(part for part in self.parts if any(parameter is p for g in part.param_groups for p in g["params"]))
         state: dict[str, Tensor] = part.state[parameter]
         return state
 
