@@ -90,7 +90,17 @@ def test_an_ancestor_left_out_is_found(store, chain):
     ]
 
 
-@pytest.mark.parametrize("broken", [{}, {"nodes": [{}], "roots": []}, {"nodes": 3, "roots": []}, []])
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {},
+        {"nodes": [{}], "roots": []},
+        {"nodes": 3, "roots": []},
+        [],
+        {"nodes": [], "roots": [{"kind": "x", "digest": 3}]},
+        {"nodes": [], "roots": [{"kind": "x", "digest": None}]},
+    ],
+)
 def test_what_is_no_lineage_is_found(broken):
     assert "not a lineage of this version" in lineage_findings(broken)[0]
 

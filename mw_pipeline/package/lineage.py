@@ -74,11 +74,10 @@ def lineage_findings(lineage: JSON) -> list[str]:
             if not isinstance(node.get(name), expected)
         ]
         lost = {(entry["kind"], entry["digest"]) for entry in wanted} - nodes.keys()
+        findings += [f"{kind} {digest[:_SHORT]} is named as an input and not among the nodes" for kind, digest in lost]
     except (KeyError, TypeError, ValueError) as error:  # digests are of no NaN
         return [f"not a lineage of this version ({error!r})"]
-    return findings + [
-        f"{kind} {digest[:_SHORT]} is named as an input and not among the nodes" for kind, digest in lost
-    ]
+    return findings
 
 
 def lineage_tree(lineage: JSON) -> str:
