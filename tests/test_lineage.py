@@ -171,3 +171,5 @@ def test_a_lineage_that_is_no_json_is_refused(tmp_path):
 def test_a_folder_without_a_lineage_is_refused(tmp_path):
     with pytest.raises(ArtifactError, match=r"has neither lineage.json nor manifest.json"):
         read_lineage(tmp_path)
+    with pytest.raises(ArtifactError, match=r"en-sus: there is no such folder\. Check the path"):
+        read_lineage(tmp_path / "en-sus")

@@ -43,6 +43,8 @@ def lineage_of(roots: Sequence[Artifact]) -> JSON:
 def read_lineage(path: Path) -> JSON:
     """The lineage of a package, or of an artifact folder inside a store. Raises ArtifactError for other paths, and for
     a lineage that is not as sealed."""
+    if not path.exists():
+        raise ArtifactError(f"{path}: there is no such folder. Check the path.")
     if (path / LINEAGE_NAME).is_file():
         lineage = read_json(path / LINEAGE_NAME)
         touched = sums_findings(path, only=(LINEAGE_NAME,)) if (path / SUMS_NAME).is_file() else []
