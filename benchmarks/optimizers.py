@@ -1,11 +1,16 @@
 """What AdamW and Muon learn of a recipe's rows in the same steps, and what a step of each costs.
 
     python benchmarks/optimizers.py RECIPE [STEPS]
+    python benchmarks/optimizers.py --threads [RECIPE]
 
 The recipe's dataset must lie in the store (`make demo` leaves it there). Each optimizer trains from the same weights on
 the same rows at the recipe's rate, falling as a cosine over STEPS (1000 unless said), with a tenth of them as warmup,
 in a folder that is thrown away. Prints JSON: at each quarter the validation loss (nats a piece) and macro-F1 of each,
 and CPU seconds of each over those of AdamW.
+
+`--threads` needs no dataset: it times steps of Muon and AdamW on the recipe's network (demo unless said) by themselves,
+by turns, and prints JSON: milliseconds of the fastest step with one thread, with two in each product, and with halves
+side by side on one thread each, and what the last two are of the first.
 """
 
 from __future__ import annotations
@@ -17,9 +22,13 @@ import time
 from pathlib import Path
 from typing import Literal
 
+import torch
 from unlicensed import unlicensed
 
 from mw_pipeline.digest import JSON
+from mw_pipeline.model.checkpoint import Tagger
+from mw_pipeline.model.optimizer import TaggerOptimizer, optimizer_of
+from mw_pipeline.model.threads import threads_of_torch
 from mw_pipeline.recipe import Recipe
 from mw_pipeline.stages import line
 from mw_pipeline.stages.place import Place
@@ -29,11 +38,15 @@ from mw_pipeline.train.loop import train
 from mw_pipeline.train.plan import RunPlan
 
 STEPS = 1000
+TIMED_STEPS = 60
 OPTIMIZERS: tuple[Literal["adamw", "muon"], ...] = ("adamw", "muon")
 
 
 def main() -> None:
-    """Trains with each optimizer in turn and prints what they reached."""
+    """Trains with each optimizer in turn and prints what they reached, or times steps on threads."""
+    if sys.argv[1] == "--threads":
+        print(json.dumps(step_times(Place.of().recipe(sys.argv[2] if len(sys.argv) > 2 else "demo"))))
+        return
     name, steps = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else STEPS
     place = Place.of()
     recipe = place.recipe(name)
@@ -53,6 +66,36 @@ def main() -> None:
     for optimizer in OPTIMIZERS:
         found[optimizer]["cpu_over_adamw"] = round(found[optimizer].pop("cpu_seconds") / base, 3)
     print(json.dumps(found))
+
+
+def step_times(recipe: Recipe) -> dict[str, JSON]:
+    """Milliseconds of a step of Muon and AdamW on a recipe's network by how its threads divide the work."""
+    torch.manual_seed(0)
+    tagger = Tagger(recipe.model, vocab_size=recipe.tokenizer.vocab_size, labels=recipe.label_set)
+    for parameter in tagger.parameters():
+        parameter.grad = torch.randn_like(parameter)
+    optimizer = optimizer_of(tagger, recipe.train.model_copy(update={"optimizer": "muon"}))
+    ways = {"one_thread": (1, _step), "two_in_each_product": (2, _step_each), "side_by_side": (2, _step)}
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(TIMED_STEPS):
+        for name, (threads, step) in ways.items():
+            with threads_of_torch(threads):
+                begun = time.perf_counter()
+                step(optimizer)
+                times[name].append(1000 * (time.perf_counter() - begun))
+    least = {name: round(min(found), 2) for name, found in times.items()}
+    of_one = {name: round(found / least["one_thread"], 3) for name, found in least.items() if name != "one_thread"}
+    return {"milliseconds": least, "of_one_thread": of_one}
+
+
+def _step(optimizer: TaggerOptimizer) -> None:
+    optimizer.step(halt=torch.zeros(()))
+
+
+def _step_each(optimizer: TaggerOptimizer) -> None:
+    """One after the other, each on as many threads as torch has."""
+    for part in optimizer.parts:
+        part.step()
 
 
 def _shortened(recipe: Recipe, optimizer: Literal["adamw", "muon"], steps: int) -> Recipe:

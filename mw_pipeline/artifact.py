@@ -11,8 +11,9 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
-from mw_pipeline.digest import JSON, digest_of, json_value, sha256_file, sha256_remembered
+from mw_pipeline.digest import JSON, digest_of, sha256_file, sha256_remembered, written_json_value
 from mw_pipeline.errors import ArtifactError
 
 MANIFEST = "manifest.json"
@@ -67,17 +68,26 @@ class Manifest:
     def from_json(cls, value: JSON, where: Path) -> Manifest:
         """The manifest of a `manifest.json`. Raises ArtifactError when its fields are not those of a manifest."""
         try:
-            return cls(
-                **{
-                    **value,
-                    "files": tuple(FileEntry(**entry) for entry in value["files"]),
-                    "inputs": tuple(Reference(**entry) for entry in value["inputs"]),
-                }
-            )
+            files = tuple(_of_json(FileEntry, entry) for entry in value["files"])
+            inputs = tuple(_of_json(Reference, entry) for entry in value["inputs"])
+            return _of_json(cls, {**value, "files": files, "inputs": inputs})
         except (TypeError, KeyError) as error:
             raise ArtifactError(
                 f"{where}: not a manifest of this version ({error}). Delete the folder and materialize it again."
             ) from None
+
+
+_OF_JSON = {"str": str, "int": int, "dict[str, str]": dict, "dict[str, JSON]": dict}
+_Facts = TypeVar("_Facts", FileEntry, Reference, Manifest)
+
+
+def _of_json(kind: type[_Facts], value: JSON) -> _Facts:
+    """An object with these fields. Raises TypeError for a field that is missing, unknown or of another type."""
+    for field_ in dataclasses.fields(kind):
+        expected = _OF_JSON.get(str(field_.type))
+        if expected and field_.name in value and type(value[field_.name]) is not expected:
+            raise TypeError(f"{field_.name} is {value[field_.name]!r:.60}")
+    return kind(**value)
 
 
 def key_of(kind: str, inputs: Sequence[Reference], config: JSON, code: str) -> str:
@@ -169,7 +179,7 @@ class Artifact:
         """The value of one of its JSON files. Raises ArtifactError for what is no JSON, and as `file` does."""
         path = self.file(name)
         try:
-            return json_value(path.read_text(encoding="utf-8"))
+            return written_json_value(path.read_text(encoding="utf-8"))
         except ValueError as error:
             raise ArtifactError(f"{path}: not JSON ({error}). {_REMEDY}") from None
 
@@ -190,7 +200,7 @@ class Artifact:
 def read_artifact(path: Path) -> Artifact:
     """The artifact in a folder. Raises ArtifactError without a manifest, or when its digest does not fit its facts."""
     try:
-        value = json_value((path / MANIFEST).read_text(encoding="utf-8"))
+        value = written_json_value((path / MANIFEST).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ArtifactError(
             f"{path}: has no {MANIFEST}, so it is not an artifact. Name an artifact's folder."
@@ -200,7 +210,12 @@ def read_artifact(path: Path) -> Artifact:
             f"{path / MANIFEST}: not JSON ({error}). Delete the folder and materialize again."
         ) from None
     manifest = Manifest.from_json(value, path)
-    expected = manifest.key + content_of(manifest.files)
+    try:
+        expected = manifest.key + content_of(manifest.files)
+    except ValueError as error:  # digests are of no NaN
+        raise ArtifactError(
+            f"{path}: not a manifest of this version ({error}). Delete the folder and materialize it again."
+        ) from None
     if manifest.digest != expected:
         raise ArtifactError(
             f"{path}: the digest {manifest.digest!r} does not fit its inputs and files ({expected!r}): it was edited. "

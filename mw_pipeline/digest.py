@@ -135,6 +135,16 @@ def json_value(text: str | bytes, *, pairs: Callable[[list[tuple[str, JSON]]], J
         raise ValueError("nested too deeply") from None
 
 
+def written_json_value(text: str) -> JSON:
+    """The value of a JSON text that this house has written, so that all of it can be written again.
+
+    Raises ValueError as `json_value`, and for half of a surrogate pair, which no text of ours holds."""
+    value = json_value(text)
+    if "\\ud" in text.lower():
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+    return value
+
+
 def write_json_atomically(path: Path, value: JSON) -> None:
     """Writes JSON so that a reader sees the old file or the new one, never a part, after a power cut too."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")

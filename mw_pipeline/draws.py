@@ -9,7 +9,9 @@ GOLDEN_GAMMA = np.uint64(0x9E3779B97F4A7C15)
 
 
 def cumulated(weights: ArrayLike) -> NDArray[np.float64]:
-    """Cumulated shares of some weights, the last one 1 to the bit: every number below 1 falls on one of them."""
+    """Cumulated shares of some weights, the last one 1 to the bit: every number below 1 falls on one of them.
+
+    Whoever reads weights has refused those with a sum of 0 or beyond any number."""
     sums = np.cumsum(weights)  # a sum of its own could differ in the last bit, and a draw fall behind them all
     shares: NDArray[np.float64] = sums / sums[-1]
     return shares

@@ -46,6 +46,8 @@ class ParserFiles:
     def read(cls, path: Path) -> ParserFiles:
         """Opens a package. Raises ArtifactError when a byte that the parser reads is not as sealed or labels differ."""
         path = Path(path)
+        if not path.exists():
+            raise ArtifactError(f"{path}: there is no such folder. Check the path.")
         if not (path / FACTS_NAME).is_file():
             raise ArtifactError(f"{path}: has no {FACTS_NAME}, so it is not a package. {_where_packages_are(path)}")
         if findings := sums_findings(path, only=READ_BY_PARSER):

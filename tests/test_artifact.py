@@ -186,6 +186,49 @@ def test_a_folder_without_manifest_or_with_a_broken_one_is_not_an_artifact(tmp_p
         read_artifact(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("kind", 3),
+        ("digest", None),
+        ("recipe_name", ["x"]),
+        ("metrics", []),
+        ("toolchain", "x"),
+        ("config", float("nan")),
+        ("config", {"half": "\ud800"}),
+        ("made_by", "\ud800"),
+        ("files", [{"path": "a", "bytes": "many", "sha256": "b"}]),
+        ("files", [{"path": 3, "bytes": 1, "sha256": "b"}]),
+        ("inputs", [{"kind": "x", "digest": 3}]),
+    ],
+)
+def test_a_manifest_with_a_value_that_none_could_have_is_refused_by_every_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], key: str, value: object
+) -> None:
+    manifest = build(Store(tmp_path), a=1).path / MANIFEST
+    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), key: value}))
+
+    for command in ("inspect", "lineage"):
+        assert main([command, str(manifest.parent)]) in (1, 2)
+        said = capsys.readouterr().err
+        assert "Traceback" not in said and ("of this version" in said or "not JSON" in said)
+
+
+def test_half_of_a_surrogate_pair_in_a_file_of_an_artifact_is_told_where_it_is_read(tmp_path: Path) -> None:
+    """No text of ours holds one: whoever shows it would end in a traceback."""
+
+    def make(folder: Path) -> dict[str, int]:
+        (folder / "facts.json").write_text('{"name": "\\ud83d"}')
+        (folder / "whole.json").write_text('{"name": "\\ud83d\\ude00"}')
+        return {}
+
+    artifact = Store(tmp_path).build("thing", make=make).artifact
+
+    with pytest.raises(ArtifactError, match=r"facts\.json: not JSON \(.*surrogates.*\)\. Delete the artifact's folder"):
+        artifact.read_json("facts.json")
+    assert artifact.read_json("whole.json") == {"name": "\N{GRINNING FACE}"}
+
+
 def test_loading_refuses_what_is_not_there_or_was_renamed(tmp_path: Path) -> None:
     store = Store(tmp_path)
     with pytest.raises(ArtifactError, match="there is no such artifact in this store"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -114,6 +115,29 @@ def test_a_run_of_many_passes_over_few_rows_is_found(place: Place) -> None:
     change(place.project, "steps = 240", "steps = 24000")
 
     assert problems(checks.data_is_enough, place)
+
+
+@pytest.mark.parametrize(
+    ("forged", "found"),
+    [
+        ({"precision": "bf16"}, "precision 'bf16', recipe and data have 'fp32'"),
+        ({"threads": 2}, "threads 2, recipe and data have 1"),
+        ({"compiled_by": "g++ 12"}, "compiled_by 'g++ 12', recipe and data have None"),
+    ],
+)
+def test_a_part_of_a_run_that_claims_another_kind_than_the_recipe_has_is_found(
+    place: Place, forged: dict[str, JSON], found: str
+) -> None:
+    """Two kinds of parts are held to a thousand times the tolerance of one kind."""
+
+    def second_part(path: Path) -> None:
+        run = json.loads(path.read_text())
+        parts = [*run["parts"], {**run["parts"][0], "from_step": 100, **forged}]
+        path.write_text(json.dumps({**run, "parts": parts, "resumed_from_steps": [100]}))
+
+    rewrite(made(place, "full_checkpoint"), "run.json", second_part)
+
+    assert problems(checks.run_is_sound, place) == f"part 2 of run.json has {found}"
 
 
 def test_a_full_run_that_ended_before_its_steps_is_found(place: Place) -> None:

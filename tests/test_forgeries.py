@@ -288,7 +288,8 @@ def test_on_another_machine_the_numbers_may_differ_by_a_thousandth_and_no_more(l
     def elsewhere(share: float) -> Forgery:
         def forge(lock: Lock, path: Path) -> None:
             machine = {"machine": "a machine of another kind", "ranks": 1}
-            edit_run(**machine, parts=[{**machine, "from_step": 0}])(lock, path)
+            (part,) = json.loads((path / "run.json").read_text())["parts"]
+            edit_run(**machine, parts=[{**part, **machine}])(lock, path)
             for name in ("loss", "ce", "crf"):
                 edit_rows("first_steps.jsonl", lambda row, name=name: row.update({name: row[name] * (1 + share)}))(  # type: ignore[misc]
                     lock, path

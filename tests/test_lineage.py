@@ -90,7 +90,17 @@ def test_an_ancestor_left_out_is_found(store, chain):
     ]
 
 
-@pytest.mark.parametrize("broken", [{}, {"nodes": [{}], "roots": []}, {"nodes": 3, "roots": []}, []])
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {},
+        {"nodes": [{}], "roots": []},
+        {"nodes": 3, "roots": []},
+        [],
+        {"nodes": [], "roots": [{"kind": "x", "digest": 3}]},
+        {"nodes": [], "roots": [{"kind": "x", "digest": None}]},
+    ],
+)
 def test_what_is_no_lineage_is_found(broken):
     assert "not a lineage of this version" in lineage_findings(broken)[0]
 
@@ -161,3 +171,5 @@ def test_a_lineage_that_is_no_json_is_refused(tmp_path):
 def test_a_folder_without_a_lineage_is_refused(tmp_path):
     with pytest.raises(ArtifactError, match=r"has neither lineage.json nor manifest.json"):
         read_lineage(tmp_path)
+    with pytest.raises(ArtifactError, match=r"en-sus: there is no such folder\. Check the path"):
+        read_lineage(tmp_path / "en-sus")

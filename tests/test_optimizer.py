@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 import threading
 import time
+from pathlib import Path
 
+import optimizers
 import pytest
 import torch
 from toy_run import toy_recipe
+from waiting import wait_until
 
 from mw_pipeline.labels import STAGE2
 from mw_pipeline.model.checkpoint import Tagger
@@ -118,6 +124,36 @@ def test_a_step_on_two_threads_is_that_on_one_to_the_last_bit():
     )
 
 
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_process_that_was_forked_off_between_two_steps_goes_on_with_a_thread_of_its_own(tmp_path: Path):
+    """A fork takes the calling thread alone; a step that waited for the other one would never end."""
+    model = tagger()
+    optimizer = optimizer_of(model, MUON)
+    for parameter in model.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    torch.set_num_threads(2)
+    try:
+        optimizer.step()
+        child = os.fork()
+        if child == 0:
+            with contextlib.suppress(BaseException):
+                optimizer.step()
+                torch.save(model.state_dict(), tmp_path / "child.tmp")
+                (tmp_path / "child.tmp").rename(tmp_path / "child.pt")
+            os._exit(0)
+        try:
+            wait_until((tmp_path / "child.pt").is_file)
+        finally:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+        optimizer.step()
+    finally:
+        torch.set_num_threads(1)
+
+    of_child = torch.load(tmp_path / "child.pt")
+    assert all(torch.equal(value, of_child[name]) for name, value in model.state_dict().items())
+
+
 def test_what_goes_wrong_on_the_other_thread_ends_the_step():
     model = tagger()
     optimizer = optimizer_of(model, MUON)
@@ -162,6 +198,14 @@ def test_a_step_that_goes_wrong_ends_when_no_thread_moves_anything_any_more(monk
         torch.set_num_threads(1)
 
     assert not torch.equal(last, before)
+
+
+def test_the_benchmark_of_its_threads_times_each_way_and_compares_with_one_thread():
+    found = optimizers.step_times(RECIPE)
+
+    times, shares = found["milliseconds"], found["of_one_thread"]
+    assert times.keys() == {"one_thread", "two_in_each_product", "side_by_side"} and min(times.values()) > 0
+    assert shares == {name: round(times[name] / times["one_thread"], 3) for name in times.keys() - {"one_thread"}}
 
 
 @pytest.mark.parametrize("config", [RECIPE.train, MUON], ids=["adamw", "muon"])

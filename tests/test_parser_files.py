@@ -141,6 +141,8 @@ def test_sums_that_are_malformed_or_lead_outside_are_refused(copy, line):
 def test_a_folder_that_is_no_package_is_refused(tmp_path):
     with pytest.raises(ArtifactError, match=r"has no package.json, so it is not a package. Name a folder"):
         Parser.load(tmp_path)
+    with pytest.raises(ArtifactError, match=r"en-sus: there is no such folder\. Check the path"):
+        Parser.load(tmp_path / "en-sus")
 
 
 def test_a_model_that_is_no_model_is_refused(tmp_path):

@@ -37,6 +37,14 @@ def test_a_phrase_that_the_table_does_not_explain_is_refused(text: str):
         parsed([(1.0, text)])
 
 
+@pytest.mark.parametrize("text", ["Apt {9..1}", f"Apt {{1..{10**20}}}"])
+def test_numbers_of_a_phrase_that_fall_or_that_no_column_holds_are_refused(text: str):
+    with pytest.raises(
+        CorpusError, match=rf"{re.escape(repr(text))} is not a phrase: expected numbers that rise, up to"
+    ):
+        parsed([(1.0, text)])
+
+
 def test_a_letter_may_stand_right_before_its_number():
     assert drawn("Ut {A..B}{1..2}") == {"Ut A1", "Ut A2", "Ut B1", "Ut B2"}
     assert drawn("#{A..A}{7..7}-{A..C}") == {"#A7-A", "#A7-B", "#A7-C"}

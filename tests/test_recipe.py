@@ -165,6 +165,17 @@ def test_equal_effective_recipes_have_equal_digests_however_they_are_split(tmp_p
             r"mix\.weights: expected a weight above 0 for one source at least, else there is nothing to draw",
         ),
         (BASE.replace("builtin = 1.0", ""), r"mix\.weights is \{\}: expected at least 1 entry"),
+        (BASE.replace("[model]", "[model]\ndropout = 1.0"), r"model\.dropout is 1\.0: expected a number less than 1\."),
+        (BASE + "[loss]\nlabel_smoothing = 1.0\n", r"loss\.label_smoothing is 1\.0: expected a number less than 1\."),
+        (BASE + "[tokenizer]\nvocab_size = 258\n", r"tokenizer\.vocab_size is 258: .* greater than or equal to 259\."),
+        (
+            BASE + '[eval]\nbaseline = "releases\\u0000/1"\n',
+            r"eval\.baseline is 'releases.x00/1': the name holds a character that cannot be shown",
+        ),
+        (
+            BASE.replace("builtin = 1.0", "builtin = 1e308\nban = 1e308"),
+            r"mix\.weights: expected smaller weights: their sum is beyond any number",
+        ),
         ('base = "nope.toml"\n', r"a\.toml: base is 'nope\.toml', expected a TOML file beside it\. Correct the name"),
         (BASE + "[package]\nlocales = []\n", r"package\.locales is \(\): .* at least 1 entry"),
         (BASE + '[package]\nlocales = ["en-us", "fr-fr", "en-us"]\n', r"package\.locales .*'en-us' stands twice"),

@@ -77,6 +77,11 @@ def test_a_recipe_whose_locales_are_there_is_read(project: Place) -> None:
             'adapter = "ban"',
             r"builtin\.toml: sources\.builtin\.input is missing: ban reads files\. Name them, below MW_DATA or by URL",
         ),
+        (
+            'adapter = "builtin"',
+            'adapter = "builtin"\ninput = "places.csv"',
+            r"builtin\.toml: sources\.builtin\.input is 'places\.csv', and builtin reads no files\. Remove the line",
+        ),
     ],
 )
 def test_an_adapter_that_nobody_has_or_that_has_nothing_to_read_is_refused_when_the_spec_is_read(

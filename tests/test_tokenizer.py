@@ -234,7 +234,7 @@ def test_control_characters_in_the_sample_do_not_end_or_break_training(tmp_path)
     ("texts", "vocab_size", "message"),
     [
         (TEXTS, 100_000, r"tokenizer\.vocab_size: 100000 does not fit a sample of 320 rows, expected at most \d+\."),
-        (TEXTS, 100, r"tokenizer\.vocab_size: 100 does not fit a sample of 320 rows, expected at least \d+"),
+        (TEXTS, 260, r"tokenizer\.vocab_size: 260 does not fit a sample of 320 rows, expected at least \d+"),
         ([], 450, r"tokenizer\.sample_rows: the sample holds 0 rows and no text"),
         ([""], 450, r"tokenizer\.sample_rows: the sample holds 1 rows and no text"),
     ],

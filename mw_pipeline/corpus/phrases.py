@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from mw_pipeline.corpus.conventions import Weighted, weighted
 from mw_pipeline.countries import country
 from mw_pipeline.errors import CorpusError
+from mw_pipeline.recipe import MOST
 
 _PHRASE = re.compile(
     r"(?P<before>[^{}]*)(?:\{A\.\.(?P<first>[A-Z])\})?(?:\{(?P<low>\d+)\.\.(?P<high>\d+)(?P<ordinal>th)?\})?"
@@ -127,6 +128,8 @@ def _match(text: str) -> re.Match[str]:
             f"{text!r} is not a phrase: expected text around at most one {{1..99}}, with one {{A..H}} right before it "
             "and one behind it. Write it as two phrases."
         )
+    if match["low"] and not int(match["low"]) <= int(match["high"]) <= MOST:
+        raise CorpusError(f"{text!r} is not a phrase: expected numbers that rise, up to {MOST}. Correct them.")
     return match
 
 

@@ -80,9 +80,9 @@ def _merged(default: Mapping[str, Any], own: Mapping[str, Any], file: str, path:
 
 
 def _is_leaf(path: str, value: object) -> bool:
-    """Whether a country's value stands for itself: no section, but a setting or a table of words."""
+    """Whether a country's value stands for itself: no section, but a setting, a table of words or what has a code."""
     table_of_words = path == "areas.short" or (path.startswith("words.") and path.count(".") == 2)
-    return table_of_words or not isinstance(value, dict)
+    return table_of_words or path.startswith("order.as_in.") or not isinstance(value, dict)
 
 
 def _known(default: Mapping[str, Any], path: str) -> Sequence[str] | None:

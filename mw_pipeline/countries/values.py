@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import math
 import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -131,7 +132,7 @@ def _matches(pattern: str) -> Callable[[Any], bool]:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 _TEXT = _value_that("a text that is not blank", lambda value: isinstance(value, str) and bool(value.strip()))
@@ -140,12 +141,14 @@ _FORM_OF = _value_that(
     "'native' or an ISO 3166-1 code such as 'FM'", lambda value: value == "native" or value in COUNTRY_CODES
 )
 _SHARE = _value_that("a share from 0 to 1", lambda value: _is_number(value) and 0 <= value <= 1)
-_WEIGHT = _value_that("a weight from 0 on", lambda value: _is_number(value) and value >= 0)
+_WEIGHT = _value_that("a weight from 0 on", lambda value: _is_number(value) and 0 <= value <= sys.float_info.max)
 
 
 def _no_weight(weights: Sequence[float]) -> Fault | None:
-    """The fault of weights none of which is above 0: nothing could be drawn by them."""
-    return None if any(weight > 0 for weight in weights) else Fault("", list(weights), "one weight above 0 at least")
+    """The fault of weights by which nothing could be drawn: none is above 0, or their sum is no number any more."""
+    if not any(weight > 0 for weight in weights):
+        return Fault("", list(weights), "one weight above 0 at least")
+    return None if math.isfinite(sum(map(float, weights))) else Fault("", list(weights), "weights with a finite sum")
 
 
 def _weights(values: Any) -> Fault | None:

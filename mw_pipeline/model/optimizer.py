@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
 from typing import Any
 
 import torch
@@ -22,43 +23,52 @@ class TaggerOptimizer:
     thread, and on a CPU of which torch has two or more, the last one steps beside the others; no bit depends on it."""
 
     def __init__(self, parts: Sequence[torch.optim.Optimizer]) -> None:
-        self._parts = tuple(parts)
+        self.parts = tuple(parts)
+        """Each is an optimizer by itself; one step of each by hand is a step of all."""
 
     @property
     def param_groups(self) -> list[dict[str, Any]]:
         """The groups of all parts; a learning rate that is written into a group counts from the next step on."""
-        return [group for part in self._parts for group in part.param_groups]
+        return [group for part in self.parts for group in part.param_groups]
 
     def zero_grad(self) -> None:
         """Forgets all gradients."""
-        for part in self._parts:
+        for part in self.parts:
             part.zero_grad(set_to_none=True)
 
     def step(self, *, halt: Tensor | None = None) -> None:
         """One step of every part; it moves nothing where `halt`, () float32 on the parameters' device, is 1.
 
         That is decided there, so nobody has to wait until it is known."""
-        own, beside = self._parts, None
-        side_by_side = len(own) > 1 and torch.get_num_threads() > 1 and (halt is None or halt.device.type == "cpu")
+        *first, last = self.parts
+        on_cpu = halt is None or halt.device.type == "cpu"
+        side_by_side = first and on_cpu and torch.get_num_threads() > 1
         with threads_of_torch(1):
-            if side_by_side:
-                own, beside = own[:-1], self._hand.submit(_step, own[-1], halt)
+            if not side_by_side:
+                _step_each(self.parts, halt)
+                return
+            beside = _hand(os.getpid()).submit(_step_each, [last], halt)
             try:
-                for part in own:
-                    _step(part, halt)
+                _step_each(first, halt)
             finally:  # whatever went wrong here, nothing moves any more once the step has ended
-                if beside is not None:
-                    beside.result()
-
-    @cached_property
-    def _hand(self) -> ThreadPoolExecutor:
-        return ThreadPoolExecutor(1, "optimizer", initializer=torch.set_num_threads, initargs=(1,))
+                beside.result()
 
     def state_of(self, parameter: nn.Parameter) -> dict[str, Tensor]:
         """What is kept of a parameter between steps, to be read and written; empty before its first step."""
-        part = next(part for part in self._parts if any(parameter is p for g in part.param_groups for p in g["params"]))
+        part = next(part for part in self.parts if any(parameter is p for g in part.param_groups for p in g["params"]))
         state: dict[str, Tensor] = part.state[parameter]
         return state
+
+
+@functools.cache
+def _hand(process: int) -> ThreadPoolExecutor:
+    """The thread that steps beside the others, in each process its own: a fork leaves threads behind."""
+    return ThreadPoolExecutor(1, "optimizer", initializer=torch.set_num_threads, initargs=(1,))
+
+
+def _step_each(parts: Iterable[torch.optim.Optimizer], halt: Tensor | None) -> None:
+    for part in parts:
+        _step(part, halt)
 
 
 def _step(part: torch.optim.Optimizer, halt: Tensor | None) -> None:

@@ -43,6 +43,8 @@ def lineage_of(roots: Sequence[Artifact]) -> JSON:
 def read_lineage(path: Path) -> JSON:
     """The lineage of a package, or of an artifact folder inside a store. Raises ArtifactError for other paths, and for
     a lineage that is not as sealed."""
+    if not path.exists():
+        raise ArtifactError(f"{path}: there is no such folder. Check the path.")
     if (path / LINEAGE_NAME).is_file():
         lineage = read_json(path / LINEAGE_NAME)
         touched = sums_findings(path, only=(LINEAGE_NAME,)) if (path / SUMS_NAME).is_file() else []
@@ -74,11 +76,10 @@ def lineage_findings(lineage: JSON) -> list[str]:
             if not isinstance(node.get(name), expected)
         ]
         lost = {(entry["kind"], entry["digest"]) for entry in wanted} - nodes.keys()
+        findings += [f"{kind} {digest[:_SHORT]} is named as an input and not among the nodes" for kind, digest in lost]
     except (KeyError, TypeError, ValueError) as error:  # digests are of no NaN
         return [f"not a lineage of this version ({error!r})"]
-    return findings + [
-        f"{kind} {digest[:_SHORT]} is named as an input and not among the nodes" for kind, digest in lost
-    ]
+    return findings
 
 
 def lineage_tree(lineage: JSON) -> str:

@@ -34,6 +34,8 @@ def length_problem(name: str) -> str | None:
 def _short(name: str) -> str:
     if problem := length_problem(name):
         raise ValueError(f"the name {problem}")
+    if not name.isprintable():
+        raise ValueError("the name holds a character that cannot be shown, expected letters, digits and signs")
     return name
 
 
@@ -41,9 +43,9 @@ Name = Annotated[str, Field(min_length=1), AfterValidator(_short)]
 
 
 def _source_name(name: str) -> str:
-    if not re.fullmatch(r"[^\W_][\w.-]*", _short(name)):
+    if not re.fullmatch(r"[^\W_][\w.-]*", name):
         raise ValueError("expected a letter or digit, then letters, digits, hyphens, dots and underscores")
-    return name
+    return _short(name)
 
 
 SourceName = Annotated[str, Field(min_length=1), AfterValidator(_source_name)]

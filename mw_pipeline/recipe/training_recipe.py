@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from typing import Annotated, Literal, Self
@@ -24,6 +25,7 @@ from mw_pipeline.client.npm import (
 from mw_pipeline.digest import JSON, digest_of
 from mw_pipeline.labels import LabelSet, label_set
 from mw_pipeline.recipe.section import (
+    MOST,
     Name,
     NotNegative,
     Positive,
@@ -38,6 +40,12 @@ from mw_pipeline.recipe.section import (
 
 POOL_BATCHES = 128
 """Batches that training draws, sorts by length and deals out together."""
+
+LEAST_PIECES = 259
+"""Pieces that every vocabulary has: one for each byte, padding, the unknown one, and a character."""
+
+_Part = Annotated[float, Field(ge=0.0, lt=1.0)]
+"""A share that leaves something over: of all of it nothing could be learnt."""
 
 LearningRate = Annotated[float, Field(gt=0.0, lt=1e3)]
 _WordKind = Literal[
@@ -96,7 +104,7 @@ def _without_problem(problem_of: Callable[[str], str]) -> Callable[[str], str]:
 class TokenizerConfig(Section):
     """SentencePiece unigram with byte fallback, trained on a balanced sample of the training rows."""
 
-    vocab_size: Positive = 8000
+    vocab_size: Annotated[int, Field(ge=LEAST_PIECES, le=MOST)] = 8000
     sample_rows: Positive = 200_000
     character_coverage: Annotated[float, Field(ge=0.98, le=1.0)] = 0.9995
     seed: NotNegative = 0
@@ -105,6 +113,8 @@ class TokenizerConfig(Section):
 def _weigh_something(weights: dict[str, float]) -> dict[str, float]:
     if not any(weights.values()):
         raise ValueError("expected a weight above 0 for one source at least, else there is nothing to draw")
+    if not math.isfinite(sum(weights.values())):
+        raise ValueError("expected smaller weights: their sum is beyond any number, and they count against each other")
     return weights
 
 
@@ -130,7 +140,7 @@ class ModelConfig(Section):
     heads: Size
     feed_forward: Size
     max_length: Size = 128
-    dropout: Share = 0.1
+    dropout: _Part = 0.1
 
     @field_validator("max_length")
     @classmethod
@@ -156,7 +166,7 @@ class LossConfig(Section):
     crf_weight: Weight = 0.05
     crf_reduction: Literal["per_token", "per_sequence"] = "per_sequence"
     class_weights: dict[str, Annotated[float, Field(gt=0.0)]] = Field(default_factory=dict)
-    label_smoothing: Share = 0.0
+    label_smoothing: _Part = 0.0
     positive_weight_cap: Annotated[float, Field(ge=1.0)] = 10.0
 
     @model_validator(mode="after")

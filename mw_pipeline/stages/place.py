@@ -281,10 +281,12 @@ def _demand_locales(recipe: Recipe, path: Path) -> None:
 
 
 def _source_problem(name: str, settings: SourceSpec) -> str | None:
-    """Why the adapter of a source could not read it, or None."""
+    """Why the adapter of a source could not read it, or would not look at what it names; or None."""
     adapter = get_adapter(settings.adapter)
     if adapter.needs_input and not settings.input:
         return f"sources.{name}.input is missing: {adapter.name} reads files. Name them, below MW_DATA or by URL."
+    if settings.input is not None and not adapter.needs_input:
+        return f"sources.{name}.input is {settings.input!r:.80}, and {adapter.name} reads no files. Remove the line."
     return None
 
 

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 
 from mw_pipeline.dataset.summary import DATASET_JSON
 from mw_pipeline.digest import JSON, code_digest, sha256_file
-from mw_pipeline.recipe import POOL_BATCHES
+from mw_pipeline.recipe import POOL_BATCHES, Recipe
 from mw_pipeline.train.plan import RunPlan
 from mw_pipeline.verdict.exposure import recipe_digests
+from mw_pipeline.verdict.parts import COMPILED_BY, DRAWN_BY
 
 _MOST_SHOWN = 80
 
@@ -46,11 +47,23 @@ def digests_of(plan: RunPlan) -> dict[str, str]:
     return named if "code" in named else named | {"code": code_digest(("mw_pipeline.train.loop",))}
 
 
-def other_facts(run: Mapping[str, JSON], wanted: Mapping[str, JSON]) -> Iterator[str]:
+def other_facts(run: Mapping[str, JSON], wanted: Mapping[str, JSON], *, where: str = "run.json") -> Iterator[str]:
     """Each fact of a run.json that is missing or not the one that is wanted, in words."""
     for name, value in wanted.items():
         if name not in run or run[name] != value:
-            yield f"run.json has {name} {_short(run.get(name))}, recipe and data have {_short(value)}"
+            yield f"{where} has {name} {_short(run.get(name))}, recipe and data have {_short(value)}"
+
+
+def other_parts(run: Mapping[str, JSON], recipe: Recipe) -> Iterator[str]:
+    """Each part of a run.json that says otherwise what the recipe fixes of it, wherever the run went on, in words: such
+    a part would be held to a wider tolerance than its own."""
+    train, device = recipe.train, recipe.train.device.partition(":")[0]
+    wanted: dict[str, JSON] = {"precision": train.precision, "threads": train.threads}
+    wanted |= {} if device == "auto" else {"device": device}
+    wanted |= {} if train.compile else {COMPILED_BY: None}
+    wanted |= {} if recipe.model.dropout else {DRAWN_BY: None}
+    for number, part in enumerate(run.get("parts") or (), start=1):
+        yield from other_facts(part, wanted, where=f"part {number} of run.json")
 
 
 def _short(value: JSON) -> str:

@@ -21,7 +21,7 @@ from mw_pipeline.model.checkpoint import Checkpoint, load_checkpoint, load_optim
 from mw_pipeline.model.threads import threads_of_torch
 from mw_pipeline.train.compilation import compiler_of
 from mw_pipeline.train.device import machine_of
-from mw_pipeline.train.fixed_facts import digests_of, fixed_facts, other_facts
+from mw_pipeline.train.fixed_facts import digests_of, fixed_facts, other_facts, other_parts
 from mw_pipeline.train.log import BEST, FIRST_STEPS, LAST
 from mw_pipeline.train.loop import Run
 from mw_pipeline.train.plan import RunPlan
@@ -118,6 +118,7 @@ def run_is_the_recipes(smoke: Reenactment) -> Iterator[str]:
         "tokens": sum(row.get("tokens") or 0 for row in smoke.log.steps),
     }
     yield from other_facts(smoke.log.run, wanted)
+    yield from other_parts(smoke.log.run, plan.recipe)
 
 
 def steps_are_those_due(smoke: Reenactment) -> Iterator[str]:

@@ -15,7 +15,7 @@ from mw_pipeline.stages.findings import Findings, found
 from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.smoke_verdict import build_verdict
 from mw_pipeline.tokenizer import MODEL_NAME as TOKENIZER_FILE
-from mw_pipeline.train.fixed_facts import digests_of, fixed_facts, other_facts
+from mw_pipeline.train.fixed_facts import digests_of, fixed_facts, other_facts, other_parts
 from mw_pipeline.train.plan import RunPlan
 from mw_pipeline.verdict.evidence import Evidence
 from mw_pipeline.verdict.run_checks import problems_of_run, warnings_of_run
@@ -56,7 +56,8 @@ def _not_the_recipes(place: Place, recipe: Recipe, run: Row, full: Artifact) -> 
     summary = read_evidence(dataset, DATASET_JSON, DatasetSummary)
     tokenizer, digests = dataset.inputs("tokenizer")[0].file(TOKENIZER_FILE), {"data": dataset.digest}
     plan = RunPlan("full", recipe, dataset.path, tokenizer, full.path, digests)
-    return other_facts(run, {**fixed_facts(plan, summary), "digests": digests_of(plan)})
+    yield from other_facts(run, {**fixed_facts(plan, summary), "digests": digests_of(plan)})
+    yield from other_parts(run, recipe)
 
 
 def _what_the_probe_says(run: Artifact) -> tuple[str, ...]:
