@@ -1,7 +1,7 @@
 """What AdamW and Muon learn of a recipe's rows in the same steps, and what a step of each costs.
 
     python benchmarks/optimizers.py RECIPE [STEPS]
-    python benchmarks/optimizers.py --threads [RECIPE]
+    GOMP_SPINCOUNT=2000 python benchmarks/optimizers.py --threads [RECIPE]
 
 The recipe's dataset must lie in the store (`make demo` leaves it there). Each optimizer trains from the same weights on
 the same rows at the recipe's rate, falling as a cosine over STEPS (1000 unless said), with a tenth of them as warmup,
