@@ -166,7 +166,6 @@ def test_equal_effective_recipes_have_equal_digests_however_they_are_split(tmp_p
         ),
         (BASE.replace("builtin = 1.0", ""), r"mix\.weights is \{\}: expected at least 1 entry"),
         (BASE.replace("[model]", "[model]\ndropout = 1.0"), r"model\.dropout is 1\.0: expected a number less than 1\."),
-        (BASE + "[loss]\nlabel_smoothing = 1.0\n", r"loss\.label_smoothing is 1\.0: expected a number less than 1\."),
         (BASE + "[tokenizer]\nvocab_size = 258\n", r"tokenizer\.vocab_size is 258: .* greater than or equal to 259\."),
         (
             BASE + '[eval]\nbaseline = "releases\\u0000/1"\n',

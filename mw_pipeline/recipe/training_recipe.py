@@ -44,9 +44,6 @@ POOL_BATCHES = 128
 LEAST_PIECES = 259
 """Pieces that every vocabulary has: one for each byte, padding, the unknown one, and a character."""
 
-_Part = Annotated[float, Field(ge=0.0, lt=1.0)]
-"""A share that leaves something over: of all of it nothing could be learnt."""
-
 LearningRate = Annotated[float, Field(gt=0.0, lt=1e3)]
 _WordKind = Literal[
     "region name",
@@ -140,7 +137,7 @@ class ModelConfig(Section):
     heads: Size
     feed_forward: Size
     max_length: Size = 128
-    dropout: _Part = 0.1
+    dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.1
 
     @field_validator("max_length")
     @classmethod
@@ -166,7 +163,7 @@ class LossConfig(Section):
     crf_weight: Weight = 0.05
     crf_reduction: Literal["per_token", "per_sequence"] = "per_sequence"
     class_weights: dict[str, Annotated[float, Field(gt=0.0)]] = Field(default_factory=dict)
-    label_smoothing: _Part = 0.0
+    label_smoothing: Share = 0.0
     positive_weight_cap: Annotated[float, Field(ge=1.0)] = 10.0
 
     @model_validator(mode="after")
