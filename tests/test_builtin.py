@@ -249,16 +249,3 @@ def test_the_licence_is_that_of_the_names_unless_the_source_says_otherwise():
     assert "GeoNames" in adapter.attribution
     assert not adapter.needs_input
     assert not adapter.share_alike
-
-
-def test_a_kind_that_names_its_towns_lies_in_no_others_and_in_the_large_ones_more_often():
-    (kind,) = (one for one in kinds.kinds() if one.named)
-    begins, rng = re.compile(kind.named), np.random.default_rng(0)
-    towns = kinds.places_of(kind.places)
-    names = dict(zip(towns.ids.tolist(), towns.names, strict=True))
-
-    drawn = Counter(names[place] for place in kinds.kind_drafts(kind, 5000, rng).place_ids.tolist())
-
-    assert all(begins.match(name) for name in drawn)
-    assert drawn["Fort Worth"] > 20 * drawn.total() / len(drawn)
-    assert len(drawn) > 800

@@ -13,7 +13,6 @@ import numpy as np
 
 from mw_pipeline.areas import region_of_name
 from mw_pipeline.countries import country as country_file
-from mw_pipeline.draws import cumulated
 from mw_pipeline.sources.builtin.drafts import Drafts, empty_column, only_where, present
 from mw_pipeline.sources.builtin.grammar import (
     Expansion,
@@ -28,7 +27,7 @@ from mw_pipeline.sources.builtin.grammar import (
 from mw_pipeline.sources.builtin.places import Places, american_places, french_places, military_places
 from mw_pipeline.sources.builtin.row_values import BOUND, RowValues
 
-_SETTINGS = ("country", "share", "popular", "only", "named", "places")
+_SETTINGS = ("country", "share", "popular", "only", "places")
 _SHARE = re.compile(r"(\d+(?:\.\d+)?)% ")
 # Of the places: every state and département is met as often as any other, by this share of the draws.
 _EVEN_SHARE = 0.36
@@ -46,7 +45,6 @@ class Kind:
     share: float
     popular_share: float
     only: tuple[str, ...]
-    named: str
     places: str
     patterns: Mapping[str, tuple[float, tuple[Part, ...]]]
 
@@ -107,27 +105,19 @@ def _region_keys(name: str) -> Strings:
 
 
 @functools.cache
-def _restricted(name: str, only: tuple[str, ...], named: str) -> Rows:
-    """Indices of the places that `only` names, `*` standing for every town of a region, or whose name begins as `named`
-    says."""
-    places, begins = places_of(name), re.compile(named)
+def _restricted(name: str, only: tuple[str, ...]) -> Rows:
+    """Indices of the places that `only` names, `*` standing for every town of a region."""
+    places = places_of(name)
     wanted = {tuple(place.split("/")) for place in only}
     pairs = zip(places.names, places.regions, strict=True)
-    found = [
-        number
-        for number, pair in enumerate(pairs)
-        if pair in wanted or ("*", pair[1]) in wanted or (named and begins.match(pair[0]))
-    ]
+    found = [number for number, pair in enumerate(pairs) if pair in wanted or ("*", pair[1]) in wanted]
     return np.array(found, np.int64)
 
 
 def _choose(kind: Kind, places: Places, count: int, rng: np.random.Generator) -> Rows:
-    if kind.only or kind.named:
-        allowed = _restricted(kind.places, kind.only, kind.named)
-        shares = cumulated(np.diff(places.popularity, prepend=0.0)[allowed])
-        popular = np.searchsorted(shares, rng.random(count), side="right")
-        uniform = rng.integers(len(allowed), size=count)
-        return allowed[np.where(rng.random(count) < kind.popular_share, popular, uniform)]
+    if kind.only:
+        allowed = _restricted(kind.places, kind.only)
+        return allowed[rng.integers(len(allowed), size=count)]
     return places.draw(
         rng, count, popular_share=kind.popular_share, even_share=min(_EVEN_SHARE, 1 - kind.popular_share)
     )
@@ -143,5 +133,4 @@ def _kind(name: str, row: Mapping[str, Any]) -> Kind:
             pattern = text[stated.end() :] if stated else text
             patterns["country" if key == "country_name" else key] = (share, parse_pattern(pattern, known))
     places = row.get("places", row["country"])
-    only, named = tuple(row.get("only", ())), row.get("named", "")
-    return Kind(name, row["country"], row["share"], row["popular"], only, named, places, patterns)
+    return Kind(name, row["country"], row["share"], row["popular"], tuple(row.get("only", ())), places, patterns)
