@@ -19,7 +19,7 @@ from mw_pipeline.sources.builtin.scripts import (
     draw_languages,
     home_indices,
     home_regions,
-    script_names,
+    script_names_in,
 )
 
 _LANGUAGES_DRAWN = 200
@@ -31,13 +31,12 @@ ScriptTown = tuple[str, str, str]
 def script_plans(stock: Stock, share: float) -> Iterator[CellPlan]:
     """A cell for each script in which towns of the country have names that no corpus trains on."""
     country = stock.habits.country
-    for script, names in script_names().items():
+    for script, names in script_names_in(country).items():
         key = CellKey("script", (script,))
-        home = np.flatnonzero(names.countries[: names.home] == country)
-        wanted = held_out([country] * len(home), names.names[home].tolist(), share)
+        wanted = held_out([country] * len(names.names), names.names.tolist(), share)
         towns = [
-            (str(names.names[at]), str(names.regions[at]), _postcode(names, int(at), country))
-            for at, held in zip(home, wanted, strict=True)
+            (str(names.names[at]), str(names.regions[at]), _postcode(names, at, country))
+            for at, held in enumerate(wanted)
             if held
         ]
         languages = draw_languages(script, np.full(_LANGUAGES_DRAWN, country, object), np.random.default_rng(0))

@@ -11,7 +11,7 @@ import itertools
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -132,11 +132,13 @@ class ScriptNames:
 @functools.cache
 def script_names() -> Mapping[str, ScriptNames]:
     """Every script with its names; about 4 seconds the first time."""
-    found: dict[str, list[tuple[str, City]]] = {script: [] for script in SCRIPTS}
-    for city in cities():
-        for name, script in _names_in_scripts(city):
-            found[script].append((name, city))
-    return {script: _as_arrays(script, rows) for script, rows in found.items()}
+    return _by_script(cities())
+
+
+@functools.cache
+def script_names_in(country: str) -> Mapping[str, ScriptNames]:
+    """Every script with its names of places in one country, in the order that they have among all."""
+    return _by_script([city for city in cities() if city["countrycode"] == country])
 
 
 def script_of(name: str) -> str | None:
@@ -232,6 +234,14 @@ def countries_in_turn(number: int, count: int) -> tuple[str, ...]:
     shuffled = np.random.default_rng(_TURNS_SEED).permutation(len(every))
     turns = np.arange(number * count, number * count + min(count, len(every))) % len(every)
     return tuple(every[place] for place in shuffled[turns])
+
+
+def _by_script(found: Iterable[City]) -> dict[str, ScriptNames]:
+    rows: dict[str, list[tuple[str, City]]] = {script: [] for script in SCRIPTS}
+    for city in found:
+        for name, script in _names_in_scripts(city):
+            rows[script].append((name, city))
+    return {script: _as_arrays(script, named) for script, named in rows.items()}
 
 
 def _names_in_scripts(city: City) -> Iterator[tuple[str, str]]:
