@@ -5,6 +5,7 @@ Shape letters: R rows, N pieces of all rows together, V pieces in the vocabulary
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
 import json
@@ -21,6 +22,7 @@ import sentencepiece as spm
 from numpy.typing import NDArray
 
 from mw_pipeline.errors import ArtifactError, RecipeError
+from mw_pipeline.piece_dropout import without_pieces
 from mw_pipeline.words import PieceJoints
 
 if TYPE_CHECKING:
@@ -31,6 +33,8 @@ UNK_ID = 1
 SPACE_MARK = "\u2581"
 MODEL_NAME = "tokenizer.model"
 META_NAME = "META.json"
+DRAWS = 32
+"""Models without some of their pieces that a process keeps."""
 
 _NEVER_ADDS_UP = 1 << 32
 # Of UTF-8; from the second on, most letters are Han, kana or Hangul.
@@ -81,6 +85,21 @@ class Pieces:
         kept = np.arange(len(self.ids)) - np.repeat(self.offsets[:-1], lengths) < count
         offsets = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(np.minimum(lengths, count))])
         return Pieces(self.ids[kept], offsets, self.starts[kept], self.ends[kept])
+
+    def taken(self, rows: NDArray[np.int64]) -> Pieces:
+        """Those of the texts with these numbers (K,), in that order."""
+        lengths = self.lengths[rows]
+        offsets = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(lengths)])
+        at = np.arange(offsets[-1]) + np.repeat(self.offsets[rows] - offsets[:-1], lengths)
+        return Pieces(self.ids[at], offsets, self.starts[at], self.ends[at])
+
+    @classmethod
+    def joined(cls, parts: Sequence[Pieces]) -> Pieces:
+        """The pieces of all texts of all parts, one behind the other."""
+        ids, starts, ends, lengths = (
+            np.concatenate([getattr(part, name) for part in parts]) for name in ("ids", "starts", "ends", "lengths")
+        )
+        return cls(ids, np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(lengths)]), starts, ends)
 
 
 class Tokenizer:
@@ -149,6 +168,14 @@ class Tokenizer:
 
     def encode(self, texts: Sequence[str]) -> Pieces:
         """Pieces of every text, with code-point ranges into that text. Lone surrogates count as U+FFFD."""
+        return self._cut(self._model, texts)
+
+    def encode_without(self, texts: Sequence[str], dropped_share: float, *, seed: int) -> Pieces:
+        """Pieces of every text as the model cuts it that lacks this share of its pieces of two characters or more,
+        drawn by `seed`. Ids are those of the whole model."""
+        return self._cut(_lacking(self._model_bytes, dropped_share, seed, self.path), texts)
+
+    def _cut(self, model: spm.SentencePieceProcessor, texts: Sequence[str]) -> Pieces:
         readable = list(texts)
         try:
             encoded = [text.encode() for text in readable]
@@ -156,9 +183,9 @@ class Tokenizer:
             readable = [_SURROGATE.sub("\ufffd", text) for text in texts]
             encoded = [text.encode() for text in readable]
         if len(encoded) == 1:  # a list is handed to a thread, which is started for it and takes longer than the text
-            rows = [self._model.encode(encoded[0], return_type="numpy")]
+            rows = [model.encode(encoded[0], return_type="numpy")]
         else:
-            rows = self._model.encode(encoded, return_type="numpy", num_threads=1)
+            rows = model.encode(encoded, return_type="numpy", num_threads=1)
         offsets = np.zeros(len(rows) + 1, dtype=np.int64)
         np.cumsum([len(row) for row in rows], out=offsets[1:])
         ids = np.concatenate(rows) if rows else np.empty(0, dtype=np.int32)
@@ -166,7 +193,7 @@ class Tokenizer:
         lengths = np.fromiter(map(len, readable), dtype=np.int64, count=len(readable))
         for row in np.flatnonzero(totals != lengths):
             piece = slice(offsets[row], offsets[row + 1])
-            starts[piece], ends[piece] = self._ranges_by_alignment(readable[row])
+            starts[piece], ends[piece] = self._ranges_by_alignment(model, readable[row])
         return Pieces(ids=ids, offsets=offsets, starts=starts.astype(np.int32), ends=ends.astype(np.int32))
 
     def _ranges(
@@ -182,9 +209,11 @@ class Tokenizer:
         totals = cumulative[offsets[1:]] - base
         return starts, ends, np.where(counts == 0, 0, totals)
 
-    def _ranges_by_alignment(self, text: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def _ranges_by_alignment(
+        self, model: spm.SentencePieceProcessor, text: str
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Ranges of one text as SentencePiece aligns them: slow, and right where a model rewrites what it reads."""
-        found = self._model.encode(text, return_type="offset_mapping")
+        found = model.encode(text, return_type="offset_mapping")
         starts, ends = np.array(found["offsets"], dtype=np.int64).reshape(-1, 2).T
         for index, piece_id in enumerate(found["ids"]):
             if self._model.is_byte(piece_id):
@@ -264,6 +293,19 @@ def _loaded(model_bytes: bytes, path: Path) -> spm.SentencePieceProcessor:
             f"{path}: {len(model_bytes)} bytes that are not a SentencePiece model. "
             f"Point at the {MODEL_NAME} of a tokenizer artifact or a package."
         ) from None
+
+
+@functools.lru_cache(maxsize=DRAWS)
+def _lacking(model_bytes: bytes, share: float, seed: int, path: Path) -> spm.SentencePieceProcessor:
+    """The model of a file without a share of its pieces; loaded in some milliseconds, and kept for the next rows."""
+    model = _loaded(model_bytes, path)
+    special = (model.is_byte, model.is_control, model.is_unknown)
+    droppable = [
+        len(model.id_to_piece(piece_id)) > 1 and not any(is_special(piece_id) for is_special in special)
+        for piece_id in range(model.get_piece_size())
+    ]
+    dropped = np.array(droppable) & (np.random.default_rng(seed).random(len(droppable)) < share)
+    return _loaded(without_pieces(model_bytes, dropped), path)
 
 
 def _piece_table(model: spm.SentencePieceProcessor) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:

@@ -14,6 +14,7 @@ import numpy as np
 from mw_pipeline.corpus.exclusions import Excluded, nothing_excluded
 from mw_pipeline.corpus.shards import Receipt
 from mw_pipeline.corpus.workers import Run, in_process, working_in
+from mw_pipeline.dataset.cutting import AS_PARSED, Cutting
 from mw_pipeline.dataset.pieces import Job, rows_of_piece, tokenize_piece
 from mw_pipeline.dataset.summary import DATASET_JSON
 from mw_pipeline.dataset.tokenized import SPLITS, SplitWriter
@@ -31,6 +32,7 @@ def build_dataset(
     max_length: int,
     out: Path,
     *,
+    cutting: Cutting = AS_PARSED,
     excluded: Excluded = nothing_excluded,
     progress: Callable[[str], None] = lambda line: None,
     work: Path | None = None,
@@ -40,12 +42,12 @@ def build_dataset(
     """Writes the three split files and dataset.json into `out`; returns what dataset.json holds.
 
     `row_files` maps every source, in the order it shall have, to its Parquet files of aligned rows, each of which is a
-    piece of the work; rows that are `excluded` are dropped, and counted. `work`, `request` and `run` are those of
-    `corpus.build.build_from`: what is done survives a kill, and the bytes are the same whoever does it. Memory does not
-    grow with rows. Raises CorpusError when a file holds rows of another source or split, and when training or
-    validation is left without rows.
+    piece of the work. `cutting` is that of training rows; rows that are `excluded` are dropped, and counted. `work`,
+    `request` and `run` are those of `corpus.build.build_from`: what is done survives a kill, and the bytes are the same
+    whoever does it. Memory does not grow with rows. Raises CorpusError when a file holds rows of another source or
+    split, and when training or validation is left without rows.
     """
-    job = Job(tokenizer.path, tokenizer.sha256, label_set, max_length, work or out / ".work", request)
+    job = Job(tokenizer.path, tokenizer.sha256, label_set, max_length, cutting, work or out / ".work", request)
     job.work.mkdir(parents=True, exist_ok=True)
     pieces = [(source, path) for source, paths in row_files.items() for path in paths]
     with working_in(job.work, passing=work is None):

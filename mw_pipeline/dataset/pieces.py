@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from mw_pipeline.corpus.shards import Receipt, find_receipt, read_arrow, write_arrow, write_receipt
+from mw_pipeline.dataset.cutting import AS_PARSED, Cutting
 from mw_pipeline.dataset.tokenized import SPLITS, TOKENIZED_SCHEMA
 from mw_pipeline.dataset.tokenizing import Tally, tokenize_rows
 from mw_pipeline.errors import CorpusError
@@ -32,12 +33,17 @@ _PIECE_SCHEMA = TOKENIZED_SCHEMA.append(pa.field("split", pa.string(), nullable=
 
 @dataclass(frozen=True)
 class Job:
-    """What every piece of a dataset has to know. `request` is a digest of its inputs, config and code."""
+    """What every piece of a dataset has to know.
+
+    cutting  that of training rows
+    request  digest of its inputs, config and code
+    """
 
     tokenizer_path: Path
     tokenizer_sha256: str
     label_set: LabelSet
     max_length: int
+    cutting: Cutting
     work: Path
     request: str
 
@@ -60,7 +66,8 @@ def tokenize_piece(job: Job, piece: int, source: str, shard: Path, excluded: pa.
             read.append(table.num_rows)
             table = _without_excluded(table, excluded, tally)
             for split in SPLITS:
-                rows, lost = tokenize_rows(_rows_of_split(table, split), tokenizer, job.label_set, job.max_length)
+                of_split, cutting = _rows_of_split(table, split), job.cutting if split == "train" else AS_PARSED
+                rows, lost = tokenize_rows(of_split, tokenizer, job.label_set, job.max_length, cutting)
                 tally.add(lost)
                 yield rows.append_column(_PIECE_SCHEMA.field("split"), pa.repeat(split, len(rows)))
 

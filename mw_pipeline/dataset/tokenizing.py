@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from mw_pipeline.dataset.cutting import AS_PARSED, Cutting
 from mw_pipeline.dataset.labelling import (
     NO_TAG,
     Spans,
@@ -65,20 +66,23 @@ class Tally:
 
 
 def tokenize_rows(
-    table: pa.Table, tokenizer: Tokenizer, label_set: LabelSet, max_length: int
+    table: pa.Table, tokenizer: Tokenizer, label_set: LabelSet, max_length: int, cutting: Cutting = AS_PARSED
 ) -> tuple[pa.Table, Tally]:
     """Aligned rows as TOKENIZED_SCHEMA, in their order, and what was lost on the way.
 
-    `table` needs row_id, raw, source, place and the three span columns. A row is dropped, and counted, when its spans
-    are unsound (`bad_spans`), it has no piece (`empty`), more than `max_length` (`too_long`), or labels that the
-    transition mask forbids (`illegal_labels`, M31). So is one of which the decoder, which knows words, could never find
-    a span (M67): it begins or ends inside a word (`span_inside_word`), or in a piece that holds the end of one word and
-    the start of the next (`piece_across_words`). The spans of these rows count among those that may not survive.
+    `table` needs row_id, raw, source, place and the three span columns; `cutting` says which rows are cut by a draw.
+
+    A row is dropped, and counted, when its spans are unsound (`bad_spans`), it has no piece (`empty`), more than
+    `max_length` (`too_long`), or labels that the transition mask forbids (`illegal_labels`, M31). So is one of which
+    the decoder, which knows words, could never find a span (M67): it begins or ends inside a word (`span_inside_word`),
+    or in a piece that holds the end of one word and the start of the next (`piece_across_words`). The spans of these
+    rows count among those that may not survive.
     """
     tally = Tally()
     table, spans = _sound_rows(table, label_set, tally)
     raws: list[str] = table.column("raw").to_pylist()
-    texts, pieces = Texts(raws), tokenizer.encode(raws)
+    row_ids = table.column("row_id").combine_chunks()
+    texts, pieces = Texts(raws), cutting.pieces_of(row_ids, raws, tokenizer, at_most=max_length)
     labels, kinds = labels_of(texts, pieces, spans), texts.kinds_of(pieces)
     lengths = np.diff(pieces.offsets)
     keep = tally.count_dropped(

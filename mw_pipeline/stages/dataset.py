@@ -11,6 +11,7 @@ from mw_pipeline.artifact import Artifact
 from mw_pipeline.corpus.census import town_counts
 from mw_pipeline.corpus.workers import Workers
 from mw_pipeline.dataset.build import build_dataset as write_dataset
+from mw_pipeline.dataset.cutting import Cutting
 from mw_pipeline.dataset.summary import dropped_rows
 from mw_pipeline.dataset.text_sample import sample_texts
 from mw_pipeline.digest import JSON, write_json_atomically
@@ -116,6 +117,7 @@ def build_dataset(request: Request, out: Path, progress: Progress, *, workers: W
             recipe.label_set,
             recipe.model.max_length,
             out,
+            cutting=Cutting(**recipe.subwords.model_dump()),
             excluded=exclusions_of(manifest).of,
             progress=progress,
             work=work,

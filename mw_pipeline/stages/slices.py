@@ -133,6 +133,7 @@ def of_dataset(subject: Subject) -> JSON:
         "labels": recipe.label_set.hash,
         "max_length": recipe.model.max_length,
         "sources": recipe.sources_in_use,
+        **recipe.slice("subwords"),
     }
 
 

@@ -1,0 +1,190 @@
+"""Training rows cut by models that lack pieces: other pieces, the same text and labels, the same again everywhere."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from aligned_rows import address, aligned_row, shard, small_tokenizer, table_of
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from mw_pipeline.dataset.build import build_dataset
+from mw_pipeline.dataset.cutting import AS_PARSED, Cutting
+from mw_pipeline.dataset.tokenized import TokenizedDataset
+from mw_pipeline.dataset.tokenizing import tokenize_rows
+from mw_pipeline.labels import STAGE2
+from mw_pipeline.piece_dropout import without_pieces
+from mw_pipeline.tokenizer import Tokenizer
+
+ADDRESSES = [address(n)["raw"] for n in range(200)]
+ALL_ROWS = Cutting(share=1.0, dropped_pieces=0.3)
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory):
+    return small_tokenizer(tmp_path_factory.mktemp("tokenizer"))
+
+
+def cut(tokenizer, texts, cutting=ALL_ROWS, at_most=500):
+    ids = pa.array([f"row {number}" for number in range(len(texts))], pa.string())
+    return cutting.pieces_of(ids, texts, tokenizer, at_most=at_most)
+
+
+@settings(max_examples=200, deadline=None)
+@given(text=st.text(max_size=40), seed=st.integers(0, 3))
+@example(text="▁already▁marked ▁ twice", seed=1)
+@example(text="12 \ud800 rue \udfff", seed=1)
+@example(text="  two  spaces  ", seed=1)
+def test_a_model_that_lacks_pieces_covers_a_text_as_the_whole_one_does(tokenizer, text, seed):
+    pieces, as_parsed = tokenizer.encode_without([text, text], 0.5, seed=seed), tokenizer.encode([text, text])
+
+    assert tokenizer.decode(pieces.ids.tolist()) == tokenizer.decode(as_parsed.ids.tolist())
+    assert pieces.lengths.sum() == len(pieces.ids)
+    for row in range(2):
+        assert covered(pieces, row) == covered(as_parsed, row)
+
+
+def covered(pieces, row):
+    """The code points of a text that its pieces cover, each as often as it is."""
+    part = slice(pieces.offsets[row], pieces.offsets[row + 1])
+    ranges = zip(pieces.starts[part].tolist(), pieces.ends[part].tolist(), strict=True)
+    return [position for start, end in ranges for position in range(start, end)]
+
+
+def ids_of(pieces, row):
+    return pieces.ids[pieces.offsets[row] : pieces.offsets[row + 1]].tolist()
+
+
+def test_without_all_longer_pieces_a_text_is_cut_into_its_characters(tokenizer):
+    text = "12 rue de la Paix"
+    pieces = tokenizer.encode_without([text], 1.0, seed=0)
+
+    assert [tokenizer.piece(piece) for piece in pieces.ids] == ["▁" if one == " " else one for one in f" {text}"]
+
+
+def test_without_no_piece_a_text_is_cut_as_it_is_parsed(tokenizer):
+    assert tokenizer.encode_without(ADDRESSES, 0.0, seed=0).ids.tolist() == tokenizer.encode(ADDRESSES).ids.tolist()
+
+
+def test_another_seed_lacks_other_pieces_and_the_same_the_same(tokenizer):
+    first, other, again = (tokenizer.encode_without(ADDRESSES, 0.3, seed=seed).ids.tolist() for seed in (1, 2, 1))
+
+    assert first == again != other
+
+
+def test_ids_are_those_of_the_whole_model(tokenizer):
+    pieces = tokenizer.encode_without(ADDRESSES, 0.3, seed=1)
+
+    assert tokenizer.decode(ids_of(pieces, 3)) == ADDRESSES[3]
+    assert tokenizer.encode(ADDRESSES).ids.tolist() != pieces.ids.tolist()
+
+
+def test_rows_are_cut_the_same_in_another_process_and_in_other_company(tokenizer):
+    code = (
+        "import sys; from pathlib import Path; import pyarrow as pa\n"
+        "from mw_pipeline.dataset.cutting import Cutting; from mw_pipeline.tokenizer import Tokenizer\n"
+        "ids = pa.array(f'row {number}' for number in range(5))\n"
+        "cut = Cutting(1.0, 0.3).pieces_of(ids, sys.argv[2:], Tokenizer(Path(sys.argv[1])), at_most=500)\n"
+        "print(cut.ids.tolist())"
+    )
+    asked = [sys.executable, "-c", code, str(tokenizer.path), *ADDRESSES[:5]]
+    found = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
+
+    together = cut(tokenizer, ADDRESSES)
+    assert found.strip() == str([piece for row in range(5) for piece in ids_of(together, row)])
+
+
+def test_the_share_of_rows_is_cut_otherwise_and_the_others_are_left_alone(tokenizer):
+    texts = ADDRESSES * 10
+    pieces, as_parsed = cut(tokenizer, texts, Cutting(0.3, 0.9)), tokenizer.encode(texts)
+
+    changed = [row for row in range(len(texts)) if ids_of(pieces, row) != ids_of(as_parsed, row)]
+    assert 0.27 < len(changed) / len(texts) < 0.33
+    assert all(covered(pieces, row) == covered(as_parsed, row) for row in range(len(texts)))
+
+
+def test_without_a_share_no_other_model_is_asked(tokenizer, monkeypatch):
+    monkeypatch.setattr(Tokenizer, "encode_without", lambda *_, **__: pytest.fail("asked"))
+
+    assert cut(tokenizer, ADDRESSES, AS_PARSED).ids.tolist() == tokenizer.encode(ADDRESSES).ids.tolist()
+    assert len(cut(tokenizer, [], AS_PARSED)) == 0
+
+
+def test_more_pieces_than_fit_give_way_to_the_parsers_cut(tokenizer):
+    as_parsed = tokenizer.encode(ADDRESSES)
+    at_most = int(as_parsed.lengths.max())
+    pieces = cut(tokenizer, ADDRESSES, Cutting(1.0, 0.5), at_most=at_most)
+
+    assert pieces.lengths.max() == at_most
+    assert ids_of(pieces, int(as_parsed.lengths.argmax())) == ids_of(as_parsed, int(as_parsed.lengths.argmax()))
+    assert pieces.ids.tolist() != as_parsed.ids.tolist()
+
+
+@pytest.mark.parametrize("count", [0, 419, 421])
+def test_another_number_of_pieces_than_the_model_has_is_refused(tokenizer, count):
+    with pytest.raises(ValueError, match="pieces"):
+        without_pieces(tokenizer.path.read_bytes(), np.zeros(count, bool))
+
+
+def test_a_model_that_lacks_nothing_is_the_same_file(tokenizer):
+    model = tokenizer.path.read_bytes()
+
+    assert without_pieces(model, np.zeros(420, bool)) == model
+
+
+def test_spans_of_rows_cut_otherwise_are_those_of_their_texts(tokenizer):
+    rows = table_of([address(n) for n in range(200)])
+    table, losses = tokenize_rows(rows, tokenizer, STAGE2, 128, ALL_ROWS)
+    plain, _ = tokenize_rows(rows, tokenizer, STAGE2, 128)
+
+    assert losses.dropped == {}
+    assert losses.survival()["street"] == {"gold": 200, "survived": 200}
+    assert table["input_ids"] != plain["input_ids"]
+    assert table["row_id"] == plain["row_id"]
+    assert [spans(tokenizer, row) for row in table.to_pylist()] == [spans(tokenizer, row) for row in plain.to_pylist()]
+
+
+def spans(tokenizer, row):
+    """(tag, text) of a tokenized row, from its pieces alone."""
+    found = []
+    for piece, label in zip(row["input_ids"], row["labels"], strict=True):
+        name = STAGE2.labels[label]
+        if name.startswith("B-"):
+            found.append((name[2:], []))
+        if name != "O":
+            found[-1][1].append(piece)
+    return [(tag, tokenizer.decode(ids).strip()) for tag, ids in found]
+
+
+def test_only_training_rows_are_cut_otherwise(tmp_path, tokenizer):
+    splits = {0: "validation", 1: "test"}
+    files = {
+        "ban": [shard(tmp_path / "ban.parquet", [address(n, split=splits.get(n % 10, "train")) for n in range(100)])]
+    }
+    for name in ("plain", "cut"):
+        (tmp_path / name).mkdir()
+    plain = build_dataset(files, tokenizer, STAGE2, 128, tmp_path / "plain")["splits"]
+    found = build_dataset(files, tokenizer, STAGE2, 128, tmp_path / "cut", cutting=ALL_ROWS)["splits"]
+
+    assert {split: found[split]["pieces"] == plain[split]["pieces"] for split in found} == {
+        "train": False,
+        "validation": True,
+        "test": True,
+    }
+    for split in splits.values():
+        ids = [flat(TokenizedDataset(tmp_path / name, split)) for name in ("plain", "cut")]
+        assert ids[0] == ids[1]
+
+
+def flat(dataset):
+    return dataset.rows(np.arange(len(dataset))).ids.tolist()
+
+
+def test_a_row_without_text_is_cut_like_any(tokenizer):
+    table, losses = tokenize_rows(table_of([aligned_row("empty", [])]), tokenizer, STAGE2, 64, ALL_ROWS)
+
+    assert (table.num_rows, losses.dropped) == (0, {"empty": 1})
