@@ -80,6 +80,7 @@ def test_the_page_of_the_house_has_the_table_of_the_line(project: Path) -> None:
 
 CHANGES: dict[str, list[dict[str, object]]] = {
     "tokenizer": [{"seed": 99}],
+    "subwords": [{"share": 0.9}, {"dropped_pieces": 0.9}],
     "mix": [{"max_repetitions": 3.0}],
     "model": [{"width": 999}, {"max_length": 100}],
     "loss": [{"crf_weight": 0.33}],

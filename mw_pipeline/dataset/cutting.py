@@ -1,8 +1,8 @@
 """How the texts of training rows are cut into pieces: as the parser cuts them, or by a model that lacks some pieces.
 
 The name of a town that nobody taught is cut into pieces in an order that no row taught. Where rows are cut by a model
-without some of its pieces (subword regularization, as in arXiv:2209.04126), training meets such orders in names that it
-knows.
+without some of its pieces, training meets such orders in names that it knows: subword regularization, by dropping
+tokens as MaxMatch-Dropout does (Hiraoka 2022).
 """
 
 from __future__ import annotations

@@ -28,6 +28,7 @@ from mw_pipeline.sources.builtin.grammar import (
     split_items,
 )
 from mw_pipeline.sources.builtin.kinds import grammar, places_of
+from mw_pipeline.sources.builtin.places import region_names
 from mw_pipeline.sources.builtin.postcodes import expand_prefixes
 from mw_pipeline.sources.builtin.row_values import RowValues
 from mw_pipeline.sources.builtin.scripts import (
@@ -108,6 +109,8 @@ def world_drafts(count: int, rng: np.random.Generator, *, abroad: Sequence[str])
     drawn = names.draw_evenly(rng, count, abroad)
     countries, rows = names.countries[drawn], np.arange(count)
     english = _every_second(countries, rng)
+    # Most who write "Georgia" mean the state.
+    english &= ~np.isin(_named(countries, "en").astype(str), list(region_names("US").values())) | (rows % 3 == 0)
     write = Expansion(grammar(), rng, {}).expand
     streets = np.where(english, write("world_street_en", rows), write("world_street_fr", rows))
     with_street = rng.random(count) < 0.62
