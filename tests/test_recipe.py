@@ -142,6 +142,11 @@ def test_equal_effective_recipes_have_equal_digests_however_they_are_split(tmp_p
         (BASE.replace("3e-3", '"3e-3"'), r"train\.peak_lr is '3e-3': expected a valid number"),
         (BASE.replace("heads = 4", "heads = 5"), "width 128 must be an even multiple of heads 5"),
         (BASE.replace("warmup_steps = 200", "warmup_steps = 4000"), "warmup_steps 4000 must be below steps 4000"),
+        (
+            BASE.replace("warmup_steps = 200", "warmup_steps = 200\ncooldown_from = 300"),
+            "cooldown_from is for schedule 'linear_cooldown', not for 'cosine'",
+        ),
+        (BASE + "[subwords]\nshare = 1.5\n", r"subwords\.share is 1\.5: expected a number less than or equal to 1"),
         (BASE + 'mode = "long-tail"\n', "mode 'long-tail' needs steps ≥ 10000, found 1100"),
         (BASE.replace("corpus =", "corpus"), "not readable as TOML"),
         ('name = "x"\n' + BASE, "name is not a key: it follows from the file"),

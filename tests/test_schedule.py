@@ -47,6 +47,12 @@ def test_a_cooldown_is_flat_and_then_falls_in_equal_steps() -> None:
     assert shares == [1.0, 1.0, 1.0, 1.0, 1.0, 0.75, 0.5, 0.25, 0.0]
 
 
+def test_a_cooldown_without_a_beginning_falls_from_the_end_of_the_warmup() -> None:
+    shares = [lr_share(step, schedule="linear_cooldown", warmup_steps=2, steps=6) for step in range(7)]
+
+    assert shares == [0.0, 0.5, 1.0, 0.75, 0.5, 0.25, 0.0]
+
+
 def test_a_run_that_ends_within_its_warmup_has_no_near_peak_steps() -> None:
     assert near_peak_steps(schedule="cosine", warmup_steps=1000, steps=800) == 0
 

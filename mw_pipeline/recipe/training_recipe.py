@@ -182,7 +182,8 @@ class LossConfig(Section):
 
 
 class TrainConfig(Section):
-    """The full run. `batch_size` counts rows; effective batch = batch_size × accumulation × processes.
+    """The full run. `batch_size` counts rows; effective batch = batch_size × accumulation × processes. `linear_cooldown`
+    falls from the end of the warmup, or from `cooldown_from` on.
 
     `patience_evals` ends it early once that many evaluations have brought no lower loss and the last rules out a fall
     by `patience_margin_share` of it (docs/training.md). `device` "auto" is a GPU where there is one, else the CPU;
@@ -220,8 +221,8 @@ class TrainConfig(Section):
     def _schedule_fits(self) -> Self:
         if self.warmup_steps >= self.steps:
             raise ValueError(f"warmup_steps {self.warmup_steps} must be below steps {self.steps}")
-        if (self.schedule == "linear_cooldown") != (self.cooldown_from is not None):
-            raise ValueError("cooldown_from is needed by schedule 'linear_cooldown' and by no other")
+        if self.schedule != "linear_cooldown" and self.cooldown_from is not None:
+            raise ValueError(f"cooldown_from is for schedule 'linear_cooldown', not for {self.schedule!r}")
         if self.cooldown_from is not None and not self.warmup_steps <= self.cooldown_from < self.steps:
             raise ValueError(f"cooldown_from {self.cooldown_from} must lie between warmup_steps and steps")
         return self
