@@ -61,7 +61,7 @@ def variant(folder: Path, text: str, *, base: Path = ROOT / "recipes" / "demo.to
     ("text", "message"),
     [
         ("[train]\nlog_every = 500", r"variant\.toml: train\.log_every is 500: .* would log 3 losses .* Lower it"),
-        ("[train]\nlog_every = 19", r"train\.log_every is 19: .* would log 48 losses near the peak rate, expected 50"),
+        ("[train]\nlog_every = 21", r"train\.log_every is 21: .* would log 49 losses near the peak rate, expected 50"),
         ("[smoke]\nsteps = 240", r"smoke\.steps is 240, which leaves 40 near the peak rate .* expected 50"),
         ("[smoke]\nsteps = 200", r"smoke\.steps is 200, which leaves 0 near the peak rate"),
         ("[smoke]\neval_every = 300", r"smoke\.eval_every is 300: .* evaluated 4 times near the peak rate, expected 5"),
