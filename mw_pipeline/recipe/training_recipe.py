@@ -182,8 +182,8 @@ class LossConfig(Section):
 
 
 class TrainConfig(Section):
-    """The full run. `batch_size` counts rows; effective batch = batch_size × accumulation × processes. `linear_cooldown`
-    falls from the end of the warmup, or from `cooldown_from` on.
+    """The full run. `batch_size` counts rows; effective batch = batch_size × accumulation × processes. The rate of
+    `linear_cooldown` falls from `cooldown_from` on, or from the end of the warmup.
 
     `patience_evals` ends it early once that many evaluations have brought no lower loss and the last rules out a fall
     by `patience_margin_share` of it (docs/training.md). `device` "auto" is a GPU where there is one, else the CPU;
