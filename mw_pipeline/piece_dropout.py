@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 _PIECE = 0x0A
 """Field 1 of the model, of wire type 2: its length, then as many bytes."""
+_WIRE_TYPE, _OF_A_LENGTH = 0x07, 2
 _UNUSED = b"\x18\x05"
 """Field 3 of a piece, its type, as a varint: no text is cut into it. What is said last of a field holds."""
 
@@ -20,7 +21,7 @@ _UNUSED = b"\x18\x05"
 def without_pieces(model: bytes, dropped: NDArray[np.bool_]) -> bytes:
     """The model file whose pieces are no longer used where `dropped` (V,) says so.
 
-    Raises ValueError for a file that has another number of pieces."""
+    Raises ValueError for a file that has another number of pieces, or fields of another kind."""
     fields = list(_fields(model))
     ids = iter(dropped.tolist())
     try:
@@ -37,6 +38,8 @@ def _fields(message: bytes) -> Iterator[tuple[int, bytes, bytes]]:
     at = 0
     while at < len(message):
         tag, after_tag = _varint(message, at)
+        if tag & _WIRE_TYPE != _OF_A_LENGTH:
+            raise ValueError(f"the model has a field with the tag {tag}, expected messages alone")
         length, begin = _varint(message, after_tag)
         end = begin + length
         yield tag, message[at:end], message[begin:end]

@@ -150,6 +150,11 @@ def test_another_number_of_pieces_than_the_model_has_is_refused(tokenizer, count
         without_pieces(tokenizer.path.read_bytes(), np.zeros(count, bool))
 
 
+def test_a_field_that_is_no_message_is_refused(tokenizer):
+    with pytest.raises(ValueError, match="tag 8, expected messages alone"):
+        without_pieces(b"\x08\x01" + tokenizer.path.read_bytes(), np.zeros(VOCABULARY, bool))
+
+
 def test_a_model_that_lacks_nothing_is_the_same_file(tokenizer):
     model = tokenizer.path.read_bytes()
 
