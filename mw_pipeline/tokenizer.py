@@ -33,8 +33,8 @@ UNK_ID = 1
 SPACE_MARK = "\u2581"
 MODEL_NAME = "tokenizer.model"
 META_NAME = "META.json"
-DRAWS = 32
-"""Models without some of their pieces that a process keeps."""
+LACKING_MODELS = 32
+"""So many models without some of their pieces cut training rows, and a process keeps them all."""
 
 _NEVER_ADDS_UP = 1 << 32
 # Of UTF-8; from the second on, most letters are Han, kana or Hangul.
@@ -295,7 +295,7 @@ def _loaded(model_bytes: bytes, path: Path) -> spm.SentencePieceProcessor:
         ) from None
 
 
-@functools.lru_cache(maxsize=DRAWS)
+@functools.lru_cache(maxsize=LACKING_MODELS)
 def _lacking(model_bytes: bytes, share: float, seed: int, path: Path) -> spm.SentencePieceProcessor:
     """The model of a file without a share of its pieces; loaded in some milliseconds, and kept for the next rows."""
     model = _loaded(model_bytes, path)

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from mw_pipeline.records.text import hash64
-from mw_pipeline.tokenizer import DRAWS, Pieces, Tokenizer
+from mw_pipeline.tokenizer import LACKING_MODELS, Pieces, Tokenizer
 
 _SHARE_SALT, _MODEL_SALT = 0x5B_71, 0x5B_72
 
@@ -24,7 +24,7 @@ class Cutting:
     """Which rows are cut by a model that lacks pieces, and how many it lacks. A row is cut the same in any company.
 
     share           share of the rows, by a hash of their id
-    dropped_pieces  share of the pieces of two characters and more that each of DRAWS models lacks
+    dropped_pieces  share of the pieces of two characters and more that each of LACKING_MODELS models lacks
     """
 
     share: float = 0.0
@@ -34,7 +34,7 @@ class Cutting:
         """Pieces of the texts of these rows. More than `at_most` give way to how the parser cuts."""
         parts, row = [tokenizer.encode(texts)], np.arange(len(texts))
         chosen = np.flatnonzero(hash64(row_ids, salt=_SHARE_SALT) / 2.0**64 < self.share)
-        model = hash64(row_ids, salt=_MODEL_SALT)[chosen] % np.uint64(DRAWS)
+        model = hash64(row_ids, salt=_MODEL_SALT)[chosen] % np.uint64(LACKING_MODELS)
         for seed in np.unique(model).tolist():
             rows = chosen[model == seed]
             row[rows] = np.arange(len(rows)) + sum(map(len, parts))
