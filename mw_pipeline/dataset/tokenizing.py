@@ -70,8 +70,8 @@ def tokenize_rows(
 ) -> tuple[pa.Table, Tally]:
     """Aligned rows as TOKENIZED_SCHEMA, in their order, and what was lost on the way.
 
-    `table` needs row_id, raw, source, place and the three span columns; `cutting` says which rows are cut otherwise than
-    the parser cuts them.
+    `table` needs row_id, raw, source, place and the three span columns; `cutting` says which rows are cut otherwise
+    than the parser cuts them.
 
     A row is dropped, and counted, when its spans are unsound (`bad_spans`), it has no piece (`empty`), more than
     `max_length` (`too_long`), or labels that the transition mask forbids (`illegal_labels`, M31). So is one of which
