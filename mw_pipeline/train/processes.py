@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import torch
 import torch.distributed as dist
+import torch.distributed.nn.functional  # before any group: its default arguments keep the one that they find alive
 from torch import Tensor, nn
 
 from mw_pipeline.errors import RecipeError
