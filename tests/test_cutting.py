@@ -209,6 +209,53 @@ def flat(dataset):
     return dataset.rows(np.arange(len(dataset))).ids.tolist()
 
 
+def named_country_row(number):
+    """A street of words and a country of the same words."""
+    street, country = f"{NAMES[number % 10]} {NAMES[number // 10 % 10]}", NAMES[(number + number // 10) % 10]
+    parts = [("street", street), ("", ", "), ("country", country), ("", " "), ("postcode", str(number % 90))]
+    return aligned_row(f"row {number}", parts)
+
+
+def test_words_of_kept_tags_are_cut_as_they_are_parsed_and_the_others_are_not(tokenizer):
+    rows = table_of([named_country_row(n) for n in range(200)])
+    plain, _ = tokenize_rows(rows, tokenizer, STAGE2, 128)
+    kept, losses = tokenize_rows(rows, tokenizer, STAGE2, 128, Cutting(1.0, 0.5, ("country", "venue")))
+    free, _ = tokenize_rows(rows, tokenizer, STAGE2, 128, Cutting(1.0, 0.5))
+
+    as_parsed, found, without = ([pieces_by_tag(row) for row in table.to_pylist()] for table in (plain, kept, free))
+    assert losses.dropped == {}
+    assert [row["country"] for row in found] == [row["country"] for row in as_parsed]
+    assert [row["country"] for row in without] != [row["country"] for row in as_parsed]
+    assert (
+        [row["street"] for row in found] == [row["street"] for row in without] != [row["street"] for row in as_parsed]
+    )
+    assert [spans(tokenizer, row) for row in kept.to_pylist()] == [spans(tokenizer, row) for row in plain.to_pylist()]
+
+
+def pieces_by_tag(row):
+    """Tag to the ids of the pieces that are labelled so."""
+    found = {}
+    for piece, label in zip(row["input_ids"], row["labels"], strict=True):
+        found.setdefault(STAGE2.labels[label][2:], []).append(piece)
+    return found
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    texts=st.lists(st.text(alphabet="ab Larkspur,-.3▁é日", max_size=30), min_size=1, max_size=4), chosen=st.randoms()
+)
+def test_whatever_is_kept_each_character_has_one_piece(tokenizer, texts, chosen):
+    ids, as_parsed = pa.array(map(str, range(len(texts))), pa.string()), tokenizer.encode(texts)
+    kept = np.array([chosen.random() < 0.3 for _ in as_parsed.ids], dtype=bool)
+    pieces = Cutting(1.0, 0.7).pieces_of(ids, texts, tokenizer, at_most=500, kept=lambda whole: kept)
+
+    assert tokenizer.decode(pieces.ids.tolist()) == tokenizer.decode(as_parsed.ids.tolist())
+    for row in range(len(texts)):
+        assert covered(pieces, row) == covered(as_parsed, row)
+        there = ids_of(as_parsed, row), kept[as_parsed.offsets[row] : as_parsed.offsets[row + 1]]
+        assert {piece for piece, is_kept in zip(*there, strict=True) if is_kept} <= set(ids_of(pieces, row))
+
+
 def test_a_row_without_text_is_cut_like_any(tokenizer):
     table, losses = tokenize_rows(table_of([aligned_row("empty", [])]), tokenizer, STAGE2, 64, ALL_ROWS)
 

@@ -83,7 +83,13 @@ def tokenize_rows(
     table, spans = _sound_rows(table, label_set, tally)
     raws: list[str] = table.column("raw").to_pylist()
     row_ids = table.column("row_id").combine_chunks()
-    texts, pieces = Texts(raws), cutting.pieces_of(row_ids, raws, tokenizer, at_most=max_length)
+    texts = Texts(raws)
+    kept = spans.only(
+        np.isin(spans.tag, [number for number, tag in enumerate(label_set.tags) if tag in cutting.kept_tags])
+    )
+    pieces = cutting.pieces_of(
+        row_ids, raws, tokenizer, at_most=max_length, kept=lambda whole: labels_of(texts, whole, kept) > 0
+    )
     labels, kinds = labels_of(texts, pieces, spans), texts.kinds_of(pieces)
     lengths = np.diff(pieces.offsets)
     keep = tally.count_dropped(

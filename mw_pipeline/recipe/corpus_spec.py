@@ -10,7 +10,6 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from mw_pipeline.areas import region_problem
 from mw_pipeline.countries import country_problem
 from mw_pipeline.digest import digest_of
-from mw_pipeline.labels import STAGE3_TAGS
 from mw_pipeline.recipe.input_patterns import file_pattern_problem, pattern_problem, url_problem
 from mw_pipeline.recipe.section import (
     Name,
@@ -21,6 +20,7 @@ from mw_pipeline.recipe.section import (
     Share,
     SourceName,
     each_once,
+    known_tags,
     tuple_of,
 )
 from mw_pipeline.urls import is_url, meant_url
@@ -160,18 +160,10 @@ class GoldenSetSpec(Section):
     input: str
     adapter: Name | None = None
     country: Country | None = None
-    tags: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    tags: Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(known_tags)] | None = None
     optional: bool = False
 
     _lists = field_validator("tags", mode="before")(tuple_of)
-
-    @field_validator("tags")
-    @classmethod
-    def _tags_are_known(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
-        for tag in value or ():
-            if tag not in STAGE3_TAGS:
-                raise ValueError(f"{tag!r} is not a tag: the tags are {', '.join(STAGE3_TAGS)}")
-        return None if value is None else each_once(value)
 
     @field_validator("input")
     @classmethod

@@ -7,6 +7,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from mw_pipeline.labels import STAGE3_TAGS
+
 MOST = 2**31 - 1
 """No count in a config file is larger: what is has slipped a digit, and would end in a crash far from its key."""
 
@@ -79,3 +81,11 @@ def each_once(values: tuple[str, ...]) -> tuple[str, ...]:
     if twice is not None:
         raise ValueError(f"{twice!r} stands twice, expected each once")
     return values
+
+
+def known_tags(values: tuple[str, ...]) -> tuple[str, ...]:
+    """The values, each of them a tag, and none twice. Raises ValueError otherwise."""
+    unknown = next((value for value in values if value not in STAGE3_TAGS), None)
+    if unknown is not None:
+        raise ValueError(f"{unknown!r} is not a tag: the tags are {', '.join(STAGE3_TAGS)}")
+    return each_once(values)

@@ -35,6 +35,7 @@ from mw_pipeline.recipe.section import (
     Size,
     Weight,
     each_once,
+    known_tags,
     tuple_of,
 )
 
@@ -109,10 +110,14 @@ class TokenizerConfig(Section):
 
 class SubwordConfig(Section):
     """Subword regularization: this share of the training rows is cut into pieces by models that lack a share of theirs,
-    the others as the parser cuts them. Names that nobody taught are read better for it."""
+    the others as the parser cuts them. Names that nobody taught are read better for it, but a name of a closed list is
+    none: the words of `kept_tags` are always cut as the parser cuts them."""
 
     share: Share = 0.0
     dropped_pieces: Share = 0.25
+    kept_tags: Annotated[tuple[str, ...], AfterValidator(known_tags)] = ("country",)
+
+    _lists = field_validator("kept_tags", mode="before")(tuple_of)
 
 
 def _weigh_something(weights: dict[str, float]) -> dict[str, float]:
