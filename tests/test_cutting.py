@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import subprocess
 import sys
 
@@ -13,7 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mw_pipeline.dataset.build import build_dataset
-from mw_pipeline.dataset.cutting import AS_PARSED, Cutting
+from mw_pipeline.dataset.cutting import AS_PARSED, Cutting, with_words_of
 from mw_pipeline.dataset.tokenized import TokenizedDataset
 from mw_pipeline.dataset.tokenizing import tokenize_rows
 from mw_pipeline.labels import STAGE2
@@ -48,9 +49,8 @@ def tokenizer(tmp_path_factory) -> Tokenizer:
     return Tokenizer(path)
 
 
-def cut(tokenizer, texts, cutting=ALL_ROWS, at_most=500):
-    ids = pa.array([f"row {number}" for number in range(len(texts))], pa.string())
-    return cutting.pieces_of(ids, texts, tokenizer, at_most=at_most)
+def place_rows(count: int) -> pa.Table:
+    return table_of([place_row(number) for number in range(count)])
 
 
 @settings(max_examples=200, deadline=None)
@@ -108,40 +108,75 @@ def test_rows_are_cut_the_same_in_another_process_and_in_other_company(tokenizer
         "import sys; from pathlib import Path; import pyarrow as pa\n"
         "from mw_pipeline.dataset.cutting import Cutting; from mw_pipeline.tokenizer import Tokenizer\n"
         "ids = pa.array(f'row {number}' for number in range(5))\n"
-        "cut = Cutting(1.0, 0.3).pieces_of(ids, sys.argv[2:], Tokenizer(Path(sys.argv[1])), at_most=500)\n"
+        "cut = Cutting(1.0, 0.3).pieces_of(ids, sys.argv[2:], Tokenizer(Path(sys.argv[1])))\n"
         "print(cut.ids.tolist())"
     )
     asked = [sys.executable, "-c", code, str(tokenizer.path), *ADDRESSES[:5]]
     found = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
 
-    together = cut(tokenizer, ADDRESSES)
-    assert found.strip() == str([piece for row in range(5) for piece in ids_of(together, row)])
+    together, _ = tokenize_rows(place_rows(200), tokenizer, STAGE2, 128, ALL_ROWS)
+    assert found.strip() == str([piece for ids in together["input_ids"].to_pylist()[:5] for piece in ids])
 
 
 def test_the_share_of_rows_is_cut_otherwise_and_the_others_are_left_alone(tokenizer):
-    texts = ADDRESSES * 10
-    pieces, as_parsed = cut(tokenizer, texts, Cutting(0.3, 0.9)), tokenizer.encode(texts)
+    found, _ = tokenize_rows(place_rows(2000), tokenizer, STAGE2, 128, Cutting(0.3, 0.9))
+    plain, _ = tokenize_rows(place_rows(2000), tokenizer, STAGE2, 128)
+    every, _ = tokenize_rows(place_rows(2000), tokenizer, STAGE2, 128, Cutting(1.0, 0.9))
 
-    changed = [row for row in range(len(texts)) if ids_of(pieces, row) != ids_of(as_parsed, row)]
-    assert 0.27 < len(changed) / len(texts) < 0.33
-    assert all(covered(pieces, row) == covered(as_parsed, row) for row in range(len(texts)))
+    pairs = list(zip(*(table["input_ids"].to_pylist() for table in (found, plain, every)), strict=True))
+    assert 0.27 < sum(ids != as_parsed for ids, as_parsed, _ in pairs) / 2000 < 0.33
+    assert all(ids in (as_parsed, otherwise) for ids, as_parsed, otherwise in pairs)
 
 
 def test_without_a_share_no_other_model_is_asked(tokenizer, monkeypatch):
     monkeypatch.setattr(Tokenizer, "encode_without", lambda *_, **__: pytest.fail("asked"))
+    table, _ = tokenize_rows(place_rows(200), tokenizer, STAGE2, 128, AS_PARSED)
 
-    assert cut(tokenizer, ADDRESSES, AS_PARSED).ids.tolist() == tokenizer.encode(ADDRESSES).ids.tolist()
-    assert len(cut(tokenizer, [], AS_PARSED)) == 0
+    assert table["input_ids"].to_pylist() == [tokenizer.encode([text]).ids.tolist() for text in ADDRESSES]
 
 
 def test_more_pieces_than_fit_give_way_to_the_parsers_cut(tokenizer):
-    as_parsed, free = tokenizer.encode(ADDRESSES), cut(tokenizer, ADDRESSES)
-    at_most = int(np.median(free.lengths))
-    pieces = cut(tokenizer, ADDRESSES, at_most=at_most)
+    plain, free = (
+        tokenize_rows(place_rows(200), tokenizer, STAGE2, 128, cutting)[0] for cutting in (AS_PARSED, ALL_ROWS)
+    )
+    at_most = int(np.median([len(ids) for ids in free["input_ids"]]))
+    table, losses = tokenize_rows(place_rows(200), tokenizer, STAGE2, at_most, ALL_ROWS)
 
-    assert as_parsed.lengths.max() < at_most
-    for row, length in enumerate(free.lengths):
-        assert ids_of(pieces, row) == ids_of(as_parsed if length > at_most else free, row)
+    assert losses.dropped == {}
+    for ids, as_parsed, otherwise in zip(
+        *(each["input_ids"].to_pylist() for each in (table, plain, free)), strict=True
+    ):
+        assert ids == (as_parsed if len(otherwise) > at_most else otherwise)
+
+
+def unspaced_row(number: int) -> dict:
+    """Region, city and street in a script without spaces: what is between them is for the tokenizer to guess."""
+    draw = random.Random(number).choice
+    words = [
+        draw("東西南北") + draw("京山川") + "県",
+        draw(["町", "山田", "中"]) + draw("市区"),
+        draw("川市東中") + draw("町通"),
+    ]
+    return aligned_row(f"row {number}", list(zip(("region", "locality", "street"), words, strict=True)))
+
+
+def test_a_row_that_would_lose_a_span_is_cut_as_it_is_parsed_and_spans_are_counted_so(tmp_path):
+    rows = [unspaced_row(number) for number in range(600)]
+    path = tmp_path / "tokenizer.model"
+    train_tokenizer([row["raw"] for row in rows], TokenizerConfig(vocab_size=330), path)
+    tokenizer, table = Tokenizer(path), table_of(rows)
+    plain, losses = tokenize_rows(table, tokenizer, STAGE2, 64)
+    found, counted = tokenize_rows(table, tokenizer, STAGE2, 64, ALL_ROWS)
+
+    assert losses.survived["street"] < losses.gold["street"] == 600
+    assert (counted, found["row_id"]) == (losses, plain["row_id"])
+    changed = 0
+    for row, as_parsed, otherwise in zip(rows, plain.to_pylist(), found.to_pylist(), strict=True):
+        bounds = zip(row["span_tags"], row["span_starts"], row["span_ends"], strict=True)
+        written = [(tag, row["raw"][start:end]) for tag, start, end in bounds]
+        assert otherwise == as_parsed or spans(tokenizer, otherwise) == written
+        changed += otherwise != as_parsed
+    assert changed > 100
 
 
 @pytest.mark.parametrize("count", [0, VOCABULARY - 1, VOCABULARY + 1])
@@ -247,7 +282,7 @@ def pieces_by_tag(row):
 def test_whatever_is_kept_each_character_has_one_piece(tokenizer, texts, chosen):
     ids, as_parsed = pa.array(map(str, range(len(texts))), pa.string()), tokenizer.encode(texts)
     kept = np.array([chosen.random() < 0.3 for _ in as_parsed.ids], dtype=bool)
-    pieces = Cutting(1.0, 0.7).pieces_of(ids, texts, tokenizer, at_most=500, kept=lambda whole: kept)
+    pieces = with_words_of(as_parsed, kept, Cutting(1.0, 0.7).pieces_of(ids, texts, tokenizer), tokenizer)
 
     assert tokenizer.decode(pieces.ids.tolist()) == tokenizer.decode(as_parsed.ids.tolist())
     for row in range(len(texts)):

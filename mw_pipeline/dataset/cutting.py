@@ -7,7 +7,7 @@ tokens as MaxMatch-Dropout does (Hiraoka 2022).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,53 +33,42 @@ class Cutting:
     dropped_pieces: float = 0.0
     kept_tags: tuple[str, ...] = ()
 
-    def pieces_of(
-        self,
-        row_ids: pa.StringArray,
-        texts: Sequence[str],
-        tokenizer: Tokenizer,
-        *,
-        at_most: int,
-        kept: Callable[[Pieces], NDArray[np.bool_]] | None = None,
-    ) -> Pieces:
-        """Pieces of the texts of these rows. More than `at_most` give way to how the parser cuts, and so do those of a
-        word that `kept` says to hold a piece (N,) of a tag to keep."""
-        whole = tokenizer.encode(texts)
-        parts, row = [whole], np.arange(len(texts))
-        chosen = np.flatnonzero(hash64(row_ids, salt=_SHARE_SALT) / 2.0**64 < self.share)
-        model = hash64(row_ids, salt=_MODEL_SALT)[chosen] % np.uint64(LACKING_MODELS)
+    def chosen(self, row_ids: pa.StringArray) -> NDArray[np.bool_]:
+        """(R,) True for the rows of the share."""
+        chosen: NDArray[np.bool_] = hash64(row_ids, salt=_SHARE_SALT) / 2.0**64 < self.share
+        return chosen
+
+    def pieces_of(self, row_ids: pa.StringArray, texts: Sequence[str], tokenizer: Tokenizer) -> Pieces:
+        """Pieces of the texts of R ≥ 1 rows, each as the model cuts it that its id names."""
+        model, parts = hash64(row_ids, salt=_MODEL_SALT) % np.uint64(LACKING_MODELS), []
         for seed in np.unique(model).tolist():
-            rows = chosen[model == seed]
-            row[rows] = np.arange(len(rows)) + sum(map(len, parts))
-            own = [texts[at] for at in rows.tolist()]
+            own = [texts[row] for row in np.flatnonzero(model == seed).tolist()]
             parts.append(tokenizer.encode_without(own, self.dropped_pieces, seed=seed))
-        pieces = Pieces.joined(parts).taken(row)
-        if kept is not None and len(chosen):
-            pieces = _with_words_of(whole, pieces, kept(whole), tokenizer)
-        return _either(pieces.lengths <= at_most, pieces, whole)
+        return Pieces.joined(parts).taken(np.argsort(np.argsort(model, kind="stable")))
 
 
-def _with_words_of(whole: Pieces, pieces: Pieces, kept: NDArray[np.bool_], tokenizer: Tokenizer) -> Pieces:
-    """`pieces`, but those of `whole` for every word of which a piece of `whole` is `kept` (N,), and for texts in which
-    the two do not find as many words."""
-    pieces = _either(tokenizer.words_of(whole) == tokenizer.words_of(pieces), pieces, whole)
-    word, other_word = (np.cumsum(tokenizer.joints.begins(each.ids, each.offsets)) for each in (whole, pieces))
-    keeps = np.zeros(word.max(initial=0) + 1, dtype=bool)
-    keeps[word[kept]] = True
-    ours, theirs = keeps[word], ~keeps[other_word]
+def with_words_of(whole: Pieces, kept: NDArray[np.bool_], pieces: Pieces, tokenizer: Tokenizer) -> Pieces:
+    """The pieces of R texts, but those of `whole` for each word of which `whole` has a piece that is `kept` (N,), and
+    for texts with such a word in which the two do not find as many."""
+    keeps = np.bincount(whole.row_of[kept], minlength=len(whole)) > 0
+    same = ~keeps | (tokenizer.words_of(whole) == tokenizer.words_of(pieces))
+    rows = np.arange(len(same))
+    pieces = Pieces.joined([pieces, whole]).taken(np.where(same, rows, rows + len(same)))
+    word, other_word = _numbered_words(whole, tokenizer), _numbered_words(pieces, tokenizer)
+    ours, theirs = np.isin(word, word[kept]), ~np.isin(other_word, word[kept])
     order = np.argsort(np.concatenate([word[ours], other_word[theirs]]), kind="stable")
-    ids, starts, ends, rows = (
+    ids, starts, ends, row_of = (
         np.concatenate([getattr(whole, name)[ours], getattr(pieces, name)[theirs]])[order]
         for name in ("ids", "starts", "ends", "row_of")
     )
-    offsets = np.searchsorted(rows, np.arange(len(whole) + 1))
-    return Pieces(ids, offsets.astype(np.int64), starts, ends)
+    return Pieces(ids, np.searchsorted(row_of, np.arange(len(same) + 1)), starts, ends)
 
 
-def _either(first: NDArray[np.bool_], one: Pieces, other: Pieces) -> Pieces:
-    """For each text (R,) the pieces of `one` where `first` holds, else those of `other`."""
-    rows = np.arange(len(one))
-    return Pieces.joined([one, other]).taken(np.where(first, rows, rows + len(one)))
+def _numbered_words(pieces: Pieces, tokenizer: Tokenizer) -> NDArray[np.int64]:
+    """(N,) the word that each piece is of: its number in its text, and above that the text's own."""
+    begun = np.concatenate([[0], np.cumsum(tokenizer.joints.begins(pieces.ids, pieces.offsets))])
+    number: NDArray[np.int64] = begun[1:] - begun[pieces.offsets[:-1]].repeat(pieces.lengths) + (pieces.row_of << 32)
+    return number
 
 
 AS_PARSED = Cutting()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from mw_pipeline.dataset.cutting import AS_PARSED, Cutting
+from mw_pipeline.dataset.cutting import AS_PARSED, Cutting, with_words_of
 from mw_pipeline.dataset.labelling import (
     NO_TAG,
     Spans,
@@ -27,7 +27,8 @@ from mw_pipeline.dataset.tokenized import TOKENIZED_SCHEMA
 from mw_pipeline.digest import JSON
 from mw_pipeline.labels import LabelSet
 from mw_pipeline.records.text import hash64
-from mw_pipeline.tokenizer import Tokenizer
+from mw_pipeline.tokenizer import Pieces, Tokenizer
+from mw_pipeline.words import PieceKinds
 
 
 @dataclass
@@ -78,44 +79,101 @@ def tokenize_rows(
     the decoder, which knows words, could never find a span (M67): it begins or ends inside a word (`span_inside_word`),
     or in a piece that holds the end of one word and the start of the next (`piece_across_words`). The spans of these
     rows count among those that may not survive.
+
+    Rows are dropped and spans counted as the parser cuts them. One that would be dropped or lose a span if it were cut
+    otherwise is not cut so.
     """
     tally = Tally()
     table, spans = _sound_rows(table, label_set, tally)
-    raws: list[str] = table.column("raw").to_pylist()
-    row_ids = table.column("row_id").combine_chunks()
-    texts = Texts(raws)
-    kept = spans.only(
-        np.isin(spans.tag, [number for number, tag in enumerate(label_set.tags) if tag in cutting.kept_tags])
-    )
-    pieces = cutting.pieces_of(
-        row_ids, raws, tokenizer, at_most=max_length, kept=lambda whole: labels_of(texts, whole, kept) > 0
-    )
-    labels, kinds = labels_of(texts, pieces, spans), texts.kinds_of(pieces)
-    lengths = np.diff(pieces.offsets)
-    keep = tally.count_dropped(
-        np.ones(len(raws), dtype=bool),
-        empty=lengths > 0,
-        too_long=lengths <= max_length,
-        illegal_labels=rows_are_legal(labels, pieces.offsets, label_set),
-    )
-    tagged = spans.tag != NO_TAG
-    counted = keep[spans.row] & tagged
-    whole = texts.whole_words(spans.row, spans.starts, spans.ends)
-    survived = spans_survive(texts, pieces, labels, spans) & whole
-    for tag, name in enumerate(label_set.tags):
-        of_tag = counted & (spans.tag == tag)
-        tally.gold[name] += int(of_tag.sum())
-        tally.survived[name] += int((of_tag & survived).sum())
-    keep = tally.count_dropped(
-        keep,
-        span_inside_word=np.bincount(spans.row[tagged & ~whole], minlength=len(raws)) == 0,
-        piece_across_words=words_are_whole(labels, kinds, pieces.offsets),
-    )
+    as_parsed = _CutRows.labelled(table, spans, tokenizer.encode(table.column("raw").to_pylist()))
+    keep = as_parsed.kept(label_set, max_length, tally)
+    found = as_parsed.tokenized(tokenizer, max_length)
     tally.dropped, tally.gold = +tally.dropped, +tally.gold
-    named = [table.column("row_id"), table.column("source"), _place_ids(table.column("place"))]
-    words = pa.array(np.minimum(tokenizer.words_of(pieces), max_length).astype(np.uint8))
-    columns = [*named, words, *_list_columns((pieces.ids, labels, kinds), pieces.offsets)]
-    return pa.table(columns, schema=TOKENIZED_SCHEMA).filter(pa.array(keep)), tally
+    chosen = keep & cutting.chosen(table.column("row_id").combine_chunks())
+    if chosen.any():
+        table, spans = _only(table, spans, chosen)
+        row_ids, raws = table.column("row_id").combine_chunks(), table.column("raw").to_pylist()
+        whole, kept = (
+            as_parsed.pieces.taken(np.flatnonzero(chosen)),
+            as_parsed.has_label_of(cutting.kept_tags, label_set),
+        )
+        pieces = cutting.pieces_of(row_ids, raws, tokenizer)
+        pieces = with_words_of(whole, kept[chosen[as_parsed.pieces.row_of]], pieces, tokenizer)
+        otherwise = _CutRows.labelled(table, spans, pieces)
+        sound = otherwise.kept(label_set, max_length, Tally()) & otherwise.intact
+        row = np.arange(len(keep))
+        row[np.flatnonzero(chosen)[sound]] = len(keep) + np.flatnonzero(sound)
+        found = pa.concat_tables([found, otherwise.tokenized(tokenizer, max_length)]).take(pa.array(row))
+    return found.filter(pa.array(keep)), tally
+
+
+@dataclass(frozen=True)
+class _CutRows:
+    """R rows cut into N pieces, with what their S spans make of these.
+
+    labels       (N,) uint8  BIO label of each piece
+    kinds        (N,) uint8  what it is to its word
+    whole_words  (S,) bool   True for spans of whole words
+    survived     (S,) bool   True for those of them that their own labels give back
+    """
+
+    table: pa.Table
+    spans: Spans
+    pieces: Pieces
+    labels: NDArray[np.uint8]
+    kinds: PieceKinds
+    whole_words: NDArray[np.bool_]
+    survived: NDArray[np.bool_]
+
+    @classmethod
+    def labelled(cls, table: pa.Table, spans: Spans, pieces: Pieces) -> Self:
+        """Rows with sound spans, which are cut into these pieces."""
+        texts = Texts(table.column("raw").to_pylist())
+        labels, kinds = labels_of(texts, pieces, spans), texts.kinds_of(pieces)
+        whole_words = texts.whole_words(spans.row, spans.starts, spans.ends)
+        survived = spans_survive(texts, pieces, labels, spans) & whole_words
+        return cls(table, spans, pieces, labels, kinds, whole_words, survived)
+
+    @property
+    def intact(self) -> NDArray[np.bool_]:
+        """(R,) True for rows that lose no span."""
+        return self._all_of(self.survived)
+
+    def has_label_of(self, tags: Collection[str], label_set: LabelSet) -> NDArray[np.bool_]:
+        """(N,) True for pieces that are labelled with one of these tags."""
+        return np.isin(self.labels, [number for number, name in enumerate(label_set.labels) if name[2:] in tags])
+
+    def kept(self, label_set: LabelSet, max_length: int, tally: Tally) -> NDArray[np.bool_]:
+        """(R,) True for rows that are not dropped; each of the others is counted, and so is what survives."""
+        offsets, lengths = self.pieces.offsets, self.pieces.lengths
+        keep = tally.count_dropped(
+            np.ones(len(lengths), dtype=bool),
+            empty=lengths > 0,
+            too_long=lengths <= max_length,
+            illegal_labels=rows_are_legal(self.labels, offsets, label_set),
+        )
+        for tag, name in enumerate(label_set.tags):
+            of_tag = keep[self.spans.row] & (self.spans.tag == tag)
+            tally.gold[name] += int(of_tag.sum())
+            tally.survived[name] += int((of_tag & self.survived).sum())
+        return tally.count_dropped(
+            keep,
+            span_inside_word=self._all_of(self.whole_words),
+            piece_across_words=words_are_whole(self.labels, self.kinds, offsets),
+        )
+
+    def tokenized(self, tokenizer: Tokenizer, max_length: int) -> pa.Table:
+        """All rows as TOKENIZED_SCHEMA."""
+        named = [self.table.column("row_id"), self.table.column("source"), _place_ids(self.table.column("place"))]
+        words = pa.array(np.minimum(tokenizer.words_of(self.pieces), max_length).astype(np.uint8))
+        lists = _list_columns((self.pieces.ids, self.labels, self.kinds), self.pieces.offsets)
+        return pa.table([*named, words, *lists], schema=TOKENIZED_SCHEMA)
+
+    def _all_of(self, holds: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """(R,) True for rows where it holds for each span (S,) with a tag of the label set."""
+        fails = self.spans.row[~holds & (self.spans.tag != NO_TAG)]
+        found: NDArray[np.bool_] = np.bincount(fails, minlength=len(self.pieces)) == 0
+        return found
 
 
 def _sound_rows(table: pa.Table, label_set: LabelSet, tally: Tally) -> tuple[pa.Table, Spans]:
@@ -127,9 +185,13 @@ def _sound_rows(table: pa.Table, label_set: LabelSet, tally: Tally) -> tuple[pa.
     lengths = pc.utf8_length(paired.column("raw")).to_numpy().astype(np.int64)
     sound = spans_are_sound(spans, lengths)
     tally.dropped["bad_spans"] += table.num_rows - int(sound.sum())
-    spans = spans.only(sound[spans.row])
-    renumbered = np.cumsum(sound) - 1
-    return paired.filter(pa.array(sound)), Spans(renumbered[spans.row], spans.tag, spans.starts, spans.ends)
+    return _only(paired, spans, sound)
+
+
+def _only(table: pa.Table, spans: Spans, keep: NDArray[np.bool_]) -> tuple[pa.Table, Spans]:
+    """The rows where `keep` (R,) holds, and their spans."""
+    spans, renumbered = spans.only(keep[spans.row]), np.cumsum(keep) - 1
+    return table.filter(pa.array(keep)), Spans(renumbered[spans.row], spans.tag, spans.starts, spans.ends)
 
 
 def _spans_of(table: pa.Table, label_set: LabelSet) -> Spans:
