@@ -291,6 +291,18 @@ def test_whatever_is_kept_each_character_has_one_piece(tokenizer, texts, chosen)
         assert {piece for piece, is_kept in zip(*there, strict=True) if is_kept} <= set(ids_of(pieces, row))
 
 
+def test_a_text_whose_words_begin_elsewhere_once_it_is_cut_otherwise_is_still_spelt(tmp_path):
+    texts = [f"{NAMES[n % 10]}#{n % 20} {NAMES[n // 10 % 10]}#{n % 7}" for n in range(200)]
+    train_tokenizer(texts, TokenizerConfig(vocab_size=314), tmp_path / "tokenizer.model")
+    tokenizer = Tokenizer(tmp_path / "tokenizer.model")
+    ids, whole = pa.array(map(str, range(len(texts))), pa.string()), tokenizer.encode(texts)
+    kept = np.array([tokenizer.piece(piece).startswith("#") for piece in whole.ids])
+    pieces = with_words_of(whole, kept, Cutting(1.0, 0.5).pieces_of(ids, texts, tokenizer), tokenizer)
+
+    assert kept.any()
+    assert [tokenizer.decode(ids_of(pieces, row)) for row in range(len(texts))] == texts
+
+
 def test_a_row_without_text_is_cut_like_any(tokenizer):
     table, losses = tokenize_rows(table_of([aligned_row("empty", [])]), tokenizer, STAGE2, 64, ALL_ROWS)
 

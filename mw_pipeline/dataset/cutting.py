@@ -49,12 +49,16 @@ class Cutting:
 
 def with_words_of(whole: Pieces, kept: NDArray[np.bool_], pieces: Pieces, tokenizer: Tokenizer) -> Pieces:
     """The pieces of R texts, but those of `whole` for each word of which `whole` has a piece that is `kept` (N,), and
-    for texts with such a word in which the two do not find as many."""
+    for texts with such a word in which the two do not find as many, or that word in another place: `Lane` and `#2` go
+    with no part of `Lane#` and `2`."""
     keeps = np.bincount(whole.row_of[kept], minlength=len(whole)) > 0
     same = ~keeps | (tokenizer.words_of(whole) == tokenizer.words_of(pieces))
     rows = np.arange(len(same))
     pieces = Pieces.joined([pieces, whole]).taken(np.where(same, rows, rows + len(same)))
     word, other_word = _numbered_words(whole, tokenizer), _numbered_words(pieces, tokenizer)
+    borders = np.union1d(word[kept], word[kept] + 1)
+    moved = _places(whole, word, borders) != _places(pieces, other_word, borders)
+    kept = kept | np.isin(whole.row_of, borders[np.isin(borders, word)][moved] >> 32)
     ours, theirs = np.isin(word, word[kept]), ~np.isin(other_word, word[kept])
     order = np.argsort(np.concatenate([word[ours], other_word[theirs]]), kind="stable")
     ids, starts, ends, row_of = (
@@ -62,6 +66,14 @@ def with_words_of(whole: Pieces, kept: NDArray[np.bool_], pieces: Pieces, tokeni
         for name in ("ids", "starts", "ends", "row_of")
     )
     return Pieces(ids, np.searchsorted(row_of, np.arange(len(same) + 1)), starts, ends)
+
+
+def _places(pieces: Pieces, word: NDArray[np.int64], words: NDArray[np.int64]) -> NDArray[np.int32]:
+    """How much of its text stands before each of these words that is there."""
+    found, first = np.unique(word, return_index=True)
+    before = np.roll(pieces.ends, 1)
+    before[pieces.offsets[:-1][pieces.lengths > 0]] = 0
+    return before[first[np.isin(found, words)]]
 
 
 def _numbered_words(pieces: Pieces, tokenizer: Tokenizer) -> NDArray[np.int64]:
