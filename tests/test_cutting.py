@@ -282,7 +282,7 @@ def pieces_by_tag(row):
 def test_whatever_is_kept_each_character_has_one_piece(tokenizer, texts, chosen):
     ids, as_parsed = pa.array(map(str, range(len(texts))), pa.string()), tokenizer.encode(texts)
     kept = np.array([chosen.random() < 0.3 for _ in as_parsed.ids], dtype=bool)
-    pieces = with_words_of(as_parsed, kept, Cutting(1.0, 0.7).pieces_of(ids, texts, tokenizer), tokenizer)
+    pieces = with_words_of(texts, as_parsed, kept, Cutting(1.0, 0.7).pieces_of(ids, texts, tokenizer))
 
     assert tokenizer.decode(pieces.ids.tolist()) == tokenizer.decode(as_parsed.ids.tolist())
     for row in range(len(texts)):
@@ -297,7 +297,7 @@ def test_a_text_whose_words_begin_elsewhere_once_it_is_cut_otherwise_is_still_sp
     tokenizer = Tokenizer(tmp_path / "tokenizer.model")
     ids, whole = pa.array(map(str, range(len(texts))), pa.string()), tokenizer.encode(texts)
     kept = np.array([tokenizer.piece(piece).startswith("#") for piece in whole.ids])
-    pieces = with_words_of(whole, kept, Cutting(1.0, 0.5).pieces_of(ids, texts, tokenizer), tokenizer)
+    pieces = with_words_of(texts, whole, kept, Cutting(1.0, 0.5).pieces_of(ids, texts, tokenizer))
 
     assert kept.any()
     assert [tokenizer.decode(ids_of(pieces, row)) for row in range(len(texts))] == texts

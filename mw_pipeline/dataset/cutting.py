@@ -15,7 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from mw_pipeline.records.text import hash64
-from mw_pipeline.tokenizer import LACKING_MODELS, Pieces, Tokenizer
+from mw_pipeline.tokenizer import LACKING_MODELS, SPACE_MARK, Pieces, Tokenizer
 
 _SHARE_SALT, _MODEL_SALT = 0x5B_71, 0x5B_72
 
@@ -47,40 +47,27 @@ class Cutting:
         return Pieces.joined(parts).taken(np.argsort(np.argsort(model, kind="stable")))
 
 
-def with_words_of(whole: Pieces, kept: NDArray[np.bool_], pieces: Pieces, tokenizer: Tokenizer) -> Pieces:
-    """The pieces of R texts, but those of `whole` for each word of which `whole` has a piece that is `kept` (N,), and
-    for texts with such a word in which the two do not find as many, or that word in another place: `Lane` and `#2` go
-    with no part of `Lane#` and `2`."""
-    keeps = np.bincount(whole.row_of[kept], minlength=len(whole)) > 0
-    same = ~keeps | (tokenizer.words_of(whole) == tokenizer.words_of(pieces))
-    rows = np.arange(len(same))
-    pieces = Pieces.joined([pieces, whole]).taken(np.where(same, rows, rows + len(same)))
-    word, other_word = _numbered_words(whole, tokenizer), _numbered_words(pieces, tokenizer)
-    borders = np.union1d(word[kept], word[kept] + 1)
-    moved = _places(whole, word, borders) != _places(pieces, other_word, borders)
-    kept = kept | np.isin(whole.row_of, borders[np.isin(borders, word)][moved] >> 32)
+def with_words_of(texts: Sequence[str], whole: Pieces, kept: NDArray[np.bool_], pieces: Pieces) -> Pieces:
+    """The pieces of R texts, but those of `whole` for each word of which it has a piece that is `kept` (N,).
+
+    A word here is what stands between spaces: no piece goes across them, so every cut has the same words."""
+    places = _words_before(texts)
+    base = np.cumsum([0, *map(len, texts)])
+    word, other_word = (places[base[each.row_of] + each.starts] + each.row_of for each in (whole, pieces))
     ours, theirs = np.isin(word, word[kept]), ~np.isin(other_word, word[kept])
     order = np.argsort(np.concatenate([word[ours], other_word[theirs]]), kind="stable")
     ids, starts, ends, row_of = (
         np.concatenate([getattr(whole, name)[ours], getattr(pieces, name)[theirs]])[order]
         for name in ("ids", "starts", "ends", "row_of")
     )
-    return Pieces(ids, np.searchsorted(row_of, np.arange(len(same) + 1)), starts, ends)
+    return Pieces(ids, np.searchsorted(row_of, np.arange(len(whole) + 1)), starts, ends)
 
 
-def _places(pieces: Pieces, word: NDArray[np.int64], words: NDArray[np.int64]) -> NDArray[np.int32]:
-    """How much of its text stands before each of these words that is there."""
-    found, first = np.unique(word, return_index=True)
-    before = np.roll(pieces.ends, 1)
-    before[pieces.offsets[:-1][pieces.lengths > 0]] = 0
-    return before[first[np.isin(found, words)]]
-
-
-def _numbered_words(pieces: Pieces, tokenizer: Tokenizer) -> NDArray[np.int64]:
-    """(N,) the word that each piece is of: its number in its text, and above that the text's own."""
-    begun = np.concatenate([[0], np.cumsum(tokenizer.joints.begins(pieces.ids, pieces.offsets))])
-    number: NDArray[np.int64] = begun[1:] - begun[pieces.offsets[:-1]].repeat(pieces.lengths) + (pieces.row_of << 32)
-    return number
+def _words_before(texts: Sequence[str]) -> NDArray[np.int64]:
+    """(C + 1,) how many runs of spaces begin before each of the C code points of all texts, and before their end."""
+    code_points = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
+    space = np.isin(code_points, [ord(" "), ord(SPACE_MARK)])
+    return np.concatenate([[0], np.cumsum(space & ~np.concatenate([[False], space[:-1]]))])
 
 
 AS_PARSED = Cutting()

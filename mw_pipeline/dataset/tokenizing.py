@@ -93,12 +93,9 @@ def tokenize_rows(
     if chosen.any():
         table, spans = _only(table, spans, chosen)
         row_ids, raws = table.column("row_id").combine_chunks(), table.column("raw").to_pylist()
-        whole, kept = (
-            as_parsed.pieces.taken(np.flatnonzero(chosen)),
-            as_parsed.has_label_of(cutting.kept_tags, label_set),
-        )
-        pieces = cutting.pieces_of(row_ids, raws, tokenizer)
-        pieces = with_words_of(whole, kept[chosen[as_parsed.pieces.row_of]], pieces, tokenizer)
+        whole = as_parsed.pieces.taken(np.flatnonzero(chosen))
+        kept = as_parsed.has_label_of(cutting.kept_tags, label_set)[chosen[as_parsed.pieces.row_of]]
+        pieces = with_words_of(raws, whole, kept, cutting.pieces_of(row_ids, raws, tokenizer))
         otherwise = _CutRows.labelled(table, spans, pieces)
         sound = otherwise.kept(label_set, max_length, Tally()) & otherwise.intact
         row = np.arange(len(keep))
