@@ -61,7 +61,10 @@ def variant(folder: Path, text: str, *, base: Path = ROOT / "recipes" / "demo.to
     ("text", "message"),
     [
         ("[train]\nlog_every = 500", r"variant\.toml: train\.log_every is 500: .* would log 3 losses .* Lower it"),
-        ("[train]\nlog_every = 21", r"train\.log_every is 21: .* would log 49 losses near the peak rate, expected 50"),
+        (
+            "[train]\nlog_every = 21\n[smoke]\nsteps = 1200\neval_every = 200",
+            r"train\.log_every is 21: .* would log 49 losses near the peak rate, expected 50",
+        ),
         ("[smoke]\nsteps = 240", r"smoke\.steps is 240, which leaves 40 near the peak rate .* expected 50"),
         ("[smoke]\nsteps = 200", r"smoke\.steps is 200, which leaves 0 near the peak rate"),
         ("[smoke]\neval_every = 300", r"smoke\.eval_every is 300: .* evaluated 4 times near the peak rate, expected 5"),
@@ -131,7 +134,7 @@ def test_every_smoke_is_long_enough_at_the_rate_of_its_full_run(path: Path) -> N
 
     assert smoke.mode == "constant"
     assert at_peak >= min(2000, sum(share >= 0.6 for share in shares) / 2)
-    assert sum(step % smoke.eval_every == 0 for step in range(train.warmup_steps, smoke.steps)) >= 5
+    assert sum(step % smoke.eval_every == 0 for step in range(train.warmup_steps + 1, smoke.steps + 1)) >= 5
 
 
 def test_the_decayed_smoke_of_the_small_campaign_cannot_see_what_its_full_run_meets() -> None:
