@@ -6,7 +6,7 @@ dataset.json                                  labels, hashes, row ranges, label 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -57,35 +57,39 @@ def build_dataset(
 
 def _receipts(
     job: Job, pieces: Sequence[tuple[str, Path]], excluded: Excluded, progress: Callable[[str], None], run: Run
-) -> list[Receipt]:
-    """The receipts of all pieces in their order; what is there already is not done again."""
+) -> Iterator[Receipt]:
+    """The receipts of all pieces in their order, each as soon as it can be told; what is there already is not done
+    again."""
     found = ((piece, job.receipt(piece)) for piece in range(len(pieces)))
     receipts = {piece: receipt for piece, receipt in found if receipt is not None}
     if receipts:
         progress(f"tokenizing: {len(receipts)} of {len(pieces)} pieces are there already")
+    done, rows, told = set(receipts), 0, 0
     missing = (
         (job, piece, source, shard, excluded(source, shard))
         for piece, (source, shard) in enumerate(pieces)
-        if piece not in receipts
+        if piece not in done
     )
-    rows = 0
     for receipt in run(tokenize_piece, missing):
         receipts[receipt.piece] = receipt
+        done.add(receipt.piece)
         rows += receipt.facts["rows"]
-        progress(f"tokenized {rows:,} rows (piece {len(receipts)} of {len(pieces)})")
-    return [receipts[piece] for piece in range(len(pieces))]
+        progress(f"tokenized {rows:,} rows (piece {len(done)} of {len(pieces)})")
+        while told in receipts:
+            yield receipts.pop(told)
+            told += 1
+    yield from (receipts[piece] for piece in range(told, len(pieces)))
 
 
 def _joined(
-    job: Job, row_files: Mapping[str, Sequence[Path]], receipts: Sequence[Receipt], tokenizer: Tokenizer, out: Path
+    job: Job, row_files: Mapping[str, Sequence[Path]], receipts: Iterator[Receipt], tokenizer: Tokenizer, out: Path
 ) -> dict[str, JSON]:
     """The pieces of each source, one behind the other, as the files of the dataset."""
     writers = {split: SplitWriter(out / f"{split}.arrow", len(job.label_set)) for split in SPLITS}
     tallies = {source: Tally() for source in row_files}
-    waiting = iter(receipts)
     for source, paths in row_files.items():
         for _ in paths:
-            receipt = next(waiting)
+            receipt = next(receipts)
             tallies[source].add(Tally.from_json(receipt.facts["tally"]))
             for split, rows in rows_of_piece(job, receipt.piece):
                 writers[split].add(rows)
