@@ -30,6 +30,7 @@ from train import MANY, PROJECT, plan_in
 
 from mw_pipeline.dataset.batches import Batch
 from mw_pipeline.model.encoder import tensors_of
+from mw_pipeline.model.precision import multiplying_in
 from mw_pipeline.recipe import load_recipe
 from mw_pipeline.train.loop import Run
 from mw_pipeline.train.plan import RunPlan
@@ -62,9 +63,8 @@ class BareLoop:
         """One of its batches; returns the pieces of it."""
         number %= len(self._ready)
         (ids, tags, mask), extent, tagger = self._tensors[number], self._extents[number], self._of.tagger
-        half = self._config.precision == "bf16"
         self._of.optimizer.zero_grad()
-        with torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=half):
+        with multiplying_in(self._of.precision, self._device):
             logits = tagger.encoder(ids, mask, self._words_of(self._ready[number])).float()
         share = self._of.loss.share(
             logits, tags, mask, tagger.crf, window=extent, own=extent, log_variances=tagger.log_variances

@@ -9,8 +9,8 @@ in a folder that is thrown away. Prints JSON: at each quarter the validation los
 and CPU seconds of each over those of AdamW.
 
 `--threads` needs no dataset: it times steps of Muon and AdamW on the recipe's network (demo unless said) by themselves,
-by turns, and prints JSON: milliseconds of the fastest step with one thread, with two in each product, and with halves
-side by side on one thread each, and what the last two are of the first.
+by turns, and prints JSON: milliseconds of the fastest step with one thread, with two in each product, with halves side
+by side on one thread each, and with torch's own Muon on one, which counts in bf16; and what the others are of the first.
 """
 
 from __future__ import annotations
@@ -75,17 +75,30 @@ def step_times(recipe: Recipe) -> dict[str, JSON]:
     for parameter in tagger.parameters():
         parameter.grad = torch.randn_like(parameter)
     optimizer = optimizer_of(tagger, recipe.train.model_copy(update={"optimizer": "muon"}))
-    ways = {"one_thread": (1, _step), "two_in_each_product": (2, _step_each), "side_by_side": (2, _step)}
+    of_torch = TaggerOptimizer([optimizer.parts[0], *map(_of_torch, optimizer.parts[1:])])
+    ways = {
+        "one_thread": (1, _step, optimizer),
+        "two_in_each_product": (2, _step_each, optimizer),
+        "side_by_side": (2, _step, optimizer),
+        "torchs_own": (1, _step, of_torch),
+    }
     times: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(TIMED_STEPS):
-        for name, (threads, step) in ways.items():
+        for name, (threads, step, stepping) in ways.items():
             with threads_of_torch(threads):
                 begun = time.perf_counter()
-                step(optimizer)
+                step(stepping)
                 times[name].append(1000 * (time.perf_counter() - begun))
     least = {name: round(min(found), 2) for name, found in times.items()}
     of_one = {name: round(found / least["one_thread"], 3) for name, found in least.items() if name != "one_thread"}
     return {"milliseconds": least, "of_one_thread": of_one}
+
+
+def _of_torch(ours: torch.optim.Optimizer) -> torch.optim.Optimizer:
+    """torch's Muon over the same matrices at the same rate."""
+    (group,) = ours.param_groups
+    rate, decay = group["lr"], group["weight_decay"]
+    return torch.optim.Muon(group["params"], lr=rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw")
 
 
 def _step(optimizer: TaggerOptimizer) -> None:

@@ -32,6 +32,7 @@ from mw_pipeline.model.checkpoint import Tagger
 from mw_pipeline.model.encoder import tensors_of
 from mw_pipeline.model.losses import TaggingLoss
 from mw_pipeline.model.optimizer import optimizer_of
+from mw_pipeline.model.precision import multiplying_in, precision_as_asked
 from mw_pipeline.recipe import Recipe, load_corpus_spec, load_recipe
 from mw_pipeline.stages.corpus import build_source
 from mw_pipeline.tokenizer import Tokenizer, train_tokenizer
@@ -68,7 +69,7 @@ class BareLoop:
         """Forward, loss, backward, clipping and optimizer on one batch."""
         input_ids, tags, mask = tensors_of(batch, self._device)
         tagger, marks = self._tagger, [time.process_time()]
-        with torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self._config.precision == "bf16"):
+        with multiplying_in(precision_as_asked(self._config.precision, self._device), self._device):
             logits = tagger.encoder(input_ids, mask)
         marks.append(time.process_time())
         extent = self._loss.extent(tags, mask)

@@ -255,7 +255,7 @@ def test_a_smoke_with_an_unreadable_run_json_is_refused(lock: Lock) -> None:
 
 def test_a_smoke_on_the_device_in_the_precision_and_under_the_tools_of_the_full_run_may_license_it(lock: Lock) -> None:
     assert lock.smoke is not None
-    demand_same_surroundings(lock.recipe, lock.smoke, device="cpu")
+    demand_same_surroundings(lock.recipe, lock.smoke, device="cpu", precision="fp32")
 
 
 @pytest.mark.parametrize(
@@ -278,5 +278,5 @@ def test_a_smoke_from_other_surroundings_licenses_no_full_run(
     elsewhere = rewrite(lock.smoke, "run.json", edit_json(**facts))
 
     with pytest.raises(GateError, match=f"its smoke ran with {found}.*Delete /") as caught:
-        demand_same_surroundings(lock.recipe, elsewhere, device=device)
+        demand_same_surroundings(lock.recipe, elsewhere, device=device, precision="fp32")
     assert f"Delete {elsewhere.path}. Run `dagster asset materialize" in str(caught.value)

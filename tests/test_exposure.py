@@ -153,6 +153,7 @@ def test_a_log_without_a_rate_near_the_peak_is_invalid_though_run_json_says_the_
     ("smoke", "full", "rule"),
     [
         ({"precision": "bf16"}, {}, "precision"),
+        ({"precision": "bf16"}, {"precision": None}, None),
         ({"device": "cpu"}, {"device": "cuda"}, "device"),
         ({"device": "cuda"}, {"device": "cuda"}, None),
         ({"device": "cuda"}, {"device": None}, None),
@@ -171,6 +172,7 @@ def test_the_full_run_of_a_recipe_says_its_precision_and_a_device_only_where_it_
     recipe = toy_recipe(train={"precision": "bf16"})
 
     assert (full_facts(recipe).precision, full_facts(recipe).device) == ("bf16", None)
+    assert full_facts(toy_recipe(train={"precision": "auto"})).precision is None
     assert full_facts(toy_recipe(train={"device": "cuda"})).device == "cuda"
     assert full_facts(recipe, device="cuda:1").device == "cuda"
     assert facts_of_run({"device": "cuda:3"}).device == "cuda"

@@ -65,7 +65,7 @@ def test_nothing_is_read_back_between_two_rows_of_the_log(toy, tmp_path, name):
 @pytest.mark.parametrize("name", CHANGES | COMPILED)
 def test_steps_go_on_where_there_is_no_value_to_read_until_a_row_is_due(toy, tmp_path, monkeypatch, name):
     """The meta device knows shapes alone: whatever asks it for a value, or has a shape that follows from one, fails."""
-    monkeypatch.setattr(Stepper, "_precision", lambda self: nullcontext())  # it has no autocast
+    monkeypatch.setattr(Stepper, "_multiplying", lambda self: nullcontext())  # it has no autocast
     monkeypatch.setattr(compilation, "COMPILER", {"backend": "aot_eager"})  # nor kernels of any compiler
     run = run_of(toy, tmp_path, "meta", **(CHANGES | COMPILED)[name])
     for group in run.stepper.optimizer.param_groups:

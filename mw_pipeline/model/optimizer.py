@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from mw_pipeline.model.checkpoint import Tagger
+from mw_pipeline.model.muon import Muon
 from mw_pipeline.model.threads import threads_of_torch
 from mw_pipeline.recipe import TrainConfig
 
@@ -113,7 +114,7 @@ def optimizer_of(model: Tagger, config: TrainConfig) -> TaggerOptimizer:
     parts: list[torch.optim.Optimizer] = [torch.optim.AdamW(groups, lr=config.peak_lr, fused=True)]
     for matrices in halves([p for p in trained if id(p) in by_muon]):
         decay = config.weight_decay
-        parts.append(torch.optim.Muon(matrices, lr=config.peak_lr, weight_decay=decay, adjust_lr_fn="match_rms_adamw"))
+        parts.append(Muon(matrices, lr=config.peak_lr, weight_decay=decay, adjust_lr_fn="match_rms_adamw"))
     return TaggerOptimizer(parts)
 
 

@@ -9,7 +9,6 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
@@ -20,10 +19,10 @@ from mw_pipeline.dataset.batches import Batch, fixed_batches
 from mw_pipeline.digest import JSON
 from mw_pipeline.errors import CorpusError
 from mw_pipeline.model.encoder import Encoder, Layer, tensors_of
+from mw_pipeline.model.precision import Precision, multiplying_in
 from mw_pipeline.probes.subject import Subject
 from mw_pipeline.probes.traces import TOKEN_SETS, StageTrace, Stats, TokenSet, Trace, compare, outliers_of
 
-Precision = Literal["fp32", "bf16"]
 ROWS = 64
 
 
@@ -102,7 +101,7 @@ def trace(encoder: Encoder, batch: Batch, *, precision: Precision = "fp32", name
     """The trace of an encoder in evaluation mode on one batch, by token set; `name` says whose it is."""
     ids, _, mask = tensors_of(batch, next(encoder.parameters()).device)
     taps = taps_of(encoder)
-    half = torch.autocast(ids.device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
+    half = multiplying_in(precision, ids.device)
     with torch.inference_mode(), half, _recording(taps) as seen:
         encoder(ids, mask)
     chosen = token_masks(batch.attention_mask)

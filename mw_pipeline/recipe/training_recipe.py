@@ -192,7 +192,8 @@ class TrainConfig(Section):
 
     `patience_evals` ends it early once that many evaluations have brought no lower loss and the last rules out a fall
     by `patience_margin_share` of it (docs/training.md). `device` "auto" is a GPU where there is one, else the CPU;
-    "cuda:1" is the second. `compile` sends the network through torch.compile, and changes its rounding alone."""
+    "cuda:1" is the second. `precision` "auto" is bf16 where that has instructions for it, else fp32. `compile` sends
+    the network through torch.compile, and changes its rounding alone."""
 
     steps: Positive
     peak_lr: LearningRate
@@ -205,7 +206,7 @@ class TrainConfig(Section):
     optimizer: Literal["adamw", "muon"] = "adamw"
     weight_decay: Weight = 0.01
     clip_norm: Annotated[float, Field(gt=0.0)] = 1.0
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Literal["auto", "fp32", "bf16"] = "fp32"
     compile: bool = False
     seed: NotNegative = 0
     eval_every: Positive = 250

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mw_pipeline.artifact import Artifact
 from mw_pipeline.errors import GateError
+from mw_pipeline.model.precision import precision_as_asked
 from mw_pipeline.stages import line
 from mw_pipeline.stages.lock import Judged, demand_no_region_withheld, judge, permit_of
 from mw_pipeline.stages.place import Place, Progress, quiet
@@ -43,21 +44,19 @@ def unlock_training(place: Place, recipe_name: str, *, progress: Progress = quie
     if line.full_checkpoint.find(judged.place, judged.recipe) is not None:
         _permit(judged, progress)
         return judged.verdict, None
-    device = _device_here(judged)
-    demand_same_surroundings(judged.recipe, judged.smoke, device=device)
-    return judged.verdict, Permit(place.store.url, _permit(judged, progress, device).digest)
+    train = judged.recipe.train
+    device = device_as_asked(train.device)
+    precision = precision_as_asked(train.precision, device)
+    demand_same_surroundings(judged.recipe, judged.smoke, device=device.type, precision=precision)
+    return judged.verdict, Permit(place.store.url, _permit(judged, progress, device.type).digest)
 
 
 def _permit(judged: Judged, progress: Progress, *devices: str) -> Artifact:
     """The permit of a smoke on any of some kinds of device, earned here where there is none."""
     if found := permit_of(judged, *devices):
         return found
-    earned = line.full_run_permit.build(judged.place, judged.recipe, progress=progress, device=_device_here(judged))
-    return earned.artifact
-
-
-def _device_here(judged: Judged) -> str:
-    return device_as_asked(judged.recipe.train.device).type
+    device = device_as_asked(judged.recipe.train.device).type
+    return line.full_run_permit.build(judged.place, judged.recipe, progress=progress, device=device).artifact
 
 
 def make_smoke_again(request: Request, out: Path, progress: Progress) -> Metrics:

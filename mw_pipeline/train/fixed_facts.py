@@ -21,7 +21,8 @@ def fixed_facts(plan: RunPlan, summary: Mapping[str, JSON]) -> dict[str, JSON]:
         "kind": plan.kind,
         **plan.course.as_json(),
         "device_asked": train.device,
-        "precision": train.precision,
+        "precision_asked": train.precision,
+        **({} if train.precision == "auto" else {"precision": train.precision}),
         "threads": train.threads,
         "compile": train.compile,
         "seed": train.seed,
@@ -58,7 +59,8 @@ def other_parts(run: Mapping[str, JSON], recipe: Recipe) -> Iterator[str]:
     """Each part of a run.json that says otherwise what the recipe fixes of it, wherever the run went on, in words: such
     a part would be held to a wider tolerance than its own."""
     train, device = recipe.train, recipe.train.device.partition(":")[0]
-    wanted: dict[str, JSON] = {"precision": train.precision, "threads": train.threads}
+    wanted: dict[str, JSON] = {"threads": train.threads}
+    wanted |= {} if train.precision == "auto" else {"precision": train.precision}
     wanted |= {} if device == "auto" else {"device": device}
     wanted |= {} if train.compile else {COMPILED_BY: None}
     wanted |= {} if recipe.model.dropout else {DRAWN_BY: None}

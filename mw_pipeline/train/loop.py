@@ -18,6 +18,7 @@ from mw_pipeline.digest import JSON
 from mw_pipeline.errors import GateError, UnfinishedError
 from mw_pipeline.metrics.row_losses import RowLosses
 from mw_pipeline.model.checkpoint import load_checkpoint, load_optimizer_state
+from mw_pipeline.model.precision import Precision
 from mw_pipeline.train.clock import RunClock
 from mw_pipeline.train.compilation import demand_compiler
 from mw_pipeline.train.data import TrainingData
@@ -75,11 +76,20 @@ class Run:
     Steps wait to be read until something is due that stands on them. One that was not finite is the last: those that
     were taken after it have moved nothing and are forgotten."""
 
-    def __init__(self, plan: RunPlan, device: torch.device, processes: Processes, emit: Listener) -> None:
+    def __init__(
+        self,
+        plan: RunPlan,
+        device: torch.device,
+        processes: Processes,
+        emit: Listener,
+        *,
+        precision: Precision | None = None,
+    ) -> None:
+        """`precision` is what the recipe asks for on the device, unless it is given."""
         self.plan, self.course, self.processes, self.emit = plan, plan.course, processes, emit
         self.data = TrainingData.open(plan, multiple=width_multiple(device), processes=processes)
         self.folder = RunFolder(plan, vocab_size=self.data.summary["vocab_size"])
-        self.stepper = Stepper(plan, self.data, device=device, processes=processes)
+        self.stepper = Stepper(plan, self.data, device=device, processes=processes, precision=precision)
         self.state = TrainState()
         self.finite = True
         self.clock = RunClock()
@@ -164,7 +174,7 @@ class Run:
         """Says that the run begins, or goes on, in run.json and to whoever listens."""
         facts = opening_facts(
             self.plan,
-            self.stepper.tagger,
+            self.stepper,
             self.data,
             ranks=self.processes.count,
             initial_val_loss=self._initial_val_loss(),

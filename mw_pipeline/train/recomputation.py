@@ -12,12 +12,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import get_args
 
 import torch
 
 from mw_pipeline.digest import JSON
 from mw_pipeline.errors import ArtifactError, CorpusError, GateError, RecipeError
 from mw_pipeline.model.checkpoint import Checkpoint, load_checkpoint, load_optimizer_state
+from mw_pipeline.model.precision import Precision
 from mw_pipeline.model.threads import threads_of_torch
 from mw_pipeline.train.compilation import compiler_of
 from mw_pipeline.train.device import machine_of
@@ -64,7 +66,7 @@ class Reenactment:
     @cached_property
     def run(self) -> Run:
         """The run before its first step, with weights, data, loss and optimizer as the trainer makes them."""
-        return Run(self.plan, self.device, ALONE, lambda event: None)
+        return Run(self.plan, self.device, ALONE, lambda event: None, precision=self._precision)
 
     @cached_property
     def checkpoints(self) -> dict[str, Checkpoint]:
@@ -94,6 +96,12 @@ class Reenactment:
     def same_dropout(self) -> bool:
         """Whether this kind of device drops what that of the smoke dropped: a CPU and a GPU draw differently."""
         return self.log.run.get("device") == self.device.type or self.plan.recipe.model.dropout == 0
+
+    @property
+    def _precision(self) -> Precision | None:
+        """That of the smoke, where the recipe leaves it to the machine: it was another one's to choose."""
+        chosen = self.log.run.get("precision")
+        return chosen if self.plan.recipe.train.precision == "auto" and chosen in get_args(Precision) else None
 
 
 def _parts_of(run: Row) -> list[Row]:

@@ -20,6 +20,7 @@ from mw_pipeline.model.checkpoint import Tagger
 from mw_pipeline.model.encoder import tensors_of
 from mw_pipeline.model.losses import Extent, TaggingLoss
 from mw_pipeline.model.optimizer import flat_state, optimizer_of, restore_flat_state
+from mw_pipeline.model.precision import Precision, multiplying_in, precision_as_asked
 from mw_pipeline.model.uncertainty import TASKS, sigmas
 from mw_pipeline.tokenizer import Tokenizer
 from mw_pipeline.train.compilation import CompiledEncoder, Network
@@ -98,8 +99,18 @@ class Stepper:
     A step whose loss or gradient is not finite leaves weights and optimizer untouched, and so do all after it: whoever
     asks for outcomes later than step by step finds the weights of the last one that was."""
 
-    def __init__(self, plan: RunPlan, data: TrainingData, *, device: torch.device, processes: Processes) -> None:
+    def __init__(
+        self,
+        plan: RunPlan,
+        data: TrainingData,
+        *,
+        device: torch.device,
+        processes: Processes,
+        precision: Precision | None = None,
+    ) -> None:
+        """`precision` is what the recipe asks for on the device, unless it is given."""
         recipe, summary = plan.recipe, data.summary
+        self.precision = precision or precision_as_asked(recipe.train.precision, device)
         torch.manual_seed(recipe.train.seed)
         self.tagger = Tagger(recipe.model, vocab_size=summary["vocab_size"], labels=recipe.label_set).to(device).train()
         if recipe.model.positions == "words":
@@ -122,7 +133,7 @@ class Stepper:
         if not self._config.compile or isinstance(self._network, CompiledEncoder):
             return
         compiled = CompiledEncoder(self.tagger.encoder)
-        compiled.make(self._course.batch_size, self._precision(), reads_words=self._reads_words)
+        compiled.make(self._course.batch_size, self._multiplying(), reads_words=self._reads_words)
         self._network = compiled
 
     def optimizer_state(self) -> dict[str, Tensor]:
@@ -166,7 +177,7 @@ class Stepper:
         """(1 + terms,) this micro-batch's part of loss and terms; its part of the gradient goes to the parameters."""
         input_ids, tags, mask = tensors_of(batch, self._device)
         tagger, words = self.tagger, batch.words if self._reads_words else input_ids.shape[1]
-        with self._precision():
+        with self._multiplying():
             logits = self._network(input_ids, mask, words).float()
         share = self.loss.share(
             logits, tags, mask, tagger.crf, window=window, own=own, log_variances=tagger.log_variances
@@ -175,9 +186,8 @@ class Stepper:
         terms = (share.nats, share.ce, share.crf, share.span)
         return torch.stack([term.detach() for term in terms if term is not None])
 
-    def _precision(self) -> AbstractContextManager[object]:
-        """bf16 changes how matrices are multiplied; weights, gradients, optimizer and loss stay float32 (M34)."""
-        return torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self._config.precision == "bf16")
+    def _multiplying(self) -> AbstractContextManager[object]:
+        return multiplying_in(self.precision, self._device)
 
     def _update(self, step: int, *, finite: Tensor) -> None:
         for group in self.optimizer.param_groups:

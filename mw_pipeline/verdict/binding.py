@@ -94,16 +94,17 @@ def demand_verdict(
     return verdict
 
 
-def demand_same_surroundings(recipe: Recipe, smoke: Artifact, *, device: str) -> None:
+def demand_same_surroundings(recipe: Recipe, smoke: Artifact, *, device: str, precision: str) -> None:
     """Returns when a smoke ran on the kind of device, in the precision, compiled or not as the full run to come, and
     under its tools.
 
-    `device` is "cpu" or "cuda". Raises GateError otherwise: what it has shown holds for these (M68)."""
+    `device` is "cpu" or "cuda", `precision` the one that the full run would have here. Raises GateError otherwise: what
+    it has shown holds for these (M68)."""
     refuse, run = refuse_artifact(refusal_of(recipe), smoke), read_run(smoke.folder()).run
     tools = run["toolchain"] if isinstance(run.get("toolchain"), dict) else {}
     wanted = {
         "kind of device": (run.get("device"), device),
-        "precision": (run.get("precision"), recipe.train.precision),
+        "precision": (run.get("precision"), precision),
         "compile": (run.get("compile"), recipe.train.compile),
         **{tool: (tools.get(tool), version) for tool, version in toolchain().items() if tool in BINDING_TOOLS},
     }

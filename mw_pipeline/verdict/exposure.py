@@ -28,8 +28,8 @@ class RunFacts:
     """What decides the exposure of a run; None where nobody recorded it.
 
     steps is the length of the schedule, effective_batch = batch × accumulation × processes, digests holds what of
-    COMPARED_DIGESTS is known, device is a kind ("cpu", "cuda"; None for a full run that takes what is there), and
-    resumed_from are the steps after which the run went on anew.
+    COMPARED_DIGESTS is known, device is a kind ("cpu", "cuda"), and resumed_from are the steps after which the run went
+    on anew. A full run that takes what is there says neither device nor precision.
     """
 
     schedule: str | None = None
@@ -73,7 +73,8 @@ def recipe_digests(recipe: Recipe) -> dict[str, str]:
 def full_facts(recipe: Recipe, digests: Mapping[str, str] | None = None, *, device: str | None = None) -> RunFacts:
     """The full run of a recipe. `digests` adds what the recipe alone does not know: data, tokenizer.
 
-    `device` is the kind that it will train on; without it the recipe's own is taken, and "auto" says none."""
+    `device` is the kind that it will train on; without it the recipe's own is taken. "auto" says none, of precisions
+    too."""
     train = recipe.train
     return RunFacts(
         schedule=train.schedule,
@@ -83,7 +84,7 @@ def full_facts(recipe: Recipe, digests: Mapping[str, str] | None = None, *, devi
         peak_lr=train.peak_lr,
         effective_batch=train.effective_batch,
         digests={**recipe_digests(recipe), **(digests or {})},
-        precision=train.precision,
+        precision=None if train.precision == "auto" else train.precision,
         device=_kind_of_device(device or (None if train.device == "auto" else train.device)),
     )
 

@@ -47,7 +47,7 @@ def problems_of(
         _other_number("effective_batch", "effective batch", facts.effective_batch, full.effective_batch),
         _other_peak(facts.peak_lr, full.peak_lr, steps),
         _other_word("precision", facts.precision, full.precision),
-        _other_device(facts.device, full.device),
+        _other_word("device", facts.device, full.device),
         *_other_digests(facts.digests, full.digests),
         _rate_mismatch(facts, steps),
     ]
@@ -108,14 +108,10 @@ def _other_peak(found: float | None, wanted: float | None, steps: Sequence[Row])
 
 
 def _other_word(rule: str, found: str | None, wanted: str | None) -> Problem | str | None:
-    if found is None or wanted is None:
-        return f"{rule}: {'run.json' if found is None else 'the full run'} does not say it"
-    return None if found == wanted else Problem(rule, f"{rule} {found} ≠ {wanted} of the full run")
-
-
-def _other_device(found: str | None, wanted: str | None) -> Problem | str | None:
-    """A CPU's smoke does not license a GPU's run; a full run that takes what is there asks for none."""
-    return None if wanted is None and found is not None else _other_word("device", found, wanted)
+    """A CPU's smoke does not license a GPU's run; a full run that takes what is there asks for no word."""
+    if found is None:
+        return f"{rule}: run.json does not say it"
+    return None if wanted in (None, found) else Problem(rule, f"{rule} {found} ≠ {wanted} of the full run")
 
 
 def _other_digests(found: Mapping[str, str], wanted: Mapping[str, str]) -> list[Problem | str]:

@@ -82,6 +82,7 @@ class RunJson(Shape):
     device_asked: _Word | None = None
     machine: Any = None
     precision: _Word | None = None
+    precision_asked: _Word | None = None
     tokens: _Total | None = None
     rows: _Total | None = None
     train_rows: _Total | None = None

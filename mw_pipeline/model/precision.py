@@ -1,0 +1,30 @@
+"""In which precision matrices are multiplied: the one that a recipe names, or the one that the device is made for."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Literal
+
+import torch
+
+Precision = Literal["fp32", "bf16"]
+
+_BF16_OF_CPUS = ("avx512_bf16", "amx_bf16", "bf16")  # instructions of x86, and of ARM, by torch's names
+
+
+def precision_as_asked(asked: Literal["auto", "fp32", "bf16"], device: torch.device) -> Precision:
+    """The precision of a recipe. "auto" is bf16 where the device has instructions for it, else fp32: a processor that
+    has none takes many times longer for bf16."""
+    if asked != "auto":
+        return asked
+    if device.type == "cuda":
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        there = torch.cpu.get_capabilities()
+        native = any(there.get(name) for name in _BF16_OF_CPUS)
+    return "bf16" if native else "fp32"
+
+
+def multiplying_in(precision: Precision, device: torch.device) -> AbstractContextManager[object]:
+    """bf16 changes how matrices are multiplied; weights, gradients, optimizer and loss stay float32 (M34)."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")

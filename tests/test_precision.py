@@ -1,0 +1,68 @@
+"""The precision of a run is the one that its recipe names, or the one that the machine is made for."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from toy_run import Toy, toy_plan, toy_recipe
+
+from mw_pipeline.model.precision import precision_as_asked
+from mw_pipeline.train.loop import train
+from mw_pipeline.train.recomputation import recompute
+
+CPU = torch.device("cpu")
+AUTO = {"precision": "auto"}
+
+
+def processor(monkeypatch: pytest.MonkeyPatch, **instructions: bool) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True, **instructions})
+
+
+@pytest.mark.parametrize(
+    ("instructions", "found"),
+    [
+        ({}, "fp32"),
+        ({"avx512_f": True, "avx512_bf16": False}, "fp32"),
+        ({"avx512_bf16": True}, "bf16"),
+        ({"amx_bf16": True}, "bf16"),
+        ({"bf16": True}, "bf16"),
+    ],
+)
+def test_auto_is_bf16_where_the_processor_has_instructions_for_it(monkeypatch, instructions, found):
+    processor(monkeypatch, **instructions)
+
+    assert precision_as_asked("auto", CPU) == found
+    assert precision_as_asked("fp32", CPU) == "fp32" and precision_as_asked("bf16", CPU) == "bf16"
+
+
+@pytest.mark.parametrize(("native", "found"), [(True, "bf16"), (False, "fp32")])
+def test_auto_on_a_gpu_is_what_that_can_do_without_emulation(monkeypatch, native, found):
+    processor(monkeypatch, avx512_bf16=not native)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda *, including_emulation: native or including_emulation)
+
+    assert precision_as_asked("auto", torch.device("cuda", 0)) == found
+
+
+@pytest.mark.parametrize(("instructions", "found"), [({}, "fp32"), ({"avx512_bf16": True}, "bf16")])
+def test_a_run_says_what_was_asked_and_what_it_trained_in(toy: Toy, tmp_path, monkeypatch, instructions, found):
+    processor(monkeypatch, **instructions)
+    plan = toy_plan(toy, tmp_path, recipe=toy_recipe(train={**AUTO, "steps": 20}))
+
+    train(plan)
+
+    run = json.loads((tmp_path / "run.json").read_text())
+    assert (run["precision_asked"], run["precision"]) == ("auto", found)
+    assert [part["precision"] for part in run["parts"]] == [found]
+
+
+def test_a_smoke_in_the_precision_of_its_machine_is_made_again_in_it_on_another(toy: Toy, tmp_path, monkeypatch):
+    # M68
+    recipe = toy_recipe(train={**AUTO, "optimizer": "muon"}, smoke={"steps": 30, "eval_every": 10})
+    plan = toy_plan(toy, tmp_path, kind="smoke", recipe=recipe)
+    processor(monkeypatch, avx512_bf16=True)
+    train(plan)
+    processor(monkeypatch)
+
+    assert recompute(plan, CPU)["steps_trained_again"] == 20
