@@ -10,7 +10,8 @@ and CPU seconds of each over those of AdamW.
 
 `--threads` needs no dataset: it times steps of Muon and AdamW on the recipe's network (demo unless said) by themselves,
 by turns, and prints JSON: milliseconds of the fastest step with one thread, with two in each product, with halves side
-by side on one thread each, and with torch's own Muon on one, which counts in bf16; and what the others are of the first.
+by side on one thread each, and on one thread with torch's own Muon, which counts in bf16; and what these are of the
+first.
 """
 
 from __future__ import annotations

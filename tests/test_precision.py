@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
 from toy_run import Toy, toy_plan, toy_recipe
 
+from mw_pipeline.errors import RecipeError
 from mw_pipeline.model.precision import precision_as_asked
 from mw_pipeline.train.loop import train
+from mw_pipeline.train.processes import Processes
 from mw_pipeline.train.recomputation import recompute
 
 CPU = torch.device("cpu")
@@ -55,6 +58,30 @@ def test_a_run_says_what_was_asked_and_what_it_trained_in(toy: Toy, tmp_path, mo
     run = json.loads((tmp_path / "run.json").read_text())
     assert (run["precision_asked"], run["precision"]) == ("auto", found)
     assert [part["precision"] for part in run["parts"]] == [found]
+
+
+def test_processes_of_machines_that_choose_otherwise_do_not_train_together(toy: Toy, tmp_path, monkeypatch):
+    processor(monkeypatch)
+    monkeypatch.setattr(Processes, "any", lambda self, *flags: [True] * len(flags))  # as another one with bf16 has it
+    plan = toy_plan(toy, tmp_path, recipe=toy_recipe(train=AUTO))
+
+    with pytest.raises(RecipeError, match="is 'auto', which is 'fp32' here and another one in other processes"):
+        train(plan)
+    assert not (tmp_path / "run.json").exists()
+
+
+def test_a_run_does_not_go_on_in_another_precision_than_it_began_in(toy: Toy, tmp_path, monkeypatch):
+    plan = toy_plan(toy, tmp_path, recipe=toy_recipe(train={**AUTO, "steps": 20}))
+    processor(monkeypatch, avx512_bf16=True)
+    assert train(replace(plan, max_wall_seconds=0.0, in_parts=True)).step == 1
+    processor(monkeypatch)
+
+    with pytest.raises(
+        RecipeError, match=r"the run began in 'bf16', and train\.precision 'auto' is 'fp32' here\. Go on"
+    ):
+        train(plan)
+    processor(monkeypatch, avx512_bf16=True)
+    assert train(plan).resumed_from_step == 1
 
 
 def test_a_smoke_in_the_precision_of_its_machine_is_made_again_in_it_on_another(toy: Toy, tmp_path, monkeypatch):

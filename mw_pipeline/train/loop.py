@@ -15,10 +15,10 @@ from contextlib import nullcontext
 import torch
 
 from mw_pipeline.digest import JSON
-from mw_pipeline.errors import GateError, UnfinishedError
+from mw_pipeline.errors import GateError, RecipeError, UnfinishedError
 from mw_pipeline.metrics.row_losses import RowLosses
 from mw_pipeline.model.checkpoint import load_checkpoint, load_optimizer_state
-from mw_pipeline.model.precision import Precision
+from mw_pipeline.model.precision import Precision, precision_as_asked
 from mw_pipeline.train.clock import RunClock
 from mw_pipeline.train.compilation import demand_compiler
 from mw_pipeline.train.data import TrainingData
@@ -63,11 +63,22 @@ def train(plan: RunPlan, *, on_event: Listener = lambda event: None) -> RunResul
         sole_writer(plan.out) if processes.writes else nullcontext(),
         stop_signals() as stop,
     ):
+        precision = _agreed(precision_as_asked(config.precision, device), processes)
         if processes.writes:
             prepare_folder(plan)
         processes.wait()
-        run = Run(plan, device, processes, on_event if processes.writes else lambda event: None)
+        run = Run(plan, device, processes, on_event if processes.writes else lambda event: None, precision=precision)
         return run.folder.former_result() or run.go(stop)
+
+
+def _agreed(precision: Precision, processes: Processes) -> Precision:
+    """The precision, which is that of all processes: gradients of two are not those of one run. Raises RecipeError."""
+    if all(processes.any(precision == "fp32", precision == "bf16")):
+        raise RecipeError(
+            f"train.precision is 'auto', which is {precision!r} here and another one in other processes of the run. "
+            "Name one in the recipe, and smoke in it."
+        )
+    return precision
 
 
 class Run:
@@ -143,6 +154,12 @@ class Run:
         return resumed_from
 
     def _load_last(self) -> int:
+        began, here = (self.folder.log.read_run() or {}).get("precision"), self.stepper.precision
+        if began not in (None, here):
+            raise RecipeError(
+                f"{self.plan.out}: the run began in {began!r}, and train.precision 'auto' is {here!r} here. Go on "
+                "where it began, or delete the folder to begin anew."
+            )
         checkpoint = load_checkpoint(
             self.plan.out / LAST,
             labels=self.plan.recipe.label_set,
