@@ -23,6 +23,14 @@ from mw_pipeline.recipe.reading import (
     load_mix_wishes,
     load_recipe,
 )
+from mw_pipeline.recipe.release_sections import (
+    LAST_RELEASE,
+    CellFamily,
+    ClosedKind,
+    EvalConfig,
+    PackageConfig,
+    SetGate,
+)
 from mw_pipeline.recipe.section import MOST, length_problem
 from mw_pipeline.recipe.smoke_log import (
     MAX_REQUIRED_STEPS,
@@ -32,17 +40,11 @@ from mw_pipeline.recipe.smoke_log import (
     required_steps,
 )
 from mw_pipeline.recipe.training_recipe import (
-    LAST_RELEASE,
     POOL_BATCHES,
-    CellFamily,
-    ClosedKind,
-    EvalConfig,
     LossConfig,
     MixConfig,
     ModelConfig,
-    PackageConfig,
     Recipe,
-    SetGate,
     SmokeConfig,
     TokenizerConfig,
     TrainConfig,

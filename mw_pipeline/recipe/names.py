@@ -8,7 +8,8 @@ from typing import get_args
 
 from mw_pipeline.licences import asks_to_share_alike
 from mw_pipeline.recipe.corpus_spec import CorpusSpec
-from mw_pipeline.recipe.training_recipe import ClosedKind, Recipe
+from mw_pipeline.recipe.release_sections import ClosedKind
+from mw_pipeline.recipe.training_recipe import Recipe
 
 
 def corpus_problem(recipe: Recipe, spec: CorpusSpec) -> str | None:
