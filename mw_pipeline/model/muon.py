@@ -1,7 +1,7 @@
 """Muon (Jordan et al. 2024) with its iterations in float32.
 
 torch's own counts them in bf16, whatever it moves: on a CPU that has no instructions for it these few small products
-then take four fifths of a training step, and on one that has them they are no faster for it (docs/training.md).
+then take four fifths of a training step (docs/training.md).
 """
 
 from __future__ import annotations
