@@ -82,8 +82,8 @@ log_every = 1
 threads = 1
 
 [smoke]
-steps = 280
-eval_every = 30
+steps = 200
+eval_every = 25
 
 [package]
 untaught = [
