@@ -15,7 +15,7 @@ tokenizing   aligned rows to the files that training reads
 seconds are CPU seconds, so that a busy machine counts as an idle one; a model of a fixed part and one for each row is
 fitted to them. parallel_share is what portions of raw files and pieces take of a stage, which any worker can do.
 `--speedup` tokenizes so many rows by one worker on one core, by two, by two of Ray, and twice at once by two that share
-nothing, by the clock: it wants an idle machine.
+nothing, by the clock, the faster of two rounds: it wants an idle machine.
 """
 
 from __future__ import annotations
@@ -61,6 +61,7 @@ MAX_LENGTH = 64
 SAMPLE_ROWS, VOCABULARY = 20_000, 4_000
 TOKENIZER_FILE = "tokenizer.model"
 SECONDS_BETWEEN_LOOKS = 0.2
+SPEEDUP_ROUNDS = 2  # the first reads files that no memory holds yet
 
 
 def main() -> None:
@@ -274,7 +275,8 @@ def speedup(streets: pa.Table, size: int, folder: Path) -> dict[str, float]:
     twin.mkdir()
     for path in made:
         (twin / path.name).symlink_to(path)
-    seconds = {workers: seconds_by(workers, folder) for workers in ("1", "2", "ray:2")}
+    rounds = [{workers: seconds_by(workers, folder) for workers in ("1", "2", "ray:2")} for _ in range(SPEEDUP_ROUNDS)]
+    seconds = {workers: min(each[workers] for each in rounds) for workers in rounds[0]}
     with ThreadPoolExecutor(2) as both:
         together = max(both.map(functools.partial(seconds_by, "1"), (folder, twin)))
     found = {workers: round(seconds["1"] / took, 2) for workers, took in seconds.items()}
