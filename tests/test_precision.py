@@ -11,6 +11,7 @@ from toy_run import Toy, toy_plan, toy_recipe
 
 from mw_pipeline.errors import RecipeError
 from mw_pipeline.model.precision import precision_as_asked
+from mw_pipeline.train.fixed_facts import other_parts
 from mw_pipeline.train.loop import train
 from mw_pipeline.train.processes import Processes
 from mw_pipeline.train.recomputation import recompute
@@ -58,6 +59,18 @@ def test_a_run_says_what_was_asked_and_what_it_trained_in(toy: Toy, tmp_path, mo
     run = json.loads((tmp_path / "run.json").read_text())
     assert (run["precision_asked"], run["precision"]) == ("auto", found)
     assert [part["precision"] for part in run["parts"]] == [found]
+
+
+def test_a_part_that_claims_another_precision_than_its_run_is_found(toy: Toy, tmp_path, monkeypatch):
+    # M68
+    processor(monkeypatch)
+    recipe = toy_recipe(train={**AUTO, "steps": 20})
+    train(toy_plan(toy, tmp_path, recipe=recipe))
+    run = json.loads((tmp_path / "run.json").read_text())
+    assert list(other_parts(run, recipe)) == []
+
+    run["parts"][0]["precision"] = "bf16"
+    assert list(other_parts(run, recipe)) == ["part 1 of run.json has precision 'bf16', recipe and data have 'fp32'"]
 
 
 def test_processes_of_machines_that_choose_otherwise_do_not_train_together(toy: Toy, tmp_path, monkeypatch):

@@ -32,7 +32,7 @@ class Muon(torch.optim.Muon):
 
 
 def orthogonalised(matrix: Tensor, coefficients: tuple[float, float, float], *, steps: int, eps: float) -> Tensor:
-    """U Vᵀ of a matrix U S Vᵀ, roughly: singular values come out between 0.7 and 1.2, by Newton and Schulz's iteration.
+    """U Vᵀ of a matrix U S Vᵀ, roughly: singular values come out near 1, by Newton and Schulz's iteration.
 
     In the precision of the matrix (rows, columns), over its smaller side."""
     a, b, c = coefficients

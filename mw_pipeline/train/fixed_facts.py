@@ -57,10 +57,10 @@ def other_facts(run: Mapping[str, JSON], wanted: Mapping[str, JSON], *, where: s
 
 def other_parts(run: Mapping[str, JSON], recipe: Recipe) -> Iterator[str]:
     """Each part of a run.json that says otherwise what the recipe fixes of it, wherever the run went on, in words: such
-    a part would be held to a wider tolerance than its own."""
+    a part would be held to a wider tolerance than its own. No run goes on in another precision than it began in."""
     train, device = recipe.train, recipe.train.device.partition(":")[0]
-    wanted: dict[str, JSON] = {"threads": train.threads}
-    wanted |= {} if train.precision == "auto" else {"precision": train.precision}
+    precision = run.get("precision") if train.precision == "auto" else train.precision
+    wanted: dict[str, JSON] = {"precision": precision, "threads": train.threads}
     wanted |= {} if device == "auto" else {"device": device}
     wanted |= {} if train.compile else {COMPILED_BY: None}
     wanted |= {} if recipe.model.dropout else {DRAWN_BY: None}
