@@ -6,6 +6,7 @@ import functools
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from mw_pipeline.stages.lock import unlock
 from mw_pipeline.stages.package_scores import scores_of_package
 from mw_pipeline.stages.place import Place
 from mw_pipeline.stages.upstream import prepare_corpus
+from mw_pipeline.verdict.evidence import Evidence
 
 pytestmark = pytest.mark.slow
 
@@ -164,6 +166,19 @@ def test_a_full_run_that_says_otherwise_than_recipe_and_data_is_found(
     rewrite(made(place, "full_checkpoint"), "run.json", edit_json(**forged))
 
     assert f"run.json has {name}" in problems(checks.run_is_sound, place)
+
+
+def test_a_full_run_in_another_precision_than_its_smoke_is_found(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    # M68, as where the recipe leaves it to the machine and another one has made the smoke.
+    read = Evidence.read
+
+    def smoked_in_bf16(folder: Path, *, smoke: Path) -> Evidence:
+        found = read(folder, smoke=smoke)
+        return replace(found, smoke=replace(found.smoke, run={**found.smoke.run, "precision": "bf16"}))
+
+    monkeypatch.setattr(Evidence, "read", smoked_in_bf16)
+
+    assert "run.json has precision 'fp32', its smoke had 'bf16'" in problems(checks.run_is_sound, place)
 
 
 @pytest.mark.parametrize("forged", [{"pool_batches": 10**15}, {"accumulation": 1.5}, {"accumulation": 0}])

@@ -92,7 +92,8 @@ def test_a_file_that_is_no_permit_lets_nothing_train(plan: RunPlan, text: str) -
 
 def test_a_permit_with_the_facts_of_another_run_written_into_it_lets_nothing_train(plan: RunPlan, toy: Toy) -> None:
     other = replace(plan, recipe=toy_recipe(train={"peak_lr": 1.0}))
-    facts = bound_facts(other.recipe, dataset_path=toy.dataset, tokenizer_path=toy.tokenizer, device="cpu")
+    paths = {"dataset_path": toy.dataset, "tokenizer_path": toy.tokenizer}
+    facts = bound_facts(other.recipe, **paths, device="cpu", precision="fp32")
 
     assert "its seal is not the lock's" in refusal_of(forged(other, **{"for": facts}))
 
@@ -104,7 +105,7 @@ def test_a_permit_that_someone_without_the_key_has_written_lets_nothing_train(
     with monkeypatch.context() as elsewhere:
         elsewhere.setenv(seal.KEY_VARIABLE, str(tmp_path / "key of a forger"))
         theirs = permitted(replace(plan, permit=None), Store(tmp_path / "theirs"))
-        demand_permit(theirs, device="cpu")
+        demand_permit(theirs, device="cpu", precision="fp32")
 
     assert "was not given out by the lock under the key of this user" in refusal_of(theirs)
 
@@ -130,7 +131,13 @@ def test_the_permit_of_other_data_lets_nothing_train(plan: RunPlan, tmp_path: Pa
 
 def test_the_permit_of_another_kind_of_device_lets_nothing_train(plan: RunPlan) -> None:
     with pytest.raises(GateError, match=r"its permit is for another device \('cpu', here 'cuda'\)"):
-        demand_permit(plan, device="cuda")
+        demand_permit(plan, device="cuda", precision="fp32")
+
+
+def test_the_permit_of_another_precision_lets_nothing_train(plan: RunPlan) -> None:
+    # M68: the launcher's machine multiplied as the smoke did, the one that trains does not.
+    with pytest.raises(GateError, match=r"its permit is for another precision \('fp32', here 'bf16'\)"):
+        demand_permit(plan, device="cpu", precision="bf16")
 
 
 def test_a_permit_that_other_code_gave_out_lets_nothing_train(plan: RunPlan, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,5 +162,5 @@ def test_a_permit_survives_the_way_to_the_processes_of_a_run(toy: Toy, tmp_path:
 def test_what_a_permit_was_given_for_can_be_read(plan: RunPlan) -> None:
     content = json.loads((artifact_of(plan) / PERMIT_FILE).read_text())
 
-    assert content["for"].keys() == {"recipe", "data", "tokenizer", "code", "device"}
+    assert content["for"].keys() == {"recipe", "data", "tokenizer", "code", "device", "precision"}
     assert dataclasses.asdict(plan.permit)["digest"] == artifact_of(plan).name  # type: ignore[arg-type]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 
 import pytest
 import torch
+from tiny_project import edit_json
 from toy_run import Toy, toy_plan, toy_recipe
 
 from mw_pipeline.errors import RecipeError
@@ -18,6 +20,7 @@ from mw_pipeline.train.recomputation import recompute
 
 CPU = torch.device("cpu")
 AUTO = {"precision": "auto"}
+BEGAN_ELSEWHERE = r"the run began in 'bf16', and train\.precision 'auto' is 'fp32' here\. Go on"
 
 
 def processor(monkeypatch: pytest.MonkeyPatch, **instructions: bool) -> None:
@@ -42,11 +45,12 @@ def test_auto_is_bf16_where_the_processor_has_instructions_for_it(monkeypatch, i
 
 
 @pytest.mark.parametrize(("native", "found"), [(True, "bf16"), (False, "fp32")])
-def test_auto_on_a_gpu_is_what_that_can_do_without_emulation(monkeypatch, native, found):
+def test_auto_on_a_gpu_is_what_that_one_can_do_without_emulation(monkeypatch, native, found):
     processor(monkeypatch, avx512_bf16=not native)
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda *, including_emulation: native or including_emulation)
+    cards = {"cuda:1": (9, 0) if native else (7, 0), "cuda:0": (7, 0) if native else (9, 0)}
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: cards[str(device)])
 
-    assert precision_as_asked("auto", torch.device("cuda", 0)) == found
+    assert precision_as_asked("auto", torch.device("cuda", 1)) == found
 
 
 @pytest.mark.parametrize(("instructions", "found"), [({}, "fp32"), ({"avx512_bf16": True}, "bf16")])
@@ -84,17 +88,44 @@ def test_processes_of_machines_that_choose_otherwise_do_not_train_together(toy: 
 
 
 def test_a_run_does_not_go_on_in_another_precision_than_it_began_in(toy: Toy, tmp_path, monkeypatch):
-    plan = toy_plan(toy, tmp_path, recipe=toy_recipe(train={**AUTO, "steps": 20}))
+    plan = toy_plan(toy, tmp_path, kind="smoke", recipe=toy_recipe(train=AUTO, smoke={"steps": 20}))
     processor(monkeypatch, avx512_bf16=True)
     assert train(replace(plan, max_wall_seconds=0.0, in_parts=True)).step == 1
     processor(monkeypatch)
 
-    with pytest.raises(
-        RecipeError, match=r"the run began in 'bf16', and train\.precision 'auto' is 'fp32' here\. Go on"
-    ):
+    with pytest.raises(RecipeError, match=BEGAN_ELSEWHERE):
         train(plan)
     processor(monkeypatch, avx512_bf16=True)
     assert train(plan).resumed_from_step == 1
+
+
+@pytest.mark.parametrize("forget", ["checkpoint", "precision"])
+def test_nor_does_one_that_has_no_checkpoint_or_does_not_say_so(toy: Toy, tmp_path, monkeypatch, forget):
+    # Its first part would stand in the log, and refuse the run when it has been paid for.
+    plan = toy_plan(toy, tmp_path, kind="smoke", recipe=toy_recipe(train=AUTO, smoke={"steps": 20}))
+    processor(monkeypatch, avx512_bf16=True)
+    train(replace(plan, max_wall_seconds=0.0, in_parts=True))
+    if forget == "checkpoint":
+        shutil.rmtree(tmp_path / "last")
+    else:
+        edit_json(precision="fp32")(tmp_path / "run.json")
+    processor(monkeypatch)
+
+    with pytest.raises(RecipeError, match=BEGAN_ELSEWHERE):
+        train(plan)
+
+
+def test_a_run_that_cannot_go_on_here_is_not_brought_here(toy: Toy, tmp_path, monkeypatch):
+    plan = toy_plan(toy, tmp_path / "there", kind="smoke", recipe=toy_recipe(train=AUTO, smoke={"steps": 20}))
+    processor(monkeypatch, avx512_bf16=True)
+    train(replace(plan, max_wall_seconds=0.0, in_parts=True))
+    here = replace(plan, out=tmp_path / "here", resume_from=plan.out)
+    processor(monkeypatch)
+
+    with pytest.raises(RecipeError, match=BEGAN_ELSEWHERE):
+        train(here)
+    processor(monkeypatch, avx512_bf16=True)
+    assert train(here).resumed_from_step == 1
 
 
 def test_a_smoke_in_the_precision_of_its_machine_is_made_again_in_it_on_another(toy: Toy, tmp_path, monkeypatch):

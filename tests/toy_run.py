@@ -11,10 +11,12 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import torch
 
 from mw_pipeline.dataset.build import build_dataset
 from mw_pipeline.digest import JSON, sha256_file
 from mw_pipeline.labels import STAGE2
+from mw_pipeline.model.precision import precision_as_asked
 from mw_pipeline.recipe import Recipe, TokenizerConfig
 from mw_pipeline.store import Store
 from mw_pipeline.tokenizer import Tokenizer, train_tokenizer
@@ -114,7 +116,9 @@ def permitted(plan: RunPlan, store: Store) -> RunPlan:
     """The plan with a permit under the key of these tests, so that they train without a smoke; a smoke needs none."""
     if plan.kind == "smoke" or plan.permit is not None:
         return plan
-    facts = bound_facts(plan.recipe, dataset_path=plan.dataset_path, tokenizer_path=plan.tokenizer_path, device="cpu")
+    precision = precision_as_asked(plan.recipe.train.precision, torch.device("cpu"))
+    paths = {"dataset_path": plan.dataset_path, "tokenizer_path": plan.tokenizer_path}
+    facts = bound_facts(plan.recipe, **paths, device="cpu", precision=precision)
 
     def make(out: Path) -> dict[str, JSON]:
         write_permit(out, facts, inputs=(), measured={})

@@ -10,6 +10,7 @@ import torch
 Precision = Literal["fp32", "bf16"]
 
 _BF16_OF_CPUS = ("avx512_bf16", "amx_bf16", "bf16")  # instructions of x86, and of ARM, by torch's names
+_BF16_SINCE = (8, 0)  # compute capability; all GPUs of AMD that torch works on have it
 
 
 def precision_as_asked(asked: Literal["auto", "fp32", "bf16"], device: torch.device) -> Precision:
@@ -18,7 +19,7 @@ def precision_as_asked(asked: Literal["auto", "fp32", "bf16"], device: torch.dev
     if asked != "auto":
         return asked
     if device.type == "cuda":
-        native = torch.cuda.is_bf16_supported(including_emulation=False)
+        native = bool(torch.version.hip) or torch.cuda.get_device_capability(device) >= _BF16_SINCE
     else:
         there = torch.cpu.get_capabilities()
         native = any(there.get(name) for name in _BF16_OF_CPUS)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 from torch import Tensor
 
 from mw_pipeline.digest import JSON, toolchain
-from mw_pipeline.errors import ArtifactError
+from mw_pipeline.errors import ArtifactError, RecipeError
 from mw_pipeline.metrics.row_losses import RowLosses
 from mw_pipeline.model.checkpoint import (
     CheckpointFacts,
@@ -246,15 +247,32 @@ def _resumes(former: Mapping[str, JSON], step: int) -> list[JSON]:
     return [*(former.get("resumed_from_steps") or []), *([step] if former else [])]
 
 
-def prepare_folder(plan: RunPlan) -> None:
-    """Makes the folder whole, whatever a killed run left there, and brings the run that must be resumed into it."""
+def prepare_folder(plan: RunPlan, *, precision: str) -> None:
+    """Makes the folder whole, whatever a killed run left there, and brings the run that must be resumed into it.
+
+    Raises RecipeError, and brings nothing, when that run was not trained in the `precision` that it would go on in."""
     for name in (BEST, LAST):
         recover_checkpoint(plan.out / name)
     if plan.resume_from is not None:
+        demand_same_precision(plan, plan.resume_from, precision)
         adopt_run(plan.resume_from, plan.out)
     for draft in plan.out.glob(f".{RUN}.*"):  # that a kill left
         draft.unlink()
     demand_whole_copy(plan.out)
+
+
+def demand_same_precision(plan: RunPlan, folder: Path, precision: str) -> None:
+    """Raises RecipeError when a part of the run in a folder was trained in another precision: at its end the run would
+    be refused. One that has ended does not go on."""
+    run = TrainingLog(folder).read_run()
+    if run is None or run.get("status") in ENDED:
+        return
+    told = [run.get("precision"), *(part.get("precision") for part in run.get("parts") or ())]
+    if other := [began for began in told if began != precision]:
+        raise RecipeError(
+            f"{folder}: the run began in {other[0]!r}, and train.precision {plan.recipe.train.precision!r} is "
+            f"{precision!r} here. Go on where it began, or delete the folder to begin anew."
+        )
 
 
 def _now() -> str:

@@ -24,7 +24,7 @@ from mw_pipeline.train.compilation import demand_compiler
 from mw_pipeline.train.data import TrainingData
 from mw_pipeline.train.device import device_as_asked, width_multiple
 from mw_pipeline.train.facts import opening_facts
-from mw_pipeline.train.folder import RunFolder, prepare_folder
+from mw_pipeline.train.folder import RunFolder, demand_same_precision, prepare_folder
 from mw_pipeline.train.log import BEST, EVALS, LAST, sole_writer
 from mw_pipeline.train.memory import memory_by_name
 from mw_pipeline.train.permit import demand_permit
@@ -55,7 +55,8 @@ def train(plan: RunPlan, *, on_event: Listener = lambda event: None) -> RunResul
     device = device_as_asked(config.device)
     if config.compile:
         demand_compiler(device)
-    demand_permit(plan, device=device.type)
+    precision = precision_as_asked(config.precision, device)
+    demand_permit(plan, device=device.type, precision=precision)
     torch.set_num_threads(config.threads)
     with (
         Processes.join(plan.course.micro_batches_per_step, device=device, asked=config.device) as processes,
@@ -63,22 +64,21 @@ def train(plan: RunPlan, *, on_event: Listener = lambda event: None) -> RunResul
         sole_writer(plan.out) if processes.writes else nullcontext(),
         stop_signals() as stop,
     ):
-        precision = _agreed(precision_as_asked(config.precision, device), processes)
+        _demand_agreement(precision, processes)
         if processes.writes:
-            prepare_folder(plan)
+            prepare_folder(plan, precision=precision)
         processes.wait()
         run = Run(plan, device, processes, on_event if processes.writes else lambda event: None, precision=precision)
         return run.folder.former_result() or run.go(stop)
 
 
-def _agreed(precision: Precision, processes: Processes) -> Precision:
-    """The precision, which is that of all processes: gradients of two are not those of one run. Raises RecipeError."""
+def _demand_agreement(precision: Precision, processes: Processes) -> None:
+    """Raises RecipeError where processes differ in their precision: gradients of two are not those of one run."""
     if all(processes.any(precision == "fp32", precision == "bf16")):
         raise RecipeError(
             f"train.precision is 'auto', which is {precision!r} here and another one in other processes of the run. "
             "Name one in the recipe, and smoke in it."
         )
-    return precision
 
 
 class Run:
@@ -144,6 +144,7 @@ class Run:
 
     def _resume(self) -> int | None:
         """State and log as when last/ was written; without one, as before the first step."""
+        demand_same_precision(self.plan, self.plan.out, self.stepper.precision)
         resumed_from = self._load_last() if (self.plan.out / LAST).exists() else None
         if self.processes.writes:
             self.folder.rewind(self.state.step, pieces=self.state.logged_tokens)
@@ -154,12 +155,6 @@ class Run:
         return resumed_from
 
     def _load_last(self) -> int:
-        began, here = (self.folder.log.read_run() or {}).get("precision"), self.stepper.precision
-        if began not in (None, here):
-            raise RecipeError(
-                f"{self.plan.out}: the run began in {began!r}, and train.precision 'auto' is {here!r} here. Go on "
-                "where it began, or delete the folder to begin anew."
-            )
         checkpoint = load_checkpoint(
             self.plan.out / LAST,
             labels=self.plan.recipe.label_set,

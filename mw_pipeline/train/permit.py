@@ -30,15 +30,18 @@ def name_of(device: str) -> JSON:
     return {"key": key_name(), "device": device}
 
 
-def bound_facts(recipe: Recipe, *, dataset_path: Path, tokenizer_path: Path, device: str) -> dict[str, str]:
-    """What a permit is for, each from the thing itself: what of the recipe a smoke answers for, data, tokenizer, code
-    and kind of device."""
+def bound_facts(
+    recipe: Recipe, *, dataset_path: Path, tokenizer_path: Path, device: str, precision: str
+) -> dict[str, str]:
+    """What a permit is for, each from the thing itself: what of the recipe a smoke answers for, data, tokenizer, code,
+    kind of device, and the precision that the smoke had."""
     return {
         "recipe": digest_of(recipe.slice(*BINDING_SECTIONS)),
         "data": sha256_file(dataset_path / DATASET_JSON),
         "tokenizer": sha256_file(tokenizer_path),
         "code": code_digest(("mw_pipeline.train.loop",)),
         "device": device,
+        "precision": precision,
     }
 
 
@@ -71,10 +74,11 @@ def read_permit(store: Store, artifact: Artifact) -> dict[str, JSON]:
     return facts
 
 
-def demand_permit(plan: RunPlan, *, device: str) -> None:
+def demand_permit(plan: RunPlan, *, device: str, precision: str) -> None:
     """Returns for a smoke, and for a full run whose permit is in the store, sealed by the lock, and for this very plan.
 
-    `device` is the kind that it is about to be trained on. Raises GateError otherwise."""
+    `device` is the kind that it is about to be trained on, `precision` the one that it will have there. Raises
+    GateError otherwise."""
     if plan.kind == "smoke":
         return
     where = f"the full run of {plan.recipe.name!r} may not start"
@@ -89,7 +93,7 @@ def demand_permit(plan: RunPlan, *, device: str) -> None:
     except (ArtifactError, GateError) as error:
         raise GateError(f"{where}: {error}") from None
     data, tokenizer = plan.dataset_path, plan.tokenizer_path
-    mine = bound_facts(plan.recipe, dataset_path=data, tokenizer_path=tokenizer, device=device)
+    mine = bound_facts(plan.recipe, dataset_path=data, tokenizer_path=tokenizer, device=device, precision=precision)
     differing = [name for name in mine if facts.get(name) != mine[name]]
     if differing:
         name = differing[0]

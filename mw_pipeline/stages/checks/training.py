@@ -19,7 +19,6 @@ from mw_pipeline.train.fixed_facts import digests_of, fixed_facts, other_facts, 
 from mw_pipeline.train.plan import RunPlan
 from mw_pipeline.verdict.evidence import Evidence
 from mw_pipeline.verdict.run_checks import problems_of_run, warnings_of_run
-from mw_pipeline.verdict.runlog import Row
 from mw_pipeline.verdict.task_weights import task_weights_of
 
 
@@ -44,20 +43,24 @@ def run_is_sound(place: Place, partition: str) -> Findings:
     summary = f"{steps:,} steps, best validation macro-F1 {number(best)} at step {fact(full.metrics['best_step'])}"
     learned = task_weights_of(evidence.log.steps)
     worth = {"task_weights": learned.one_line()} if learned else {}
-    problems = (*_not_the_recipes(place, recipe, evidence.log.run, full), *problems_of_run(evidence))
+    problems = (*_not_the_recipes(place, recipe, evidence, full), *problems_of_run(evidence))
     warnings = "; ".join(warnings_of_run(evidence)) or "none"
     told = (*problems, *_what_the_probe_says(full)) if problems else ()
     return found(told, summary, steps=steps, best_val_macro_f1=best, warnings=warnings, **worth)
 
 
-def _not_the_recipes(place: Place, recipe: Recipe, run: Row, full: Artifact) -> Iterator[str]:
-    """What run.json says otherwise than recipe and data: a forged fact could excuse whatever the logs show."""
+def _not_the_recipes(place: Place, recipe: Recipe, evidence: Evidence, full: Artifact) -> Iterator[str]:
+    """What run.json says otherwise than recipe, data and smoke: a forged fact could excuse whatever the logs show."""
+    run = evidence.log.run
     dataset = line.tokenized_dataset.demand(place, recipe)
     summary = read_evidence(dataset, DATASET_JSON, DatasetSummary)
     tokenizer, digests = dataset.inputs("tokenizer")[0].file(TOKENIZER_FILE), {"data": dataset.digest}
     plan = RunPlan("full", recipe, dataset.path, tokenizer, full.path, digests)
     yield from other_facts(run, {**fixed_facts(plan, summary), "digests": digests_of(plan)})
     yield from other_parts(run, recipe)
+    smoked_in = evidence.smoke.run.get("precision") if evidence.smoke else None
+    if run.get("precision") != smoked_in:
+        yield f"run.json has precision {run.get('precision')!r}, its smoke had {smoked_in!r}"
 
 
 def _what_the_probe_says(run: Artifact) -> tuple[str, ...]:
