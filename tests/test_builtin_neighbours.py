@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 
 import numpy as np
 import pycountry
@@ -10,6 +11,7 @@ import pytest
 
 from mw_pipeline.sources.builtin import neighbours, places
 from mw_pipeline.sources.builtin.drafts import present
+from mw_pipeline.sources.builtin.grammar import read_table, split_items
 
 DRAFTS = neighbours.neighbour_drafts(6000, np.random.default_rng(4))
 
@@ -28,14 +30,49 @@ def test_a_town_lies_in_the_country_of_its_row():
     country_of = {city["geonameid"]: (city["name"], city["countrycode"]) for city in places.cities()}
 
     for row in range(len(DRAFTS)):
-        found = country_of[int(DRAFTS.place_ids[row])]
-        assert found == (DRAFTS.tags["locality"][row], DRAFTS.countries[row])
+        town, country = country_of[int(DRAFTS.place_ids[row])]
+        assert country == DRAFTS.countries[row]
+        written = DRAFTS.tags["locality"][row]
+        assert written in neighbours.ways_to_write(DRAFTS.locales[row][:2], town) or written.startswith(town)
+
+
+@pytest.mark.parametrize(
+    ("language", "town", "way"),
+    [
+        ("de", "Calau an der Oder", "Calau a.d. Oder"),
+        ("de", "Sankt Veit", "St. Veit"),
+        ("es", "Las Matas", "Matas, Las"),
+        ("it", "Sant'Elia", "S. Elia"),
+        ("nl", "Hoek aan den IJssel", "Hoek a/d IJssel"),
+        ("pt", "São Tomé", "S. Tomé"),
+    ],
+)
+def test_what_people_shorten_in_the_names_of_towns_is_shortened(language: str, town: str, way: str):
+    assert way in neighbours.ways_to_write(language, town)
+    assert town not in neighbours.ways_to_write(language, town)
+
+
+def test_some_towns_stand_with_what_tells_them_from_others():
+    name_of = {city["geonameid"]: city["name"] for city in places.cities()}
+    names = [name_of[number] for number in DRAFTS.place_ids.tolist()]
+    longer = [text != name and text.startswith(name) for text, name in zip(DRAFTS.tags["locality"], names, strict=True)]
+
+    assert 0.06 < np.mean(longer) < 0.1
+
+
+def test_a_name_with_nothing_to_shorten_has_one_way():
+    assert neighbours.ways_to_write("de", "Kiel") == ()
+
+
+def test_no_quarter_is_written_beside_its_town():
+    assert not [town for town in DRAFTS.tags["locality"] if " / " in town]
 
 
 @pytest.mark.parametrize("country", ["DE", "ES", "IT", "NL", "BR"])
 def test_an_area_is_one_of_the_country(country: str):
     areas = pycountry.subdivisions.get(country_code=country)
     known = {name for area in areas for name in (area.code[3:], *neighbours.names_in(area.name))}
+    known |= set(split_items(tomllib.loads(read_table("more_areas.toml")).get(country, "")))
     named = {area for area in DRAFTS.tags["region"][rows_of(country)] if area is not None}
 
     assert named and named <= known
@@ -70,7 +107,7 @@ def test_regions_provinces_and_their_letters_are_met_as_often_as_each_other():
     ("language", "street"),
     [
         ("de", r".*(?:straße|weg|gasse|platz|allee|ring)|Am .*|.* Straße"),
-        ("es", "(?:Calle|Avenida|Plaza|C/|Paseo) .*"),
+        ("es", "(?:Calle|Avenida|Plaza|C/|Paseo|CL|AV|PZ|Carrer|Rúa) .*|.* kalea"),
         ("it", "(?:Via|Viale|Piazza|Corso) .*"),
         ("nl", ".*(?:straat|weg|laan|plein|gracht)"),
         ("pt", "(?:Rua|Avenida|Travessa|Praça) .*"),

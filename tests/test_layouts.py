@@ -70,6 +70,18 @@ def test_a_street_without_a_number_is_led_by_its_postcode_where_a_place_tells_wh
     assert texts_of("order", "US", bare) == {"Larkspur Dr, 58554"}
 
 
+def test_a_street_with_neither_number_nor_postcode_is_led_by_its_town():
+    """Few rows began with a town: one that nobody had seen was a venue or a country there."""
+    bare = {"street": "Larkspur Dr", "locality": "Mott"}
+    texts, numbered = (
+        after("order", draft_of("US", *[record] * 600))[0].raw.to_pylist()
+        for record in (bare, bare | {"house_number": "8"})
+    )
+
+    assert sum(text.startswith("Mott") for text in texts) > 400
+    assert sum(text.startswith("Mott") for text in numbered) < 300
+
+
 def test_one_part_stands_in_brackets_behind_another_and_its_span_within_them():
     record = VENUE | {"unit": "Rear", "dependent_locality": "Sparks"}
     lines, applied = after("brackets", draft_of("US", *[record] * 300))

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from mw_pipeline.corpus.compose import Draft, drawn_separators, joints, placed_in, sequence
 from mw_pipeline.corpus.conventions import TAG_INDEX, line_separators, separators
-from mw_pipeline.corpus.orders import forms, postcode_first_forms
+from mw_pipeline.corpus.orders import city_first_forms, forms, postcode_first_forms
 from mw_pipeline.countries import country
 from mw_pipeline.draws import cumulated
 from mw_pipeline.records.text import Mask
@@ -30,12 +30,16 @@ def reorder(draft: Draft, asked: Mask, rng: np.random.Generator) -> tuple[Draft,
 
     A street without a number is as often led by its postcode as the file says: taught beside house numbers of as many
     digits, such rows show that the places around a number tell what it is (M66). With no place around, nothing does,
-    and the row stays as it is."""
-    numberless = draft.writes("street") & draft.writes("postcode") & ~draft.writes("house_number")
+    and the row stays as it is. A street with neither is led by its town: a lone name in front is no venue for that."""
+    habits, drawn = country(draft.country)["order"], rng.random(draft.rows)
+    numberless, coded = draft.writes("street") & ~draft.writes("house_number"), draft.writes("postcode")
     placed = draft.present()[:, [TAG_INDEX[tag] for tag in ("locality", "subregion", "region")]].any(axis=1)
-    led = asked & numberless & placed & (rng.random(draft.rows) < country(draft.country)["order"]["postcode_leads"])
-    moved = placed_in(draft, forms(draft.country), asked & ~led & (placed | ~numberless), rng)
-    moved = placed_in(moved, postcode_first_forms(draft.country), led, rng)
+    by_code = asked & numberless & coded & placed & (drawn < habits["postcode_leads"])
+    by_city = asked & numberless & ~coded & draft.writes("locality") & (drawn < habits["city_leads"])
+    free = asked & ~by_code & ~by_city & (placed | ~(numberless & coded))
+    moved = placed_in(draft, forms(draft.country), free, rng)
+    moved = placed_in(moved, postcode_first_forms(draft.country), by_code, rng)
+    moved = placed_in(moved, city_first_forms(draft.country), by_city, rng)
     return moved, _moved(draft, moved, asked)
 
 

@@ -76,6 +76,12 @@ def _postcode_first_forms(code: str) -> Forms:
 
 
 @functools.cache
+def city_first_forms(code: str) -> Forms:
+    """The native form with the town, its codes and areas in front: a name there is as often a venue's."""
+    return _table([_first(native_form(code), AREA_TAGS)], [1])
+
+
+@functools.cache
 def unit_forms(code: str) -> Forms:
     """The native form with the unit in each place that people give it."""
     places = {place: weight for place, weight in country(code)["order"]["unit"].items() if weight}

@@ -31,8 +31,8 @@ def fault_of(sections: Mapping[str, Any], tags: Sequence[str]) -> Fault | None:
     for path, check in _checks(tuple(tags)).items():
         value: Any = sections
         for key in path.split("."):
-            if not isinstance(value, Mapping):
-                return Fault(path.rpartition(".")[0], value, "a table")
+            if not isinstance(value, Mapping) or key not in value:
+                return Fault(path.rpartition(".")[0], value, f"a table with {key}")
             value = value[key]
         if fault := check(value):
             return fault._replace(where=f"{path}{fault.where}")
@@ -55,6 +55,7 @@ def _checks(tags: tuple[str, ...]) -> dict[str, Check]:
         "country_first",
         "shuffled",
         "postcode_leads",
+        "city_leads",
     )
     placed = ("unit", "venue", "postcode", "region", "subregion")
     return {

@@ -5,15 +5,24 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Mapping
+import tomllib
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pycountry
 from numpy.typing import NDArray
 
-from mw_pipeline.sources.builtin.drafts import Drafts, empty_column, joined, only_where
+from mw_pipeline.sources.builtin.drafts import Drafts, empty_column, joined, only_where, present
 from mw_pipeline.sources.builtin.foreign import postcodes_like
-from mw_pipeline.sources.builtin.grammar import Expansion, Grammar, Strings, groups_of, load_tables
+from mw_pipeline.sources.builtin.grammar import (
+    Expansion,
+    Grammar,
+    Strings,
+    groups_of,
+    load_tables,
+    read_table,
+    split_items,
+)
 from mw_pipeline.sources.builtin.scripts import ScriptNames, country_names, latin_towns
 
 # Language to its countries, as often as each is drawn.
@@ -25,6 +34,9 @@ COUNTRIES_OF: Mapping[str, tuple[str, ...]] = {
     "pt": ("PT", "BR"),
 }
 _VENUES, _STREETS, _NUMBERS, _UNITS, _POSTCODES, _REGIONS, _COUNTRIES = 0.2, 0.88, 0.93, 0.1, 0.85, 0.55, 0.25
+# Of the towns whose names begin or end with what people shorten: how many are written so. Of all towns: how many stand
+# with what tells them from others of their name.
+_SHORTENED, _QUALIFIED = 0.5, 0.08
 # Countries whose areas people also write by the letters of their code: `Roma RM`, `São Paulo - SP`.
 _AREAS_BY_CODE = frozenset({"IT", "BR"})
 # Parts of a kingdom overseas, which are countries of their own.
@@ -43,23 +55,29 @@ def neighbour_drafts(count: int, rng: np.random.Generator) -> Drafts:
 
 @functools.cache
 def neighbour_grammar() -> Grammar:
-    """Streets, numbers, units and addressees by language; `place` is the row's own town."""
-    return Grammar(load_tables("local_streets"), bound=("place",))
+    """Streets, numbers, units and addressees by language; `place` is the row's own town, `town` another one."""
+    return Grammar(load_tables("local_streets"), bound=("place", "town"))
 
 
 @functools.cache
 def areas_of(country: str) -> tuple[Strings, ...]:
-    """The names of a country's areas in ISO 3166-2, the highest and those within them, and their codes where people
-    write these; each in order, and none empty."""
+    """The names of a country's areas in ISO 3166-2, the highest with what else people call areas there, those within
+    them, and their codes where people write these; each in order, and none empty."""
     known = pycountry.subdivisions.get(country_code=country)  # type: ignore[no-untyped-call]
     areas = [area for area in known if area.type not in _ELSEWHERE]
     ranks = [
         [name for area in areas if bool(area.parent_code) is within for name in names_in(area.name)]
         for within in (False, True)
     ]
+    ranks[0] += split_items(_more_areas().get(country, ""))
     codes = [area.code.partition("-")[2] for area in areas] if country in _AREAS_BY_CODE else []
     found = (*ranks, [code for code in codes if code.isalpha()])
     return tuple(np.array(sorted({*names}), dtype=object) for names in found if names)
+
+
+@functools.cache
+def _more_areas() -> Mapping[str, str]:
+    return tomllib.loads(read_table("more_areas.toml"))
 
 
 def names_in(entry: str) -> list[str]:
@@ -73,6 +91,19 @@ def names_in(entry: str) -> list[str]:
     return [entry]
 
 
+@functools.cache
+def ways_to_write(language: str, town: str) -> tuple[str, ...]:
+    """Other ways that people have to write a town, in order: `Calau a. d. Oder` for `Calau an der Oder`."""
+    written = {found.sub(way, town) for found, ways in _town_ways()[language].items() for way in ways}
+    return tuple(sorted(written - {town}))
+
+
+@functools.cache
+def _town_ways() -> Mapping[str, Mapping[re.Pattern[str], Sequence[str]]]:
+    tables = tomllib.loads(read_table("town_ways.toml"))
+    return {language: {re.compile(found): ways for found, ways in table.items()} for language, table in tables.items()}
+
+
 def _towns() -> ScriptNames:
     return latin_towns(tuple(sorted({country for countries in COUNTRIES_OF.values() for country in countries})))
 
@@ -81,7 +112,8 @@ def _language_drafts(language: str, count: int, rng: np.random.Generator) -> Dra
     towns = _towns()
     drawn = towns.draw_evenly(rng, count, COUNTRIES_OF[language])
     places, countries = towns.names[drawn], towns.countries[drawn]
-    expansion = Expansion(neighbour_grammar(), rng, {"place": places})
+    others = towns.names[towns.draw_evenly(rng, count, COUNTRIES_OF[language])]
+    expansion = Expansion(neighbour_grammar(), rng, {"place": places, "town": others})
 
     def asked(share: float) -> NDArray[np.bool_]:
         return np.asarray(rng.random(count) < share)
@@ -89,6 +121,7 @@ def _language_drafts(language: str, count: int, rng: np.random.Generator) -> Dra
     with_street = asked(_STREETS)
     numbered = with_street & asked(_NUMBERS)
     unit, has_units = f"{language}_unit", f"{language}_unit" in neighbour_grammar().symbols
+    qualified = expansion.fill(f"{language}_qualified", asked(_QUALIFIED))
     named = country_names(language)
     return Drafts(
         tags={
@@ -97,7 +130,7 @@ def _language_drafts(language: str, count: int, rng: np.random.Generator) -> Dra
             "house_number": expansion.fill(f"{language}_number", numbered),
             "unit": expansion.fill(unit, numbered & asked(_UNITS)) if has_units else empty_column(count),
             "postcode": only_where(asked(_POSTCODES), postcodes_like(countries, rng)),
-            "locality": places,
+            "locality": np.where(present(qualified), qualified, _written(places, language, rng)),
             "region": only_where(asked(_REGIONS), _areas(countries, rng)),
             "country": only_where(asked(_COUNTRIES), np.array([named.get(code) for code in countries], dtype=object)),
         },
@@ -117,3 +150,11 @@ def _areas(countries: Strings, rng: np.random.Generator) -> Strings:
             options = areas_of(country)[rank]
             found[rows[positions]] = options[rng.integers(len(options), size=len(positions))]
     return found
+
+
+def _written(places: Strings, language: str, rng: np.random.Generator) -> Strings:
+    written = places.copy()
+    for row in np.flatnonzero(rng.random(len(places)) < _SHORTENED):
+        if ways := ways_to_write(language, places[row]):
+            written[row] = ways[rng.integers(len(ways))]
+    return written

@@ -204,8 +204,10 @@ def latin_world() -> ScriptNames:
 
 @functools.cache
 def latin_towns(countries: tuple[str, ...]) -> ScriptNames:
-    """All towns of some countries abroad under their Latin names."""
-    wanted = [city for city in cities() if city["countrycode"] in countries and _is_latin_abroad(city)]
+    """All towns of some countries abroad under their Latin names, but for quarters that have a number or stand beside
+    the name of their town (`Zürich (Kreis 8)`, `Wallisellen / Wallisellen-Ost`): nobody writes them so."""
+    abroad = [city for city in cities() if city["countrycode"] in countries and _is_latin_abroad(city)]
+    wanted = [city for city in abroad if not re.search(r" / |\d", city["name"])]
     return _as_arrays("Latin", [(city["name"], city) for city in wanted])
 
 
