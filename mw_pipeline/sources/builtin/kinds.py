@@ -7,6 +7,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any
 
 import numpy as np
@@ -106,12 +107,10 @@ def _region_keys(name: str) -> Strings:
 
 @functools.cache
 def _restricted(name: str, only: tuple[str, ...]) -> Rows:
-    """Indices of the places that `only` names, `*` standing for every town of a region."""
+    """Indices of the places that a pattern of `only` names."""
     places = places_of(name)
-    wanted = {tuple(place.split("/")) for place in only}
-    pairs = zip(places.names, places.regions, strict=True)
-    found = [number for number, pair in enumerate(pairs) if pair in wanted or ("*", pair[1]) in wanted]
-    return np.array(found, np.int64)
+    named = [f"{town}/{region}" for town, region in zip(places.names, places.regions, strict=True)]
+    return np.flatnonzero([any(fnmatchcase(place, pattern) for pattern in only) for place in named])
 
 
 def _choose(kind: Kind, places: Places, count: int, rng: np.random.Generator) -> Rows:
