@@ -110,7 +110,7 @@ def world_drafts(count: int, rng: np.random.Generator, *, abroad: Sequence[str])
     countries, rows = names.countries[drawn], np.arange(count)
     english = _every_second(countries, rng)
     # Most who write "Georgia" mean the state.
-    english &= ~np.isin(_named(countries, "en").astype(str), list(region_names("US").values())) | (rows % 7 == 0)
+    english &= ~np.isin(_named(countries, "en").astype(str), list(region_names("US").values())) | (rows % 5 == 0)
     write = Expansion(grammar(), rng, {}).expand
     streets = np.where(english, write("world_street_en", rows), write("world_street_fr", rows))
     with_street = rng.random(count) < 0.62
