@@ -7,6 +7,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tiny_project import edit_json, rewrite
 from toy_run import Toy, permitted, toy_plan, toy_recipe
@@ -20,6 +21,8 @@ from mw_pipeline.train.loop import train
 from mw_pipeline.train.permit import KIND, PERMIT_FILE, bound_facts, demand_permit
 from mw_pipeline.train.plan import Permit, RunPlan
 from mw_pipeline.train.ranks import train_in_ranks
+from mw_pipeline.verdict import binding
+from mw_pipeline.verdict.binding import BINDING_TOOLS
 
 TWO = {"train": {"processes": 2, "batch_size": 8, "steps": 20, "eval_every": 10}}
 
@@ -140,6 +143,14 @@ def test_the_permit_of_another_precision_lets_nothing_train(plan: RunPlan) -> No
         demand_permit(plan, device="cpu", precision="bf16")
 
 
+def test_the_permit_of_another_torch_lets_nothing_train(plan: RunPlan, monkeypatch: pytest.MonkeyPatch) -> None:
+    # M68: the launcher's machine has the torch of the smoke, the one that trains another.
+    monkeypatch.setattr(binding, "toolchain", lambda: {"torch": "1.13.0", "numpy": np.__version__})
+
+    with pytest.raises(GateError, match=r"its permit is for another torch \('.+', here '1\.13\.0'\)"):
+        demand_permit(plan, device="cpu", precision="fp32")
+
+
 def test_a_permit_that_other_code_gave_out_lets_nothing_train(plan: RunPlan, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(permits, "MODULES", ("mw_pipeline.schedule",))
 
@@ -162,5 +173,5 @@ def test_a_permit_survives_the_way_to_the_processes_of_a_run(toy: Toy, tmp_path:
 def test_what_a_permit_was_given_for_can_be_read(plan: RunPlan) -> None:
     content = json.loads((artifact_of(plan) / PERMIT_FILE).read_text())
 
-    assert content["for"].keys() == {"recipe", "data", "tokenizer", "code", "device", "precision"}
+    assert content["for"].keys() == {"recipe", "data", "tokenizer", "code", "device", "precision", *BINDING_TOOLS}
     assert dataclasses.asdict(plan.permit)["digest"] == artifact_of(plan).name  # type: ignore[arg-type]

@@ -11,7 +11,7 @@ import torch
 from tiny_project import edit_json
 from toy_run import Toy, toy_plan, toy_recipe
 
-from mw_pipeline.errors import RecipeError
+from mw_pipeline.errors import ArtifactError, GateError, RecipeError
 from mw_pipeline.model.precision import precision_as_asked
 from mw_pipeline.train.fixed_facts import other_parts
 from mw_pipeline.train.loop import train
@@ -44,13 +44,21 @@ def test_auto_is_bf16_where_the_processor_has_instructions_for_it(monkeypatch, i
     assert precision_as_asked("fp32", CPU) == "fp32" and precision_as_asked("bf16", CPU) == "bf16"
 
 
-@pytest.mark.parametrize(("native", "found"), [(True, "bf16"), (False, "fp32")])
-def test_auto_on_a_gpu_is_what_that_one_can_do_without_emulation(monkeypatch, native, found):
-    processor(monkeypatch, avx512_bf16=not native)
-    cards = {"cuda:1": (9, 0) if native else (7, 0), "cuda:0": (7, 0) if native else (9, 0)}
+@pytest.mark.parametrize(
+    ("own", "others", "found"), [((9, 0), (7, 0), "bf16"), ((8, 0), (7, 0), "bf16"), ((7, 5), (9, 0), "fp32")]
+)
+def test_auto_on_a_gpu_is_what_that_one_can_do_without_emulation(monkeypatch, own, others, found):
+    processor(monkeypatch, avx512_bf16=found == "fp32")
+    cards = {"cuda:1": own, "cuda:0": others}
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: cards[str(device)])
 
     assert precision_as_asked("auto", torch.device("cuda", 1)) == found
+
+
+def test_auto_on_a_gpu_of_amd_is_bf16_whatever_its_capability_is_called(monkeypatch):
+    monkeypatch.setattr(torch.version, "hip", "6.4")
+
+    assert precision_as_asked("auto", torch.device("cuda", 0)) == "bf16"
 
 
 @pytest.mark.parametrize(("instructions", "found"), [({}, "fp32"), ({"avx512_bf16": True}, "bf16")])
@@ -99,19 +107,29 @@ def test_a_run_does_not_go_on_in_another_precision_than_it_began_in(toy: Toy, tm
     assert train(plan).resumed_from_step == 1
 
 
-@pytest.mark.parametrize("forget", ["checkpoint", "precision"])
-def test_nor_does_one_that_has_no_checkpoint_or_does_not_say_so(toy: Toy, tmp_path, monkeypatch, forget):
+@pytest.mark.parametrize(
+    ("forget", "said"),
+    [
+        ("checkpoint", BEGAN_ELSEWHERE),
+        ("its parts", BEGAN_ELSEWHERE),
+        ("its own", BEGAN_ELSEWHERE),
+        ("both", "the run does not say in which precision it began, and"),
+    ],
+)
+def test_nor_does_one_that_has_no_checkpoint_or_does_not_say_so(toy: Toy, tmp_path, monkeypatch, forget, said):
     # Its first part would stand in the log, and refuse the run when it has been paid for.
     plan = toy_plan(toy, tmp_path, kind="smoke", recipe=toy_recipe(train=AUTO, smoke={"steps": 20}))
     processor(monkeypatch, avx512_bf16=True)
     train(replace(plan, max_wall_seconds=0.0, in_parts=True))
     if forget == "checkpoint":
         shutil.rmtree(tmp_path / "last")
-    else:
-        edit_json(precision="fp32")(tmp_path / "run.json")
+    if forget in ("its own", "both"):
+        edit_json(precision="fp32" if forget == "its own" else None)(tmp_path / "run.json")
+    if forget in ("its parts", "both"):
+        edit_json(parts=[])(tmp_path / "run.json")
     processor(monkeypatch)
 
-    with pytest.raises(RecipeError, match=BEGAN_ELSEWHERE):
+    with pytest.raises(RecipeError, match=said):
         train(plan)
 
 
@@ -137,3 +155,36 @@ def test_a_smoke_in_the_precision_of_its_machine_is_made_again_in_it_on_another(
     processor(monkeypatch)
 
     assert recompute(plan, CPU)["steps_trained_again"] == 20
+
+
+def test_a_run_that_has_ended_is_returned_as_it_is_where_another_precision_would_be_chosen(
+    toy: Toy, tmp_path, monkeypatch
+):
+    plan = toy_plan(toy, tmp_path, kind="smoke", recipe=toy_recipe(train=AUTO, smoke={"steps": 20}))
+    processor(monkeypatch, avx512_bf16=True)
+    ended = train(plan)
+    processor(monkeypatch)
+
+    assert train(plan) == ended
+
+
+@pytest.mark.parametrize("precision", ["fp64", None])
+def test_a_smoke_that_names_no_precision_that_there_is_does_not_come_again(toy: Toy, tmp_path, monkeypatch, precision):
+    # M68: a permit would name what nobody trains in.
+    plan = toy_plan(toy, tmp_path, kind="smoke", recipe=toy_recipe(train=AUTO, smoke={"steps": 30, "eval_every": 10}))
+    processor(monkeypatch)
+    train(plan)
+    edit_json(precision=precision, parts=[])(tmp_path / "run.json")
+
+    with pytest.raises(GateError, match=r"run_is_the_recipes: run\.json has precision .*, which is none"):
+        recompute(plan, CPU)
+
+
+def test_another_recipes_run_is_told_to_be_one_before_its_precision_is_asked(toy: Toy, tmp_path, monkeypatch):
+    plan = toy_plan(toy, tmp_path / "there", kind="smoke", recipe=toy_recipe(train=AUTO, smoke={"steps": 20}))
+    processor(monkeypatch, avx512_bf16=True)
+    train(replace(plan, max_wall_seconds=0.0, in_parts=True))
+    other = replace(plan, recipe=toy_recipe(smoke={"steps": 20}), out=tmp_path / "here", resume_from=plan.out)
+
+    with pytest.raises(ArtifactError, match=r"there: holds a run whose .* is .* Name another run to resume, or train"):
+        train(other)

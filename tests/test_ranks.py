@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,10 @@ CHANGES: dict[str, dict[str, Any]] = {
 }
 
 
-def two_ranks(toy: Toy, out: Path, **train: Any) -> subprocess.Popen[str]:
+def two_ranks(toy: Toy, out: Path, *, more: Mapping[str, str] = {}, **train: Any) -> subprocess.Popen[str]:
     changes = {"train": {**CHANGES["train"], **train}}
     request = {"dataset": str(toy.dataset), "tokenizer": str(toy.tokenizer), "out": str(out), "changes": changes}
+    request |= more
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     return subprocess.Popen(
         [*launcher, str(SCRIPT), json.dumps(request)],
@@ -63,6 +65,15 @@ def test_two_ranks_take_the_rows_and_the_losses_of_one(toy: Toy, tmp_path: Path)
         assert len(one) == len(two) == 2
         for ours, theirs in zip(one, two, strict=True):
             assert [ours[key] for key in keys] == [pytest.approx(theirs[key], rel=1e-3) for key in keys]
+
+
+def test_ranks_that_choose_another_precision_are_told_and_none_waits_for_the_other(toy: Toy, tmp_path: Path) -> None:
+    with two_ranks(toy, tmp_path / "mixed", more={"bf16_rank": "1"}, precision="auto") as launcher:
+        _, err = launcher.communicate(timeout=60)
+
+    assert launcher.returncode != 0
+    assert "Name one in the recipe, and smoke in it" in err
+    assert not (tmp_path / "mixed" / "run.json").exists()
 
 
 def test_the_death_of_a_rank_ends_the_other_cleanly_and_one_rank_goes_on(toy: Toy, tmp_path: Path) -> None:

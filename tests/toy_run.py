@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import sys
 from dataclasses import dataclass, replace
@@ -146,8 +147,12 @@ def weights(out: Path, name: str = "last") -> str:
 
 
 def main() -> None:
-    """Trains the plan that one JSON argument describes: the child process of the tests that kill it."""
+    """Trains the plan that one JSON argument describes: the child process of the tests that kill it. With `bf16_rank`
+    the processor of that rank alone has instructions for bf16."""
     request = json.loads(sys.argv[1])
+    if "bf16_rank" in request:
+        has_it = os.environ["RANK"] == request["bf16_rank"]
+        torch.cpu.get_capabilities = lambda: {"avx512_bf16": has_it}
     toy = Toy(Path(request["dataset"]), Path(request["tokenizer"]))
     plan = toy_plan(toy, Path(request["out"]), recipe=toy_recipe(**request["changes"]))
     sys.stdout.write(train(plan).status)

@@ -7,13 +7,13 @@ from typing import Literal
 
 import torch
 
-Precision = Literal["fp32", "bf16"]
+from mw_pipeline.recipe import Precision
 
 _BF16_OF_CPUS = ("avx512_bf16", "amx_bf16", "bf16")  # instructions of x86, and of ARM, by torch's names
 _BF16_SINCE = (8, 0)  # compute capability; all GPUs of AMD that torch works on have it
 
 
-def precision_as_asked(asked: Literal["auto", "fp32", "bf16"], device: torch.device) -> Precision:
+def precision_as_asked(asked: Literal["auto"] | Precision, device: torch.device) -> Precision:
     """The precision of a recipe. "auto" is bf16 where the device has instructions for it, else fp32: a processor that
     has none takes many times longer for bf16."""
     if asked != "auto":

@@ -19,9 +19,10 @@ from mw_pipeline.dataset.batches import Batch, fixed_batches
 from mw_pipeline.digest import JSON
 from mw_pipeline.errors import CorpusError
 from mw_pipeline.model.encoder import Encoder, Layer, tensors_of
-from mw_pipeline.model.precision import Precision, multiplying_in
+from mw_pipeline.model.precision import multiplying_in
 from mw_pipeline.probes.subject import Subject
 from mw_pipeline.probes.traces import TOKEN_SETS, StageTrace, Stats, TokenSet, Trace, compare, outliers_of
+from mw_pipeline.recipe import Precision
 
 ROWS = 64
 

@@ -24,6 +24,9 @@ from mw_pipeline.recipe.section import (
     tuple_of,
 )
 
+Precision = Literal["fp32", "bf16"]
+"""In which matrices are multiplied."""
+
 POOL_BATCHES = 128
 """Batches that training draws, sorts by length and deals out together."""
 
@@ -140,7 +143,7 @@ class TrainConfig(Section):
     optimizer: Literal["adamw", "muon"] = "adamw"
     weight_decay: Weight = 0.01
     clip_norm: Annotated[float, Field(gt=0.0)] = 1.0
-    precision: Literal["auto", "fp32", "bf16"] = "fp32"
+    precision: Literal["auto"] | Precision = "fp32"
     compile: bool = False
     seed: NotNegative = 0
     eval_every: Positive = 250

@@ -18,7 +18,6 @@ from mw_pipeline.train.plan import Permit, RunPlan
 from mw_pipeline.train.recomputation import recompute
 from mw_pipeline.verdict.binding import demand_same_surroundings, judge_smoke, refusal_of, refuse_artifact
 from mw_pipeline.verdict.judge import Verdict
-from mw_pipeline.verdict.runlog import read_run
 
 
 def unlock_made_again(
@@ -81,7 +80,7 @@ def make_smoke_again(request: Request, out: Path, progress: Progress) -> Metrics
         dataset_path=data,
         tokenizer_path=tokenizer_path,
         device=device.type,
-        precision=read_run(smoke.folder()).run["precision"],
+        precision=str(measured["precision"]),
     )
     write_permit(out, facts, inputs=request.inputs, measured=measured)
     return {"steps_trained_again": measured["steps_trained_again"]}

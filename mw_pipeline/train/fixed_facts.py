@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import get_args
 
 from mw_pipeline.dataset.summary import DATASET_JSON
 from mw_pipeline.digest import JSON, code_digest, sha256_file
-from mw_pipeline.recipe import POOL_BATCHES, Recipe
+from mw_pipeline.recipe import POOL_BATCHES, Precision, Recipe
 from mw_pipeline.train.plan import RunPlan
 from mw_pipeline.verdict.exposure import recipe_digests
 from mw_pipeline.verdict.parts import COMPILED_BY, DRAWN_BY
@@ -60,6 +61,8 @@ def other_parts(run: Mapping[str, JSON], recipe: Recipe) -> Iterator[str]:
     a part would be held to a wider tolerance than its own. No run goes on in another precision than it began in."""
     train, device = recipe.train, recipe.train.device.partition(":")[0]
     precision = run.get("precision") if train.precision == "auto" else train.precision
+    if precision not in get_args(Precision):
+        yield f"run.json has precision {_short(precision)}, which is none"
     wanted: dict[str, JSON] = {"precision": precision, "threads": train.threads}
     wanted |= {} if device == "auto" else {"device": device}
     wanted |= {} if train.compile else {COMPILED_BY: None}

@@ -69,7 +69,7 @@ class RunFolder:
         facts = self.log.read_run()
         if facts is None:
             return None
-        self._demand_same_run(facts)
+        _demand_same_run(self.plan, self.plan.out, facts, self.digests)
         if facts.get("status") not in ENDED:
             return None
         keys = ("converged", "status", "step", "best_step", "best_val_macro_f1", "finding")
@@ -130,18 +130,6 @@ class RunFolder:
 
     def _unscored(self) -> list[int]:
         return [row["step"] for row in self.log.rows(EVALS) if row.get("val_macro_f1") is None]
-
-    def _demand_same_run(self, facts: Mapping[str, JSON]) -> None:
-        """Going on under another recipe, other data or other code would make one run out of two."""
-        mine = {"kind": self.plan.kind, **self.digests}
-        theirs = {"kind": facts.get("kind"), **(facts.get("digests") or {})}
-        differing = sorted(name for name in mine.keys() | theirs.keys() if mine.get(name) != theirs.get(name))
-        if differing:
-            name = differing[0]
-            raise ArtifactError(
-                f"{self.plan.out}: holds a run whose {name} is {theirs.get(name)!r}, this one's is {mine.get(name)!r}. "
-                "Choose another folder, or delete it to train anew."
-            )
 
     def log_step(self, row: Mapping[str, JSON]) -> None:
         """Adds a row to steps.jsonl; it says in which part of the run it was made."""
@@ -250,15 +238,31 @@ def _resumes(former: Mapping[str, JSON], step: int) -> list[JSON]:
 def prepare_folder(plan: RunPlan, *, precision: str) -> None:
     """Makes the folder whole, whatever a killed run left there, and brings the run that must be resumed into it.
 
-    Raises RecipeError, and brings nothing, when that run was not trained in the `precision` that it would go on in."""
+    Brings nothing, and raises ArtifactError when that is another run, RecipeError when it was not trained in the
+    `precision` that it would go on in."""
     for name in (BEST, LAST):
         recover_checkpoint(plan.out / name)
     if plan.resume_from is not None:
+        if facts := TrainingLog(plan.resume_from).read_run():
+            _demand_same_run(plan, plan.resume_from, facts, digests_of(plan))
         demand_same_precision(plan, plan.resume_from, precision)
         adopt_run(plan.resume_from, plan.out)
     for draft in plan.out.glob(f".{RUN}.*"):  # that a kill left
         draft.unlink()
     demand_whole_copy(plan.out)
+
+
+def _demand_same_run(plan: RunPlan, folder: Path, facts: Mapping[str, JSON], digests: Mapping[str, str]) -> None:
+    """Going on under another recipe, other data or other code would make one run out of two."""
+    mine = {"kind": plan.kind, **digests}
+    theirs = {"kind": facts.get("kind"), **(facts.get("digests") or {})}
+    differing = sorted(name for name in mine.keys() | theirs.keys() if mine.get(name) != theirs.get(name))
+    if differing:
+        name = differing[0]
+        raise ArtifactError(
+            f"{folder}: holds a run whose {name} is {theirs.get(name)!r}, this one's is {mine.get(name)!r}. "
+            + _way_out(plan, folder)
+        )
 
 
 def demand_same_precision(plan: RunPlan, folder: Path, precision: str) -> None:
@@ -269,10 +273,18 @@ def demand_same_precision(plan: RunPlan, folder: Path, precision: str) -> None:
         return
     told = [run.get("precision"), *(part.get("precision") for part in run.get("parts") or ())]
     if other := [began for began in told if began != precision]:
+        began = f"began in {other[0]!r}" if other[0] else "does not say in which precision it began"
         raise RecipeError(
-            f"{folder}: the run began in {other[0]!r}, and train.precision {plan.recipe.train.precision!r} is "
-            f"{precision!r} here. Go on where it began, or delete the folder to begin anew."
+            f"{folder}: the run {began}, and train.precision {plan.recipe.train.precision!r} is {precision!r} here. "
+            f"Go on where it began, or: {_way_out(plan, folder)}"
         )
+
+
+def _way_out(plan: RunPlan, folder: Path) -> str:
+    """What to do with a folder whose run cannot go on: the one that was named to resume is somebody's to keep."""
+    if folder == plan.resume_from:
+        return "Name another run to resume, or train anew without one."
+    return "Choose another folder, or delete it to train anew."
 
 
 def _now() -> str:

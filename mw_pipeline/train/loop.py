@@ -18,7 +18,8 @@ from mw_pipeline.digest import JSON
 from mw_pipeline.errors import GateError, RecipeError, UnfinishedError
 from mw_pipeline.metrics.row_losses import RowLosses
 from mw_pipeline.model.checkpoint import load_checkpoint, load_optimizer_state
-from mw_pipeline.model.precision import Precision, precision_as_asked
+from mw_pipeline.model.precision import precision_as_asked
+from mw_pipeline.recipe import Precision
 from mw_pipeline.train.clock import RunClock
 from mw_pipeline.train.compilation import demand_compiler
 from mw_pipeline.train.data import TrainingData
@@ -56,20 +57,19 @@ def train(plan: RunPlan, *, on_event: Listener = lambda event: None) -> RunResul
     if config.compile:
         demand_compiler(device)
     precision = precision_as_asked(config.precision, device)
-    demand_permit(plan, device=device.type, precision=precision)
     torch.set_num_threads(config.threads)
-    with (
-        Processes.join(plan.course.micro_batches_per_step, device=device, asked=config.device) as processes,
-        memory_by_name(),
-        sole_writer(plan.out) if processes.writes else nullcontext(),
-        stop_signals() as stop,
-    ):
+    joined = Processes.join(plan.course.micro_batches_per_step, device=device, asked=config.device)
+    with joined as processes, memory_by_name():
+        # What one process alone would refuse, the others would wait for: so all have joined before any is asked.
         _demand_agreement(precision, processes)
-        if processes.writes:
-            prepare_folder(plan, precision=precision)
-        processes.wait()
-        run = Run(plan, device, processes, on_event if processes.writes else lambda event: None, precision=precision)
-        return run.folder.former_result() or run.go(stop)
+        demand_permit(plan, device=device.type, precision=precision)
+        with sole_writer(plan.out) if processes.writes else nullcontext(), stop_signals() as stop:
+            if processes.writes:
+                prepare_folder(plan, precision=precision)
+            processes.wait()
+            emit = on_event if processes.writes else lambda event: None
+            run = Run(plan, device, processes, emit, precision=precision)
+            return run.folder.former_result() or run.go(stop)
 
 
 def _demand_agreement(precision: Precision, processes: Processes) -> None:

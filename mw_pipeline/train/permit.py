@@ -17,7 +17,7 @@ from mw_pipeline.recipe import Recipe
 from mw_pipeline.seal import is_sealed, key_name, seal_of
 from mw_pipeline.store import Store
 from mw_pipeline.train.plan import RunPlan
-from mw_pipeline.verdict.binding import BINDING_SECTIONS
+from mw_pipeline.verdict.binding import BINDING_SECTIONS, binding_tools
 
 KIND = "full_run_permit"
 PERMIT_FILE = "permit.json"
@@ -32,9 +32,9 @@ def name_of(device: str) -> JSON:
 
 def bound_facts(
     recipe: Recipe, *, dataset_path: Path, tokenizer_path: Path, device: str, precision: str
-) -> dict[str, str]:
+) -> dict[str, JSON]:
     """What a permit is for, each from the thing itself: what of the recipe a smoke answers for, data, tokenizer, code,
-    kind of device, and the precision that the smoke had."""
+    kind of device, the precision that the smoke had, and the tools under which it ran."""
     return {
         "recipe": digest_of(recipe.slice(*BINDING_SECTIONS)),
         "data": sha256_file(dataset_path / DATASET_JSON),
@@ -42,6 +42,7 @@ def bound_facts(
         "code": code_digest(("mw_pipeline.train.loop",)),
         "device": device,
         "precision": precision,
+        **binding_tools(),
     }
 
 
@@ -97,7 +98,7 @@ def demand_permit(plan: RunPlan, *, device: str, precision: str) -> None:
     differing = [name for name in mine if facts.get(name) != mine[name]]
     if differing:
         name = differing[0]
-        there, here = str(facts.get(name))[:12], mine[name][:12]
+        there, here = str(facts.get(name))[:12], str(mine[name])[:12]
         raise GateError(
             f"{where}: its permit is for another {name} ({there!r}, here {here!r}). "
             "Train it through `mw-pipeline train` or the graph: they ask the lock for this one."

@@ -19,8 +19,8 @@ import torch
 from mw_pipeline.digest import JSON
 from mw_pipeline.errors import ArtifactError, CorpusError, GateError, RecipeError
 from mw_pipeline.model.checkpoint import Checkpoint, load_checkpoint, load_optimizer_state
-from mw_pipeline.model.precision import Precision
 from mw_pipeline.model.threads import threads_of_torch
+from mw_pipeline.recipe import Precision
 from mw_pipeline.train.compilation import compiler_of
 from mw_pipeline.train.device import machine_of
 from mw_pipeline.train.fixed_facts import digests_of, fixed_facts, other_facts, other_parts
@@ -270,6 +270,7 @@ def recompute(plan: RunPlan, device: torch.device) -> dict[str, JSON]:
         "steps_trained_again": smoke.retrained_steps if smoke.same_dropout else 0,
         "tolerance_losses": smoke.tolerance.losses,
         "tolerance_evaluations": smoke.tolerance.evaluations,
+        "precision": smoke.run.stepper.precision,
     }
 
 

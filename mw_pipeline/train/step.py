@@ -20,8 +20,9 @@ from mw_pipeline.model.checkpoint import Tagger
 from mw_pipeline.model.encoder import tensors_of
 from mw_pipeline.model.losses import Extent, TaggingLoss
 from mw_pipeline.model.optimizer import flat_state, optimizer_of, restore_flat_state
-from mw_pipeline.model.precision import Precision, multiplying_in, precision_as_asked
+from mw_pipeline.model.precision import multiplying_in, precision_as_asked
 from mw_pipeline.model.uncertainty import TASKS, sigmas
+from mw_pipeline.recipe import Precision
 from mw_pipeline.tokenizer import Tokenizer
 from mw_pipeline.train.compilation import CompiledEncoder, Network
 from mw_pipeline.train.data import TrainingData

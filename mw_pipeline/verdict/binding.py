@@ -101,16 +101,21 @@ def demand_same_surroundings(recipe: Recipe, smoke: Artifact, *, device: str, pr
     `device` is "cpu" or "cuda", `precision` the one that the full run would have here. Raises GateError otherwise: what
     it has shown holds for these (M68)."""
     refuse, run = refuse_artifact(refusal_of(recipe), smoke), read_run(smoke.folder()).run
-    tools = run["toolchain"] if isinstance(run.get("toolchain"), dict) else {}
+    theirs = run["toolchain"] if isinstance(run.get("toolchain"), dict) else {}
     wanted = {
         "kind of device": (run.get("device"), device),
         "precision": (run.get("precision"), precision),
         "compile": (run.get("compile"), recipe.train.compile),
-        **{tool: (tools.get(tool), version) for tool, version in toolchain().items() if tool in BINDING_TOOLS},
+        **{tool: (theirs.get(tool), version) for tool, version in binding_tools().items()},
     }
     for name, (found, here) in wanted.items():
         if found != here:
             raise refuse(f"its smoke ran with {name} {found!r}, the full run would with {here!r}")
+
+
+def binding_tools() -> dict[str, str]:
+    """The versions here of the tools that bind a verdict."""
+    return {tool: version for tool, version in toolchain().items() if tool in BINDING_TOOLS}
 
 
 def _demand_ended_smoke(refuse: Refusal, smoke: Artifact) -> None:
