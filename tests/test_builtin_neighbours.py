@@ -16,8 +16,16 @@ from mw_pipeline.sources.builtin.grammar import read_table, split_items
 DRAFTS = neighbours.neighbour_drafts(6000, np.random.default_rng(4))
 
 
+COUNTRIES = tuple(neighbours.COUNTRIES_OF.items())
+TOWNS = tuple((city["name"], city["countrycode"]) for city in places.cities())
+
+
 def rows_of(country: str) -> np.ndarray:
     return np.flatnonzero(DRAFTS.countries == country)
+
+
+def streets_of(country: str) -> list[str]:
+    return [text for text in DRAFTS.tags["street"][rows_of(country)] if text is not None]
 
 
 def test_every_country_is_written_in_one_of_its_languages():
@@ -33,23 +41,84 @@ def test_a_town_lies_in_the_country_of_its_row():
         town, country = country_of[int(DRAFTS.place_ids[row])]
         assert country == DRAFTS.countries[row]
         written = DRAFTS.tags["locality"][row]
-        assert written in neighbours.ways_to_write(DRAFTS.locales[row][:2], town) or written.startswith(town)
+        ways = neighbours.ways_to_write(DRAFTS.locales[row][:2], country, town)
+        assert (
+            written in ways or written == town or written.startswith((f"{town} ", f"{town}-", f"{town}/", f"{town},"))
+        )
 
 
 @pytest.mark.parametrize(
-    ("language", "town", "way"),
+    ("language", "country", "town", "way"),
     [
-        ("de", "Calau an der Oder", "Calau a.d. Oder"),
-        ("de", "Sankt Veit", "St. Veit"),
-        ("es", "Las Matas", "Matas, Las"),
-        ("it", "Sant'Elia", "S. Elia"),
-        ("nl", "Hoek aan den IJssel", "Hoek a/d IJssel"),
-        ("pt", "São Tomé", "S. Tomé"),
+        ("de", "AT", "Calau an der Oder", "Calau a.d. Oder"),
+        ("de", "DE", "Sankt Veit", "St. Veit"),
+        ("es", "ES", "Las Matas", "Matas, Las"),
+        ("es", "MX", "San Blas", "S. Blas"),
+        ("it", "IT", "Sant'Elia", "S. Elia"),
+        ("nl", "BE", "Hoek aan den IJssel", "Hoek a/d IJssel"),
+        ("pt", "BR", "São Tomé", "S. Tomé"),
     ],
 )
-def test_what_people_shorten_in_the_names_of_towns_is_shortened(language: str, town: str, way: str):
-    assert way in neighbours.ways_to_write(language, town)
-    assert town not in neighbours.ways_to_write(language, town)
+def test_what_people_shorten_in_the_names_of_towns_is_shortened(language: str, country: str, town: str, way: str):
+    assert way in neighbours.ways_to_write(language, country, town)
+    assert town not in neighbours.ways_to_write(language, country, town)
+
+
+def test_an_article_is_turned_in_spain_alone():
+    assert neighbours.ways_to_write("es", "PE", "La Huaca") == ()
+
+
+@pytest.mark.parametrize("key", tomllib.loads(read_table("town_ways.toml")))
+def test_each_way_to_write_a_town_is_of_people_whose_towns_are_drawn_and_meets_some_town(key: str):
+    people = [(language, code) for language, codes in COUNTRIES for code in codes if key in (language, code)]
+    towns = [name for name, country in TOWNS if any(country == code for _, code in people)]
+
+    assert people
+    for pattern in tomllib.loads(read_table("town_ways.toml"))[key]:
+        assert any(re.search(pattern, town) for town in towns), pattern
+
+
+def test_towns_that_people_shorten_are_met_short_about_as_often_as_long():
+    name_of = dict(zip((city["geonameid"] for city in places.cities()), places.cities(), strict=True))
+    short = []
+    for row in range(len(DRAFTS)):
+        town = name_of[int(DRAFTS.place_ids[row])]["name"]
+        if ways := neighbours.ways_to_write(DRAFTS.locales[row][:2], DRAFTS.countries[row], town):
+            short.append(DRAFTS.tags["locality"][row] in ways)
+
+    assert len(short) > 100 and 0.35 < np.mean(short) < 0.6
+
+
+def test_each_country_with_more_names_of_areas_is_drawn_and_some_of_them_are_met():
+    more = tomllib.loads(read_table("more_areas.toml"))
+
+    assert more.keys() <= {code for _, codes in COUNTRIES for code in codes}
+    for country, names in more.items():
+        assert set(split_items(names)) & set(DRAFTS.tags["region"][rows_of(country)]), country
+
+
+SPAINS_OWN = r"(?:PZ|CM|PS|UR) .*|.* kalea|Carrer .*|Rúa .*|.* \((?:DEL?|DE LAS?|EL|LA|LOS|LAS)\)|Diseminado.*"
+
+
+def test_what_only_spain_writes_stands_in_spain():
+    shares = {
+        country: np.mean([re.fullmatch(SPAINS_OWN, text) is not None for text in streets_of(country)])
+        for country in ("ES", "MX", "PE", "CL", "AR", "CO")
+    }
+
+    assert shares.pop("ES") > 0.07
+    assert max(shares.values()) == 0
+
+
+def test_a_part_of_a_town_is_no_town_and_lies_in_the_country_of_its_row():
+    parts = {
+        country: set(DRAFTS.tags["dependent_locality"][rows_of(country)]) - {None} for country in ("DE", "MX", "ES")
+    }
+
+    assert any(part.startswith("OT ") for part in parts["DE"]) and any(part.startswith("Col") for part in parts["MX"])
+    assert not parts["ES"]
+    german = {name for name, country in TOWNS if country == "DE"}
+    assert {part.partition(" ")[2] for part in parts["DE"]} <= german
 
 
 def test_some_towns_stand_with_what_tells_them_from_others():
@@ -61,7 +130,7 @@ def test_some_towns_stand_with_what_tells_them_from_others():
 
 
 def test_a_name_with_nothing_to_shorten_has_one_way():
-    assert neighbours.ways_to_write("de", "Kiel") == ()
+    assert neighbours.ways_to_write("de", "DE", "Kiel") == ()
 
 
 def test_no_quarter_is_written_beside_its_town():

@@ -11,7 +11,7 @@ import pytest
 
 from mw_pipeline.corpus.conventions import LEAD, LINE_TAGS
 from mw_pipeline.countries import KNOWN_COUNTRIES, country
-from mw_pipeline.countries.values import checked_keys
+from mw_pipeline.countries.values import checked_keys, fault_of
 from mw_pipeline.errors import CorpusError
 
 MODULE = importlib.import_module("mw_pipeline.countries.country")
@@ -136,3 +136,12 @@ def test_the_default_form_holds_every_tag_of_a_line_and_every_key_has_a_check():
         for key in value if isinstance(value, dict) else ("",):
             path = f"{section}.{key}".rstrip(".")
             assert path in keys or section in keys, path
+
+
+def test_a_key_that_even_the_defaults_lack_is_a_fault_and_no_crash():
+    sections = tomllib.loads((FILES / "default.toml").read_text(encoding="utf-8"))
+    del sections["order"]["city_leads"]
+
+    fault = fault_of(sections, (LEAD, *LINE_TAGS))
+
+    assert fault is not None and (fault.where, fault.expected) == ("order", "a table with city_leads")

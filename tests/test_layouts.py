@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from test_contents import AMERICAN, FRENCH, after, draft_of, parts_of
 
 VENUE = AMERICAN | {"venue": "Zoo", "country": "USA"}
@@ -80,6 +82,13 @@ def test_a_street_with_neither_number_nor_postcode_is_led_by_its_town():
 
     assert sum(text.startswith("Mott") for text in texts) > 400
     assert sum(text.startswith("Mott") for text in numbered) < 300
+
+
+def test_an_american_venue_stands_behind_its_street_about_as_often_as_in_front_of_all_else():
+    texts = after("order", draft_of("US", *[VENUE] * 600))[0].raw.to_pylist()
+    behind = [re.search(r"Main St,? Zoo", text) is not None for text in texts]
+
+    assert 0.3 < sum(behind) / len(texts) < 0.55
 
 
 def test_one_part_stands_in_brackets_behind_another_and_its_span_within_them():

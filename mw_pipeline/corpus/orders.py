@@ -75,9 +75,13 @@ def _postcode_first_forms(code: str) -> Forms:
     return _table(list(weighted), list(weighted.values()))
 
 
-@functools.cache
 def city_first_forms(code: str) -> Forms:
-    """The native form with the town, its codes and areas in front: a name there is as often a venue's."""
+    """The order with the town, its codes and areas in front of all else."""
+    return _city_first_forms(writer_of(code))
+
+
+@functools.cache
+def _city_first_forms(code: str) -> Forms:
     return _table([_first(native_form(code), AREA_TAGS)], [1])
 
 

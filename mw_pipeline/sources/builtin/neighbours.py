@@ -17,6 +17,7 @@ from mw_pipeline.sources.builtin.foreign import postcodes_like
 from mw_pipeline.sources.builtin.grammar import (
     Expansion,
     Grammar,
+    Rows,
     Strings,
     groups_of,
     load_tables,
@@ -33,7 +34,8 @@ COUNTRIES_OF: Mapping[str, tuple[str, ...]] = {
     "nl": ("NL", "NL", "BE"),
     "pt": ("PT", "BR"),
 }
-_VENUES, _STREETS, _NUMBERS, _UNITS, _POSTCODES, _REGIONS, _COUNTRIES = 0.2, 0.88, 0.93, 0.1, 0.85, 0.55, 0.25
+_VENUES, _STREETS, _NUMBERS, _UNITS, _PARTS = 0.2, 0.88, 0.93, 0.1, 0.06
+_POSTCODES, _REGIONS, _COUNTRIES = 0.85, 0.55, 0.25
 # Of the towns whose names begin or end with what people shorten: how many are written so. Of all towns: how many stand
 # with what tells them from others of their name.
 _SHORTENED, _QUALIFIED = 0.5, 0.08
@@ -55,14 +57,15 @@ def neighbour_drafts(count: int, rng: np.random.Generator) -> Drafts:
 
 @functools.cache
 def neighbour_grammar() -> Grammar:
-    """Streets, numbers, units and addressees by language; `place` is the row's own town, `town` another one."""
+    """Streets, numbers, units, addressees and parts of towns by language, `de_street`, and those of one country in it,
+    `es_street_of_es`; `place` is the row's own town, `town` another one."""
     return Grammar(load_tables("local_streets"), bound=("place", "town"))
 
 
 @functools.cache
 def areas_of(country: str) -> tuple[Strings, ...]:
-    """The names of a country's areas in ISO 3166-2, the highest with what else people call areas there, those within
-    them, and their codes where people write these; each in order, and none empty."""
+    """The names of a country's areas in ISO 3166-2, first of those that lie in no other together with what else people
+    call areas there, then of those within, then their codes where people write these; each in order, none empty."""
     known = pycountry.subdivisions.get(country_code=country)  # type: ignore[no-untyped-call]
     areas = [area for area in known if area.type not in _ELSEWHERE]
     ranks = [
@@ -92,14 +95,15 @@ def names_in(entry: str) -> list[str]:
 
 
 @functools.cache
-def ways_to_write(language: str, town: str) -> tuple[str, ...]:
-    """Other ways that people have to write a town, in order: `Calau a. d. Oder` for `Calau an der Oder`."""
-    written = {found.sub(way, town) for found, ways in _town_ways()[language].items() for way in ways}
+def ways_to_write(language: str, country: str, town: str) -> tuple[str, ...]:
+    """Other ways that people of a country have for a town, in order: `Calau a. d. Oder` for `Calau an der Oder`."""
+    known = _town_ways()[language] | _town_ways().get(country, {})
+    written = {found.sub(way, town) for found, ways in known.items() for way in ways}
     return tuple(sorted(written - {town}))
 
 
 @functools.cache
-def _town_ways() -> Mapping[str, Mapping[re.Pattern[str], Sequence[str]]]:
+def _town_ways() -> Mapping[str, dict[re.Pattern[str], Sequence[str]]]:
     tables = tomllib.loads(read_table("town_ways.toml"))
     return {language: {re.compile(found): ways for found, ways in table.items()} for language, table in tables.items()}
 
@@ -109,28 +113,39 @@ def _towns() -> ScriptNames:
 
 
 def _language_drafts(language: str, count: int, rng: np.random.Generator) -> Drafts:
-    towns = _towns()
+    towns, symbols = _towns(), neighbour_grammar().symbols
     drawn = towns.draw_evenly(rng, count, COUNTRIES_OF[language])
     places, countries = towns.names[drawn], towns.countries[drawn]
-    others = towns.names[towns.draw_evenly(rng, count, COUNTRIES_OF[language])]
+    of_countries = [rows for _, rows in groups_of(np.unique(countries.astype(str), return_inverse=True)[1])]
+    others = _of_neighbours(places, of_countries, rng)
     expansion = Expansion(neighbour_grammar(), rng, {"place": places, "town": others})
 
     def asked(share: float) -> NDArray[np.bool_]:
         return np.asarray(rng.random(count) < share)
 
+    def written(part: str, wanted: NDArray[np.bool_]) -> Strings:
+        """A part of the wanted rows as their country has it, else as all of the language do; none if neither does."""
+        column = empty_column(count)
+        for rows in of_countries:
+            own = f"{language}_{part}_of_{countries[rows[0]].lower()}"
+            symbol = own if own in symbols else f"{language}_{part}"
+            if symbol in symbols and len(due := rows[wanted[rows]]):
+                column[due] = expansion.expand(symbol, due)
+        return column
+
     with_street = asked(_STREETS)
     numbered = with_street & asked(_NUMBERS)
-    unit, has_units = f"{language}_unit", f"{language}_unit" in neighbour_grammar().symbols
-    qualified = expansion.fill(f"{language}_qualified", asked(_QUALIFIED))
+    qualified = written("qualified", asked(_QUALIFIED))
     named = country_names(language)
     return Drafts(
         tags={
-            "venue": expansion.fill(f"{language}_venue", asked(_VENUES)),
-            "street": expansion.fill(f"{language}_street", with_street),
-            "house_number": expansion.fill(f"{language}_number", numbered),
-            "unit": expansion.fill(unit, numbered & asked(_UNITS)) if has_units else empty_column(count),
+            "venue": written("venue", asked(_VENUES)),
+            "street": written("street", with_street),
+            "house_number": written("number", numbered),
+            "unit": written("unit", numbered & asked(_UNITS)),
+            "dependent_locality": written("part", asked(_PARTS)),
             "postcode": only_where(asked(_POSTCODES), postcodes_like(countries, rng)),
-            "locality": np.where(present(qualified), qualified, _written(places, language, rng)),
+            "locality": np.where(present(qualified), qualified, _as_written(places, countries, language, rng)),
             "region": only_where(asked(_REGIONS), _areas(countries, rng)),
             "country": only_where(asked(_COUNTRIES), np.array([named.get(code) for code in countries], dtype=object)),
         },
@@ -152,9 +167,18 @@ def _areas(countries: Strings, rng: np.random.Generator) -> Strings:
     return found
 
 
-def _written(places: Strings, language: str, rng: np.random.Generator) -> Strings:
-    written = places.copy()
-    for row in np.flatnonzero(rng.random(len(places)) < _SHORTENED):
-        if ways := ways_to_write(language, places[row]):
+def _of_neighbours(places: Strings, of_countries: Sequence[Rows], rng: np.random.Generator) -> Strings:
+    """For each row the town of another one of its country."""
+    others = places.copy()
+    for rows in of_countries:
+        order = rng.permutation(rows)
+        others[order] = places[np.roll(order, 1)]
+    return others
+
+
+def _as_written(towns: Strings, countries: Strings, language: str, rng: np.random.Generator) -> Strings:
+    written = towns.copy()
+    for row in np.flatnonzero(rng.random(len(towns)) < _SHORTENED):
+        if ways := ways_to_write(language, countries[row], towns[row]):
             written[row] = ways[rng.integers(len(ways))]
     return written
